@@ -1,0 +1,110 @@
+"""fastnn: small and medium neural networks on compiled kernels, with Keras' and scikit-learn's faces.
+
+Every public name below is loaded when it is first used, so that ``import fastnn`` costs next to nothing.
+"""
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # the same names for editors and type checkers; a test compares them with the table below
+    from fastnn import activations as activations
+    from fastnn import callbacks as callbacks
+    from fastnn import datasets as datasets
+    from fastnn import initializers as initializers
+    from fastnn import layers as layers
+    from fastnn import losses as losses
+    from fastnn import metrics as metrics
+    from fastnn import models as models
+    from fastnn import optimizers as optimizers
+    from fastnn import plotting as plotting
+    from fastnn import regularizers as regularizers
+    from fastnn import utils as utils
+    from fastnn.backend import get_num_threads as get_num_threads
+    from fastnn.backend import set_num_threads as set_num_threads
+    from fastnn.callbacks import Callback as Callback
+    from fastnn.callbacks import EarlyStopping as EarlyStopping
+    from fastnn.callbacks import History as History
+    from fastnn.callbacks import LambdaCallback as LambdaCallback
+    from fastnn.estimators import MLPClassifier as MLPClassifier
+    from fastnn.estimators import MLPRegressor as MLPRegressor
+    from fastnn.layers import Activation as Activation
+    from fastnn.layers import Dense as Dense
+    from fastnn.layers import Dropout as Dropout
+    from fastnn.layers import Flatten as Flatten
+    from fastnn.layers import Input as Input
+    from fastnn.models import Sequential as Sequential
+    from fastnn.models import load_model as load_model
+    from fastnn.optimizers import SGD as SGD
+    from fastnn.optimizers import Adam as Adam
+    from fastnn.optimizers import AdamW as AdamW
+    from fastnn.optimizers import RMSprop as RMSprop
+    from fastnn.perceptron import Perceptron as Perceptron
+    from fastnn.utils import set_random_seed as set_random_seed
+    from fastnn.utils import to_categorical as to_categorical
+
+__version__ = "0.1.0"
+
+_MODULES = (
+    "activations",
+    "callbacks",
+    "datasets",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "optimizers",
+    "plotting",
+    "regularizers",
+    "utils",
+)
+_HOME = {  # public name -> the module that defines it
+    "Activation": "layers",
+    "Adam": "optimizers",
+    "AdamW": "optimizers",
+    "Callback": "callbacks",
+    "Dense": "layers",
+    "Dropout": "layers",
+    "EarlyStopping": "callbacks",
+    "Flatten": "layers",
+    "History": "callbacks",
+    "Input": "layers",
+    "LambdaCallback": "callbacks",
+    "MLPClassifier": "estimators",
+    "MLPRegressor": "estimators",
+    "Perceptron": "perceptron",
+    "RMSprop": "optimizers",
+    "SGD": "optimizers",
+    "Sequential": "models",
+    "get_num_threads": "backend",
+    "load_model": "models",
+    "set_num_threads": "backend",
+    "set_random_seed": "utils",
+    "to_categorical": "utils",
+}
+__all__ = [*_HOME, *_MODULES]  # noqa: PLE0604
+
+_root = Path(__file__).resolve().parent.parent
+if (_root / "kernels" / "__init__.py").exists() and not (_root / "fastnn" / "kernels").exists():
+    __path__.append(str(_root))  # a source checkout: fastnn.kernels lies in ../kernels
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name in _HOME:
+        value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
+    if name.startswith("__"):
+        raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, __all__, n=3)
+    hint = f"did you mean {' or '.join(close)}?" if close else "dir(fastnn) lists what there is"
+    raise AttributeError(f"module 'fastnn' has no attribute {name!r}; {hint}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])
