@@ -83,7 +83,7 @@ _HOME = {  # public name -> the module that defines it
     "set_random_seed": "utils",
     "to_categorical": "utils",
 }
-__all__ = [*_HOME, *_MODULES]  # noqa: PLE0604
+__all__ = [*_HOME, *_MODULES]
 
 _root = Path(__file__).resolve().parent.parent
 if (_root / "kernels" / "__init__.py").exists() and not (_root / "fastnn" / "kernels").exists():
