@@ -1,0 +1,91 @@
+"""Activation functions: their names, defaults and aliases. The formulas are in ``fastnn.kernels``."""
+
+from typing import Any
+
+import numpy as np
+
+from fastnn.identifiers import resolve
+
+
+class Activation:
+    """An activation function of a layer; callable on arrays.
+
+    Parameters
+    ----------
+    name : str
+        One of the names of this module.
+    alpha : float, default=0.0
+        Slope for negative inputs of ``leaky_relu``, or the negative limit of ``elu``; unused by the others.
+    """
+
+    def __init__(self, name: str, alpha: float = 0.0) -> None:
+        self.name = name
+        self.alpha = float(alpha)
+
+    def __call__(self, x: Any) -> np.ndarray:
+        """Apply the function elementwise (``softmax``: along the last axis), computed in double precision."""
+        from fastnn.kernels import reference
+
+        x = np.asarray(x)
+        result = reference.activation(self.name, x.astype(np.float64), self.alpha)
+        return result.astype(x.dtype if x.dtype == np.float32 else np.float64)
+
+    def get_config(self) -> dict[str, float]:
+        """Return the parameter of the functions that have one."""
+        return {"alpha": self.alpha} if self.name in ("leaky_relu", "elu") else {}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Activation) and (self.name, self.alpha) == (other.name, other.alpha)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.alpha))
+
+    def __repr__(self) -> str:
+        return f"<fastnn activation {self.name}>"
+
+
+linear = Activation("linear")
+relu = Activation("relu")
+sigmoid = Activation("sigmoid")
+tanh = Activation("tanh")
+softmax = Activation("softmax")
+leaky_relu = Activation("leaky_relu", 0.2)
+elu = Activation("elu", 1.0)
+selu = Activation("selu")
+gelu = Activation("gelu")
+silu = swish = Activation("silu")
+softplus = Activation("softplus")
+step = Activation("step")
+
+_BY_NAME = {
+    activation.name: activation
+    for activation in (linear, relu, sigmoid, tanh, softmax, leaky_relu, elu, selu, gelu, silu, softplus, step)
+}
+_BY_NAME |= {"swish": silu, "identity": linear, "logistic": sigmoid}
+
+
+def _maker(activation: Activation) -> Any:
+    return lambda alpha=activation.alpha: Activation(activation.name, alpha)
+
+
+_TABLE = {name: _maker(activation) for name, activation in _BY_NAME.items()}
+
+
+def get(identifier: Any) -> Activation:
+    """Return an activation by name, object or ``{"class_name": name, "config": {"alpha": ...}}``; None means ``linear``.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name; the message lists the known ones.
+    TypeError
+        For anything else, such as a Python function: activations are compiled, so only the named ones exist.
+    """
+    return linear if identifier is None else resolve(identifier, _TABLE, Activation, "activation")
+
+
+def serialize(activation: Activation) -> str | dict[str, Any]:
+    """Return the name of the activation, or a configuration dict where its parameter is not the default."""
+    if activation == _BY_NAME[activation.name]:
+        return activation.name
+    return {"class_name": activation.name, "config": activation.get_config()}

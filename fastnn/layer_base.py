@@ -1,0 +1,165 @@
+"""What all layers have in common: a name, shapes, and weights that move to an engine and back.
+
+Shapes are tuples with None for the number of rows, as in Keras: (None, 8) is a batch of rows of 8 features.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fastnn import initializers
+
+Shape = tuple[int | None, ...]
+
+
+def positive_int(name: str, value: Any) -> int:
+    """Return `value` as an int, if it is an integer >= 1."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ValueError(f"{name} must be an integer >= 1; got {value!r}")
+    return int(value)
+
+
+def row_shape(shape: Any) -> tuple[int, ...]:
+    """Return the shape of one row, from a tuple, list or single integer."""
+    return tuple(
+        positive_int("every size of an input shape", size)
+        for size in (shape if isinstance(shape, Sequence) else (shape,))
+    )
+
+
+class Layer:
+    """Base of the layers.
+
+    Parameters
+    ----------
+    name : str, optional
+        By default the kind of layer, numbered within its model: ``dense``, ``dense_1``, ...
+    input_shape : tuple of int, optional
+        Shape of one row of the input, for the first layer of a model.
+    input_dim : int, optional
+        The same for rows that are flat: ``input_dim=8`` means ``input_shape=(8,)``.
+
+    Attributes
+    ----------
+    input_shape, output_shape : tuple
+        With None for the rows; ``input_shape`` is None until the shape is known.
+    weight_shapes : dict of str to tuple
+        Shapes by name, in the order of `get_weights`; empty until the layer is built.
+    """
+
+    kind: ClassVar[str]
+    input_shape: Shape | None = None
+
+    def __init__(self, name: str | None = None, input_shape: Any = None, input_dim: int | None = None) -> None:
+        if name is not None and (not isinstance(name, str) or not name or "/" in name):
+            raise ValueError(f"name must be a non-empty string without '/'; got {name!r}")
+        if input_dim is not None:
+            input_shape = (positive_int("input_dim", input_dim),)
+        if input_shape is not None:
+            self.input_shape = (None, *row_shape(input_shape))
+        self.auto_named = name is None
+        self.name = name or self.kind
+        self.weight_shapes: dict[str, tuple[int, ...]] = {}
+        self._values: list[np.ndarray] = []  # the weights, as long as no engine holds them
+        self._engine: Any = None
+        self._first = 0  # position of the first weight of this layer among those of the engine
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of the output, with None for the rows."""
+        if self.input_shape is None:
+            raise AttributeError(f"the layer {self.name!r} has no output_shape yet: its input shape is not known")
+        return self.compute_output_shape(self.input_shape)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return the shape of the output for a shape of the input, both with None for the rows."""
+        return input_shape
+
+    def build(self, input_shape: Shape, dtype: Any = "float32") -> None:
+        """Fix the input shape and draw the first weights; weights of the right shapes are kept."""
+        self.compute_output_shape(input_shape)
+        self.input_shape = input_shape
+        shapes = self._shapes_of_weights(input_shape)
+        if shapes != self.weight_shapes:
+            self.weight_shapes = shapes
+            self._values = [self._initializer(name)(shape, dtype) for name, shape in shapes.items()]
+
+    def _shapes_of_weights(self, input_shape: Shape) -> dict[str, tuple[int, ...]]:
+        return {}
+
+    def _initializer(self, weight: str) -> initializers.Initializer:
+        raise NotImplementedError
+
+    def count_params(self) -> int:
+        """Count the weights."""
+        return sum(math.prod(shape) for shape in self.weight_shapes.values())
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Return copies of the weights; for Dense the kernel of shape (inputs, units) and the bias of shape (units,)."""
+        if self._engine is None:
+            return [value.copy() for value in self._values]
+        return self._engine.get_weights()[self._first : self._first + len(self.weight_shapes)]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Replace the weights.
+
+        Raises
+        ------
+        ValueError
+            If the number of arrays or a shape differs from that of `get_weights`.
+        """
+        values = check_weights(weights, [(f"{self.name}/{name}", s) for name, s in self.weight_shapes.items()])
+        if self._engine is None:
+            self._values = [value.astype(old.dtype) for value, old in zip(values, self._values, strict=True)]
+            return
+        every = self._engine.get_weights()
+        every[self._first : self._first + len(values)] = values
+        self._engine.set_weights([value.astype(every[0].dtype) for value in every])
+
+    @property
+    def weights(self) -> list[np.ndarray]:
+        """The same as `get_weights`."""
+        return self.get_weights()
+
+    def bind(self, engine: Any, first: int) -> None:
+        """Hand the weights over to an engine that already holds copies of them from position `first` on."""
+        self._engine, self._first, self._values = engine, first, []
+
+    def release(self) -> None:
+        """Take the weights back from the engine."""
+        self._values, self._engine = self.get_weights(), None
+
+    def copy(self) -> "Layer":
+        """Return a layer of the same configuration, shape and weights that belongs to no model."""
+        twin = type(self)(**self.get_config())
+        twin.auto_named, twin.input_shape = self.auto_named, self.input_shape
+        twin.weight_shapes, twin._values = dict(self.weight_shapes), self.get_weights()
+        return twin
+
+    def get_config(self) -> dict[str, Any]:
+        """Return arguments that make an equal layer; its input shape belongs to the model."""
+        return {"name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Layer":
+        """Make a layer from what `get_config` gave."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}>"
+
+
+def check_weights(weights: Sequence[Any], expected: list[tuple[str, tuple[int, ...]]]) -> list[np.ndarray]:
+    """Return arrays of the expected (name, shape) pairs, or a ValueError that names the first that does not fit."""
+    if len(weights) != len(expected):
+        wanted = ", ".join(f"{name} {shape}" for name, shape in expected) or "none"
+        raise ValueError(f"expected {len(expected)} weight arrays ({wanted}); got {len(weights)}")
+    values = []
+    for (name, shape), weight in zip(expected, weights, strict=True):
+        value = np.asarray(weight, np.float64)
+        if value.shape != shape:
+            raise ValueError(f"the weight {name} has the shape {shape}; got an array of shape {value.shape}")
+        values.append(value)
+    return values

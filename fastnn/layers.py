@@ -1,0 +1,222 @@
+"""Layers: declarations of what a model computes. Nothing is computed here."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from fastnn import activations, initializers, regularizers
+from fastnn.identifiers import old_spelling, resolve, serialize
+from fastnn.layer_base import Layer, Shape, positive_int
+
+
+class Input(Layer):
+    """Says the shape of one row of the input; stands first in a model and computes nothing.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of one row, such as (8,) or (28, 28).
+    name : str, optional
+    """
+
+    kind = "input"
+
+    def __init__(self, shape: Any, name: str | None = None) -> None:
+        super().__init__(name, input_shape=shape)
+
+    def get_config(self) -> dict[str, Any]:
+        assert self.input_shape is not None
+        return {"shape": list(self.input_shape[1:]), "name": self.name}
+
+
+class Dense(Layer):
+    """Fully connected layer: ``activation(x @ kernel + bias)``.
+
+    Parameters
+    ----------
+    units : int
+        Number of outputs, >= 1.
+    activation : str or Activation, optional
+        Default none (linear).
+    use_bias : bool, default=True
+    kernel_initializer : str or Initializer, default="glorot_uniform"
+    bias_initializer : str or Initializer, default="zeros"
+    kernel_regularizer : str or L2, optional
+        Penalty on the kernel, added to the loss.
+    name, input_shape, input_dim
+        As in `Layer`.
+    output_dim, init, bias
+        Old spellings of units, kernel_initializer and use_bias; they warn once.
+
+    Notes
+    -----
+    Input shape (None, inputs), output shape (None, units).
+    """
+
+    kind = "dense"
+
+    def __init__(
+        self,
+        units: int | None = None,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        *,
+        name: str | None = None,
+        input_shape: Any = None,
+        input_dim: int | None = None,
+        output_dim: int | None = None,
+        init: Any = None,
+        bias: bool | None = None,
+    ) -> None:
+        super().__init__(name, input_shape, input_dim)
+        if output_dim is not None:
+            old_spelling("output_dim", "units")
+            units = output_dim
+        if init is not None:
+            old_spelling("init", "kernel_initializer")
+            kernel_initializer = init
+        if bias is not None:
+            old_spelling("bias", "use_bias")
+            use_bias = bias
+        self.units = positive_int("units", units)
+        self.activation = activations.get(activation)
+        self.use_bias = bool(use_bias)
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        if len(input_shape) != 2:
+            raise ValueError(
+                f"the layer {self.name!r} takes flat rows, shape (None, inputs); its input has the shape "
+                f"{input_shape}: put a Flatten() layer before it"
+            )
+        return (None, self.units)
+
+    def _shapes_of_weights(self, input_shape: Shape) -> dict[str, tuple[int, ...]]:
+        kernel = {"kernel": (int(input_shape[1] or 0), self.units)}
+        return kernel | {"bias": (self.units,)} if self.use_bias else kernel
+
+    def _initializer(self, weight: str) -> initializers.Initializer:
+        return self.kernel_initializer if weight == "kernel" else self.bias_initializer
+
+    @property
+    def kernel(self) -> np.ndarray:
+        """Copy of the kernel, shape (inputs, units)."""
+        return self._weight("kernel")
+
+    @property
+    def bias(self) -> np.ndarray | None:
+        """Copy of the bias, shape (units,); None without one."""
+        return self._weight("bias") if self.use_bias else None
+
+    def _weight(self, name: str) -> np.ndarray:
+        if name not in self.weight_shapes:
+            raise AttributeError(f"the layer {self.name!r} has no {name} yet: its input shape is not known")
+        return self.get_weights()[list(self.weight_shapes).index(name)]
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "units": self.units,
+            "activation": activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "kernel_initializer": serialize(self.kernel_initializer),
+            "bias_initializer": serialize(self.bias_initializer),
+            "kernel_regularizer": self.kernel_regularizer and serialize(self.kernel_regularizer),
+        }
+
+
+class Activation(Layer):
+    """Applies an activation function.
+
+    Parameters
+    ----------
+    activation : str or Activation
+    name, input_shape, input_dim
+        As in `Layer`.
+    """
+
+    kind = "activation"
+
+    def __init__(
+        self,
+        activation: Any,
+        name: str | None = None,
+        input_shape: Any = None,
+        input_dim: int | None = None,
+    ) -> None:
+        super().__init__(name, input_shape, input_dim)
+        self.activation = activations.get(activation)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"name": self.name, "activation": activations.serialize(self.activation)}
+
+
+class Dropout(Layer):
+    """Sets a random share of its inputs to zero in training and scales the others up (Srivastava et al., 2014).
+
+    Parameters
+    ----------
+    rate : float
+        Share set to zero, in [0, 1).
+    seed : int, optional
+        Accepted as in Keras, but masks follow the seed of the fit: see `fastnn.utils.set_random_seed`.
+    name, input_shape, input_dim
+        As in `Layer`.
+    """
+
+    kind = "dropout"
+
+    def __init__(
+        self,
+        rate: float,
+        seed: int | None = None,
+        name: str | None = None,
+        input_shape: Any = None,
+        input_dim: int | None = None,
+    ) -> None:
+        super().__init__(name, input_shape, input_dim)
+        if isinstance(rate, bool) or not isinstance(rate, (int, float, np.number)) or not 0 <= rate < 1:
+            raise ValueError(f"rate must be a number >= 0 and < 1; got {rate!r}")
+        self.rate = float(rate)
+        self.seed = seed
+
+    def get_config(self) -> dict[str, Any]:
+        return {"name": self.name, "rate": self.rate, "seed": self.seed}
+
+
+class Flatten(Layer):
+    """Turns rows of any shape into flat ones: (None, 28, 28) into (None, 784)."""
+
+    kind = "flatten"
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return (None, math.prod(size or 0 for size in input_shape[1:]))
+
+
+_TABLE = {
+    "input": Input,
+    "inputlayer": Input,
+    "dense": Dense,
+    "activation": Activation,
+    "dropout": Dropout,
+    "flatten": Flatten,
+}
+
+
+def get(identifier: Any) -> Layer:
+    """Return a layer from an object or a configuration dict.
+
+    Raises
+    ------
+    TypeError
+        For anything else, such as a class that was not called.
+    """
+    if isinstance(identifier, (Layer, dict)):
+        return resolve(identifier, _TABLE, Layer, "layer")
+    raise TypeError(f"expected a layer such as Dense(16); got {identifier!r} of type {type(identifier).__name__}")

@@ -1,0 +1,193 @@
+"""Optimizers: names, defaults and ranges of their hyper-parameters. The update formulas are in ``fastnn.kernels``."""
+
+import math
+from typing import Any, ClassVar
+
+from fastnn.identifiers import old_spelling, resolve
+
+
+def _check(name: str, value: float, low: float, high: float, open_low: bool = False) -> float:
+    """Return `value` as a float, if it lies in [low, high), or in (low, high) with `open_low`."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number; got {value!r}") from None
+    if not (low <= number < high) or (open_low and number == low):
+        upper = "" if high == math.inf else f" and < {high:g}"
+        raise ValueError(f"{name} must be {'>' if open_low else '>='} {low:g}{upper}, and finite; got {value!r}")
+    return number
+
+
+class Optimizer:
+    """Base of the optimizers: a name, and a learning rate that may be changed at any time.
+
+    Parameters
+    ----------
+    learning_rate : float
+        Step size, > 0.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, learning_rate: float, lr: float | None = None) -> None:
+        if lr is not None:
+            old_spelling("lr", "learning_rate")
+            learning_rate = lr
+        self.learning_rate = learning_rate
+
+    @property
+    def learning_rate(self) -> float:
+        """Step size; assign to it at any time, also during a fit."""
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        self._learning_rate = _check("learning_rate", value, 0.0, math.inf, open_low=True)
+
+    def hyperparameters(self) -> tuple[float, ...]:
+        """Return the values in the order of ``fastnn.kernels.codes.HYPERPARAMETERS``; 0.0 where unused."""
+        raise NotImplementedError
+
+    def get_config(self) -> dict[str, Any]:
+        """Return arguments that make an equal object."""
+        return {key.lstrip("_"): value for key, value in vars(self).items()}
+
+
+class SGD(Optimizer):
+    """Gradient descent, with momentum and Nesterov's variant of it (Sutskever et al., 2013).
+
+    Parameters
+    ----------
+    learning_rate : float, default=0.01
+        Step size, > 0.
+    momentum : float, default=0.0
+        Share of the previous step that is kept, in [0, 1).
+    nesterov : bool, default=False
+        Look ahead along the momentum.
+    """
+
+    name = "sgd"
+
+    def __init__(
+        self, learning_rate: float = 0.01, momentum: float = 0.0, nesterov: bool = False, *, lr: float | None = None
+    ) -> None:
+        super().__init__(learning_rate, lr)
+        self.momentum = _check("momentum", momentum, 0.0, 1.0)
+        self.nesterov = bool(nesterov)
+
+    def hyperparameters(self) -> tuple[float, ...]:
+        return (self.learning_rate, self.momentum, 0.0, 0.0, 0.0, float(self.nesterov))
+
+
+class RMSprop(Optimizer):
+    """Gradient divided by a running root mean square of itself (Hinton, lecture 6, 2012).
+
+    Parameters
+    ----------
+    learning_rate : float, default=0.001
+        Step size, > 0.
+    rho : float, default=0.9
+        Decay of the running mean of squares, in [0, 1).
+    momentum : float, default=0.0
+        Share of the previous step that is kept, in [0, 1).
+    epsilon : float, default=1e-7
+        Added under the root, > 0.
+    """
+
+    name = "rmsprop"
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        rho: float = 0.9,
+        momentum: float = 0.0,
+        epsilon: float = 1e-7,
+        *,
+        lr: float | None = None,
+    ) -> None:
+        super().__init__(learning_rate, lr)
+        self.rho = _check("rho", rho, 0.0, 1.0)
+        self.momentum = _check("momentum", momentum, 0.0, 1.0)
+        self.epsilon = _check("epsilon", epsilon, 0.0, math.inf, open_low=True)
+
+    def hyperparameters(self) -> tuple[float, ...]:
+        return (self.learning_rate, self.momentum, self.rho, self.epsilon, 0.0, 0.0)
+
+
+class Adam(Optimizer):
+    """Adaptive moments (Kingma and Ba, 2015), in Keras' form with epsilon outside the root.
+
+    Parameters
+    ----------
+    learning_rate : float, default=0.001
+        Step size, > 0.
+    beta_1, beta_2 : float, default=0.9, 0.999
+        Decay of the running means of the gradient and of its square, in [0, 1).
+    epsilon : float, default=1e-7
+        Added to the root, > 0.
+    """
+
+    name = "adam"
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        *,
+        lr: float | None = None,
+    ) -> None:
+        super().__init__(learning_rate, lr)
+        self.beta_1 = _check("beta_1", beta_1, 0.0, 1.0)
+        self.beta_2 = _check("beta_2", beta_2, 0.0, 1.0)
+        self.epsilon = _check("epsilon", epsilon, 0.0, math.inf, open_low=True)
+
+    def hyperparameters(self) -> tuple[float, ...]:
+        return (self.learning_rate, self.beta_1, self.beta_2, self.epsilon, 0.0, 0.0)
+
+
+class AdamW(Adam):
+    """Adam with weight decay taken straight from the weights (Loshchilov and Hutter, 2019).
+
+    Parameters
+    ----------
+    learning_rate : float, default=0.001
+        Step size, > 0.
+    weight_decay : float, default=0.004
+        Each step first takes ``learning_rate * weight_decay`` of every weight away, >= 0.
+    beta_1, beta_2, epsilon : float
+        As in `Adam`.
+    """
+
+    name = "adamw"
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        weight_decay: float = 0.004,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        *,
+        lr: float | None = None,
+    ) -> None:
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, lr=lr)
+        self.weight_decay = _check("weight_decay", weight_decay, 0.0, math.inf)
+
+    def hyperparameters(self) -> tuple[float, ...]:
+        return (self.learning_rate, self.beta_1, self.beta_2, self.epsilon, self.weight_decay, 0.0)
+
+
+_TABLE = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam, "adamw": AdamW}
+
+
+def get(identifier: Any) -> Optimizer:
+    """Return an optimizer by name, object, class or configuration dict.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name; the message lists the known ones.
+    """
+    return resolve(identifier, _TABLE, Optimizer, "optimizer")

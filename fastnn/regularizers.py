@@ -1,0 +1,34 @@
+"""Weight penalties added to the loss."""
+
+import math
+from typing import Any
+
+from fastnn.identifiers import resolve
+
+
+class L2:
+    """Squared weights: adds ``l2 * sum(W**2)`` to the loss.
+
+    Parameters
+    ----------
+    l2 : float, default=0.01
+        Strength, >= 0.
+    """
+
+    def __init__(self, l2: float = 0.01) -> None:
+        if not (math.isfinite(l2) and l2 >= 0):
+            raise ValueError(f"l2 must be a finite number >= 0; got {l2!r}")
+        self.l2 = float(l2)
+
+    def get_config(self) -> dict[str, float]:
+        """Return arguments that make an equal object."""
+        return {"l2": self.l2}
+
+
+l2 = L2
+_TABLE = {"l2": L2}
+
+
+def get(identifier: Any) -> L2 | None:
+    """Return a regularizer by name (``"l2"``), object or configuration dict; None for none."""
+    return None if identifier is None else resolve(identifier, _TABLE, L2, "regularizer")
