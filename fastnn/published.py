@@ -1,0 +1,171 @@
+"""Data files as their publishers ship them: found, checked by SHA-256, parsed once and kept in the cache folder."""
+
+import gzip
+import hashlib
+import io
+import os
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.kernels.cache import cache_root, write_atomically
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """One published file: what it is called, how its content is known and parsed, and where it comes from.
+
+    Parameters
+    ----------
+    name : str
+        File name; the file may also be compressed (``.gz``, ``.zip``) or lie in a folder named like it.
+    sha256 : str
+        Digest of the uncompressed content.
+    parse : callable
+        Turns the content into features and labels.
+    download : callable
+        Returns the content, or raises.
+    advice : str
+        Sentence for error messages: how to get the file.
+    archives : tuple of str
+        Zip files, by their publisher's names, that may hold the file.
+    """
+
+    name: str
+    sha256: str
+    parse: Callable[[bytes], tuple[Array, Array]]
+    download: Callable[[], bytes]
+    advice: str
+    archives: tuple[str, ...] = ()
+
+    def load(self, path: str | os.PathLike[str] | None = None) -> tuple[Array, Array]:
+        """Return features and labels from `path` (a file or a folder), or from wherever the file is found.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the file is nowhere to be had.
+        OSError
+            If the file cannot be read or is damaged.
+        ValueError
+            If its content is not the published one.
+        """
+        if path is not None:
+            found = self._locate(Path(path))
+            if found is None:
+                raise FileNotFoundError(
+                    f"no {self.name} (plain, .gz or .zip) at path={os.fspath(path)!r}. {self.advice}"
+                )
+            with busy(f"Reading {found}"):
+                return self._check_and_parse(read_plain(found, self.name), str(found))
+
+        root = cache_root()
+        kept = root / "data" / f"{self.name}-{self.sha256[:12]}.npz" if root else None
+        arrays = _read_arrays(kept) if kept else None
+        if arrays is None:
+            with busy(f"Reading {self.name}"):
+                arrays = self._check_and_parse(*self._obtain(root))
+            if kept:
+                with suppress(OSError):  # a full disk: the file is parsed again next time
+                    _write_arrays(kept, *arrays)
+        return arrays
+
+    def _obtain(self, root: Path | None) -> tuple[bytes, str]:
+        """Content of the file and where it came from: ``FASTNN_DATA``, the cache folder, or a download."""
+        named = os.environ.get("FASTNN_DATA")
+        places = [Path(named).expanduser()] if named else []
+        places += [root / "data"] if root else []
+        for place in places:
+            if found := self._locate(place):
+                return read_plain(found, self.name), str(found)
+        try:
+            return self.download(), f"the downloaded {self.name}"
+        except Exception as error:  # no network, no client, no account: each means that it is not to be had this way
+            looked = " or ".join(map(str, places)) or "any folder (FASTNN_DATA is not set)"
+            raise FileNotFoundError(
+                f"{self.name} is not in {looked}, and the download failed ({type(error).__name__}: {error}). "
+                f"{self.advice} A copy of your own: pass path=..., or set FASTNN_DATA to its folder."
+            ) from error
+
+    def _locate(self, place: Path) -> Path | None:
+        """Find the file at `place`: that file itself, or in that folder under any name it is published with."""
+        if place.is_file():
+            return place
+        names = (self.name, f"{self.name}.gz", f"{self.name}.zip", f"{Path(self.name).stem}/{self.name}")
+        return next((place / name for name in names + self.archives if (place / name).is_file()), None)
+
+    def _check_and_parse(self, content: bytes, origin: str) -> tuple[Array, Array]:
+        sha256 = hashlib.sha256(content).hexdigest()
+        if sha256 != self.sha256:
+            raise ValueError(
+                f"{origin} is not {self.name} as published: its SHA-256 is {sha256}, expected {self.sha256}. "
+                f"It may be incomplete or edited (a header line, other line ends). {self.advice}"
+            )
+        return self.parse(content)
+
+
+def read_plain(path: Path, member: str) -> bytes:
+    """Content of `path`, uncompressed where it is a gzip or zip file (told by its first bytes, not by its name).
+
+    Of a zip file it is the member called `member`, in whichever folder of the archive.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the zip file has no such member.
+    OSError
+        If the file cannot be read or is damaged.
+    """
+    content = path.read_bytes()
+    try:
+        if content.startswith(b"\x1f\x8b"):
+            return gzip.decompress(content)
+        if content.startswith(b"PK\x03\x04"):
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                names = archive.namelist()
+                for name in names:
+                    if name.rpartition("/")[2] == member:
+                        return archive.read(name)
+            raise FileNotFoundError(f"{path} holds no {member}, only {', '.join(names[:10])}")
+    except (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error) as error:
+        raise OSError(f"{path} is damaged or incomplete ({error}); get it again") from error
+    return content
+
+
+@contextmanager
+def busy(message: str) -> Iterator[None]:
+    """Show `message` with a moving sign on the standard error stream while the block runs, if that is a terminal."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.markup import escape
+
+    with Console(stderr=True).status(escape(message)):
+        yield
+
+
+def _read_arrays(path: Path) -> tuple[Array, Array] | None:
+    """Read parsed arrays back; None if they are not there or damaged (zip files carry checksums)."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return arrays["x"], arrays["y"]
+    except Exception:  # what a damaged file raises depends on where it is damaged
+        return None
+
+
+def _write_arrays(path: Path, x: Array, y: Array) -> None:
+    file = io.BytesIO()
+    np.savez(file, x=x, y=y)
+    path.parent.mkdir(exist_ok=True)
+    write_atomically(path, file.getvalue())
