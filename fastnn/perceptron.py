@@ -113,8 +113,8 @@ class Perceptron(ClassifierMixin, BaseEstimator):
         self.n_iter_ = max(map(len, self.mistakes_))
         if any(mistakes[-1] for mistakes in self.mistakes_):
             warnings.warn(
-                f"After max_iter={self.max_iter} passes there are still mistakes: no straight line separates the classes, "
-                "or more passes are needed",
+                f"After max_iter={self.max_iter} passes there are still mistakes: no straight line separates the "
+                "classes, or more passes are needed",
                 ConvergenceWarning,
                 stacklevel=2,
             )
