@@ -207,11 +207,11 @@ def _pima_from_openml() -> bytes:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # its remarks on retries; the last failure is reported
-            data = fetch_openml(data_id=37, as_frame=False, cache=False, n_retries=1, delay=0.0)
+            data = fetch_openml(data_id=37, as_frame=False, cache=False, n_retries=1, delay=0.1)
     finally:
         socket.setdefaulttimeout(patience)
     row = "{:.0f},{:.0f},{:.0f},{:.0f},{:.0f},{:.1f},{:.3f},{:.0f},{:d}"
-    rows = (row.format(*x, y == "tested_positive") for x, y in zip(data.data, data.target, strict=True))
+    rows = (row.format(*x, int(y == "tested_positive")) for x, y in zip(data.data, data.target, strict=True))
     return "\n".join(rows).encode()
 
 

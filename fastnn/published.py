@@ -158,7 +158,7 @@ def busy(message: str) -> Iterator[None]:
 def _read_arrays(path: Path) -> tuple[Array, Array] | None:
     """Read parsed arrays back; None if they are not there or damaged (zip files carry checksums)."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return arrays["x"], arrays["y"]
     except Exception:  # what a damaged file raises depends on where it is damaged
         return None

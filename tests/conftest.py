@@ -1,0 +1,90 @@
+"""What all tests share: a cache folder of their own, seeds, the real data sets, poisoned memory, fresh processes."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+if "PYTEST_XDIST_WORKER" not in os.environ:  # workers and other child processes inherit the folder of the session
+    os.environ["FASTNN_CACHE_DIR"] = tempfile.mkdtemp(prefix="fastnn-tests-")
+    os.environ["MPLBACKEND"] = "agg"
+
+
+def pytest_unconfigure():
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        shutil.rmtree(os.environ["FASTNN_CACHE_DIR"], ignore_errors=True)
+
+
+@pytest.fixture
+def rng():
+    """Random numbers that are the same in every run."""
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def poisoned():
+    """A function like `np.empty` whose memory is full of NaN: whatever is read before it is written shows."""
+
+    def poisoned(shape, dtype=np.float32):
+        return np.full(shape, np.nan, dtype)
+
+    return poisoned
+
+
+@pytest.fixture
+def fresh_cache(tmp_path, monkeypatch):
+    """An empty cache folder for one test; returns its path."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("FASTNN_CACHE_DIR", str(folder))
+    return folder
+
+
+@pytest.fixture
+def run_python():
+    """A function that runs code in a new Python process and returns what it printed; a failure shows its errors."""
+
+    def run_python(code, *, cwd=None, timeout=300, **environment):
+        command = [sys.executable, "-c", textwrap.dedent(code)]
+        environment = {**os.environ, **{name: str(value) for name, value in environment.items()}}
+        done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run_python
+
+
+def _real_data(load):
+    if not os.environ.get("FASTNN_DATA"):
+        pytest.skip("FASTNN_DATA is not set: NOT TESTED on the real data")
+    return load()
+
+
+@pytest.fixture(scope="session")
+def pima():
+    """(X, y) of the Pima diabetes data; needs FASTNN_DATA."""
+    from fastnn import datasets
+
+    return _real_data(datasets.load_pima)
+
+
+@pytest.fixture(scope="session")
+def sign_mnist():
+    """(x_train, y_train), (x_test, y_test) of sign-language MNIST; needs FASTNN_DATA."""
+    from fastnn import datasets
+
+    return _real_data(datasets.load_sign_mnist)
+
+
+@pytest.fixture(scope="session")
+def checkout():
+    """The root of the source checkout; tests that need one are skipped where the wheel is tested without it."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / "fastnn" / "__init__.py").exists():
+        pytest.skip("no source checkout around these tests")
+    return root
