@@ -1,0 +1,63 @@
+# `make demo` and `make test` each work alone on a fresh machine with Python 3.11 or newer: what they need is
+# installed into .venv by the first call and left alone by the next ones.
+
+VENV := .venv
+RUN := $(VENV)/bin/python -m
+PIP := $(VENV)/bin/pip --disable-pip-version-check
+# The first Python that is new enough; `make test PYTHON=...` chooses another.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+.PHONY: help demo test bench lint types wheel clean
+
+help:
+	@echo "make demo    train both tasks beside scikit-learn: a table and pictures"
+	@echo "make test    the whole test suite (FASTNN_DATA=folder adds the real data sets)"
+	@echo "make bench   the benchmarks"
+	@echo "make lint    ruff"
+	@echo "make types   mypy"
+	@echo "make wheel   build the wheel and test it outside the checkout"
+	@echo "make clean   remove what the other targets made"
+
+demo: $(VENV)/.plots
+	$(VENV)/bin/fastnn demo
+
+test: $(VENV)/.test
+	$(RUN) pytest
+
+bench: $(VENV)/.dev
+	$(RUN) pytest benchmarks
+
+lint: $(VENV)/.dev
+	$(RUN) ruff check .
+
+# mypy does not follow the mapping of kernels/ to fastnn.kernels, so it looks at links laid out as the wheel is.
+types: $(VENV)/.dev
+	rm -rf build/types && mkdir -p build/types/fastnn
+	ln -s "$(CURDIR)"/fastnn/* build/types/fastnn/ && ln -s "$(CURDIR)/kernels" build/types/fastnn/kernels
+	cd build/types && "$(CURDIR)/$(VENV)/bin/python" -m mypy --config-file "$(CURDIR)/pyproject.toml" \
+		--cache-dir "$(CURDIR)/.mypy_cache" -p fastnn
+
+# The wheel's own environment and a copy of the tests lie outside the checkout, so nothing can be borrowed from it.
+wheel: $(VENV)/.test
+	rm -rf dist
+	$(RUN) build
+	set -e; away=$$(mktemp -d); trap 'rm -rf "$$away"' EXIT; \
+	cp -R pyproject.toml tests "$$away"; \
+	$(VENV)/bin/python -m venv "$$away/venv"; \
+	"$$away/venv/bin/pip" --disable-pip-version-check install -q "$$(echo dist/*.whl)[test]"; \
+	cd "$$away"; venv/bin/python -m pytest -q -m "not slow"
+
+clean:
+	rm -rf $(VENV) dist build *.egg-info .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# One stamp for each extra of pyproject.toml that was installed.
+$(VENV)/.%: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing fastnn-core[$*] into $(VENV) (once; a minute or two)"
+	@$(PIP) install -q -e '.[$*]'
+	@touch $@
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "fastnn needs Python 3.11 or newer: make PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
