@@ -1,0 +1,289 @@
+"""The scalar formulas: error bounds, special values, derivatives, and the same results plain and compiled."""
+
+import inspect
+import math
+import re
+
+import numpy as np
+import pytest
+from fastnn.kernels import formulas, jit, reference, scalar
+from scipy import special
+
+FLOATS = (np.float32, np.float64)
+LARGEST_EXPONENT = {np.float32: 88.0, np.float64: 708.0}
+
+# name: (reference in extended precision, bound in units in the last place, domain)
+ELEMENTARY = {
+    "exp": (np.exp, 2.5, (-np.inf, np.inf)),
+    "expm1": (np.expm1, 2.5, (-np.inf, np.inf)),
+    "tanh": (np.tanh, 3.0, (-np.inf, np.inf)),
+    "sigmoid": (lambda x: 1.0 / (1.0 + np.exp(-x)), 3.0, (-np.inf, np.inf)),
+    "erf": (lambda x: special.erf(x.astype(np.float64)).astype(np.longdouble), 4.5, (-np.inf, np.inf)),
+    "log": (np.log, 2.5, (0.0, np.inf)),
+    "log1p_unit": (np.log1p, 2.5, (0.0, 1.0)),
+    "softplus": (lambda x: np.logaddexp(np.longdouble(0.0), x), 4.0, (-np.inf, np.inf)),
+}
+
+# name: (pre-activation z -> derivative) from the output y or from z, with the slope parameter where there is one
+DERIVATIVES = {
+    "relu": (formulas.relu, formulas.relu_grad, "y"),
+    "sigmoid": (scalar.sigmoid, formulas.sigmoid_grad, "y"),
+    "tanh": (scalar.tanh, formulas.tanh_grad, "y"),
+    "leaky_relu": (lambda z: formulas.leaky_relu(z, 0.2), lambda y: formulas.leaky_relu_grad(y, 0.2), "y"),
+    "elu": (lambda z: formulas.elu(z, 1.5), lambda y: formulas.elu_grad(y, 1.5), "y"),
+    "selu": (formulas.selu, formulas.selu_grad, "y"),
+    "softplus": (formulas.softplus, formulas.softplus_grad, "y"),
+    "gelu": (formulas.gelu, formulas.gelu_grad, "z"),
+    "silu": (formulas.silu, formulas.silu_grad, "z"),
+}
+ALPHA = {"leaky_relu": 0.2, "elu": 1.5}
+
+
+def formula(name):
+    return getattr(scalar, name, None) or getattr(formulas, name)
+
+
+def plain(name, x):
+    with np.errstate(all="ignore"):
+        return np.array([formula(name)(value) for value in x], x.dtype)
+
+
+def compiled(name, x):
+    return compiled_loop(name, np.dtype(x.dtype))(x, np.empty_like(x))
+
+
+def compiled_loop(name, dtype):
+    import numba
+
+    function = jit.compiled(formula(name), dtype)
+
+    def loop(x, y):
+        for i in range(x.size):
+            y[i] = function(x[i])
+        return y
+
+    return numba.njit(**jit.OPTIONS)(loop)
+
+
+def samples(rng, dtype, low, high, count):
+    """Numbers of all sizes in a domain: uniform ones, small ones of any exponent, and random bit patterns."""
+    edge = LARGEST_EXPONENT[dtype]
+    small = np.exp(rng.uniform(-80.0, 0.0, count)) * rng.choice([-1.0, 1.0], count)
+    spread = [rng.uniform(-1.05 * edge, 1.05 * edge, count), rng.uniform(-6.0, 6.0, count), small]
+    with np.errstate(all="ignore"):
+        spread.append(rng.integers(0, 2**32, count, dtype=np.uint32).view(np.float32).astype(np.float64))
+        x = np.concatenate(spread).astype(dtype)
+    x = np.abs(x) if low == 0.0 else x
+    return x[(np.abs(x) >= np.finfo(dtype).tiny) & (x >= low) & (x <= high) & np.isfinite(x)]
+
+
+def largest_error(y, x, exact):
+    """Largest error in units in the last place, where the true result is a normal number."""
+    with np.errstate(all="ignore"):
+        true = exact(x.astype(np.longdouble))
+        limits = np.finfo(x.dtype)
+        normal = (np.abs(true) >= limits.tiny) & (np.abs(true) < limits.max * (1 - limits.eps))
+        unit = np.spacing(np.abs(true[normal]).astype(x.dtype))
+        return float(np.max(np.abs(y[normal] - true[normal]) / unit))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("name", ELEMENTARY)
+@pytest.mark.parametrize(("evaluate", "count"), [(plain, 500), (compiled, 200_000)])
+def test_error_bound(rng, name, dtype, evaluate, count):
+    exact, bound, domain = ELEMENTARY[name]
+    x = samples(rng, dtype, *domain, count)
+    assert largest_error(evaluate(name, x), x, exact) <= bound
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("evaluate", [plain, compiled])
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    {
+        "exp": (1, 1, np.inf, 0, np.inf, 0),
+        "expm1": (0, 0, np.inf, -1, np.inf, -1),
+        "tanh": (0, 0, 1, -1, 1, -1),
+        "sigmoid": (0.5, 0.5, 1, 0, 1, 0),
+        "erf": (0, 0, 1, -1, 1, -1),
+        "relu": (0, 0, 1e30, 0, np.inf, 0),
+        "selu": (0, 0, 1.0507009873554805e30, -1.7580993408473766, np.inf, -1.7580993408473766),
+        "softplus": (math.log(2), math.log(2), 1e30, 0, np.inf, 0),
+        "silu": (0, 0, 1e30, 0, np.inf, None),  # -inf: NaN, as it is for the product x * sigmoid(x) elsewhere
+        "gelu": (0, 0, 1e30, 0, np.inf, None),
+        "step": (0, 0, 1, 0, 1, 0),
+    }.items(),
+)
+def test_special_values(name, expected, evaluate, dtype):
+    x = np.array([0.0, -0.0, 1e30, -1e30, np.inf, -np.inf], dtype)
+    wanted = np.array([np.nan if value is None else value for value in expected], dtype)
+    np.testing.assert_allclose(evaluate(name, x), wanted, rtol=4 * np.finfo(dtype).eps, atol=0)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("evaluate", [plain, compiled])
+@pytest.mark.parametrize("name", [*ELEMENTARY, "relu", "selu", "gelu", "gelu_grad", "silu", "silu_grad"])
+def test_nan_stays_nan(name, evaluate, dtype):
+    assert np.isnan(evaluate(name, np.array([np.nan], dtype))).all()
+
+
+@pytest.mark.parametrize("name", ["crossentropy", "binary_crossentropy", "logit_crossentropy", "absolute_error_grad"])
+def test_nan_reaches_the_loss(name):
+    assert math.isnan(formula(name)(math.nan, 1.0))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("evaluate", [plain, compiled])
+def test_subnormal_arguments(evaluate, dtype):
+    x = np.array([1, -1], dtype) * np.finfo(dtype).smallest_subnormal
+    tiny = np.finfo(dtype).tiny
+    assert (evaluate("exp", x) == 1.0).all()
+    assert (evaluate("sigmoid", x) == 0.5).all()
+    for name in ("expm1", "tanh", "erf", "relu"):
+        assert (np.abs(evaluate(name, x)) <= tiny).all(), name
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("evaluate", [plain, compiled])
+def test_exp_passes_to_its_limits(evaluate, dtype):
+    limits = np.finfo(dtype)
+    top, bottom = np.log(limits.max.astype(np.float64)), np.log(limits.tiny.astype(np.float64))
+    below, above, normal, vanished = evaluate(
+        "exp", np.array([top * (1 - 1e-6), top * (1 + 1e-6), bottom * (1 - 1e-6), bottom * (1 + 1e-6)], dtype)
+    )
+    assert np.isfinite(below)
+    assert above == np.inf
+    assert normal >= limits.tiny
+    assert vanished == 0.0
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_plain_functions_keep_the_type(dtype):
+    for module in (scalar, formulas):
+        for name, function in inspect.getmembers(module, inspect.isfunction):
+            if function.__module__ == module.__name__ and name not in ("select", "_is_single", "_by_precision"):
+                arguments = [dtype(0.25)] * len(inspect.signature(function).parameters)
+                result = function(*arguments)
+                assert type(result) is dtype or result in (0.0, 1.0), name  # constants serve either type
+    assert type(scalar.select(True, 1.0, dtype(2.0))) is dtype
+
+
+def library_calls(loop, dtype):
+    loop(np.ones(8, dtype), np.empty(8, dtype))
+    (assembly,) = loop.inspect_asm().values()
+    return re.findall(r"\b(?:exp|expm1|tanh|erf|log|log1p|pow|ldexp|frexp)f?\b", assembly)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_compiled_code_calls_no_library(dtype):
+    import numba
+
+    @numba.njit
+    def control(x, y):
+        y[0] = math.tanh(x[0])
+
+    assert library_calls(control, dtype)
+    for name in ("tanh", "gelu", "softplus"):
+        assert not library_calls(compiled_loop(name, np.dtype(dtype)), dtype), name
+
+
+@pytest.mark.parametrize("name", DERIVATIVES)
+def test_activation_is_the_oracles(name):
+    function = DERIVATIVES[name][0]
+    z = np.linspace(-12.0, 12.0, 481)
+    y = np.array([function(value) for value in z.tolist()])
+    np.testing.assert_allclose(y, reference.activation(name, z, ALPHA.get(name, 0.0)), rtol=1e-14, atol=2e-15)
+
+
+@pytest.mark.parametrize("name", DERIVATIVES)
+def test_derivative_is_the_slope(name):
+    function, derivative, argument = DERIVATIVES[name]
+    step = 1e-5
+    for z in np.linspace(-6.0, 6.0, 121) + 0.013:  # off the corner at 0
+        z = float(z)
+        slope = (function(z + step) - function(z - step)) / (2.0 * step)
+        given = derivative(function(z) if argument == "y" else z)
+        assert given == pytest.approx(slope, rel=1e-8, abs=1e-9), z
+        oracle = reference.activation_gradient(name, [z], ALPHA.get(name, 0.0), [1.0])[0]
+        assert given == pytest.approx(oracle, rel=1e-13, abs=1e-15), z
+
+
+def test_derivatives_at_zero():
+    assert formulas.relu_grad(0.0) == 0.0
+    assert formulas.leaky_relu_grad(0.0, 0.2) == 0.2
+    assert formulas.elu_grad(0.0, 1.0) == 1.0
+    assert formulas.absolute_error_grad(3.0, 3.0) == 0.0
+
+
+LOSSES = {
+    "mean_squared_error": (formulas.squared_error, formulas.squared_error_grad),
+    "mean_absolute_error": (formulas.absolute_error, formulas.absolute_error_grad),
+    "binary_crossentropy": (formulas.binary_crossentropy, formulas.binary_crossentropy_grad),
+    "binary_crossentropy_from_logits": (formulas.logit_crossentropy, formulas.logit_crossentropy_grad),
+}
+
+
+@pytest.mark.parametrize("target", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("name", LOSSES)
+def test_loss_and_its_slope(name, target):
+    value, gradient = LOSSES[name]
+    points = [1e-9, 1e-4, 0.21, 0.7, 0.9999, 1.0 - 1e-9]
+    points += [] if name == "binary_crossentropy" else [-800.0, -3.0, 40.0, 800.0]
+    for y in points:
+        output = np.array([[y]])
+        assert value(y, target) == pytest.approx(reference.loss(name, [[target]], output)[0], rel=1e-12, abs=1e-15)
+        given, step = gradient(y, target), min(1e-5, abs(y) / 100.0, abs(1.0 - y) / 100.0)
+        assert given == pytest.approx(reference.loss_gradient(name, [[target]], output)[0, 0], rel=1e-12, abs=1e-15)
+        if abs(y - target) > step:
+            slope = (value(y + step, target) - value(y - step, target)) / (2.0 * step)
+            assert given == pytest.approx(slope, rel=1e-4, abs=1e-6), y
+
+
+def test_crossentropy_terms_sum_to_the_oracles_loss(rng):
+    p = reference.activation("softmax", rng.normal(size=(5, 4)))
+    target = np.eye(4)[[0, 1, 2, 3, 0]]
+    terms = [[formulas.crossentropy(*pair) for pair in zip(*rows, strict=True)] for rows in zip(p, target, strict=True)]
+    np.testing.assert_allclose(np.sum(terms, axis=1), reference.loss("categorical_crossentropy", target, p), rtol=1e-13)
+    assert formulas.crossentropy_grad(0.25, 1.0) == -4.0
+    assert formulas.crossentropy_grad(1e-8, 1.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("name", "hyperparameters"),
+    [
+        ("sgd", (0.1, 0.0, 0.0, 0.0, 0.0, 0.0)),
+        ("sgd", (0.1, 0.9, 0.0, 0.0, 0.0, 0.0)),
+        ("sgd", (0.1, 0.9, 0.0, 0.0, 0.0, 1.0)),
+        ("rmsprop", (0.01, 0.0, 0.9, 1e-7, 0.0, 0.0)),
+        ("rmsprop", (0.01, 0.5, 0.9, 1e-7, 0.0, 0.0)),
+        ("adam", (0.01, 0.9, 0.999, 1e-7, 0.0, 0.0)),
+        ("adamw", (0.01, 0.9, 0.999, 1e-7, 0.004, 0.0)),
+    ],
+)
+def test_optimizers_are_the_oracles(rng, name, hyperparameters):
+    rate, beta_1, beta_2, epsilon, decay, nesterov = hyperparameters
+    gradients = rng.normal(size=8).tolist()
+    w, m, v = 0.7, 0.0, 0.0
+    flat, state = np.array([w]), {}
+    for count, g in enumerate(gradients, 1):
+        if name == "sgd":
+            m = formulas.velocity(m, g, beta_1, rate)
+            w = formulas.nesterov(w, m, g, beta_1, rate) if nesterov else w + m
+            if beta_1 == 0.0:
+                assert formulas.sgd(flat[0], g, rate) == pytest.approx(w, rel=1e-14)
+        elif name == "rmsprop":
+            v = formulas.second_moment(v, g, 1.0 - beta_2)
+            m = formulas.rmsprop_momentum(m, formulas.rmsprop_step(g, v, rate, epsilon), beta_1)
+            w -= m
+        else:
+            w = formulas.decayed(w, rate * decay)
+            m = formulas.first_moment(m, g, 1.0 - beta_1)
+            v = formulas.second_moment(v, g, 1.0 - beta_2)
+            corrected = rate * math.sqrt(1.0 - beta_2**count) / (1.0 - beta_1**count)
+            w -= formulas.adam_step(m, v, corrected, epsilon)
+        reference.optimizer_step(name, hyperparameters, flat, np.array([g]), state)
+        assert w == pytest.approx(flat[0], rel=1e-13)
+
+
+def test_l2_gradient():
+    assert formulas.l2_grad(3.0, 0.5) == 3.0
