@@ -1,0 +1,147 @@
+"""The on-disk cache of compiled programs.
+
+Numba's own cache does not notice changed jit options, other source files or constants, and raises on a
+damaged file. Here every program is one file in a folder whose name holds everything that can change the
+code; each file starts with the SHA-256 of its content, so whatever is not exactly what was written is
+compiled again.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import pickle
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+DIGEST_BYTES = 32
+
+
+def cache_root() -> Path | None:
+    """Folder for everything fastnn keeps on disk, or None where no folder can be written.
+
+    ``FASTNN_CACHE_DIR`` names it; without that it is the user's cache folder of the operating system.
+    """
+    named = os.environ.get("FASTNN_CACHE_DIR")
+    if named:
+        root = Path(named).expanduser()
+    else:
+        import platformdirs
+
+        root = Path(platformdirs.user_cache_dir("fastnn", appauthor=False))
+    try:
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except (OSError, RuntimeError):
+        return None
+    return root if os.access(root, os.W_OK | os.X_OK) else None
+
+
+@functools.cache
+def _sources_digest() -> bytes:
+    """Digest of all kernel sources: a change in any of them starts a new folder."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return digest.digest()
+
+
+def kernel_folder(target: str) -> Path | None:
+    """Folder of the compiled programs for these sources, these versions and this ``target`` description."""
+    root = cache_root()
+    if root is None:
+        return None
+    import llvmlite
+    import numba
+
+    digest = hashlib.sha256(_sources_digest())
+    for part in (numba.__version__, llvmlite.__version__, sys.version, sys.platform, target):
+        digest.update(part.encode() + b"\0")
+    return root / f"kernels-{digest.hexdigest()[:16]}"
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write ``content`` to a temporary name beside ``path`` and rename it, so no reader sees half a file."""
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+class ProgramCache:
+    """Numba's cache interface (``Dispatcher._cache``) for one program with one signature."""
+
+    def __init__(self, name: str, target: str) -> None:
+        folder = kernel_folder(target)
+        self.path = folder / f"{name}.bin" if folder else None
+        self._started = 0.0
+
+    @property
+    def cache_path(self) -> str | None:
+        return str(self.path.parent) if self.path else None
+
+    def load_overload(self, signature: Any, target_context: Any) -> Any:
+        """Return the stored program, or None if there is none that is whole; then it will be compiled."""
+        from numba.core.compiler import CompileResult
+
+        target_context.refresh()
+        try:
+            content = self.path.read_bytes() if self.path else b""
+            digest, payload = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
+            if content and hashlib.sha256(payload).digest() == digest:
+                stored_signature, reduced = pickle.loads(payload)
+                if stored_signature == str(signature):
+                    return CompileResult._rebuild(target_context, *reduced)
+        except Exception:  # whatever is wrong with the file, compiling again is the cure
+            pass
+        self._started = time.perf_counter()
+        announce.begin()
+        return None
+
+    def save_overload(self, signature: Any, result: Any) -> None:
+        """Store a freshly compiled program; a folder that cannot be written is no error."""
+        from numba.core.serialize import dumps
+
+        announce.end(time.perf_counter() - self._started, stored=self.path is not None)
+        if self.path is None:
+            return
+        payload = dumps((str(signature), result._reduce()))
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_atomically(self.path, hashlib.sha256(payload).digest() + payload)
+        except OSError:
+            pass
+
+    def enable(self) -> None: ...
+
+    def disable(self) -> None: ...
+
+    def flush(self) -> None:
+        if self.path:
+            self.path.unlink(missing_ok=True)
+
+
+class _Announcer:
+    """Tells the user on stderr that compilation is under way, once per process, and how long it took."""
+
+    def __init__(self) -> None:
+        self.begun = False
+        self.seconds = 0.0
+
+    def begin(self) -> None:
+        if not self.begun and not os.environ.get("FASTNN_QUIET"):
+            print("fastnn: compiling kernels for this machine (once, some seconds) ...", file=sys.stderr, flush=True)
+        self.begun = True
+
+    def end(self, seconds: float, *, stored: bool) -> None:
+        self.seconds += seconds
+
+
+announce = _Announcer()
