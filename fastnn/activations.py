@@ -72,7 +72,7 @@ _TABLE = {name: _maker(activation) for name, activation in _BY_NAME.items()}
 
 
 def get(identifier: Any) -> Activation:
-    """Return an activation by name, object or ``{"class_name": name, "config": {"alpha": ...}}``; None means ``linear``.
+    """Return an activation by name, object or configuration dict; None means ``linear``.
 
     Raises
     ------

@@ -68,8 +68,8 @@ def serialize(thing: Any) -> dict[str, Any]:
     return {"class_name": type(thing).__name__, "config": thing.get_config()}
 
 
-def old_spelling(old: str, new: str) -> None:
-    """Warn, once in the life of the process, that an argument has a newer name."""
+def old_spelling(old: str, new: str, depth: int = 2) -> None:
+    """Warn, once in the life of the process, that an argument has a newer name; `depth` calls below the user's."""
     if old not in _warned:
         _warned.add(old)
-        warnings.warn(f"the argument {old!r} is an old spelling of {new!r}", FutureWarning, stacklevel=4)
+        warnings.warn(f"the argument {old!r} is an old spelling of {new!r}", FutureWarning, stacklevel=depth + 1)

@@ -205,7 +205,7 @@ class Identity(Initializer):
 
     def sample(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         _need_matrix(self, shape)
-        return self.gain * np.eye(*shape)
+        return self.gain * np.eye(shape[0], shape[1])
 
     def get_config(self) -> dict[str, Any]:
         return {"gain": self.gain}

@@ -9,22 +9,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn import initializers
+from fastnn import checks, initializers
 
 Shape = tuple[int | None, ...]
-
-
-def positive_int(name: str, value: Any) -> int:
-    """Return `value` as an int, if it is an integer >= 1."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"{name} must be an integer >= 1; got {value!r}")
-    return int(value)
 
 
 def row_shape(shape: Any) -> tuple[int, ...]:
     """Return the shape of one row, from a tuple, list or single integer."""
     return tuple(
-        positive_int("every size of an input shape", size)
+        checks.integer("every size of an input shape", size, 1)
         for size in (shape if isinstance(shape, Sequence) else (shape,))
     )
 
@@ -44,7 +37,9 @@ class Layer:
     Attributes
     ----------
     input_shape, output_shape : tuple
-        With None for the rows; ``input_shape`` is None until the shape is known.
+        With None for the rows; ``input_shape`` is None until the layer is built.
+    declared_shape : tuple or None
+        Shape of the input as given to the constructor.
     weight_shapes : dict of str to tuple
         Shapes by name, in the order of `get_weights`; empty until the layer is built.
     """
@@ -56,15 +51,20 @@ class Layer:
         if name is not None and (not isinstance(name, str) or not name or "/" in name):
             raise ValueError(f"name must be a non-empty string without '/'; got {name!r}")
         if input_dim is not None:
-            input_shape = (positive_int("input_dim", input_dim),)
-        if input_shape is not None:
-            self.input_shape = (None, *row_shape(input_shape))
+            input_shape = (checks.integer("input_dim", input_dim, 1),)
+        self.declared_shape: Shape | None = None if input_shape is None else (None, *row_shape(input_shape))
         self.auto_named = name is None
         self.name = name or self.kind
         self.weight_shapes: dict[str, tuple[int, ...]] = {}
+        self.in_model = False
         self._values: list[np.ndarray] = []  # the weights, as long as no engine holds them
         self._engine: Any = None
         self._first = 0  # position of the first weight of this layer among those of the engine
+
+    @property
+    def built(self) -> bool:
+        """Whether the shapes are known and the weights exist."""
+        return self.input_shape is not None
 
     @property
     def output_shape(self) -> Shape:
@@ -82,9 +82,11 @@ class Layer:
         self.compute_output_shape(input_shape)
         self.input_shape = input_shape
         shapes = self._shapes_of_weights(input_shape)
-        if shapes != self.weight_shapes:
-            self.weight_shapes = shapes
+        if shapes == self.weight_shapes:
+            self._values = [value.astype(dtype) for value in self._values]
+        else:
             self._values = [self._initializer(name)(shape, dtype) for name, shape in shapes.items()]
+            self.weight_shapes = shapes
 
     def _shapes_of_weights(self, input_shape: Shape) -> dict[str, tuple[int, ...]]:
         return {}
@@ -97,7 +99,7 @@ class Layer:
         return sum(math.prod(shape) for shape in self.weight_shapes.values())
 
     def get_weights(self) -> list[np.ndarray]:
-        """Return copies of the weights; for Dense the kernel of shape (inputs, units) and the bias of shape (units,)."""
+        """Return copies of the weights; for Dense the kernel (inputs, units) and the bias (units,)."""
         if self._engine is None:
             return [value.copy() for value in self._values]
         return self._engine.get_weights()[self._first : self._first + len(self.weight_shapes)]
@@ -134,7 +136,7 @@ class Layer:
     def copy(self) -> "Layer":
         """Return a layer of the same configuration, shape and weights that belongs to no model."""
         twin = type(self)(**self.get_config())
-        twin.auto_named, twin.input_shape = self.auto_named, self.input_shape
+        twin.auto_named, twin.declared_shape = self.auto_named, self.input_shape or self.declared_shape
         twin.weight_shapes, twin._values = dict(self.weight_shapes), self.get_weights()
         return twin
 

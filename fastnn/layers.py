@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import activations, initializers, regularizers
+from fastnn import activations, checks, initializers, regularizers
 from fastnn.identifiers import old_spelling, resolve, serialize
-from fastnn.layer_base import Layer, Shape, positive_int
+from fastnn.layer_base import Layer, Shape, row_shape
 
 
 class Input(Layer):
@@ -24,10 +24,10 @@ class Input(Layer):
 
     def __init__(self, shape: Any, name: str | None = None) -> None:
         super().__init__(name, input_shape=shape)
+        self._shape = row_shape(shape)
 
     def get_config(self) -> dict[str, Any]:
-        assert self.input_shape is not None
-        return {"shape": list(self.input_shape[1:]), "name": self.name}
+        return {"name": self.name, "shape": list(self._shape)}
 
 
 class Dense(Layer):
@@ -82,7 +82,7 @@ class Dense(Layer):
         if bias is not None:
             old_spelling("bias", "use_bias")
             use_bias = bias
-        self.units = positive_int("units", units)
+        self.units = checks.integer("units", units, 1)
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)
@@ -98,7 +98,7 @@ class Dense(Layer):
         return (None, self.units)
 
     def _shapes_of_weights(self, input_shape: Shape) -> dict[str, tuple[int, ...]]:
-        kernel = {"kernel": (int(input_shape[1] or 0), self.units)}
+        kernel: dict[str, tuple[int, ...]] = {"kernel": (int(input_shape[1] or 0), self.units)}
         return kernel | {"bias": (self.units,)} if self.use_bias else kernel
 
     def _initializer(self, weight: str) -> initializers.Initializer:
@@ -153,6 +153,11 @@ class Activation(Layer):
         super().__init__(name, input_shape, input_dim)
         self.activation = activations.get(activation)
 
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        if self.activation.name == "softmax" and len(input_shape) != 2:
+            raise ValueError(f"softmax takes flat rows; the input of {self.name!r} has the shape {input_shape}")
+        return input_shape
+
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "activation": activations.serialize(self.activation)}
 
@@ -181,9 +186,7 @@ class Dropout(Layer):
         input_dim: int | None = None,
     ) -> None:
         super().__init__(name, input_shape, input_dim)
-        if isinstance(rate, bool) or not isinstance(rate, (int, float, np.number)) or not 0 <= rate < 1:
-            raise ValueError(f"rate must be a number >= 0 and < 1; got {rate!r}")
-        self.rate = float(rate)
+        self.rate = checks.number("rate", rate, 0.0, 1.0)
         self.seed = seed
 
     def get_config(self) -> dict[str, Any]:

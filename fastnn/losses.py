@@ -27,14 +27,14 @@ class Loss:
         from fastnn.kernels import reference
 
         name = self.name + ("_from_logits" if self.from_logits else "")
-        return reference.loss(name, *_as_rows(y_true, y_pred))
+        return reference.loss(name, *as_rows(y_true, y_pred))
 
     def get_config(self) -> dict[str, Any]:
         """Return arguments that make an equal object."""
         return {}
 
 
-def _as_rows(y_true: Any, y_pred: Any) -> tuple[np.ndarray, np.ndarray]:
+def as_rows(y_true: Any, y_pred: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return targets and predictions as float64 matrices with one row per sample."""
     y_true, y_pred = (np.asarray(y, np.float64) for y in (y_true, y_pred))
     return tuple(y.reshape(-1, 1) if y.ndim < 2 else y for y in (y_true, y_pred))  # type: ignore[return-value]
@@ -105,8 +105,8 @@ _CLASSES: tuple[type[Loss], ...] = (
     CategoricalCrossentropy,
     SparseCategoricalCrossentropy,
 )
-TABLE: dict[str, type[Loss]] = {cls.name: cls for cls in _CLASSES}
-TABLE |= {"mse": MeanSquaredError, "mae": MeanAbsoluteError, "bce": BinaryCrossentropy}
+_TABLE: dict[str, type[Loss]] = {cls.name: cls for cls in _CLASSES}
+_TABLE |= {"mse": MeanSquaredError, "mae": MeanAbsoluteError, "bce": BinaryCrossentropy}
 
 
 def mean_squared_error(y_true: Any, y_pred: Any) -> np.ndarray:
@@ -143,6 +143,11 @@ _FUNCTIONS = (
 )
 
 
+def is_function(identifier: Any) -> bool:
+    """Whether `identifier` is one of the loss functions of this module."""
+    return callable(identifier) and identifier in _FUNCTIONS
+
+
 def get(identifier: Any) -> Loss:
     """Return a loss by name, object, class, function of this module or configuration dict.
 
@@ -151,6 +156,6 @@ def get(identifier: Any) -> Loss:
     ValueError
         For an unknown name; the message lists the known ones.
     """
-    if identifier in _FUNCTIONS:
+    if is_function(identifier):
         identifier = identifier.__name__
-    return resolve(identifier, TABLE, Loss, "loss")
+    return resolve(identifier, _TABLE, Loss, "loss")

@@ -1,21 +1,9 @@
 """Optimizers: names, defaults and ranges of their hyper-parameters. The update formulas are in ``fastnn.kernels``."""
 
-import math
 from typing import Any, ClassVar
 
+from fastnn import checks
 from fastnn.identifiers import old_spelling, resolve
-
-
-def _check(name: str, value: float, low: float, high: float, open_low: bool = False) -> float:
-    """Return `value` as a float, if it lies in [low, high), or in (low, high) with `open_low`."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a number; got {value!r}") from None
-    if not (low <= number < high) or (open_low and number == low):
-        upper = "" if high == math.inf else f" and < {high:g}"
-        raise ValueError(f"{name} must be {'>' if open_low else '>='} {low:g}{upper}, and finite; got {value!r}")
-    return number
 
 
 class Optimizer:
@@ -31,7 +19,7 @@ class Optimizer:
 
     def __init__(self, learning_rate: float, lr: float | None = None) -> None:
         if lr is not None:
-            old_spelling("lr", "learning_rate")
+            old_spelling("lr", "learning_rate", depth=3)
             learning_rate = lr
         self.learning_rate = learning_rate
 
@@ -42,7 +30,12 @@ class Optimizer:
 
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
-        self._learning_rate = _check("learning_rate", value, 0.0, math.inf, open_low=True)
+        self._learning_rate = checks.number("learning_rate", value, 0.0, above=True)
+
+    @property
+    def slots(self) -> int:
+        """Number of vectors of the size of the weights that the optimizer keeps between steps."""
+        raise NotImplementedError
 
     def hyperparameters(self) -> tuple[float, ...]:
         """Return the values in the order of ``fastnn.kernels.codes.HYPERPARAMETERS``; 0.0 where unused."""
@@ -72,8 +65,12 @@ class SGD(Optimizer):
         self, learning_rate: float = 0.01, momentum: float = 0.0, nesterov: bool = False, *, lr: float | None = None
     ) -> None:
         super().__init__(learning_rate, lr)
-        self.momentum = _check("momentum", momentum, 0.0, 1.0)
+        self.momentum = checks.number("momentum", momentum, 0.0, 1.0)
         self.nesterov = bool(nesterov)
+
+    @property
+    def slots(self) -> int:
+        return int(self.momentum > 0)
 
     def hyperparameters(self) -> tuple[float, ...]:
         return (self.learning_rate, self.momentum, 0.0, 0.0, 0.0, float(self.nesterov))
@@ -106,9 +103,13 @@ class RMSprop(Optimizer):
         lr: float | None = None,
     ) -> None:
         super().__init__(learning_rate, lr)
-        self.rho = _check("rho", rho, 0.0, 1.0)
-        self.momentum = _check("momentum", momentum, 0.0, 1.0)
-        self.epsilon = _check("epsilon", epsilon, 0.0, math.inf, open_low=True)
+        self.rho = checks.number("rho", rho, 0.0, 1.0)
+        self.momentum = checks.number("momentum", momentum, 0.0, 1.0)
+        self.epsilon = checks.number("epsilon", epsilon, 0.0, above=True)
+
+    @property
+    def slots(self) -> int:
+        return 1 + int(self.momentum > 0)
 
     def hyperparameters(self) -> tuple[float, ...]:
         return (self.learning_rate, self.momentum, self.rho, self.epsilon, 0.0, 0.0)
@@ -139,9 +140,13 @@ class Adam(Optimizer):
         lr: float | None = None,
     ) -> None:
         super().__init__(learning_rate, lr)
-        self.beta_1 = _check("beta_1", beta_1, 0.0, 1.0)
-        self.beta_2 = _check("beta_2", beta_2, 0.0, 1.0)
-        self.epsilon = _check("epsilon", epsilon, 0.0, math.inf, open_low=True)
+        self.beta_1 = checks.number("beta_1", beta_1, 0.0, 1.0)
+        self.beta_2 = checks.number("beta_2", beta_2, 0.0, 1.0)
+        self.epsilon = checks.number("epsilon", epsilon, 0.0, above=True)
+
+    @property
+    def slots(self) -> int:
+        return 2
 
     def hyperparameters(self) -> tuple[float, ...]:
         return (self.learning_rate, self.beta_1, self.beta_2, self.epsilon, 0.0, 0.0)
@@ -173,7 +178,7 @@ class AdamW(Adam):
         lr: float | None = None,
     ) -> None:
         super().__init__(learning_rate, beta_1, beta_2, epsilon, lr=lr)
-        self.weight_decay = _check("weight_decay", weight_decay, 0.0, math.inf)
+        self.weight_decay = checks.number("weight_decay", weight_decay, 0.0)
 
     def hyperparameters(self) -> tuple[float, ...]:
         return (self.learning_rate, self.beta_1, self.beta_2, self.epsilon, self.weight_decay, 0.0)

@@ -1,8 +1,8 @@
 """Weight penalties added to the loss."""
 
-import math
 from typing import Any
 
+from fastnn import checks
 from fastnn.identifiers import resolve
 
 
@@ -16,9 +16,7 @@ class L2:
     """
 
     def __init__(self, l2: float = 0.01) -> None:
-        if not (math.isfinite(l2) and l2 >= 0):
-            raise ValueError(f"l2 must be a finite number >= 0; got {l2!r}")
-        self.l2 = float(l2)
+        self.l2 = checks.number("l2", l2, 0.0)
 
     def get_config(self) -> dict[str, float]:
         """Return arguments that make an equal object."""

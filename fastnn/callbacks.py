@@ -1,0 +1,280 @@
+"""Callbacks: code of the user's that runs during training, with Keras' hooks."""
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+HOOKS = tuple(
+    f"on_{phase}_{moment}"
+    for phase in ("train", "epoch", "train_batch", "test", "test_batch", "predict", "predict_batch")
+    for moment in ("begin", "end")
+)
+
+
+class Callback:
+    """Base of the callbacks: override the hooks you need.
+
+    Batch hooks make training advance one step at a time, and epoch hooks one epoch at a time; without any, many
+    epochs run in one compiled call.
+
+    Attributes
+    ----------
+    model : Sequential
+        The model at work; set its ``stop_training`` to end the fit.
+    params : dict
+        ``verbose``, ``epochs`` and ``steps``, the steps of an epoch.
+    """
+
+    model: Any = None
+    params: Mapping[str, Any] = {}
+
+    def set_model(self, model: Any) -> None:
+        """Called once before training with the model."""
+        self.model = model
+
+    def set_params(self, params: Mapping[str, Any]) -> None:
+        """Called once before training with `params`."""
+        self.params = params
+
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        """Called before the first epoch."""
+
+    def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
+        """Called after the last epoch with its logs."""
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Called before each epoch; epochs count from 0."""
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Called after each epoch with its loss and metrics, those of validation under ``val_`` names."""
+
+    def on_train_batch_begin(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Called before each training step of an epoch."""
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Called after each training step, with the means over the epoch so far."""
+
+    def on_test_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        """Called before an evaluation, also that of a validation."""
+
+    def on_test_end(self, logs: Mapping[str, float] | None = None) -> None:
+        """Called after an evaluation."""
+
+    def on_test_batch_begin(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Called before each batch of an evaluation."""
+
+    def on_test_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Called after each batch of an evaluation, with the means so far."""
+
+    def on_predict_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Called before a prediction."""
+
+    def on_predict_end(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Called after a prediction."""
+
+    def on_predict_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Called before each batch of a prediction."""
+
+    def on_predict_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Called after each batch of a prediction, with its ``outputs``."""
+
+
+class History(Callback):
+    """Keeps the logs of every epoch; `fit` returns one.
+
+    Attributes
+    ----------
+    history : dict of str to list of float
+        One value an epoch for the loss and each metric.
+    epoch : list of int
+        The epochs, counted from 0.
+    """
+
+    def __init__(self) -> None:
+        self.history: dict[str, list[float]] = {}
+        self.epoch: list[int] = []
+
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        self.epoch = []
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        self.epoch.append(epoch)
+        for name, value in (logs or {}).items():
+            self.history.setdefault(name, []).append(value)
+
+
+class LambdaCallback(Callback):
+    """Callback made of functions: ``LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch))``.
+
+    Parameters
+    ----------
+    **hooks : callable
+        Functions by the names of the hooks of `Callback`.
+    """
+
+    def __init__(self, **hooks: Callable[..., Any] | None) -> None:
+        for name, function in hooks.items():
+            if _modern(name) not in HOOKS:
+                raise TypeError(f"LambdaCallback has no hook {name!r}; choose from {', '.join(HOOKS)}")
+            if function is not None:
+                setattr(self, name, function)
+
+
+class EarlyStopping(Callback):
+    """Ends training when a monitored value has stopped improving.
+
+    Parameters
+    ----------
+    monitor : str, default="val_loss"
+        Name in the logs.
+    min_delta : float, default=0
+        Smaller changes do not count as improvement.
+    patience : int, default=0
+        Epochs without improvement after which training ends.
+    verbose : int, default=0
+        With 1, says so.
+    mode : {"auto", "min", "max"}, default="auto"
+        What improvement is; ``"auto"`` asks the metric.
+    baseline : float, optional
+        Value that must be beaten for the patience to start anew.
+    restore_best_weights : bool, default=False
+        Go back to the weights of the best epoch when training ends.
+    start_from_epoch : int, default=0
+        Epochs before this one are not looked at.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        min_delta: float = 0,
+        patience: int = 0,
+        verbose: int = 0,
+        mode: str = "auto",
+        baseline: float | None = None,
+        restore_best_weights: bool = False,
+        start_from_epoch: int = 0,
+    ) -> None:
+        if mode not in ("auto", "min", "max"):
+            raise ValueError(f'mode must be "auto", "min" or "max"; got {mode!r}')
+        self.monitor = monitor
+        self.min_delta = abs(min_delta)
+        self.patience = patience
+        self.verbose = verbose
+        self.mode = mode
+        self.baseline = baseline
+        self.restore_best_weights = restore_best_weights
+        self.start_from_epoch = start_from_epoch
+        self.on_train_begin()
+
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        self.wait = self.stopped_epoch = self.best_epoch = 0
+        self.best: float | None = None
+        self.best_weights: Any = None
+        self._warned = False
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        value = (logs or {}).get(self.monitor)
+        if value is None:
+            self._warn_missing(logs or {})
+            return
+        if epoch < self.start_from_epoch:
+            return
+        self.wait += 1
+        if self._improves(value, self.best):
+            self.best, self.best_epoch = value, epoch
+            if self.restore_best_weights:
+                self.best_weights = self.model.get_weights()
+            if self._improves(value, self.baseline):
+                self.wait = 0
+        elif self.wait >= self.patience and epoch > 0:
+            self.stopped_epoch = epoch
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
+        if self.stopped_epoch and self.verbose:
+            print(f"Epoch {self.stopped_epoch + 1}: early stopping")
+        if self.restore_best_weights and self.best_weights is not None:
+            if self.verbose:
+                print(f"Restoring model weights from the end of the best epoch: {self.best_epoch + 1}.")
+            self.model.set_weights(self.best_weights)
+
+    def _improves(self, value: float, reference: float | None) -> bool:
+        if reference is None:
+            return True
+        smaller = self.mode == "min" or (self.mode == "auto" and self._direction() == "min")
+        return value + self.min_delta < reference if smaller else value - self.min_delta > reference
+
+    def _direction(self) -> str:
+        name = self.monitor.removeprefix("val_")
+        return next((metric.direction for metric in self.model.metrics if metric.name == name), "min")
+
+    def _warn_missing(self, logs: Mapping[str, float]) -> None:
+        if not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"EarlyStopping looks at {self.monitor!r}, which is not among the logs: {', '.join(logs)}",
+                UserWarning,
+                stacklevel=2,
+            )
+
+
+class CallbackList:
+    """The callbacks of one run, called hook by hook in their order.
+
+    Parameters
+    ----------
+    callbacks : Callback or iterable of Callback, optional
+    model : Sequential
+    **params
+        Given to every callback's ``set_params``.
+
+    Attributes
+    ----------
+    history : History
+        The user's, or one that is added at the end.
+    """
+
+    def __init__(self, callbacks: Any, model: Any, **params: Any) -> None:
+        if callbacks is None:
+            callbacks = []
+        self.callbacks = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
+        for callback in self.callbacks:
+            if not isinstance(callback, Callback):
+                hint = "; call it to make an object" if isinstance(callback, type) else ""
+                raise TypeError(f"callbacks must be objects of fastnn.callbacks.Callback; got {callback!r}{hint}")
+        histories = [callback for callback in self.callbacks if type(callback) is History]
+        self.history = histories[0] if histories else History()
+        if not histories:
+            self.callbacks.append(self.history)
+        for callback in self.callbacks:
+            callback.set_params(params)
+            callback.set_model(model)
+        self._receivers = {
+            hook: [getattr(callback, name) for callback in self.callbacks for name in _names(callback, hook)]
+            for hook in HOOKS
+        }
+
+    def call(self, hook: str, *arguments: Any) -> None:
+        """Call a hook of every callback that has it."""
+        for receiver in self._receivers[hook]:
+            receiver(*arguments)
+
+    def looks_at(self, phase: str) -> bool:
+        """Whether a callback other than the history has a hook at the beginning or end of this phase."""
+        mine = [self.history.on_epoch_end]
+        return any(
+            receiver not in mine for moment in ("begin", "end") for receiver in self._receivers[f"on_{phase}_{moment}"]
+        )
+
+
+def _names(callback: Callback, hook: str) -> list[str]:
+    """Return the names under which a callback has this hook of its own."""
+    names = [name for name in ("on_batch_begin", "on_batch_end") if _modern(name) == hook and hasattr(callback, name)]
+    if getattr(getattr(callback, hook), "__func__", None) is not getattr(Callback, hook):
+        names.append(hook)
+    return names
+
+
+def _modern(hook: str) -> str:
+    """Return the name of a hook in Keras 3: ``on_batch_end`` is an old name of ``on_train_batch_end``."""
+    return hook.replace("on_batch", "on_train_batch")

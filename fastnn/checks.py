@@ -1,0 +1,41 @@
+"""Checks of single arguments: each returns the value in a plain type, or raises an error that names the argument."""
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+
+
+def integer(name: str, value: Any, low: int) -> int:
+    """Return `value` as an int, if it is an integer >= `low`."""
+    if not isinstance(value, (bool, np.bool_)):
+        try:
+            if operator.index(value) >= low:
+                return operator.index(value)
+        except TypeError:
+            pass
+    raise ValueError(f"{name} must be an integer >= {low}; got {value!r}")
+
+
+def number(name: str, value: Any, low: float, high: float = math.inf, *, above: bool = False) -> float:
+    """Return `value` as a float, if it lies in [low, high), or in (low, high) with `above`."""
+    if isinstance(value, (bool, np.bool_, str)):
+        raise TypeError(f"{name} must be a number; got {value!r}")
+    try:
+        result = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number; got {value!r}") from None
+    if not low <= result < high or (above and result == low):
+        upper = "and finite" if high == math.inf else f"and < {high:g}"
+        raise ValueError(f"{name} must be {'>' if above else '>='} {low:g} {upper}; got {value!r}")
+    return result
+
+
+def verbosity(value: Any, auto: int = 1) -> int:
+    """Return 0, 1 or 2 for ``verbose``; ``"auto"`` means `auto`."""
+    if isinstance(value, str) and value == "auto":
+        return auto
+    if value in (0, 1, 2):
+        return int(value)
+    raise ValueError(f'verbose must be "auto", 0 (silent), 1 (progress line) or 2 (one line an epoch); got {value!r}')

@@ -1,0 +1,248 @@
+"""What users pass as x, y and weights becomes checked, C-contiguous matrices of one dtype, converted once."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastnn import checks
+from fastnn.losses import Loss
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Inputs (n, inputs), targets (n, outputs) or (n, 1) and weights (n,) or None."""
+
+    x: np.ndarray
+    y: np.ndarray
+    weights: np.ndarray | None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, rows: slice) -> "Samples":
+        return Samples(self.x[rows], self.y[rows], None if self.weights is None else self.weights[rows])
+
+
+def to_array(value: Any, name: str) -> np.ndarray:
+    """Return a real-valued array from an array, list, data frame or anything with ``__array__``.
+
+    Raises
+    ------
+    TypeError
+        If the values are not real numbers.
+    ValueError
+        If rows differ in length.
+    """
+    if value is None:
+        raise ValueError(f"{name} is missing: expected an array, a list or a data frame; got None")
+    if hasattr(value, "tocsr"):
+        raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray()")
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} is no rectangular array, its rows differ in length ({error})") from None
+    if array.dtype == object:
+        array = _from_objects(array, name)
+    if array.dtype.kind in "biuf":
+        return array
+    kinds = {"U": "strings", "S": "strings", "T": "strings", "c": "complex numbers", "M": "dates", "m": "durations"}
+    hint = ""
+    if kinds.get(array.dtype.kind) == "strings":
+        hint = (
+            "; turn them into numbers first, labels for instance with numpy.unique(labels, return_inverse=True)[1] "
+            "(the estimators of fastnn take string labels)"
+        )
+    raise TypeError(f"{name} holds {kinds.get(array.dtype.kind, array.dtype)}, expected real numbers{hint}")
+
+
+def _from_objects(array: np.ndarray, name: str) -> np.ndarray:
+    """Return float64 values of an object array (a frame of mixed columns), or strings as strings."""
+    if any(isinstance(value, (str, bytes)) for value in array.flat):
+        return array.astype(str)
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError):
+        odd = next(value for value in array.flat if not isinstance(value, (int, float, np.number, np.bool_)))
+        raise TypeError(
+            f"{name} holds objects that are no real numbers, such as {odd!r} of type {type(odd).__name__}"
+        ) from None
+
+
+def _finite(array: np.ndarray, source: np.ndarray, name: str) -> np.ndarray:
+    """Return `array`, the converted `source`, if all of its values are finite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if source.dtype.kind != "f" or np.isfinite(array.sum()) or np.isfinite(array).all():
+            return array
+    row, *column = np.argwhere(~np.isfinite(array))[0]
+    place = f"row {row}" + (f", column {column[0]}" if column else "")
+    value = np.asarray(source).reshape(array.shape)[(row, *column)]
+    if np.isfinite(value):
+        raise ValueError(f"{name} holds {value:g} in {place}, which is too large for {array.dtype}")
+    raise ValueError(f"{name} holds {value} in {place}; remove or fill such rows first")
+
+
+def _convert(array: np.ndarray, dtype: Any, name: str) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        return _finite(np.ascontiguousarray(array, dtype), array, name)
+
+
+def row_shape_of(x: Any) -> tuple[int, ...]:
+    """Return the shape of one row of x, for a model that learns it from its data."""
+    return to_array(x, "x").shape[1:] or (1,)
+
+
+def inputs(x: Any, row_shape: tuple[int, ...], dtype: Any, name: str = "x") -> np.ndarray:
+    """Return inputs as a matrix with one flat row per sample.
+
+    Raises
+    ------
+    TypeError
+        If the values are not real numbers.
+    ValueError
+        If x is empty, has rows of another shape, or holds NaN or infinity.
+    """
+    array = to_array(x, name)
+    if array.ndim == 1 and row_shape == (1,):
+        array = array[:, np.newaxis]
+    if array.ndim == 0 or array.shape[0] == 0:
+        raise ValueError(f"{name} is empty: it has the shape {array.shape}")
+    if array.shape[1:] != row_shape:
+        hint = f"; a single row is {name}[numpy.newaxis]" if array.shape == row_shape else ""
+        raise ValueError(
+            f"{name} has the shape {array.shape}, but the model takes rows of shape {row_shape}, "
+            f"so {name} must have the shape {('n', *row_shape)}{hint}".replace("'n'", "n")
+        )
+    return _convert(array.reshape(len(array), -1), dtype, name)
+
+
+def targets(y: Any, n_rows: int, n_outputs: int, loss: Loss, dtype: Any, name: str = "y") -> np.ndarray:
+    """Return targets as the loss wants them: (n, outputs), or (n, 1) for class numbers.
+
+    Raises
+    ------
+    TypeError
+        If the values are not real numbers.
+    ValueError
+        If the shape does not fit, or a label is out of range.
+    """
+    array = to_array(y, name)
+    if array.ndim == 0 or array.shape[0] != n_rows:
+        raise ValueError(f"x has {n_rows} rows, but {name} has the shape {array.shape}")
+    sparse = loss.name.startswith("sparse")
+    width = 1 if sparse else n_outputs
+    given = array
+    if array.ndim == 1 and width == 1:
+        array = array[:, np.newaxis]
+    if array.shape[1:] != (width,):
+        raise ValueError(
+            f"{name} has the shape {given.shape}, but {loss.name} for {n_outputs} outputs takes the shape "
+            f"({n_rows}, {width}){_layout_hint(given, sparse, n_outputs)}"
+        )
+    array = _convert(array, dtype, name)
+    if sparse:
+        check_class_numbers(array[:, 0], n_outputs, name)
+    elif loss.name.endswith("crossentropy") and (array.min() < 0 or array.max() > 1):
+        row, column = np.argwhere((array < 0) | (array > 1))[0]
+        raise ValueError(
+            f"{name} holds {array[row, column]:g} in row {row}, column {column}, but {loss.name} takes values "
+            "from 0 to 1"
+        )
+    return array
+
+
+def _layout_hint(y: np.ndarray, sparse: bool, n_outputs: int) -> str:
+    if sparse and y.ndim == 2 and y.shape[1] == n_outputs:
+        return "; for one-hot targets use the loss 'categorical_crossentropy'"
+    if not sparse and y.size == y.shape[0] and n_outputs > 1:
+        return (
+            "; for class numbers use the loss 'sparse_categorical_crossentropy', "
+            f"or fastnn.utils.to_categorical(y, {n_outputs})"
+        )
+    return ""
+
+
+def check_class_numbers(labels: np.ndarray, n_classes: int, name: str) -> None:
+    """Check that labels of shape (n,) are whole and in [0, n_classes).
+
+    Raises
+    ------
+    ValueError
+        With the first row that is not.
+    """
+    wrong = ~((labels >= 0) & (labels < n_classes) & (labels == np.floor(labels)))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(
+            f"{name} holds {labels[row]:g} in row {row}, but class numbers must be whole, >= 0 and < {n_classes} "
+            f"(the number of classes)"
+        )
+
+
+def row_weights(sample_weight: Any, class_weight: Any, y: np.ndarray, dtype: Any) -> np.ndarray | None:
+    """Return the weight of each row, the product of both kinds, or None without any.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n,), optional
+    class_weight : dict of int to float, optional
+        One weight for every class that occurs in y.
+    y : numpy.ndarray
+        What `targets` returned.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a weight is missing or not finite, or a shape does not fit.
+    """
+    if sample_weight is None and class_weight is None:
+        return None
+    weights = np.ones(len(y), dtype)
+    if sample_weight is not None:
+        array = to_array(sample_weight, "sample_weight")
+        if array.shape not in ((len(y),), (len(y), 1)):
+            raise ValueError(f"sample_weight must have the shape ({len(y)},), one weight per row; got {array.shape}")
+        weights *= _convert(array.reshape(-1), dtype, "sample_weight")
+    if class_weight is not None:
+        if not hasattr(class_weight, "items"):
+            raise TypeError(f"class_weight must be a dict such as {{0: 1.0, 1: 2.0}}; got {class_weight!r}")
+        labels = (y.argmax(axis=1) if y.shape[1] > 1 else y[:, 0]).astype(np.int64)
+        table = {int(key): checks.number(f"class_weight[{key!r}]", value, 0.0) for key, value in class_weight.items()}
+        classes, positions = np.unique(labels, return_inverse=True)
+        missing = [int(label) for label in classes if int(label) not in table]
+        if missing:
+            raise ValueError(f"class_weight has no weight for the classes {missing} that occur in y")
+        weights *= np.array([table[int(label)] for label in classes], dtype)[positions]
+    return weights
+
+
+def samples(
+    x: Any,
+    y: Any,
+    sample_weight: Any,
+    class_weight: Any,
+    row_shape: tuple[int, ...],
+    n_outputs: int,
+    loss: Loss,
+    dtype: Any,
+) -> Samples:
+    """Return inputs, targets and weights of the same rows; see `inputs`, `targets` and `row_weights`."""
+    rows = inputs(x, row_shape, dtype)
+    labels = targets(y, len(rows), n_outputs, loss, dtype)
+    return Samples(rows, labels, row_weights(sample_weight, class_weight, labels, dtype))
+
+
+def split(rows: Samples, validation_split: float) -> tuple[Samples, Samples]:
+    """Return the first samples for training and the last fraction, before any shuffling, for validation.
+
+    Raises
+    ------
+    ValueError
+        If one of the two would be empty.
+    """
+    n = len(rows)
+    at = math.floor(n * (1.0 - validation_split))
+    if at in (0, n):
+        raise ValueError(f"validation_split={validation_split} of {n} rows leaves one side without rows")
+    return rows[:at], rows[at:]

@@ -1,0 +1,356 @@
+"""The Keras face: models that are declared, compiled and fitted as in Keras."""
+
+import os
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from fastnn import checks, data, losses, optimizers, saving, seeding, training
+from fastnn.callbacks import CallbackList, History
+from fastnn.identifiers import old_spelling
+from fastnn.metrics import Metric, get_list
+from fastnn.progress import ProgressLine
+from fastnn.structure import LayerStack
+
+
+class Sequential(LayerStack):
+    """A stack of layers that trains on compiled kernels.
+
+    Parameters
+    ----------
+    layers : iterable of Layer, optional
+        More can be added with `add`.
+    name : str, default="sequential"
+    dtype : {"float32", "float64", "mixed_bfloat16"}, default="float32"
+        Precision of weights and arithmetic.
+    device : str, default="cpu"
+    threads : int, optional
+        By default one thread for small steps, else the cores this process may use.
+
+    Examples
+    --------
+    >>> from fastnn import Dense, Sequential
+    >>> model = Sequential([Dense(16, activation="relu", input_shape=(8,)), Dense(1, activation="sigmoid")])
+    >>> model.compile(optimizer="adam", loss="binary_crossentropy", metrics=["accuracy"])
+    >>> history = model.fit(x, y, epochs=150, batch_size=10)  # doctest: +SKIP
+    """
+
+    optimizer: optimizers.Optimizer | None = None
+    loss: losses.Loss | None = None
+    history: History | None = None
+    stop_training = False
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        self.metrics: list[Metric] = []
+        super().__init__(*arguments, **keywords)
+
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None) -> None:
+        """Choose how the model is trained; the optimizer starts afresh.
+
+        Parameters
+        ----------
+        optimizer : str, Optimizer or dict, default="rmsprop"
+        loss : str, Loss, loss function or dict
+        metrics : list of str, Metric or dict, optional
+
+        Raises
+        ------
+        ValueError
+            For an unknown name.
+        """
+        chosen = optimizers.get(optimizer), None if loss is None else losses.get(loss), get_list(metrics)
+        self.optimizer, self.loss, self.metrics = chosen
+        if self._engine is not None:
+            self._engine.reset_optimizer(self.optimizer)
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = 32,
+        epochs: int = 1,
+        verbose: int | str = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: dict[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        *,
+        nb_epoch: int | None = None,
+    ) -> History:
+        """Train the model.
+
+        Parameters
+        ----------
+        x : array-like of shape (n, ...)
+            Inputs: an array of any real dtype, a list, a data frame or anything with ``__array__``.
+        y : array-like of shape (n,), (n, 1) or (n, outputs)
+            Targets; class numbers for ``sparse_categorical_crossentropy``.
+        batch_size : int, default=32
+            Rows of a step; the last of an epoch may be smaller.
+        epochs : int, default=1
+            Number of the last epoch.
+        verbose : {"auto", 0, 1, 2}, default="auto"
+            Silent, progress line, or one line an epoch; ``"auto"`` is 1.
+        callbacks : list of Callback, optional
+        validation_split : float, default=0.0
+            Fraction in [0, 1) of the rows, the last ones, that is kept for validation.
+        validation_data : tuple (x, y) or (x, y, sample_weight), optional
+            Takes the place of `validation_split`.
+        shuffle : bool, default=True
+            New order of the rows in every epoch.
+        class_weight : dict of int to float, optional
+            Weight of the rows of each class.
+        sample_weight : array-like of shape (n,), optional
+            Weight of each row.
+        initial_epoch : int, default=0
+            Epoch to start at, to go on with a training.
+        nb_epoch : int, optional
+            Old spelling of `epochs`; warns once.
+
+        Returns
+        -------
+        History
+            Its ``history`` holds one value an epoch for the loss and each metric.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the model is not compiled, or data or an argument do not fit; the model is then as it was.
+        """
+        if nb_epoch is not None:
+            old_spelling("nb_epoch", "epochs")
+            epochs = nb_epoch
+        self._need_compiled("fit")
+        batch_size = _batch_size(batch_size)
+        run_epochs = range(checks.integer("initial_epoch", initial_epoch, 0), checks.integer("epochs", epochs, 1))
+        validation_split = checks.number("validation_split", validation_split, 0.0, 1.0)
+        samples, validation = self._samples(x, y, sample_weight, class_weight), None
+        if validation_data is not None:
+            if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
+                raise ValueError("validation_data must be a tuple (x, y) or (x, y, sample_weight)")
+            validation = self._samples(*validation_data)
+        elif validation_split:
+            samples, validation = data.split(samples, validation_split)
+
+        steps = -(-len(samples) // batch_size)
+        line = ProgressLine(steps, checks.verbosity(verbose))
+        listeners = CallbackList(callbacks, self, verbose=verbose, epochs=run_epochs.stop, steps=steps)
+        objective = self._objective()
+        run = self.engine.train(
+            objective,
+            samples.x,
+            samples.y,
+            samples.weights,
+            batch_size=batch_size,
+            epochs=len(run_epochs),
+            shuffle=bool(shuffle),
+            seed=seeding.fresh_seed(),
+            first_epoch=run_epochs.start,
+        )
+        validate = None
+        if validation is not None:
+            validate = partial(
+                training.evaluate, self.engine, validation, objective, self.metrics, listeners, batch_size
+            )
+        self.history = listeners.history
+        training.Training(self, run, run_epochs, self.metrics, listeners, line, validate).train()
+        return listeners.history
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = 32,
+        verbose: int | str = "auto",
+        sample_weight: Any = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+    ) -> float | list[float] | dict[str, float]:
+        """Return the loss and the metrics on given data.
+
+        Parameters
+        ----------
+        x, y, sample_weight
+            As in `fit`.
+        batch_size : int, default=32
+            Rows of a step, for callbacks and the progress line; the result does not depend on it.
+        verbose : {"auto", 0, 1, 2}, default="auto"
+        callbacks : list of Callback, optional
+        return_dict : bool, default=False
+            Return values by name.
+
+        Returns
+        -------
+        float, list of float or dict
+            The loss; with metrics, a list in the order of ``metrics_names``; or a dict.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `fit`.
+        """
+        self._need_compiled("evaluate")
+        samples, batch_size = self._samples(x, y, sample_weight), _batch_size(batch_size)
+        steps = -(-len(samples) // batch_size)
+        listeners = CallbackList(callbacks, self, verbose=verbose, steps=steps)
+        line = ProgressLine(steps, checks.verbosity(verbose))
+        logs = training.evaluate(self.engine, samples, self._objective(), self.metrics, listeners, batch_size)
+        line.finish(logs)
+        return self._results(logs, return_dict)
+
+    def predict(
+        self, x: Any, batch_size: int | None = 32, verbose: int | str = "auto", callbacks: Any = None
+    ) -> np.ndarray:
+        """Return the outputs for given inputs.
+
+        Parameters
+        ----------
+        x : array-like of shape (n, ...)
+        batch_size : int, default=32
+            Rows of a step, for callbacks and the progress line; the result does not depend on it.
+        verbose : {"auto", 0, 1, 2}, default="auto"
+            Unlike in Keras ``"auto"`` is 0, so that many small predictions stay quick and quiet.
+        callbacks : list of Callback, optional
+
+        Returns
+        -------
+        numpy.ndarray of shape (n, outputs)
+        """
+        engine, verbose = self.engine, checks.verbosity(verbose, auto=0)
+        rows = data.inputs(x, self._row_shape, engine.plan.dtype)
+        if callbacks is None and not verbose:
+            return engine.predict(rows)
+        batch_size = _batch_size(batch_size)
+        steps = -(-len(rows) // batch_size)
+        line = ProgressLine(steps, verbose)
+        outputs = training.predict(
+            engine, rows, CallbackList(callbacks, self, verbose=verbose, steps=steps), batch_size
+        )
+        line.finish({})
+        return outputs
+
+    def predict_on_batch(self, x: Any) -> np.ndarray:
+        """Return the outputs for given inputs; the same as ``model(x)``."""
+        return self.predict(x)
+
+    def __call__(self, x: Any) -> np.ndarray:
+        return self.predict(x)
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any = None,
+        class_weight: dict[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> float | list[float] | dict[str, float]:
+        """Do one training step on all of the given rows and return its loss and metrics, as `evaluate` does."""
+        self._need_compiled("train_on_batch")
+        samples = self._samples(x, y, sample_weight, class_weight)
+        run = self.engine.train(
+            self._objective(),
+            samples.x,
+            samples.y,
+            samples.weights,
+            batch_size=len(samples),
+            epochs=1,
+            shuffle=False,
+            seed=seeding.fresh_seed(),
+        )
+        run.advance(1)
+        return self._results(training.logs_of(run.logs(0), self.metrics), return_dict)
+
+    def test_on_batch(
+        self, x: Any, y: Any, sample_weight: Any = None, return_dict: bool = False
+    ) -> float | list[float] | dict[str, float]:
+        """Return loss and metrics on the given rows, as `evaluate` does."""
+        return self.evaluate(x, y, verbose=0, sample_weight=sample_weight, return_dict=return_dict)
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """Names of what `evaluate` returns: the loss, then the metrics in the order of `compile`."""
+        return ["loss", *(metric.name for metric in self.metrics)]
+
+    def save(self, path: str | os.PathLike[str], overwrite: bool = True) -> None:
+        """Write the model to a file: configuration and weights, as safetensors whatever the file is called.
+
+        The file is written under another name and renamed, so a failure leaves an older one as it was.
+
+        Raises
+        ------
+        FileExistsError
+            If the file exists and `overwrite` is false.
+        OSError
+            If it cannot be written.
+        ValueError
+            If the model is not built yet.
+        """
+        saving.write(path, saving.to_bytes(self), overwrite)
+
+    def __reduce__(self) -> Any:
+        return saving.from_bytes, (saving.to_bytes(self), "the pickle", type(self), self._device, self._threads)
+
+    def _engine_made(self) -> None:
+        if self.optimizer is not None:
+            self._engine.reset_optimizer(self.optimizer)
+
+    def _optimizer_params(self) -> int:
+        if self.optimizer is None or self._engine is None or self._engine.step == 0:
+            return 0
+        return self.optimizer.slots * self.count_params() + 2  # the learning rate and the number of steps
+
+    def _need_compiled(self, what: str) -> None:
+        if self.optimizer is None or self.loss is None:
+            missing = "compile(optimizer, loss)" if self.optimizer is None else "compile with a loss"
+            raise ValueError(f"{what} needs a compiled model: call {missing} first")
+
+    def _samples(
+        self, x: Any, y: Any, sample_weight: Any = None, class_weight: dict[int, float] | None = None
+    ) -> data.Samples:
+        """Return what the user passed in the form the engine takes; the first data build a model without a shape."""
+        assert self.loss is not None
+        if not self.built:
+            self.build((None, *data.row_shape_of(x)))
+        plan = self.engine.plan
+        return data.samples(x, y, sample_weight, class_weight, self._row_shape, plan.n_outputs, self.loss, plan.dtype)
+
+    def _objective(self) -> Any:
+        assert self.loss is not None
+        plan, sparse = self.engine.plan, self.loss.name.startswith("sparse")
+        return plan.objective(self.loss, tuple(metric.resolve(plan.n_outputs, sparse) for metric in self.metrics))
+
+    def _results(self, logs: dict[str, float], return_dict: bool) -> float | list[float] | dict[str, float]:
+        if return_dict:
+            return logs
+        return [logs[name] for name in self.metrics_names] if self.metrics else logs["loss"]
+
+
+def _batch_size(batch_size: int | None) -> int:
+    return 32 if batch_size is None else checks.integer("batch_size", batch_size, 1)
+
+
+def load_model(
+    path: str | os.PathLike[str], compile: bool = True, device: str = "cpu", threads: int | None = None
+) -> Sequential:
+    """Read a model that `Sequential.save` wrote.
+
+    Parameters
+    ----------
+    path : str or path
+    compile : bool, default=True
+        Compile the model as it was compiled when it was saved; the optimizer starts afresh.
+    device, threads
+        As in `Sequential`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is no model of fastnn, damaged, or of a newer format.
+    """
+    return saving.from_bytes(saving.read(path), repr(os.fspath(path)), Sequential, device, threads, compile)

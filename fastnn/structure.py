@@ -1,0 +1,278 @@
+"""A stack of layers: its shapes, its weights and, once they are needed, the engine that holds them."""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from fastnn import layers as layer_kinds
+from fastnn.identifiers import serialize, unknown_name
+from fastnn.layer_base import Layer, Shape, check_weights, row_shape
+from fastnn.summary import print_summary
+
+_DTYPES = ("float32", "float64", "mixed_bfloat16")
+
+
+class LayerStack:
+    """What a model is, without how it is trained.
+
+    A stack is built, that is its weights exist, as soon as the shape of its input is known. Until an engine is needed
+    the layers keep their weights themselves; then the engine holds them all in one vector.
+
+    Parameters
+    ----------
+    layers : iterable of Layer, optional
+    name : str, default="sequential"
+    dtype : {"float32", "float64", "mixed_bfloat16"}, default="float32"
+    device : str, default="cpu"
+    threads : int, optional
+        By default one thread for small steps, else the cores this process may use.
+    """
+
+    def __init__(
+        self,
+        layers: Iterable[Layer] | Layer | None = None,
+        name: str | None = None,
+        dtype: Any = "float32",
+        device: str = "cpu",
+        threads: int | None = None,
+    ) -> None:
+        self.name = name or "sequential"
+        self.dtype = dtype if isinstance(dtype, str) else np.dtype(dtype).name
+        if self.dtype not in _DTYPES:
+            raise unknown_name("dtype", self.dtype, _DTYPES)
+        self._device, self._threads = device, threads
+        self._layers: list[Layer] = []
+        self._engine: Any = None
+        for layer in [layers] if isinstance(layers, Layer) else layers or []:
+            self.add(layer)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers that compute something, in order."""
+        return [layer for layer in self._layers if layer.kind != "input"]
+
+    @property
+    def built(self) -> bool:
+        """Whether the shapes are known and the weights exist."""
+        return bool(self.layers) and self.layers[-1].built
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape of the input, with None for the rows."""
+        self._need_built()
+        return self._layers[0].input_shape  # type: ignore[return-value]
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of the output, with None for the rows."""
+        self._need_built()
+        return self._layers[-1].output_shape
+
+    def add(self, layer: Layer) -> None:
+        """Put a layer on top. A layer that belongs to another model is copied, with its weights.
+
+        Raises
+        ------
+        TypeError
+            If it is no layer.
+        ValueError
+            If its name is taken, or it does not fit the output of the layer below.
+        """
+        layer = layer_kinds.get(layer)
+        if layer.kind == "input" and self._layers:
+            raise ValueError("Input stands first in a model; this one already has layers")
+        if layer.in_model:
+            layer = layer.copy()
+        names = [other.name for other in self._layers]
+        if layer.name in names:
+            if not layer.auto_named:
+                raise ValueError(f"the name {layer.name!r} is taken by another layer of this model")
+            layer.name = next(
+                name for number in range(1, len(names) + 1) if (name := f"{layer.kind}_{number}") not in names
+            )
+        shape = layer.declared_shape
+        if self._layers:
+            shape = self._layers[-1].output_shape if self._layers[-1].built else None
+        if shape is not None:
+            layer.build(shape, self._host_dtype)
+        self._release_engine()
+        layer.in_model = True
+        self._layers.append(layer)
+
+    def pop(self) -> Layer:
+        """Take the topmost layer off and return it."""
+        if not self.layers:
+            raise ValueError("there are no layers in the model")
+        self._release_engine()
+        layer = self._layers.pop()
+        layer.in_model = False
+        return layer
+
+    def build(self, input_shape: Sequence[int | None] | None = None) -> None:
+        """Fix the shape of the input, such as (None, 8), and draw the first weights.
+
+        Raises
+        ------
+        ValueError
+            If there are no layers, no shape, or another shape than before.
+        """
+        if not self.layers:
+            raise ValueError("the model has no layers yet; add some first")
+        if self.built:
+            if input_shape is not None and tuple(input_shape)[1:] != self.input_shape[1:]:
+                raise ValueError(f"the model is built for the shape {self.input_shape}; got {tuple(input_shape)}")
+            return
+        if input_shape is None or len(input_shape) < 2:
+            raise ValueError(f"input_shape must have rows and their shape, such as (None, 8); got {input_shape!r}")
+        shape: Shape = (None, *row_shape(tuple(input_shape)[1:]))
+        for layer in self._layers:
+            layer.build(shape, self._host_dtype)
+            shape = layer.output_shape
+
+    @property
+    def engine(self) -> Any:
+        """The lowered model on its device, made when it is first needed."""
+        if self._engine is None:
+            self._need_built()
+            from fastnn.backend import Engine
+            from fastnn.plan import lower
+
+            if len(self.output_shape) != 2:
+                raise ValueError(f"a model gives flat rows, but the output shape is {self.output_shape}: add Flatten()")
+            self._row_shape = row_shape(self.input_shape[1:])
+            plan = lower(self.layers, math.prod(self._row_shape), self.dtype)
+            engine = Engine(plan, self._device, self._threads)
+            engine.set_weights(self.get_weights())
+            first = 0
+            for layer in self.layers:
+                layer.bind(engine, first)
+                first += len(layer.weight_shapes)
+            self._engine = engine
+            self._engine_made()
+        return self._engine
+
+    def _engine_made(self) -> None:
+        """Prepare a new engine; for models that train."""
+
+    def _release_engine(self) -> None:
+        if self._engine is not None:
+            for layer in self.layers:
+                layer.release()
+            self._engine = None
+
+    def _need_built(self) -> None:
+        if not self.built:
+            raise ValueError(
+                "the shape of the input is not known yet: put Input((8,)) or input_shape=(8,) first, "
+                "call build((None, 8)), or fit the model"
+            )
+
+    @property
+    def _host_dtype(self) -> str:
+        return "float64" if self.dtype == "float64" else "float32"
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Return copies of all weights: kernel (inputs, units) and bias (units,) of each Dense layer in turn."""
+        if self._engine is not None:
+            return self._engine.get_weights()
+        return [weight for layer in self.layers for weight in layer.get_weights()]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Replace all weights; see `get_weights`.
+
+        Raises
+        ------
+        ValueError
+            If the number of arrays or a shape differs; the model is then as it was.
+        """
+        self._need_built()
+        values = check_weights(weights, list(self.weight_shapes().items()))
+        if self._engine is not None:
+            self._engine.set_weights([value.astype(self._host_dtype) for value in values])
+            return
+        for layer in self.layers:
+            layer.set_weights([values.pop(0) for _ in layer.weight_shapes])
+
+    @property
+    def weights(self) -> list[np.ndarray]:
+        """The same as `get_weights`."""
+        return self.get_weights()
+
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of all weights under names such as ``dense/kernel``, in the order of `get_weights`."""
+        return {f"{layer.name}/{name}": shape for layer in self.layers for name, shape in layer.weight_shapes.items()}
+
+    def count_params(self) -> int:
+        """Count the weights."""
+        self._need_built()
+        return sum(layer.count_params() for layer in self.layers)
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """Return a layer by its name or its place.
+
+        Raises
+        ------
+        ValueError
+            If there is no such layer, or not exactly one of the two is given.
+        """
+        if (name is None) == (index is None):
+            raise ValueError("give either the name or the index of a layer")
+        if index is not None:
+            if not -len(self.layers) <= index < len(self.layers):
+                raise ValueError(f"there is no layer {index}: the model has {len(self.layers)} layers")
+            return self.layers[index]
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise unknown_name("layer", name, [layer.name for layer in self.layers])
+
+    def summary(self, line_length: int | None = None, print_fn: Callable[[str], Any] | None = None) -> None:
+        """Print a table of the layers with their output shapes and numbers of weights.
+
+        Parameters
+        ----------
+        line_length : int, optional
+            Width in columns, by default that of the terminal, at most 88.
+        print_fn : callable, optional
+            Called with the text instead of printing it.
+        """
+        count = sum(layer.count_params() for layer in self.layers)
+        extra = self._optimizer_params()
+        counts = {"Total params": count + extra, "Trainable params": count, "Non-trainable params": 0}
+        if extra:
+            counts["Optimizer params"] = extra
+        print_summary(
+            self.name,
+            self.layers,
+            counts,
+            np.dtype(self._host_dtype).itemsize,
+            line_length=line_length,
+            print_fn=print_fn,
+        )
+
+    def _optimizer_params(self) -> int:
+        return 0
+
+    def get_config(self) -> dict[str, Any]:
+        """Return name, dtype, layers and, if known, the input shape, all as plain values."""
+        return {
+            "name": self.name,
+            "dtype": self.dtype,
+            "layers": [serialize(layer) for layer in self._layers],
+            "input_shape": list(self.input_shape) if self.built else None,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], **placement: Any) -> Self:
+        """Make a model with fresh weights from what `get_config` gave; `placement` is device and threads."""
+        model = cls(config["layers"], config["name"], config["dtype"], **placement)
+        if config.get("input_shape") is not None:
+            model.build(config["input_shape"])
+        return model
+
+    def to_json(self) -> str:
+        """Return the configuration as JSON."""
+        return json.dumps({"class_name": type(self).__name__, "config": self.get_config()})

@@ -1,0 +1,90 @@
+"""The summary of a model: Keras' table of layers, shapes and parameter counts."""
+
+import shutil
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from fastnn.layer_base import Layer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_WIDTH = 88  # of the table, where the terminal has the room
+_COLUMNS = (("Layer (type)", "left", 0.45), ("Output Shape", "left", 0.80), ("Param #", "right", 1.0))
+
+
+def print_summary(
+    name: str,
+    layers: list[Layer],
+    counts: dict[str, int],
+    item_size: int,
+    line_length: int | None = None,
+    print_fn: Callable[[str], Any] | None = None,
+) -> None:
+    """Print the table of layers and, below it, the counts with their memory.
+
+    Parameters
+    ----------
+    name : str
+        Name of the model.
+    layers : list of Layer
+    counts : dict of str to int
+        Lines below the table: what is counted and how many numbers it is.
+    item_size : int
+        Bytes of one number.
+    line_length : int, optional
+        Width of the table in columns, at least 20; by default what the terminal has room for, at most 88.
+    print_fn : callable, optional
+        Called once with the whole text; by default the text is printed, with colours on a terminal.
+    """
+    from rich.console import Console
+    from rich.markup import escape
+
+    if line_length is None:
+        line_length = min(_WIDTH, shutil.get_terminal_size().columns - 4)
+    if line_length < 20:
+        raise ValueError(f"line_length must be at least 20 columns; got {line_length}")
+    console = Console(
+        highlight=False, width=max(line_length, 80), **({"color_system": None} if print_fn else {})  # type: ignore[arg-type]
+    )  # fmt: skip
+    with console.capture() as capture:
+        console.print(f'[bold]Model: "{escape(name)}"[/]')
+        console.print(_table(layers, line_length))
+        for what, count in counts.items():
+            console.print(f"[bold] {what}: [/][color(34)]{count:,}[/] ({_memory(count * item_size)})")
+    if print_fn:
+        print_fn(capture.get())
+    else:
+        print(capture.get(), end="")
+
+
+def _table(layers: list[Layer], line_length: int) -> "Table":
+    from rich.markup import escape
+    from rich.table import Column, Table
+
+    columns, left = [], 0
+    for header, justify, share in _COLUMNS:
+        right = int(share * line_length)
+        columns.append(Column(header, justify=justify, width=right - left))  # type: ignore[arg-type]
+        left = right
+    table = Table(*columns, width=line_length, show_lines=True)
+    for layer in layers:
+        shape = ", ".join(_colored(size) for size in layer.output_shape) if layer.built else ""
+        table.add_row(
+            f"{escape(layer.name)} ([color(33)]{escape(type(layer).__name__)}[/])",
+            f"({shape})" if layer.built else "?",
+            _colored(f"{layer.count_params():,}") + ("" if layer.built else " (unbuilt)"),
+        )
+    return table
+
+
+def _colored(size: int | str | None) -> str:
+    return f"[color({45 if size is None else 34})]{size}[/]"
+
+
+def _memory(size: float) -> str:
+    for unit in ("B", "KB", "MB"):
+        if size < 1024:
+            return f"{size:.2f} {unit}"
+        size /= 1024
+    return f"{size:.2f} GB"

@@ -1,0 +1,157 @@
+"""The epoch loop: how far the compiled program runs at once, and what happens between."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastnn.callbacks import CallbackList
+from fastnn.data import Samples
+from fastnn.metrics import Metric
+from fastnn.progress import ProgressLine
+
+Logs = dict[str, float]
+
+
+def logs_of(values: np.ndarray, metrics: Sequence[Metric]) -> Logs:
+    """Return loss and metrics by name, in alphabetical order as in Keras; `values` has the loss first."""
+    named = [(metric.name, metric.finish(float(value))) for metric, value in zip(metrics, values[1:], strict=True)]
+    return dict(sorted([("loss", float(values[0])), *named]))
+
+
+class Training:
+    """One fit in progress.
+
+    Training advances by single steps if a callback looks at batches, by epochs if one looks at epochs or there is
+    validation, and else as far as it can; history and progress line then take the logs afterwards.
+
+    Parameters
+    ----------
+    model : Sequential
+        Only its ``stop_training`` is looked at.
+    run : backend.Run
+    epochs : range
+        Numbers of the epochs.
+    metrics : sequence of Metric
+        What the logs of the run hold after the loss.
+    callbacks : CallbackList
+    line : ProgressLine
+    validate : callable, optional
+        Returns the logs of a validation.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        run: Any,
+        epochs: range,
+        metrics: Sequence[Metric],
+        callbacks: CallbackList,
+        line: ProgressLine,
+        validate: Callable[[], Logs] | None = None,
+    ) -> None:
+        self.model, self.run, self.epochs, self.metrics = model, run, epochs, metrics
+        self.callbacks, self.line, self.validate = callbacks, line, validate
+        self.each_batch = callbacks.looks_at("train_batch")
+        self.each_epoch = self.each_batch or callbacks.looks_at("epoch") or validate is not None
+        self.finished = 0  # epochs reported
+        self.logs: Logs = {}
+
+    def train(self) -> None:
+        """Run all epochs, or until ``model.stop_training`` is set.
+
+        An exception, KeyboardInterrupt included, leaves the weights of a whole step and a history of all epochs that
+        were finished.
+        """
+        self.model.stop_training = False
+        self.callbacks.call("on_train_begin", {})
+        try:
+            self._train()
+        except BaseException:
+            self.line.leave()
+            while not self.each_epoch and self.finished < self.run.done // self.run.steps_per_epoch:
+                self._report()
+            raise
+        self.callbacks.call("on_train_end", self.logs)
+
+    def _train(self) -> None:
+        run, per_epoch = self.run, self.run.steps_per_epoch
+        total = len(self.epochs) * per_epoch
+        end = None
+        while run.done < total and not self.model.stop_training:
+            before, (first, step) = run.done, divmod(run.done, per_epoch)
+            if step == 0:
+                self._begin(first)
+            start = time.perf_counter()
+            self._advance(first, step, total)
+            per_step = (time.perf_counter() - start) / (run.done - before)
+            last, step = divmod(run.done, per_epoch)
+            for epoch in range(first, last + (step > 0)):  # the epochs that this advance worked on
+                if epoch > first:
+                    self._begin(epoch, end)
+                if epoch < last:
+                    end = start + per_step * ((epoch + 1) * per_epoch - before)
+                    self._report(end)
+                else:
+                    self.line.update(step, self._logs_so_far(epoch))
+        if run.done % per_epoch:  # a batch hook stopped the epoch
+            self._report()
+
+    def _advance(self, epoch: int, step: int, total: int) -> None:
+        run = self.run
+        if self.each_batch:
+            self.callbacks.call("on_train_batch_begin", step, {})
+            run.advance(1)
+            self.callbacks.call("on_train_batch_end", step, self._logs_so_far(epoch))
+        else:
+            run.advance((((epoch + 1) * run.steps_per_epoch) if self.each_epoch else total) - run.done)
+
+    def _begin(self, epoch: int, at: float | None = None) -> None:
+        number, stop = self.epochs[epoch], self.epochs.stop
+        self.line.begin(f"Epoch {number + 1}/{stop}" if stop > 1 else "", at)
+        self.callbacks.call("on_epoch_begin", number, {})
+
+    def _report(self, at: float | None = None) -> None:
+        """Give the logs of the next finished epoch, which ended at time `at`, to all who want them."""
+        epoch, self.finished = self.finished, self.finished + 1
+        self.logs = self._logs_so_far(epoch)
+        if self.validate:
+            self.logs |= {f"val_{name}": value for name, value in self.validate().items()}
+            at = None
+        self.line.finish(self.logs, at)
+        self.callbacks.call("on_epoch_end", self.epochs[epoch], self.logs)
+
+    def _logs_so_far(self, epoch: int) -> Logs:
+        return logs_of(self.run.logs(epoch), self.metrics)
+
+
+def evaluate(
+    engine: Any, samples: Samples, objective: Any, metrics: Sequence[Metric], callbacks: CallbackList, batch_size: int
+) -> Logs:
+    """Return the logs of an evaluation, in one call unless a callback looks at its batches."""
+    n = len(samples)
+    size = batch_size if callbacks.looks_at("test_batch") else n
+    total, logs = np.zeros(1 + len(metrics)), {}
+    callbacks.call("on_test_begin", {})
+    for batch, start in enumerate(range(0, n, size)):
+        callbacks.call("on_test_batch_begin", batch, {})
+        part = samples[start : start + size]
+        total += len(part) * engine.evaluate(part.x, part.y, part.weights, objective)
+        logs = logs_of(total / (start + len(part)), metrics)
+        callbacks.call("on_test_batch_end", batch, logs)
+    callbacks.call("on_test_end", logs)
+    return logs
+
+
+def predict(engine: Any, x: np.ndarray, callbacks: CallbackList, batch_size: int) -> np.ndarray:
+    """Return predictions, made in one call unless a callback looks at the batches."""
+    size = batch_size if callbacks.looks_at("predict_batch") else len(x)
+    parts = []
+    callbacks.call("on_predict_begin", {})
+    for batch, start in enumerate(range(0, len(x), size)):
+        callbacks.call("on_predict_batch_begin", batch, {})
+        parts.append(engine.predict(x[start : start + size]))
+        callbacks.call("on_predict_batch_end", batch, {"outputs": parts[-1]})
+    callbacks.call("on_predict_end", {})
+    return np.concatenate(parts)
