@@ -1,0 +1,71 @@
+"""How the command line speaks: results on standard output, progress and errors on standard error."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from fastnn.callbacks import Callback
+
+_WIDTH_OF_FILES = 110  # of a table that is written to a file or a pipe, which have no width
+
+
+def results() -> Console:
+    """Make a console on standard output."""
+    return _console(stderr=False)
+
+
+def messages() -> Console:
+    """Make a console on standard error."""
+    return _console(stderr=True)
+
+
+def _console(stderr: bool) -> Console:
+    console = Console(stderr=stderr, highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, _WIDTH_OF_FILES)
+    return console
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Show that something without steps is under way."""
+    with messages().status(what):
+        yield
+
+
+@contextmanager
+def bars(live: bool = True) -> Iterator[Progress]:
+    """Show progress bars: add a task to the result for each.
+
+    Parameters
+    ----------
+    live : bool, default True
+        Draw several times a second in a thread of its own; else only when told to, which leaves timings alone.
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TextColumn("[dim]{task.fields[note]}"), console=messages(), auto_refresh=live) as progress:
+        yield progress
+
+
+class EpochBar(Callback):
+    """Moves a bar of `bars` on by one for each epoch and writes the epoch's figures beside it.
+
+    Parameters
+    ----------
+    progress : rich.progress.Progress
+        From `bars`.
+    description : str
+        Stands before the bar.
+    epochs : int
+        Length of the bar.
+    """
+
+    def __init__(self, progress: Progress, description: str, epochs: int) -> None:
+        self.progress = progress
+        self.task = progress.add_task(description, total=epochs, note="")
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        note = "  ".join(f"{name} {value:.4g}" for name, value in (logs or {}).items())
+        self.progress.update(self.task, completed=epoch + 1, note=note)

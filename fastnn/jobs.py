@@ -1,0 +1,258 @@
+"""What ``fastnn train`` and ``fastnn predict`` do: a table becomes a problem, a model, a file, and predictions."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn.callbacks import LambdaCallback
+from fastnn.kernels.cache import write_atomically
+from fastnn.tabular import CsvFile, Preparation, listing, understand_target
+
+if TYPE_CHECKING:
+    from fastnn.callbacks import Callback
+    from fastnn.models import Sequential
+
+NAMED_SETS = ("pima", "sign-mnist", "breast-cancer", "digits")
+_METADATA_KEY = "fastnn_cli"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Raw features, shape (rows, features), and targets as class indices or numbers, shape (rows,), in two parts."""
+
+    preparation: Preparation
+    x: np.ndarray
+    y: np.ndarray
+    x_validation: np.ndarray
+    y_validation: np.ndarray
+
+    def scaled(self) -> "Problem":
+        """Return the same with standardisation by the training rows."""
+        return replace(self, preparation=self.preparation.scaled(self.x, self.y))
+
+
+def named_problem(name: str, validation: float, seed: int) -> Problem:
+    """Load one of `NAMED_SETS`; one that has a test set is validated on it, unless `validation` is 0."""
+    from fastnn import datasets
+
+    if name == "pima":
+        x, y = datasets.load_pima()
+        prepared = Preparation("classification", "diabetes", datasets.PIMA_FEATURES, 9, classes=("0", "1"))
+        return _split(prepared, x, y, validation, seed)
+    if name == "sign-mnist":
+        train, test = datasets.load_sign_mnist()
+        features = tuple(f"pixel{i + 1}" for i in range(784))
+        classes = tuple(datasets.SIGN_MNIST_LETTERS)
+    elif name == "digits":
+        train, test = datasets.load_digits()
+        features = tuple(f"pixel_{row}_{column}" for row in range(8) for column in range(8))
+        classes = tuple(map(str, range(10)))
+    else:
+        from sklearn.datasets import load_breast_cancer
+
+        train, test = datasets.load_breast_cancer()
+        bunch = load_breast_cancer()
+        features, classes = tuple(bunch.feature_names.tolist()), tuple(bunch.target_names.tolist())
+    prepared = Preparation("classification", "class", features, len(features) + 1, classes=classes)
+    if validation == 0:
+        test = (test[0][:0], test[1][:0])
+    flat = [array.reshape(-1, len(features)) if array.ndim > 1 else array for array in (*train, *test)]
+    return Problem(prepared, *flat)
+
+
+def csv_problem(
+    path: Path,
+    target: str,
+    task: str = "auto",
+    drop: Sequence[str] = (),
+    header: bool | None = None,
+    validation: float = 0.2,
+    seed: int = 0,
+) -> Problem:
+    """Read a CSV file; all columns but the target and those to drop are features.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    ValueError
+        A column does not exist, a cell is no number, or the target does not fit the task.
+    """
+    table = CsvFile(path, header)
+    goal = table.find(target)
+    unused = {goal, *map(table.find, drop)}
+    columns = [i for i in range(len(table.names)) if i not in unused]
+    if not columns:
+        raise ValueError(f"{path}: no column is left as a feature; the columns are {', '.join(table.names)}")
+    x, labels = table.read(columns, goal)
+    task, classes = understand_target(labels, task, table.names[goal])
+    features = tuple(table.names[i] for i in columns)
+    prepared = Preparation(task, table.names[goal], features, len(table.names), table.has_header, classes)
+    return _split(prepared, x, prepared.encode(labels), validation, seed)
+
+
+def _split(prepared: Preparation, x: np.ndarray, y: np.ndarray, validation: float, seed: int) -> Problem:
+    """Keep a random part for validation, with the same share of each class where they are large enough."""
+    if not validation:
+        return Problem(prepared, x, y, x[:0], y[:0])
+    from sklearn.model_selection import train_test_split
+
+    kept = round(len(x) * validation)
+    if not 0 < kept < len(x):
+        raise ValueError(f"--validation {validation:g} of {len(x)} rows leaves one part without rows")
+    k = len(prepared.classes)
+    stratify = y if k and np.bincount(y).min() > 1 and k <= min(kept, len(x) - kept) else None
+    x, x_validation, y, y_validation = train_test_split(x, y, test_size=kept, random_state=seed, stratify=stratify)
+    return Problem(prepared, x, y, x_validation, y_validation)
+
+
+def build(
+    prepared: Preparation,
+    hidden: Sequence[int],
+    activation: str,
+    optimizer: str,
+    learning_rate: float | None,
+    dtype: str,
+) -> "Sequential":
+    """Make and compile the network: hidden layers of one activation, and the output layer and loss of the task."""
+    from fastnn import layers, optimizers
+    from fastnn.models import Sequential
+
+    outputs, last, loss = 1, "linear", "mean_squared_error"
+    if len(prepared.classes) == 2:
+        last, loss = "sigmoid", "binary_crossentropy"
+    elif prepared.classes:
+        outputs, last, loss = len(prepared.classes), "softmax", "sparse_categorical_crossentropy"
+    method = optimizers.get(optimizer)
+    if learning_rate is not None:
+        method.learning_rate = learning_rate
+    model = Sequential(
+        [
+            layers.Input((len(prepared.features),)),
+            *(layers.Dense(width, activation=activation) for width in hidden),
+            layers.Dense(outputs, activation=last),
+        ],
+        dtype=dtype,
+    )
+    model.compile(optimizer=method, loss=loss, metrics=["accuracy"] if prepared.classes else [])
+    return model
+
+
+def describe(problem: Problem, hidden: Sequence[int]) -> str:
+    """Say in a few lines what will be trained on what."""
+    prepared = problem.preparation
+    k = len(prepared.classes)
+    kinds = f"{k} classes: {listing(prepared.classes)}" if k else "a number"
+    widths = "-".join(map(str, (len(prepared.features), *hidden, k if k > 2 else 1)))
+    return (
+        f"data     {len(problem.x):,} rows to train, {len(problem.x_validation):,} to validate, "
+        f"{len(prepared.features)} features\n"
+        f"target   {prepared.target} ({prepared.task}, {kinds})\n"
+        f"network  {widths}"
+    )
+
+
+def fit(model: "Sequential", problem: Problem, epochs: int, batch_size: int, callback: "Callback") -> int:
+    """Train, and return how many epochs were done; fewer than wanted if the user interrupted after the first."""
+    prepared = problem.preparation
+    x, x_validation = (prepared.inputs(part, model.dtype) for part in (problem.x, problem.x_validation))
+    y, y_validation = (prepared.targets(part) for part in (problem.y, problem.y_validation))
+    history: list[int] = []
+    count = LambdaCallback(on_epoch_end=lambda epoch, logs: history.append(epoch))
+    try:
+        model.fit(
+            x,
+            y,
+            batch_size=batch_size,
+            epochs=epochs,
+            verbose=0,
+            callbacks=[callback, count],
+            validation_data=(x_validation, y_validation) if len(x_validation) else None,
+        )
+    except KeyboardInterrupt:
+        if not history:
+            raise
+    return len(history)
+
+
+def scores(problem: Problem, model: "Sequential") -> str:
+    """Judge a model on both parts: accuracy, or root mean squared error and R² in the target's units."""
+    parts = {"training": (problem.x, problem.y), "validation": (problem.x_validation, problem.y_validation)}
+    return "\n".join(
+        f"{name:<12}{_score(problem.preparation, model, x, y)}" for name, (x, y) in parts.items() if len(x)
+    )
+
+
+def _score(prepared: Preparation, model: "Sequential", x: np.ndarray, y: np.ndarray) -> str:
+    outputs = model.predict(prepared.inputs(x, model.dtype), verbose=0)
+    if prepared.classes:
+        right = np.mean(prepared.probabilities(outputs).argmax(axis=1) == y)
+        return f"accuracy {right:.1%}"
+    error, variance = np.mean((np.array(prepared.decode(outputs)) - y) ** 2), y.var()
+    explained = f", R² {1 - error / variance:.4f}" if variance else ""
+    return f"root mean squared error {np.sqrt(error):.5g}{explained}"
+
+
+def save(model: "Sequential", prepared: Preparation, path: Path) -> None:
+    """Write a model file that `predictions` can use."""
+    model.metadata[_METADATA_KEY] = prepared.to_json()
+    model.save(path)
+
+
+def predictions(
+    path: Path, data: Path, *, header: bool | None, probabilities: bool
+) -> tuple[list[str], list[list[Any]]]:
+    """Apply a model file to a CSV file.
+
+    A model that was not made by ``fastnn train`` knows no names: it takes all columns in order and gives bare outputs.
+
+    Returns
+    -------
+    names : list of str
+        Names of the columns of the result.
+    rows : list of list
+        One row for each row of data.
+
+    Raises
+    ------
+    OSError
+        A file cannot be read.
+    ValueError
+        A file is no model, columns are missing, a cell is no number, or probabilities are wanted of a regression.
+    """
+    from fastnn.models import load_model
+
+    model = load_model(path)
+    text = model.metadata.get(_METADATA_KEY)
+    table = CsvFile(data, header)
+    if text is None:
+        return _bare_predictions(model, table)
+    prepared = Preparation.from_json(text)
+    if probabilities and not prepared.classes:
+        raise ValueError(f"{path}: this model does regression; --proba is for classification")
+    x, _ = table.read(prepared.select(table))
+    outputs = model.predict(prepared.inputs(x, model.dtype), verbose=0)
+    names, rows = [prepared.target], [[value] for value in prepared.decode(outputs)]
+    if probabilities:
+        names += [f"probability of {name}" for name in prepared.classes]
+        for row, shares in zip(rows, prepared.probabilities(outputs).tolist(), strict=True):
+            row += [round(share, 6) for share in shares]
+    return names, rows
+
+
+def _bare_predictions(model: "Sequential", table: CsvFile) -> tuple[list[str], list[list[Any]]]:
+    x, _ = table.read(range(len(table.names)))
+    outputs = model.predict(x, verbose=0)
+    return [f"output_{i + 1}" for i in range(outputs.shape[1])], outputs.tolist()
+
+
+def write_csv(path: Path, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Write a table as a whole or not at all."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([names, *rows])
+    write_atomically(path, text.getvalue().encode())

@@ -1,0 +1,144 @@
+"""Facts about this machine and installation: shown by ``fastnn info``, kept beside every benchmark."""
+
+import functools
+import os
+import platform
+import shutil
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+# The features that decide which kernels run, of the hundred or so that a CPU reports.
+_TELLING_FEATURES = ("neon", "sve", "avx", "avx2", "fma", "avx512f", "avx512vl", "avx512dq", "avx512bf16", "amx-bf16")
+_DISTRIBUTIONS = ("numpy", "numba", "llvmlite", "scikit-learn", "safetensors")
+
+
+def cpu_model() -> str:
+    """Name of the processor as the operating system gives it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() in ("model name", "Model"):
+                return value.strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def memory_bytes() -> int | None:
+    """Physical memory, or None where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def versions() -> dict[str, str]:
+    """Versions of fastnn, Python and the libraries that decide results and speed."""
+    import fastnn
+
+    found = {"fastnn": fastnn.__version__, "python": platform.python_version()}
+    for name in _DISTRIBUTIONS:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def threads() -> dict[str, Any]:
+    """How many threads a large enough fit takes, and what that number comes from."""
+    from fastnn.backend import get_num_threads
+    from fastnn.kernels.team import quota_cores
+
+    cores = os.cpu_count() or 1
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
+    return {
+        "number": get_num_threads(),
+        "cores": cores,
+        "affinity": affinity,
+        "quota": quota_cores(),
+        "FASTNN_NUM_THREADS": os.environ.get("FASTNN_NUM_THREADS"),
+    }
+
+
+def facts() -> dict[str, Any]:
+    """Everything this module knows in one dict of plain values, ready for JSON.
+
+    Returns
+    -------
+    dict
+        Keys ``system``, ``cpu``, ``memory_bytes``, ``simd`` (the kernels chosen), ``cpu_features`` (those that matter
+        for the choice), ``threads``, ``cache`` and ``versions``.
+    """
+    from fastnn.kernels.jit import cpu_features, simd_level
+
+    return {
+        "system": platform.platform(),
+        "cpu": cpu_model(),
+        "memory_bytes": memory_bytes(),
+        "simd": simd_level(),
+        "cpu_features": [name for name in _TELLING_FEATURES if name in cpu_features()],
+        "threads": threads(),
+        "cache": cache_usage(),
+        "versions": versions(),
+    }
+
+
+def cache_usage() -> dict[str, Any]:
+    """Where compiled programs are kept and how much room they take.
+
+    Returns
+    -------
+    dict
+        ``folder`` (None if no folder can be written), ``current`` (subfolder of this version on this CPU), ``programs``
+        and ``bytes`` in it, ``old_bytes`` of other versions.
+    """
+    from fastnn.kernels.cache import cache_root, kernel_folder
+    from fastnn.kernels.jit import target_description
+
+    root = cache_root()
+    if root is None:
+        return {"folder": None}
+    current = kernel_folder(target_description())
+    sizes = {folder: [file.stat().st_size for file in folder.glob("*.bin")] for folder in _compiled_folders(root)}
+    now = sizes.pop(current, [])
+    return {
+        "folder": str(root),
+        "current": current.name,
+        "programs": len(now),
+        "bytes": sum(now),
+        "old_bytes": sum(map(sum, sizes.values())),
+    }
+
+
+def clear_cache() -> tuple[int, int]:
+    """Delete compiled programs of all versions, and nothing else; returns the number of folders and of bytes."""
+    from fastnn.kernels.cache import cache_root
+
+    root = cache_root()
+    folders = _compiled_folders(root) if root else []
+    size = sum(file.stat().st_size for folder in folders for file in folder.glob("*.bin"))
+    for folder in folders:
+        shutil.rmtree(folder)
+    return len(folders), size
+
+
+def _compiled_folders(root: Path) -> list[Path]:
+    return [folder for folder in sorted(root.glob("kernels-*")) if folder.is_dir() and not folder.is_symlink()]
+
+
+def warm_up_steps() -> list[tuple[str, Callable[[], Any]]]:
+    """Return what must be called to compile every program once, each with a name to show."""
+    from fastnn.layers import Dense
+    from fastnn.models import Sequential
+
+    steps: list[tuple[str, Callable[[], Any]]] = []
+    x, y = [[0.0], [1.0]], [0.0, 1.0]
+    for dtype in ("float32", "float64"):
+        model = Sequential([Dense(1, input_shape=(1,))], dtype=dtype)
+        model.compile("sgd", "mean_squared_error")
+        steps.append((f"training, {dtype}", functools.partial(model.fit, x, y, verbose=0)))
+        steps.append((f"prediction, {dtype}", functools.partial(model.predict, x)))
+    return steps
