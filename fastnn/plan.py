@@ -1,0 +1,281 @@
+"""Lowers declared layers, a loss and metrics to a plan: tables of integers and floats over flat memory.
+
+A plan is data. The compiled programs in ``kernels/`` read it, so the same program trains any model. Weights of
+a dense layer stand in panels of one vector's width, the bias as the first row of every panel, padding zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fastnn.kernels import codes, jit
+from fastnn.kernels.dense_cpu import TILE_ROWS
+
+DTYPES = ("float32", "float64")
+FROM_LOGITS = "_from_logits"
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a run minimises and reports, in codes of ``kernels/codes.py``.
+
+    Attributes
+    ----------
+    loss : code of the loss; it takes logits where the last activation is part of it
+    metrics : codes of the metrics; they see probabilities, also where the loss is given logits
+    target_width : columns of the targets, 1 for class numbers
+    ops : the plan's operation table, its last activation left out where the loss includes it
+    """
+
+    loss: int
+    metrics: tuple[int, ...]
+    target_width: int
+    ops: np.ndarray = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The plan's operation table with the places of one batch's activations and gradients.
+
+    Attributes
+    ----------
+    ops : int64 (operations, OPERATION_COLUMNS)
+    size : elements of the workspace
+    scratch_size : elements of scratch memory of each member of a team
+    """
+
+    ops: np.ndarray
+    size: int
+    scratch_size: int
+
+    def workspace(self, batch_size: int, dtype: np.dtype) -> np.ndarray:
+        """Return zeroed memory with a column of ones before the input of each layer that has a bias."""
+        work = aligned_zeros(self.size, dtype)
+        for op in self.ops:
+            if op[codes.KIND] == codes.DENSE and op[codes.BIAS]:
+                start, row = op[codes.X] - 1, op[codes.X_ROW]
+                work[start : start + batch_size * row : row] = 1.0
+        return work
+
+
+class Plan:
+    """A network lowered for one element type.
+
+    Attributes
+    ----------
+    n_inputs, n_outputs : int
+        Width of a row of input and of output.
+    dtype : numpy.dtype
+    weight_shapes : list of tuple
+        (inputs, units) and, with a bias, (units,) of every dense layer, in order.
+    n_parameters : int
+        Elements of the flat parameter vector, padding included.
+    ops, factors : ndarray
+        Integer table (operations, OPERATION_COLUMNS) and float table (operations, FACTOR_COLUMNS).
+    l2_per_row : bool
+        Whether a penalty is divided by the rows of the batch, as scikit-learn does, or not, as Keras does.
+    """
+
+    def __init__(self, ops: np.ndarray, factors: np.ndarray, l2_per_row: bool = False) -> None:
+        self.ops = ops
+        self.factors = factors
+        self.dtype = factors.dtype
+        self.l2_per_row = l2_per_row
+        self.n_inputs = int(ops[0, codes.INPUTS])
+        self.n_outputs = int(ops[-1, codes.OUTPUTS])
+        self.dense = [op for op in ops if op[codes.KIND] == codes.DENSE]
+        self.n_parameters = int(sum(op[codes.PANEL] * op[codes.PANELS] for op in self.dense))
+        self.weight_shapes: list[tuple[int, ...]] = []
+        for op in self.dense:
+            self.weight_shapes.append((int(op[codes.INPUTS]), int(op[codes.OUTPUTS])))
+            if op[codes.BIAS]:
+                self.weight_shapes.append((int(op[codes.OUTPUTS]),))
+
+    @property
+    def flops_per_row(self) -> int:
+        """Multiplications and additions of one row's way forward."""
+        return int(sum(2 * op[codes.INPUTS] * op[codes.OUTPUTS] for op in self.dense))
+
+    def _panels(self, flat: np.ndarray, op: np.ndarray) -> np.ndarray:
+        """View of a dense operation's part of a flat vector, (panels, inputs + bias, lanes)."""
+        part = flat[op[codes.WEIGHTS] : op[codes.WEIGHTS] + op[codes.PANEL] * op[codes.PANELS]]
+        return part.reshape(op[codes.PANELS], op[codes.INPUTS] + op[codes.BIAS], -1)
+
+    def pack(self, weights: Sequence[np.ndarray], flat: np.ndarray) -> None:
+        """Write weights of ``weight_shapes`` to a flat vector of ``n_parameters``."""
+        arrays = iter(weights)
+        for op in self.dense:
+            panels, bias = self._panels(flat, op), op[codes.BIAS]
+            rows = np.zeros((op[codes.INPUTS] + bias, panels.shape[0] * panels.shape[2]), self.dtype)
+            rows[bias:, : op[codes.OUTPUTS]] = next(arrays)
+            if bias:
+                rows[0, : op[codes.OUTPUTS]] = next(arrays)
+            panels[...] = rows.reshape(len(rows), panels.shape[0], -1).transpose(1, 0, 2)
+
+    def unpack(self, flat: np.ndarray) -> list[np.ndarray]:
+        """Return copies of the weights in a flat vector, shaped like ``weight_shapes``."""
+        weights = []
+        for op in self.dense:
+            panels, bias = self._panels(flat, op), op[codes.BIAS]
+            rows = panels.transpose(1, 0, 2).reshape(panels.shape[1], -1)[:, : op[codes.OUTPUTS]]
+            weights.append(rows[bias:].copy())
+            if bias:
+                weights.append(rows[0].copy())
+        return weights
+
+    def objective(self, loss: Any, metrics: Iterable[str] = ()) -> Objective:
+        """Bind a loss (with ``name`` and ``from_logits``) and names of metrics to this network.
+
+        Raises
+        ------
+        ValueError
+            If the loss and the last layer do not fit together.
+        """
+        name, last = loss.name, self.ops[-1]
+        function = codes.ACTIVATIONS[last[codes.FUNCTION]]
+        if "categorical" in name and self.n_outputs < 2:
+            raise ValueError(
+                f"loss {name!r} needs one output for each class; the last layer has {self.n_outputs}. "
+                f"Use 'binary_crossentropy' for two classes on one output, or more units"
+            )
+        if loss.from_logits and function != "linear":
+            raise ValueError(
+                f"loss {name!r} with from_logits=True needs a last layer without activation; it has {function!r}. "
+                f"Leave from_logits out, or the activation"
+            )
+        fused = {"sigmoid": "binary_crossentropy", "softmax": "categorical_crossentropy"}
+        includes_activation = name.removeprefix("sparse_") == fused.get(function)
+        ops = self.ops.copy()
+        if includes_activation:
+            ops[-1, codes.FUNCTION] = codes.LINEAR
+        if includes_activation or loss.from_logits:
+            name += FROM_LOGITS
+        return Objective(
+            loss=codes.LOSSES.index(name),
+            metrics=tuple(codes.METRICS.index(metric) for metric in metrics),
+            target_width=1 if name.startswith("sparse") else self.n_outputs,
+            ops=ops,
+        )
+
+    def check_trainable(self) -> None:
+        """Raise ValueError if a gradient cannot pass through the network."""
+        if codes.STEP in self.ops[:, codes.FUNCTION]:
+            raise ValueError(
+                "activation 'step' has no useful derivative, so a network cannot be trained through it; use 'sigmoid' "
+                "or 'relu', or fastnn.Perceptron, whose rule needs no derivative"
+            )
+
+    def layout(self, ops: np.ndarray, batch_size: int) -> Layout:
+        """Give every operation of ``ops`` its places in a workspace for batches of up to ``batch_size`` rows."""
+        lanes = jit.lanes(self.dtype)
+        used = 0
+
+        def stride(panels: int) -> int:
+            # one vector of room before each row; rows a multiple of 1 kB apart would share few cache sets
+            row = (panels + 1) * lanes
+            return row + lanes if row * self.dtype.itemsize % 1024 == 0 else row
+
+        def buffer(row: int) -> int:
+            nonlocal used
+            start = used + lanes
+            used += batch_size * row
+            return start
+
+        ops = ops.copy()
+        row = stride(-(-self.n_inputs // lanes))
+        x, gradient = buffer(row), 0
+        for index, op in enumerate(ops):
+            op[codes.X], op[codes.X_ROW] = x, row
+            dense = op[codes.KIND] == codes.DENSE
+            if dense:
+                op[codes.DX] = gradient
+                row = stride(op[codes.PANELS])
+            if dense or not gradient:  # elementwise operations turn the gradient over in place
+                gradient = buffer(row)
+            op[codes.Y], op[codes.Y_ROW], op[codes.DY] = buffer(row), row, gradient
+            keeps_input = dense and op[codes.FUNCTION] in (codes.GELU, codes.SILU)
+            op[codes.Z] = buffer(row) if keeps_input else op[codes.Y] if dense else x
+            if op[codes.KIND] == codes.DROPOUT:
+                op[codes.MASK] = buffer(row)
+            x = op[codes.Y]
+            below = ops[:index]
+            op[codes.NEEDS_DX] = dense and (below[:, codes.KIND] == codes.DENSE).any()
+            op[codes.BY_ROWS] = dense and _softmax_on_top(below)
+        return Layout(ops, used + lanes, 2 * lanes * (TILE_ROWS + batch_size))
+
+
+def _softmax_on_top(ops: np.ndarray) -> bool:
+    """Whether a softmax is among the operations down to and with the last dense one."""
+    for op in ops[::-1]:
+        if op[codes.FUNCTION] == codes.SOFTMAX:
+            return True
+        if op[codes.KIND] == codes.DENSE:
+            break
+    return False
+
+
+def lower(layers: Iterable[Any], n_inputs: int, dtype: str = "float32", l2_per_row: bool = False) -> Plan:
+    """Lower declared layers to a plan.
+
+    Parameters
+    ----------
+    layers : iterable of layers
+        With ``kind`` "input", "flatten", "dense", "activation" or "dropout" and the attributes of ``fastnn.layers``.
+    n_inputs : int
+        Width of a row of input.
+    dtype : {"float32", "float64"}
+    l2_per_row : bool, default=False
+        Divide penalties by the number of rows in a batch (scikit-learn) instead of adding them whole (Keras).
+
+    Raises
+    ------
+    ValueError
+        For an unknown dtype, or if no layer computes anything.
+    """
+    name = np.dtype(dtype).name if dtype in (np.float32, np.float64) else dtype
+    if name not in DTYPES:
+        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}")
+    lanes = jit.lanes(np.dtype(name))
+    rows: list[list[int]] = []
+    factors: list[tuple[float, float, float]] = []
+    width, used = n_inputs, 0
+
+    def append(**columns: int) -> None:
+        rows.append([columns.get(column, 0) for column in codes.OPERATION_COLUMNS])
+
+    for layer in layers:
+        if layer.kind == "dense":
+            panels, panel = -(-layer.units // lanes), (width + layer.use_bias) * lanes
+            append(
+                KIND=codes.DENSE, INPUTS=width, OUTPUTS=layer.units, BIAS=int(layer.use_bias), WEIGHTS=used,
+                FUNCTION=codes.ACTIVATIONS.index(layer.activation.name), PANEL=panel, PANELS=panels,
+            )  # fmt: skip
+            penalty = layer.kernel_regularizer
+            factors.append((layer.activation.alpha, 0.0, penalty.l2 if penalty else 0.0))
+            width, used = layer.units, used + panel * panels
+        elif layer.kind == "activation" and layer.activation.name != "linear":
+            function = codes.ACTIVATIONS.index(layer.activation.name)
+            if rows and rows[-1][codes.KIND] == codes.DENSE and rows[-1][codes.FUNCTION] == codes.LINEAR:
+                rows[-1][codes.FUNCTION] = function
+                factors[-1] = (layer.activation.alpha, *factors[-1][1:])
+            else:
+                append(KIND=codes.ACTIVATION, INPUTS=width, OUTPUTS=width, FUNCTION=function, PANELS=-(-width // lanes))
+                factors.append((layer.activation.alpha, 0.0, 0.0))
+        elif layer.kind == "dropout" and layer.rate > 0.0:
+            append(KIND=codes.DROPOUT, INPUTS=width, OUTPUTS=width, PANELS=-(-width // lanes))
+            factors.append((0.0, layer.rate, 0.0))
+    if not rows:
+        raise ValueError("the model computes nothing: add a Dense or an Activation layer")
+    return Plan(np.array(rows, np.int64), np.array(factors, name), l2_per_row)
+
+
+def aligned_zeros(size: int, dtype: np.dtype, alignment: int = 64) -> np.ndarray:
+    """Zeros whose first element lies on a multiple of ``alignment`` bytes, a cache line."""
+    itemsize = np.dtype(dtype).itemsize
+    memory = np.zeros(size * itemsize + alignment, np.uint8)
+    offset = -memory.ctypes.data % alignment
+    return memory[offset : offset + size * itemsize].view(dtype)

@@ -1,0 +1,71 @@
+"""Integer codes and table columns shared by the plan and the compiled programs.
+
+A plan is data: what to compute is written in small integer and float tables, so one compiled program runs
+every model. The position of a name in its tuple is its code.
+"""
+
+ACTIVATIONS = (
+    "linear", "relu", "sigmoid", "tanh", "softmax", "leaky_relu",
+    "elu", "selu", "gelu", "silu", "softplus", "step",
+)  # fmt: skip
+(
+    LINEAR, RELU, SIGMOID, TANH, SOFTMAX, LEAKY_RELU,
+    ELU, SELU, GELU, SILU, SOFTPLUS, STEP,
+) = range(len(ACTIVATIONS))  # fmt: skip
+
+LOSSES = (
+    "mean_squared_error",
+    "mean_absolute_error",
+    "binary_crossentropy",
+    "categorical_crossentropy",
+    "sparse_categorical_crossentropy",
+    "binary_crossentropy_from_logits",
+    "categorical_crossentropy_from_logits",
+    "sparse_categorical_crossentropy_from_logits",
+)
+(
+    MSE, MAE, BINARY_CE, CATEGORICAL_CE, SPARSE_CE,
+    BINARY_CE_LOGITS, CATEGORICAL_CE_LOGITS, SPARSE_CE_LOGITS,
+) = range(len(LOSSES))  # fmt: skip
+
+# Metrics continue the numbering of the losses: every loss is a metric too.
+METRICS = (*LOSSES, "binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy")
+BINARY_ACCURACY, CATEGORICAL_ACCURACY, SPARSE_ACCURACY = range(len(LOSSES), len(METRICS))
+
+OPTIMIZERS = ("gradient", "sgd", "rmsprop", "adam", "adamw")
+GRADIENT, SGD, RMSPROP, ADAM, ADAMW = range(len(OPTIMIZERS))
+
+# Columns of the float64 hyper-parameter vector of an optimizer.
+HYPERPARAMETERS = ("learning_rate", "beta_1", "beta_2", "epsilon", "weight_decay", "nesterov")
+LEARNING_RATE, BETA_1, BETA_2, EPSILON, WEIGHT_DECAY, NESTEROV = range(len(HYPERPARAMETERS))
+
+# Operations of a plan and the columns of its integer table; offsets and strides count elements.
+DENSE, ACTIVATION, DROPOUT = range(3)
+OPERATION_COLUMNS = (
+    "KIND",  # one of DENSE, ACTIVATION, DROPOUT
+    "INPUTS", "OUTPUTS",  # real widths
+    "BIAS",  # 1 if the first row of every weight panel is the bias, else 0
+    "FUNCTION",  # activation code
+    "WEIGHTS", "PANEL", "PANELS",  # first weight, elements and number of panels
+    "X", "X_ROW",  # input in the workspace: first element and row stride
+    "Z", "Y", "Y_ROW",  # before and after the activation (the same place unless both are needed)
+    "DX", "DY",  # gradients with respect to input and output, strided like them
+    "MASK",  # multipliers of a dropout, strided like the output
+    "NEEDS_DX",  # 1 if an operation below has parameters
+    "BY_ROWS",  # 1 if the derivatives below a dense layer need whole rows (a softmax is among them)
+)  # fmt: skip
+(
+    KIND, INPUTS, OUTPUTS, BIAS, FUNCTION, WEIGHTS, PANEL, PANELS, X, X_ROW, Z, Y, Y_ROW, DX, DY, MASK, NEEDS_DX, BY_ROWS,
+) = range(len(OPERATION_COLUMNS))  # fmt: skip
+FACTOR_COLUMNS = ("ALPHA", "RATE", "L2")  # of the float table: activation parameter, dropout rate, penalty
+ALPHA, RATE, L2 = range(len(FACTOR_COLUMNS))
+
+# Columns of the integer vector that describes a run; the codes of the metrics follow them.
+RUN_COLUMNS = (
+    "BATCH", "ROWS", "TARGETS", "LOSS", "OPTIMIZER", "SHUFFLE", "WEIGHTED",
+    "SEED_LOW", "SEED_HIGH", "FIRST_EPOCH", "L2_PER_ROW", "METRICS_COUNT",
+)  # fmt: skip
+(
+    BATCH, ROWS, TARGETS, LOSS, OPTIMIZER, SHUFFLE, WEIGHTED, SEED_LOW, SEED_HIGH, FIRST_EPOCH, L2_PER_ROW, METRICS_COUNT,
+    METRICS_START,
+) = range(len(RUN_COLUMNS) + 1)  # fmt: skip

@@ -1,0 +1,171 @@
+"""The operations of a plan on one batch: dense layers forward and backward, dropout, activations.
+
+Letters: ``op`` is a row of the plan's integer table (columns in ``codes.py``), ``work`` the workspace that holds
+activations and gradients, ``params`` the flat parameter vector. Regions are rows ``first`` .. ``first + rows``.
+A member ``rank`` of ``size`` does its share; no share depends on another member's, up to the next barrier.
+"""
+
+from __future__ import annotations
+
+from .activation_cpu import activation_backward, activation_forward, copy_vectors, multiply_vectors, product_vectors
+from .codes import (
+    BIAS, DENSE, DROPOUT, DX, DY, FUNCTION, INPUTS, KIND, LINEAR, MASK, OPERATION_COLUMNS, OUTPUTS, PANEL,
+    PANELS, RELU, SOFTMAX, WEIGHTS, X, X_ROW, Y, Y_ROW, Z,
+)  # fmt: skip
+from .gemm_cpu import product, product_transposed
+from .intrinsics import at
+from .jit import LANES
+from .optimizer_cpu import penalise_vectors, update
+from .rng import FIRST_DROPOUT_STREAM, dropout_row
+from .simd import MODE_INIT, MODE_ZERO
+
+COLUMNS = len(OPERATION_COLUMNS)
+TILE_ROWS = 12  # rows of a weight tile whose gradient is computed and used while it is in the first-level cache
+
+
+def share(rank, size, count):
+    """First and last + 1 of the items 0 .. count-1 that belong to a member."""
+    return rank * count // size, (rank + 1) * count // size
+
+
+def row_cuts(units, size):
+    """Into how many blocks of rows to cut when ``units`` blocks of columns are to be shared by a team."""
+    return 1 if units % size == 0 or units >= 4 * size else size
+
+
+def dense_forward(op, params, x, x_row, y, y_row, z, first, rows, panel, panels, alpha):
+    """y = activation(x @ W + b) for ``panels`` panels of columns from ``panel``; a distinct z keeps x @ W + b.
+
+    x (first + rows, INPUTS), y and z (first + rows, PANELS * LANES). A softmax is left to the caller: it needs whole
+    rows.
+    """
+    weights = at(params, op[WEIGHTS] + panel * op[PANEL])
+    out = at(y, first * y_row + panel * LANES)
+    function, bias = op[FUNCTION], op[BIAS]
+    product(
+        at(x, first * x_row), x_row, 1, at(weights, bias * LANES), op[PANEL], out, y_row, LANES, panels, rows,
+        op[INPUTS], weights, op[PANEL], MODE_INIT if bias else MODE_ZERO, 1 if function == RELU else 0,
+    )  # fmt: skip
+    if function == LINEAR or function == RELU or function == SOFTMAX:
+        return
+    if op[Z] != op[Y]:
+        for r in range(rows):
+            copy_vectors(panels, at(z, (first + r) * y_row + panel * LANES), at(out, r * y_row))
+    activation_forward(function, out, y_row, rows, 0, panels, alpha)
+
+
+def dense_forward_share(rank, size, op, params, x, x_row, y, y_row, z, rows, alpha):
+    """A member's share of ``dense_forward`` on all rows and panels."""
+    pairs = (op[PANELS] + 1) // 2
+    cuts = row_cuts(pairs, size)
+    start, stop = share(rank, size, pairs * cuts)
+    for unit in range(start, stop):
+        panel = unit // cuts * 2
+        first, last = share(unit % cuts, cuts, rows)
+        panels = min(2, op[PANELS] - panel)
+        dense_forward(op, params, x, x_row, y, y_row, z, first, last - first, panel, panels, alpha)
+
+
+def simple_forward(op, alpha, rate, work, first, last, step, stream, key_0, key_1):
+    """Activation or dropout operation on rows first .. last of the workspace, for training."""
+    row, vectors = op[Y_ROW], op[PANELS]
+    for r in range(first, last):
+        x, y = at(work, op[X] + r * row), at(work, op[Y] + r * row)
+        if op[KIND] == DROPOUT:
+            mask = at(work, op[MASK] + r * row)
+            dropout_row(mask, op[OUTPUTS], r, step, stream, rate, key_0, key_1)
+            product_vectors(vectors, y, x, mask)
+        else:
+            copy_vectors(vectors, y, x)
+            activation_forward(op[FUNCTION], y, row, 1, op[OUTPUTS], vectors, alpha)
+
+
+def derivatives(ops, count, factors, work, first, rows, column, vectors):
+    """Take the gradient of a region back through the elementwise operations on top of operation ``count``.
+
+    The gradient with respect to the output of operation ``count`` - 1 becomes, in place, the one before
+    the activation of the last dense layer below.
+    """
+    for index in range(count - 1, -1, -1):
+        op = at(ops, index * COLUMNS)
+        row = op[Y_ROW]
+        dy = at(work, op[DY] + first * row + column)
+        if op[KIND] == DROPOUT:
+            for r in range(rows):
+                multiply_vectors(vectors, at(dy, r * row), at(work, op[MASK] + (first + r) * row + column))
+        else:
+            y = at(work, op[Y] + first * row + column)
+            z = at(work, op[Z] + first * row + column)
+            activation_backward(op[FUNCTION], dy, y, z, row, rows, op[OUTPUTS], vectors, factors[index, 0])
+            if op[KIND] == DENSE:
+                break
+
+
+def dense_backward_input(ops, index, factors, params, work, first, rows, column, columns, by_rows):
+    """dx = dy @ W.T for a block of columns, and unless ``by_rows`` back through the operations that made x."""
+    op = at(ops, index * COLUMNS)
+    product_transposed(
+        at(work, op[DY] + first * op[Y_ROW]), op[Y_ROW],
+        at(params, op[WEIGHTS] + (op[BIAS] + column) * LANES), op[PANEL],
+        at(work, op[DX] + first * op[X_ROW] + column), op[X_ROW], rows, columns, op[PANELS],
+    )  # fmt: skip
+    if by_rows == 0:
+        derivatives(ops, index, factors, work, first, rows, column, (columns + LANES - 1) // LANES)
+
+
+def dense_backward_input_share(rank, size, ops, index, factors, params, work, rows, by_rows):
+    """A member's share of ``dense_backward_input`` on all rows and columns."""
+    op = at(ops, index * COLUMNS)
+    width = 2 * LANES
+    blocks = (op[INPUTS] + width - 1) // width
+    cuts = row_cuts(blocks, size)
+    start, stop = share(rank, size, blocks * cuts)
+    for unit in range(start, stop):
+        column = unit // cuts * width
+        first, last = share(unit % cuts, cuts, rows)
+        columns = min(width, op[INPUTS] - column)
+        dense_backward_input(ops, index, factors, params, work, first, last - first, column, columns, by_rows)
+
+
+def pack(target, source, row, rows, panels):
+    """Copy ``panels`` panels of columns from row-major ``source`` (rows, ...) to panels of ``rows`` rows."""
+    for panel in range(panels):
+        for r in range(rows):
+            copy_vectors(1, at(target, (panel * rows + r) * LANES), at(source, r * row + panel * LANES))
+
+
+def dense_update_share(
+    rank, size, op, work, params, slot_0, slot_1, scratch, rows, optimizer, l2,
+    rate, momentum, share_1, share_2, epsilon, decay, nesterov,
+):  # fmt: skip
+    """A member's share of dW = x.T @ dy and of the optimizer step, tile by tile; the bias is row 0 of W.
+
+    ``scratch`` holds one tile of gradients, then two packed panels of dy.
+    """
+    weight_rows, bias = op[INPUTS] + op[BIAS], op[BIAS]
+    tiles = (weight_rows + TILE_ROWS - 1) // TILE_ROWS
+    pairs = (op[PANELS] + 1) // 2
+    start, stop = share(rank, size, pairs * tiles)
+    gradient, packed = at(scratch, 0), at(scratch, 2 * TILE_ROWS * LANES)
+    packed_pair = -1
+    for unit in range(start, stop):
+        pair, first = unit // tiles, unit % tiles * TILE_ROWS
+        panels, count = min(2, op[PANELS] - 2 * pair), min(TILE_ROWS, weight_rows - first)
+        if pair != packed_pair:
+            pack(packed, at(work, op[DY] + 2 * pair * LANES), op[Y_ROW], rows, panels)
+            packed_pair = pair
+        # the column before x holds ones, whose products with dy are the gradient of the bias
+        product(
+            at(work, op[X] - bias + first), 1, op[X_ROW], packed, rows * LANES, gradient, LANES, TILE_ROWS * LANES,
+            panels, count, rows, gradient, 0, MODE_ZERO, 0,
+        )  # fmt: skip
+        for panel in range(panels):
+            place = op[WEIGHTS] + (2 * pair + panel) * op[PANEL] + first * LANES
+            g = at(gradient, panel * TILE_ROWS * LANES)
+            if l2 != 0.0:
+                free = bias if first == 0 else 0  # the bias is not penalised
+                penalise_vectors(count - free, at(g, free * LANES), at(params, place + free * LANES), l2)
+            update(
+                optimizer, at(params, place), at(slot_0, place), at(slot_1, place), g, count,
+                rate, momentum, share_1, share_2, epsilon, decay, nesterov,
+            )  # fmt: skip

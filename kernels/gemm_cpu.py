@@ -1,0 +1,128 @@
+"""Matrix products of a dense layer for any shape, on register tiles or, where there is no SIMD level, plain loops.
+
+Right operands (weights, packed gradients) are stored in panels: LANES columns, all their rows, then the next
+panel. Left operands and results are row-major with any row stride. Pointers and strides count elements.
+"""
+
+from __future__ import annotations
+
+from .intrinsics import at
+from .jit import LANES, simd_level
+from .simd import DOT_COLUMNS, DOT_ROWS, MODE_ADD, MODE_INIT, TILE_ROWS, dot_tile, outer_tile
+
+LEVEL = simd_level()
+
+
+def make_strip(tile, tile_rows, smaller, vectors):
+    """Product of any number of rows with ``vectors`` panels: tiles of ``tile_rows``, the rest left to ``smaller``."""
+
+    def strip(a, a_row, a_k, b, b_panel, c, c_row, c_panel, rows, count, init, init_panel, mode, relu):
+        r = 0
+        while rows - r >= tile_rows:
+            tile(
+                at(a, r * a_row), a_row, a_k, b, b_panel, at(c, r * c_row), c_row, c_panel, count,
+                init, init_panel, mode, relu,
+            )  # fmt: skip
+            r += tile_rows
+        if rows > r:
+            smaller(
+                at(a, r * a_row), a_row, a_k, b, b_panel, at(c, r * c_row), c_row, c_panel, rows - r, count,
+                init, init_panel, mode, relu,
+            )  # fmt: skip
+
+    strip.__name__ = f"strip_{tile_rows}x{vectors}"
+    return strip
+
+
+def no_rows(a, a_row, a_k, b, b_panel, c, c_row, c_panel, rows, count, init, init_panel, mode, relu):
+    """End of a chain of strips: the last tile has one row, so nothing is left."""
+
+
+def make_strips(vectors):
+    """The chain of strips for ``vectors`` panels, largest tile first."""
+    strip = no_rows
+    for rows in reversed(TILE_ROWS[vectors][LEVEL]):
+        strip = make_strip(outer_tile(rows, vectors), rows, strip, vectors)
+    return strip
+
+
+def product_loops(a, a_row, a_k, b, b_panel, c, c_row, c_panel, panels, rows, count, init, init_panel, mode, relu):
+    """``product`` in plain loops."""
+    for p in range(panels):
+        right, start = at(b, p * b_panel), at(init, p * init_panel)
+        for r in range(rows):
+            out = at(c, p * c_panel + r * c_row)
+            for j in range(LANES):
+                out[j] = start[j] if mode == MODE_INIT else out[j] if mode == MODE_ADD else 0.0
+            for k in range(count):
+                factor = a[r * a_row + k * a_k]
+                row = at(right, k * LANES)
+                for j in range(LANES):
+                    out[j] += factor * row[j]
+            if relu:
+                for j in range(LANES):
+                    out[j] = 0.0 if out[j] <= 0.0 else out[j]
+
+
+def product_transposed_loops(a, a_row, b, b_panel, c, c_row, rows, columns, panels):
+    """``product_transposed`` in plain loops."""
+    for r in range(rows):
+        for n in range(columns):
+            total = 0.0
+            for p in range(panels):
+                left, right = at(a, r * a_row + p * LANES), at(b, p * b_panel + n * LANES)
+                for j in range(LANES):
+                    total += left[j] * right[j]
+            c[r * c_row + n] = total
+
+
+def product_tiles(a, a_row, a_k, b, b_panel, c, c_row, c_panel, panels, rows, count, init, init_panel, mode, relu):
+    """c (rows, panels * L) = start + a (rows, count) @ b (count, panels * L), then relu if ``relu`` is nonzero.
+
+    start is zero, the row ``init`` (one vector every ``init_panel``), or c itself, as ``mode`` says
+    (MODE_ZERO, MODE_INIT, MODE_ADD). Each element is one chain of fused multiply-adds in order of the sum,
+    so how rows and panels are shared out does not change a bit.
+    """
+    p = 0
+    while panels - p >= 2:
+        strip_2(
+            a, a_row, a_k, at(b, p * b_panel), b_panel, at(c, p * c_panel), c_row, c_panel, rows, count,
+            at(init, p * init_panel), init_panel, mode, relu,
+        )  # fmt: skip
+        p += 2
+    if panels > p:
+        strip_1(
+            a, a_row, a_k, at(b, p * b_panel), b_panel, at(c, p * c_panel), c_row, c_panel, rows, count,
+            at(init, p * init_panel), init_panel, mode, relu,
+        )  # fmt: skip
+
+
+def product_transposed_tiles(a, a_row, b, b_panel, c, c_row, rows, columns, panels):
+    """c (rows, columns) = a (rows, panels * L) @ b.T, where row n of b stands in vector n of every panel."""
+    n = 0
+    while columns - n >= BLOCK_COLUMNS:
+        r = 0
+        while rows - r >= BLOCK_ROWS:
+            dot_block(at(a, r * a_row), a_row, at(b, n * LANES), b_panel, at(c, r * c_row + n), c_row, panels)
+            r += BLOCK_ROWS
+        while rows > r:
+            dot_row(at(a, r * a_row), a_row, at(b, n * LANES), b_panel, at(c, r * c_row + n), c_row, panels)
+            r += 1
+        n += BLOCK_COLUMNS
+    while columns > n:
+        for r in range(rows):
+            dot_one(at(a, r * a_row), a_row, at(b, n * LANES), b_panel, at(c, r * c_row + n), c_row, panels)
+        n += 1
+
+
+if LEVEL == "none":
+    product, product_transposed = product_loops, product_transposed_loops
+else:
+    strip_1, strip_2 = make_strips(1), make_strips(2)
+    BLOCK_ROWS, BLOCK_COLUMNS = DOT_ROWS[LEVEL], DOT_COLUMNS[LEVEL]
+    dot_block, dot_row, dot_one = (
+        dot_tile(BLOCK_ROWS, BLOCK_COLUMNS),
+        dot_tile(1, BLOCK_COLUMNS),
+        dot_tile(1, 1),
+    )
+    product, product_transposed = product_tiles, product_transposed_tiles

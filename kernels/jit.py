@@ -1,0 +1,150 @@
+"""Every Numba option in one place: CPU features, fast-math flags, and how plain functions become programs.
+
+Kernels are plain Python functions. ``compiled(function, dtype)`` rebuilds a function and all kernels it
+calls for one element type: float constants become constants of that type (Numba would compute in float64
+otherwise), formulas with precision-dependent coefficients pick theirs, and the primitives of ``scalar.py``
+become single instructions. So each formula stands once, in Python, for every type and target.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import types
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+# NaN and infinity keep their meaning and sums keep their order: the same bits however the work is cut.
+FASTMATH = {"nsz", "contract"}
+OPTIONS = {"error_model": "numpy", "nogil": True, "fastmath": FASTMATH}
+
+SIMD_LEVELS = {"avx512": 64, "avx2": 32, "neon": 16, "none": 0}  # name -> vector register width in bytes
+FALLBACK_VECTOR_BYTES = 32  # panel width of the plain loops
+
+
+@functools.cache
+def cpu_features() -> frozenset[str]:
+    """Features of this CPU that compiled code may use; ``NUMBA_CPU_FEATURES`` overrides the detection."""
+    from numba.core import config
+
+    listed = config.CPU_FEATURES
+    if listed is None:
+        import llvmlite.binding
+
+        try:
+            listed = llvmlite.binding.get_host_cpu_features().flatten()
+        except RuntimeError:  # LLVM cannot tell on this platform
+            listed = ""
+    return frozenset(name[1:] for name in listed.split(",") if name.startswith("+"))
+
+
+@functools.cache
+def simd_level() -> str:
+    """The best of ``avx512``, ``avx2``, ``neon``, ``none`` here; ``FASTNN_SIMD`` asks for a lesser one.
+
+    Raises
+    ------
+    ValueError
+        If ``FASTNN_SIMD`` names no level, or one that this CPU lacks.
+    """
+    features = cpu_features()
+    available = ["none"]
+    if "neon" in features:
+        available.append("neon")
+    if {"avx2", "fma"} <= features:
+        available.append("avx2")
+    if {"avx512f", "avx512vl", "avx512dq"} <= features:
+        available.append("avx512")
+    wanted = os.environ.get("FASTNN_SIMD")
+    if wanted and wanted not in available:
+        raise ValueError(f"FASTNN_SIMD={wanted!r}: this CPU offers {', '.join(available)}; choose one or unset it")
+    return wanted or available[-1]
+
+
+def vector_bytes() -> int:
+    """Width in bytes of one panel of weights: a vector register, or the plain loops' unit."""
+    return SIMD_LEVELS[simd_level()] or FALLBACK_VECTOR_BYTES
+
+
+def lanes(dtype: np.dtype) -> int:
+    """Elements of ``dtype`` in a vector, which is the width of a panel of weights."""
+    return vector_bytes() // np.dtype(dtype).itemsize
+
+
+def target_description() -> str:
+    """All that decides which machine code is right here, for the key of the disk cache."""
+    from numba.core import config
+
+    parts = (config.CPU_NAME, config.OPT, config.BOUNDSCHECK, config.SLP_VECTORIZE, config.LOOP_VECTORIZE)
+    return "|".join(map(str, (simd_level(), *parts, *sorted(cpu_features()))))
+
+
+def _is_kernel(value: Any) -> bool:
+    return isinstance(value, types.FunctionType) and value.__module__.startswith("fastnn.kernels.")
+
+
+class PerType:
+    """A global of a kernel module whose value is a function of the element type."""
+
+    def __init__(self, value_for: Callable[[np.dtype], Any]) -> None:
+        self.value_for = value_for
+
+
+LANES = PerType(lanes)
+
+
+def specialised(function: Callable, dtype: np.dtype, twin: Callable[[Callable], Any]) -> types.FunctionType:
+    """Copy ``function`` for one element type: float constants cast, every kernel it calls replaced by its twin.
+
+    Parameters
+    ----------
+    function : plain function of a kernel module
+    dtype : element type
+    twin : callable
+        Maps a kernel to its compiled form for the same type and target.
+    """
+
+    def adapted(value: Any) -> Any:
+        if type(value) is float:
+            return dtype.type(value)
+        if isinstance(value, PerType):
+            return value.value_for(dtype)
+        return twin(value) if _is_kernel(value) else value
+
+    code = function.__code__
+    code = code.replace(co_consts=tuple(map(adapted, code.co_consts)))
+    scope = dict(function.__globals__)
+    scope.update({name: adapted(scope[name]) for name in code.co_names if name in scope})
+    closure = tuple(types.CellType(adapted(cell.cell_contents)) for cell in function.__closure__ or ())
+    name = f"{function.__name__}_{dtype.name}"
+    copy = types.FunctionType(code, scope, name, function.__defaults__, closure)
+    copy.__qualname__ = copy.__name__
+    copy.__module__ = function.__module__
+    copy.__doc__ = function.__doc__
+    return copy
+
+
+@functools.cache
+def compiled(function: Callable, dtype: np.dtype) -> Any:
+    """CPU dispatcher of a kernel for element type ``dtype``, with everything it calls."""
+    import numba
+
+    from . import intrinsics, scalar
+
+    if function.__name__ in scalar.PRIMITIVES:
+        return getattr(intrinsics, function.__name__)
+    if function.__name__ in scalar.BY_PRECISION:
+        function = scalar.BY_PRECISION[function.__name__][dtype.itemsize == 8]
+    return numba.njit(**OPTIONS)(specialised(function, dtype, lambda kernel: compiled(kernel, dtype)))
+
+
+@functools.cache
+def program(function: Callable, dtype: np.dtype) -> Any:
+    """Compiled entry point that Python calls: like ``compiled``, and kept in the disk cache."""
+    from .cache import ProgramCache
+
+    dispatcher = compiled(function, dtype)
+    dispatcher._cache = ProgramCache(dispatcher.py_func.__qualname__, target_description())
+    return dispatcher

@@ -1,0 +1,147 @@
+"""Losses with their gradients, and metrics, of one row.
+
+Letters: C outputs of a row. ``z`` holds the network's outputs, or logits for the codes that end in LOGITS; afterwards
+it holds outputs (probabilities). ``t`` is the row's target: C values, or the class number for the sparse losses.
+"""
+
+from __future__ import annotations
+
+from .activation_cpu import exponentials, scale_vectors
+from .codes import (
+    BINARY_ACCURACY, BINARY_CE, BINARY_CE_LOGITS, CATEGORICAL_ACCURACY, CATEGORICAL_CE, CATEGORICAL_CE_LOGITS, MAE, MSE,
+    SPARSE_ACCURACY, SPARSE_CE, SPARSE_CE_LOGITS,
+)  # fmt: skip
+from .formulas import (
+    absolute_error,
+    absolute_error_grad,
+    binary_crossentropy,
+    binary_crossentropy_grad,
+    clip_probability,
+    crossentropy,
+    logit_crossentropy,
+    squared_error,
+    squared_error_grad,
+)
+from .scalar import log, sigmoid
+
+
+def elementwise_loss(code, z, t, columns):
+    """Mean over the C outputs of a loss that treats them alike; the outputs stay as they are."""
+    total = 0.0
+    if code == MSE:
+        for j in range(columns):
+            total += squared_error(z[j], t[j])
+    elif code == MAE:
+        for j in range(columns):
+            total += absolute_error(z[j], t[j])
+    elif code == BINARY_CE:
+        for j in range(columns):
+            total += binary_crossentropy(z[j], t[j])
+    elif code == BINARY_CE_LOGITS:
+        for j in range(columns):
+            total += logit_crossentropy(z[j], t[j])
+    return total / float(columns)
+
+
+def elementwise_gradient(code, z, t, d, columns, scale):
+    """d = scale * gradient of ``elementwise_loss``; logits become probabilities."""
+    scale = scale / float(columns)
+    if code == MSE:
+        for j in range(columns):
+            d[j] = scale * squared_error_grad(z[j], t[j])
+    elif code == MAE:
+        for j in range(columns):
+            d[j] = scale * absolute_error_grad(z[j], t[j])
+    elif code == BINARY_CE:
+        for j in range(columns):
+            d[j] = scale * binary_crossentropy_grad(z[j], t[j])
+    elif code == BINARY_CE_LOGITS:
+        for j in range(columns):
+            z[j] = sigmoid(z[j])
+            d[j] = scale * (z[j] - t[j])
+
+
+def target_of(code, t, j):
+    """Target of class j of a categorical loss or metric, one-hot or sparse."""
+    if code == SPARSE_CE or code == SPARSE_CE_LOGITS:
+        return 1.0 if t[0] == j else 0.0
+    return t[j]
+
+
+def softmax_crossentropy(code, z, t, d, columns, vectors, scale):
+    """Cross-entropy of logits z; z becomes softmax(z), d = scale * gradient."""
+    target_sum, target_logit = 0.0, 0.0
+    for j in range(columns):
+        target = target_of(code, t, j)
+        target_sum += target
+        if target != 0.0:  # a logit of -infinity is no matter where its target is 0
+            target_logit += target * z[j]
+    largest, total = exponentials(z, columns, vectors)
+    scale_vectors(vectors, z, 1.0 / total)
+    for j in range(columns):
+        d[j] = scale * (target_sum * z[j] - target_of(code, t, j))
+    return target_sum * (largest + log(total)) - target_logit
+
+
+def probability_crossentropy(code, z, t, columns):
+    """Cross-entropy of outputs z scaled to sum 1, as in Keras."""
+    total, value = 0.0, 0.0
+    for j in range(columns):
+        total += z[j]
+    for j in range(columns):
+        value += crossentropy(z[j] / total, target_of(code, t, j))
+    return value
+
+
+def probability_crossentropy_gradient(code, z, t, d, columns, scale):
+    """d = scale * gradient of ``probability_crossentropy``; 0 through a clipped probability."""
+    total, weighted = 0.0, 0.0
+    for j in range(columns):
+        total += z[j]
+    for j in range(columns):
+        p = z[j] / total
+        d[j] = -target_of(code, t, j) / p if clip_probability(p) == p else 0.0
+        weighted += d[j] * p
+    for j in range(columns):
+        d[j] = scale * (d[j] - weighted) / total
+
+
+def loss_row(code, z, t, d, columns, vectors, scale):
+    """Return the loss of a row; d (C) = scale * its gradient with respect to z, and z becomes the outputs.
+
+    ``vectors`` vectors of z and the first C elements of d are written.
+    """
+    if code == CATEGORICAL_CE_LOGITS or code == SPARSE_CE_LOGITS:
+        return softmax_crossentropy(code, z, t, d, columns, vectors, scale)
+    if code == CATEGORICAL_CE or code == SPARSE_CE:
+        value = probability_crossentropy(code, z, t, columns)
+        probability_crossentropy_gradient(code, z, t, d, columns, scale)
+        return value
+    value = elementwise_loss(code, z, t, columns)
+    elementwise_gradient(code, z, t, d, columns, scale)
+    return value
+
+
+def largest_place(y, columns):
+    """Index of the first largest of C values."""
+    place = 0
+    for j in range(1, columns):
+        if y[j] > y[place]:
+            place = j
+    return place
+
+
+def metric_row(code, y, t, columns):
+    """Metric of a row from its outputs y."""
+    if code == BINARY_ACCURACY:
+        right = 0.0
+        for j in range(columns):
+            right += 1.0 if (y[j] > 0.5) == (t[j] == 1.0) and (t[j] == 0.0 or t[j] == 1.0) else 0.0
+        return right / float(columns)
+    if code == CATEGORICAL_ACCURACY:
+        return 1.0 if largest_place(y, columns) == largest_place(t, columns) else 0.0
+    if code == SPARSE_ACCURACY:
+        return 1.0 if largest_place(y, columns) == t[0] else 0.0
+    if code == CATEGORICAL_CE or code == SPARSE_CE:
+        return probability_crossentropy(code, y, t, columns)
+    return elementwise_loss(code, y, t, columns)

@@ -1,0 +1,95 @@
+"""A team of threads inside compiled code, and the Python side that starts it.
+
+Every member is an ordinary Python thread that runs the same ``nogil`` program with its own rank; they meet at
+an atomic barrier. There is no pool and no threading layer: nothing spins when idle, nothing breaks after a
+fork, and any number of teams may run at once.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from .intrinsics import atomic_add, atomic_load, atomic_store, pause, yield_core
+
+# Places in the int64 vector that members share, each on its own cache line.
+ARRIVED, GENERATION, ABORTED = 0, 16, 32
+SYNC_SIZE = 48
+SPINS = 2000  # about 20 to 60 us; then the core is offered to others at each turn
+
+
+def barrier(sync, size):
+    """Wait until all ``size`` members are here; False if the team was called off before it was complete."""
+    if size == 1:
+        return True
+    generation = atomic_load(sync, GENERATION)
+    if atomic_add(sync, ARRIVED, 1) == size - 1:
+        atomic_store(sync, ARRIVED, 0)
+        atomic_store(sync, GENERATION, generation + 1)
+        return True
+    turns = 0
+    while atomic_load(sync, GENERATION) == generation:
+        if atomic_load(sync, ABORTED) != 0:
+            return False
+        turns += 1
+        if turns < SPINS:
+            pause()
+        else:
+            yield_core()
+    return True
+
+
+def run_team(program: Callable, size: int, *arguments) -> None:
+    """Call ``program(rank, size, sync, *arguments)`` on ``size`` threads at once, the caller being rank 0.
+
+    ``program`` must pass its first barrier before it changes anything: if a member cannot be started, or the
+    caller is interrupted while starting them, the others leave there and nothing has happened.
+    """
+    sync = np.zeros(SYNC_SIZE, np.int64)
+    if size == 1:
+        program(0, 1, sync, *arguments)
+        return
+    members = [threading.Thread(target=program, args=(rank, size, sync, *arguments)) for rank in range(1, size)]
+    started = []
+    try:
+        for member in members:
+            member.start()
+            started.append(member)
+        program(0, size, sync, *arguments)
+    except BaseException:
+        sync[ABORTED] = 1
+        raise
+    finally:
+        for member in started:
+            member.join()
+
+
+def quota_cores(root: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Whole cores that a Linux control group allows this process (version 2, else 1), or None if unlimited."""
+    try:
+        quota, period = (root / "cpu.max").read_text().split()[:2]
+    except (OSError, ValueError):
+        try:
+            quota = (root / "cpu" / "cpu.cfs_quota_us").read_text()
+            period = (root / "cpu" / "cpu.cfs_period_us").read_text()
+        except OSError:
+            return None
+    try:
+        cores = int(quota) / int(period)
+    except (ValueError, ZeroDivisionError):  # "max"
+        return None
+    return max(1, math.floor(cores)) if cores > 0 else None
+
+
+def available_cores() -> int:
+    """Cores this process may use: affinity mask, reduced to the control group's quota."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        cores = os.cpu_count() or 1
+    return min(cores, quota_cores() or cores)

@@ -1,0 +1,307 @@
+"""LLVM vector code from Python: vector values, and loops that apply the scalar formulas to whole vectors.
+
+The formulas of ``scalar.py`` and ``formulas.py`` are plain Python, so they can be run on ``Traced`` values, whose
+operators emit instructions instead of computing. Every element then goes through the same instructions
+wherever it stands in a vector, which no auto-vectoriser promises, and buffers may alias.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from . import scalar
+from .intrinsics import I32, I64, declare
+from .jit import specialised, vector_bytes
+
+FLAGS = ("nsz", "contract")
+
+
+class Vectors:
+    """Vector operations on one element type in one LLVM builder."""
+
+    def __init__(self, context, builder, element_type):
+        self.builder = builder
+        self.element = context.get_value_type(element_type)
+        self.bytes = element_type.bitwidth // 8
+        self.lanes = vector_bytes() // self.bytes
+        self.type = ir.VectorType(self.element, self.lanes)
+        self.zero = ir.Constant(self.type, [0.0] * self.lanes)
+        self._fma = declare(builder, f"llvm.fma.v{self.lanes}f{8 * self.bytes}", self.type, [self.type] * 3)
+
+    def pointer(self, base, offset):
+        return self.builder.bitcast(self.builder.gep(base, [offset]), self.type.as_pointer())
+
+    def load(self, base, offset):
+        return self.builder.load(self.pointer(base, offset), align=self.bytes)
+
+    def store(self, value, base, offset):
+        self.builder.store(value, self.pointer(base, offset), align=self.bytes)
+
+    def broadcast(self, scalar):
+        undefined = ir.Constant(self.type, ir.Undefined)
+        first = self.builder.insert_element(undefined, scalar, I32(0))
+        return self.builder.shuffle_vector(
+            first, undefined, ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes)
+        )
+
+    def fma(self, a, b, c):
+        return self.builder.call(self._fma, [a, b, c])
+
+    def positive_part(self, value):
+        """max(value, 0) that keeps NaN, as a comparison with NaN is false."""
+        return self.builder.select(self.builder.fcmp_ordered("<=", value, self.zero), self.zero, value)
+
+    def shuffle(self, first, second, indices):
+        return self.builder.shuffle_vector(first, second, ir.Constant(ir.VectorType(I32, len(indices)), indices))
+
+    def halves(self, width, groups):
+        """Lane indices of the lower half of each of ``groups`` groups of ``width`` lanes, filled up with zeros."""
+        indices = [group * width + i for group in range(groups) for i in range(width // 2)]
+        return indices + [0] * (self.lanes - len(indices))
+
+    def sums(self, vectors):
+        """Sum of the lanes of each of a power-of-two number of vectors, as the first lanes of one vector.
+
+        Vectors are first added up in pairs, half of each, so n sums of L lanes cost about n + log(L) additions.
+        """
+        add, shuffle = self.builder.fadd, self.shuffle
+        width, groups = self.lanes, 1  # lanes that belong to one source, sources in one vector
+        while len(vectors) > 1:
+            low = self.halves(width, groups)[: self.lanes // 2]
+            low += [self.lanes + index for index in low]
+            high = [index + width // 2 for index in low]
+            vectors = [
+                add(shuffle(u, v, low), shuffle(u, v, high)) for u, v in zip(vectors[::2], vectors[1::2], strict=True)
+            ]
+            width, groups = width // 2, groups * 2
+        (value,) = vectors
+        while width > 1:
+            low = self.halves(width, groups)
+            high = [min(index + width // 2, self.lanes - 1) for index in low]
+            value = add(shuffle(value, value, low), shuffle(value, value, high))
+            width //= 2
+        return value
+
+    def splat(self, number):
+        """A vector constant."""
+        return ir.Constant(self.type, [float(number)] * self.lanes)
+
+    def call(self, name, *values):
+        """Call the LLVM intrinsic ``name`` on vectors of this type."""
+        full_name = f"llvm.{name}.v{self.lanes}f{8 * self.bytes}"
+        return self.builder.call(declare(self.builder, full_name, self.type, [self.type] * len(values)), values)
+
+    def bits(self):
+        """Type of the vector's bit patterns, mantissa bits and exponent bias of its elements."""
+        mantissa_bits, bias = (23, 127) if self.bytes == 4 else (52, 1023)
+        return ir.VectorType(ir.IntType(8 * self.bytes), self.lanes), mantissa_bits, bias
+
+
+class Traced:
+    """A vector in the code under construction; arithmetic on it emits instructions."""
+
+    def __init__(self, vectors, value):
+        self.vectors = vectors
+        self.value = value
+
+    def _operand(self, other):
+        return other.value if isinstance(other, Traced) else self.vectors.splat(other)
+
+    def _binary(self, operation, left, right):
+        return Traced(self.vectors, getattr(self.vectors.builder, operation)(left, right, flags=FLAGS))
+
+    def __add__(self, other):
+        return self._binary("fadd", self.value, self._operand(other))
+
+    def __sub__(self, other):
+        return self._binary("fsub", self.value, self._operand(other))
+
+    def __rsub__(self, other):
+        return self._binary("fsub", self._operand(other), self.value)
+
+    def __mul__(self, other):
+        return self._binary("fmul", self.value, self._operand(other))
+
+    def __truediv__(self, other):
+        return self._binary("fdiv", self.value, self._operand(other))
+
+    def __rtruediv__(self, other):
+        return self._binary("fdiv", self._operand(other), self.value)
+
+    def __neg__(self):
+        return Traced(self.vectors, self.vectors.builder.fneg(self.value))
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def _compare(self, operation, other):
+        return Traced(self.vectors, self.vectors.builder.fcmp_ordered(operation, self.value, self._operand(other)))
+
+    def __lt__(self, other):
+        return self._compare("<", other)
+
+    def __le__(self, other):
+        return self._compare("<=", other)
+
+    def __gt__(self, other):
+        return self._compare(">", other)
+
+    def __ge__(self, other):
+        return self._compare(">=", other)
+
+    def __eq__(self, other):
+        return self._compare("==", other)
+
+    __hash__ = None
+
+
+def pow2(n):
+    """Vector twin of ``scalar.pow2``."""
+    kind, mantissa_bits, bias = n.vectors.bits()
+    builder = n.vectors.builder
+    exponent = builder.add(builder.fptosi(n.value, kind), kind(bias))
+    return Traced(n.vectors, builder.bitcast(builder.shl(exponent, kind(mantissa_bits)), n.vectors.type))
+
+
+def _split(x):
+    """Bit pattern of x and its exponent relative to sqrt(1/2)."""
+    kind, mantissa_bits, _ = x.vectors.bits()
+    builder = x.vectors.builder
+    root_half = 0x3F3504F3 if mantissa_bits == 23 else 0x3FE6A09E667F3BCD
+    pattern = builder.bitcast(x.value, kind)
+    return pattern, builder.ashr(builder.sub(pattern, _integers(kind, root_half)), _integers(kind, mantissa_bits))
+
+
+def _integers(kind, number):
+    return ir.Constant(kind, [number] * kind.count)
+
+
+def exponent(x):
+    """Vector twin of ``scalar.exponent``."""
+    return Traced(x.vectors, x.vectors.builder.sitofp(_split(x)[1], x.vectors.type))
+
+
+def mantissa(x):
+    """Vector twin of ``scalar.mantissa``."""
+    kind, mantissa_bits, _ = x.vectors.bits()
+    builder = x.vectors.builder
+    pattern, power = _split(x)
+    pattern = builder.sub(pattern, builder.shl(power, _integers(kind, mantissa_bits)))
+    return Traced(x.vectors, builder.bitcast(pattern, x.vectors.type))
+
+
+def sqrt(x):
+    """Vector twin of ``scalar.sqrt``."""
+    return Traced(x.vectors, x.vectors.call("sqrt", x.value))
+
+
+def floor(x):
+    """Vector twin of ``scalar.floor``."""
+    return Traced(x.vectors, x.vectors.call("floor", x.value))
+
+
+def absolute(x):
+    """Vector twin of ``scalar.absolute``."""
+    return Traced(x.vectors, x.vectors.call("fabs", x.value))
+
+
+def select(condition, x, y):
+    """Vector twin of ``scalar.select``."""
+    chosen = condition.vectors.builder.select(condition.value, condition._operand(x), condition._operand(y))
+    return Traced(condition.vectors, chosen)
+
+
+@functools.cache
+def traceable(function, dtype):
+    """``function`` for ``Traced`` arguments of element type ``dtype``."""
+    if function.__name__ in scalar.PRIMITIVES:
+        return globals()[function.__name__]
+    if function.__name__ in scalar.BY_PRECISION:
+        function = scalar.BY_PRECISION[function.__name__][dtype.itemsize == 8]
+    return specialised(function, dtype, lambda kernel: traceable(kernel, dtype))
+
+
+def vector_loop(formula, outputs, pointers, scalars):
+    """An intrinsic that applies ``formula`` to vectors in memory.
+
+    Its arguments are the number of vectors, ``pointers`` pointers of one element type and ``scalars`` numbers of
+    that type. ``formula`` gets the vectors behind all pointers, then the numbers; what it returns (a tuple if
+    ``outputs`` is above 1) goes to where the first ``outputs`` pointers point.
+    """
+
+    def build(context, builder, signature, arguments):
+        element = signature.args[1].dtype
+        vectors = Vectors(context, builder, element)
+        function = traceable(formula, np.dtype(element.name))
+        count, bases, numbers = arguments[0], arguments[1 : 1 + pointers], arguments[1 + pointers :]
+        numbers = [Traced(vectors, vectors.broadcast(number)) for number in numbers]
+        entry = builder.block
+        loop, done = builder.append_basic_block("vectors"), builder.append_basic_block("done")
+        builder.cbranch(builder.icmp_signed(">", count, I64(0)), loop, done)
+        builder.position_at_end(loop)
+        index = builder.phi(I64)
+        offset = builder.mul(index, I64(vectors.lanes))
+        results = function(*(Traced(vectors, vectors.load(base, offset)) for base in bases), *numbers)
+        for result, base in zip((results,) if outputs == 1 else results, bases[:outputs], strict=True):
+            vectors.store(result.value, base, offset)
+        following = builder.add(index, I64(1))
+        index.add_incoming(I64(0), entry)
+        index.add_incoming(following, loop)
+        builder.cbranch(builder.icmp_signed("<", following, count), loop, done)
+        builder.position_at_end(done)
+        return context.get_dummy_value()
+
+    return intrinsic(_with_arity(build, pointers, scalars))
+
+
+@intrinsic
+def sum_of_squares(typingctx, count, base):
+    """Sum of the squares of ``count`` vectors, added up lane by lane and then across the lanes."""
+
+    def codegen(context, builder, signature, arguments):
+        vectors = Vectors(context, builder, base.dtype)
+        count, pointer = arguments
+        entry = builder.block
+        loop, done = builder.append_basic_block("squares"), builder.append_basic_block("done")
+        builder.cbranch(builder.icmp_signed(">", count, I64(0)), loop, done)
+        builder.position_at_end(loop)
+        index, partial = builder.phi(I64), builder.phi(vectors.type)
+        value = vectors.load(pointer, builder.mul(index, I64(vectors.lanes)))
+        total, following = vectors.fma(value, value, partial), builder.add(index, I64(1))
+        for node, start, carried in ((index, I64(0), following), (partial, vectors.zero, total)):
+            node.add_incoming(start, entry)
+            node.add_incoming(carried, loop)
+        builder.cbranch(builder.icmp_signed("<", following, count), loop, done)
+        builder.position_at_end(done)
+        result = builder.phi(vectors.type)
+        result.add_incoming(vectors.zero, entry)
+        result.add_incoming(total, loop)
+        return builder.extract_element(vectors.sums([result]), I32(0))
+
+    return base.dtype(types.intp, base), codegen
+
+
+def _with_arity(build, pointers, scalars):
+    """Numba reads an intrinsic's number of arguments from its definition: one definition for each number in use."""
+
+    def typed(base):
+        element = base.dtype
+        return types.void(types.intp, *[types.CPointer(element)] * pointers, *[element] * scalars), build
+
+    definitions = {
+        (1, 0): lambda typingctx, count, a: typed(a),
+        (1, 1): lambda typingctx, count, a, s: typed(a),
+        (2, 0): lambda typingctx, count, a, b: typed(a),
+        (2, 1): lambda typingctx, count, a, b, s: typed(a),
+        (2, 2): lambda typingctx, count, a, b, s, t: typed(a),
+        (3, 0): lambda typingctx, count, a, b, c: typed(a),
+        (3, 2): lambda typingctx, count, a, b, c, s, t: typed(a),
+        (4, 4): lambda typingctx, count, a, b, c, d, s, t, u, v: typed(a),
+        (4, 5): lambda typingctx, count, a, b, c, d, s, t, u, v, w: typed(a),
+    }
+    return definitions[pointers, scalars]
