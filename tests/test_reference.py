@@ -62,6 +62,18 @@ def test_dropout_mask():
     assert (reference.dropout_mask(3, 5, 0.0, seed=3, op=1, step=4) == 1.0).all()
 
 
+def test_streams_lie_where_they_are_said_to():
+    seed = 3 + 5 * 2**32
+    words = reference.philox4x32([[1, 6, 4, 3], [0, 0, 9, 0]], (3, 5))
+    kept = reference.dropout_mask(7, 8, 0.25, seed, op=2, step=4)[6, 4:] > 0.0
+    assert kept.tolist() == (words[0] >= 2**30).tolist()
+    order = [0, 1, 2, 3]
+    for i in (3, 2, 1):
+        j = int(words[1, i]) * (i + 1) // 2**32
+        order[i], order[j] = order[j], order[i]
+    assert reference.permutation(4, seed, epoch=9).tolist() == order
+
+
 @pytest.mark.parametrize("name", SMOOTH)
 def test_activation_gradients(rng, name):
     z, dy = 2.0 * rng.normal(size=(4, 5)), rng.normal(size=(4, 5))
@@ -264,6 +276,20 @@ def test_training_in_two_parts_is_training_in_one(rng):
     for ours, expected in zip(rest, whole, strict=True):
         np.testing.assert_array_equal(ours, expected)
     assert state["step"] == 15
+
+
+def test_dropout_follows_the_steps_done(rng):
+    layers, weights = network(rng, ("dropout", {"rate": 0.5, "op": 3}), ("dense", {"units": 2}))
+    x, y, expected = rng.normal(size=(6, 5)), rng.normal(size=(6, 2)), [w.copy() for w in weights]
+    fixed = ("mean_squared_error", "sgd", SGD, x, y)
+    trained, _ = reference.train(layers, weights, *fixed, batch_size=6, epochs=4, shuffle=False, seed=8)
+    for step in range(4):
+        z = (x * reference.dropout_mask(6, 5, 0.5, seed=8, op=3, step=step)) @ expected[0] + expected[1]
+        dz = (z - y) / 6
+        expected[0] -= 0.1 * (x * reference.dropout_mask(6, 5, 0.5, seed=8, op=3, step=step)).T @ dz
+        expected[1] -= 0.1 * dz.sum(axis=0)
+    for ours, theirs in zip(trained, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12)
 
 
 def test_a_row_weight_of_two_is_the_row_twice(rng):
