@@ -1,0 +1,216 @@
+"""What `MLPClassifier` and `MLPRegressor` share: parameters, checks, first weights, and the engine behind them."""
+
+import math
+from collections.abc import Mapping
+from itertools import pairwise
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from fastnn.backend import Engine
+from fastnn.estimator_training import EpochLoop, Rows
+from fastnn.layers import Dense
+from fastnn.losses import Loss
+from fastnn.optimizers import SGD, Adam, Optimizer
+from fastnn.plan import lower
+from fastnn.regularizers import L2
+
+_GLOROT_FACTOR = {"logistic": 2.0}  # 6 for the other activations
+
+
+class BaseMLP(EpochLoop, BaseEstimator):
+    """Base of the two estimators; a subclass names its loss, encodes its targets and decodes the outputs."""
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions({"identity", "logistic", "tanh", "relu"})],
+        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="left")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "dtype": [StrOptions({"float32", "float64"})],
+        "threads": [Interval(Integral, 1, None, closed="left"), None],
+    }
+
+    def _keep(self, arguments: Mapping[str, Any]) -> None:
+        """Store the arguments of a constructor, unchanged and unchecked, as scikit-learn asks."""
+        for name in self._get_param_names():
+            setattr(self, name, arguments[name])
+
+    def _loss(self) -> Loss:
+        raise NotImplementedError
+
+    def _loss_scale(self) -> float:
+        """Factor that makes fastnn's loss of a row, a mean over its outputs, scikit-learn's."""
+        raise NotImplementedError
+
+    def _metrics(self, weighted: bool) -> tuple[str, ...]:
+        """Name what `_reported_loss` needs beside the loss."""
+        return ()
+
+    def _reported_loss(self, logs: np.ndarray) -> float:
+        """Loss of an epoch as scikit-learn reports it, from the means of the loss and of the metrics."""
+        return float(logs[0])
+
+    def _encode(self, y: np.ndarray, fresh: bool, incremental: bool) -> np.ndarray:
+        """Check targets; returns them in shape (n, targets). Sets ``n_outputs_`` and ``out_activation_``."""
+        raise NotImplementedError
+
+    def _validation_score(self, outputs: np.ndarray, rows: Rows) -> float:
+        raise NotImplementedError
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train for at most `max_iter` epochs, from new weights unless `warm_start` is set.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets; for a classifier labels, or columns of 0 and 1 for several labels a row.
+        sample_weight : array-like of shape (n_samples,), optional
+            Weights >= 0, not all zero; only their ratios matter.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For a parameter out of range, data that do not fit, or weights that ran off to infinity.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the loss still improved in the last of `max_iter` epochs.
+        """
+        self._fit(X, y, sample_weight, incremental=False)
+        return self
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, incremental: bool) -> None:
+        self._check_possible(incremental)
+        fresh = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        X, y = validate_data(self, X, y, multi_output=True, dtype=self.dtype, order="C", reset=fresh)
+        weights = self._check_weights(sample_weight, X)
+        rows = Rows(X, self._encode(y, fresh, incremental), self._scaled(weights, X))
+        random_state = check_random_state(self.random_state)
+        if fresh:
+            self._initialize(random_state)
+        if not (incremental and hasattr(self, "_optimizer")):
+            self._optimizer = self._make_optimizer()
+            vars(self).pop("_engine", None)
+        engine = self._get_engine()
+        objective = engine.plan.objective(self._loss(), self._metrics(weighted=weights is not None))
+        self._train(engine, objective, rows, random_state, incremental)
+        self._take_weights()
+
+    def _check_possible(self, incremental: bool) -> None:
+        self._validate_params()
+        if self.solver == "lbfgs":
+            raise ValueError("solver='lbfgs' is not there yet; use solver='adam' or solver='sgd'")
+        if any(size <= 0 for size in self._hidden_sizes()):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {self._hidden_sizes()}.")
+        if incremental and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+
+    def _hidden_sizes(self) -> list[int]:
+        sizes = self.hidden_layer_sizes
+        return list(sizes) if np.iterable(sizes) else [sizes]
+
+    def _check_weights(self, sample_weight: Any, X: np.ndarray) -> np.ndarray | None:
+        """Weight of each row, brought to a mean of 1."""
+        if sample_weight is None:
+            return None
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        if not weights.any():
+            raise ValueError("sample_weight: all weights are zero; at least one row must count")
+        return weights / weights.mean()
+
+    def _scaled(self, weights: np.ndarray | None, X: np.ndarray) -> np.ndarray | None:
+        """Weights of the rows that turn fastnn's loss into scikit-learn's."""
+        scale = self._loss_scale()
+        if weights is None:
+            return None if scale == 1.0 else np.full(len(X), scale, X.dtype)
+        return (weights * scale).astype(X.dtype)
+
+    def _initialize(self, random_state: np.random.RandomState) -> None:
+        """Draw weights and biases uniformly (Glorot and Bengio, 2010), in scikit-learn's order; reset the records."""
+        sizes = [self.n_features_in_, *self._hidden_sizes(), self.n_outputs_]
+        self.n_layers_ = len(sizes)
+        self.coefs_, self.intercepts_ = [], []
+        for fan_in, fan_out in pairwise(sizes):
+            bound = math.sqrt(_GLOROT_FACTOR.get(self.activation, 6.0) / (fan_in + fan_out))
+            self.coefs_.append(random_state.uniform(-bound, bound, (fan_in, fan_out)).astype(self.dtype))
+            self.intercepts_.append(random_state.uniform(-bound, bound, fan_out).astype(self.dtype))
+        self.t_ = 0
+        self.loss_curve_: list[float] = []
+        self.best_loss_ = None if self.early_stopping else math.inf
+        self.validation_scores_: list[float] | None = [] if self.early_stopping else None
+        self.best_validation_score_ = -math.inf if self.early_stopping else None
+        self._no_improvement_count = 0
+
+    def _make_optimizer(self) -> Optimizer:
+        if self.solver == "sgd":
+            return SGD(self.learning_rate_init, self.momentum, nesterov=self.nesterovs_momentum)
+        return Adam(self.learning_rate_init, self.beta_1, self.beta_2, self.epsilon)
+
+    def _get_engine(self) -> Engine:
+        """Return the engine, holding ``coefs_`` and ``intercepts_``; it is made anew after unpickling."""
+        if not hasattr(self, "_engine"):
+            penalty = L2(self.alpha / 2)
+            activations = [self.activation] * (len(self.coefs_) - 1) + [self.out_activation_]
+            layers = [
+                Dense(coef.shape[1], activation, kernel_regularizer=penalty)
+                for coef, activation in zip(self.coefs_, activations, strict=True)
+            ]
+            plan = lower(layers, self.n_features_in_, self.coefs_[0].dtype.name, l2_per_row=True)
+            self._engine, self._engine_weights = Engine(plan, threads=self.threads), []
+            self._engine.reset_optimizer(self._optimizer)
+        weights = [array for pair in zip(self.coefs_, self.intercepts_, strict=True) for array in pair]
+        if [id(array) for array in weights] != [id(array) for array in self._engine_weights]:
+            self._engine.set_weights(weights)
+            self._engine_weights = weights
+        return self._engine
+
+    def _take_weights(self) -> None:
+        weights = self._engine.get_weights()
+        if not all(np.isfinite(array).all() for array in weights):
+            del self._engine
+            raise ValueError(
+                "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
+                "preprocessed."
+            )
+        self.coefs_, self.intercepts_, self._engine_weights = weights[::2], weights[1::2], weights
+
+    def _outputs(self, X: Any) -> np.ndarray:
+        """Run the network on checked rows; returns shape (n, n_outputs_)."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=self.coefs_[0].dtype, order="C", reset=False)
+        return self._get_engine().predict(X)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the engine out: it is rebuilt from ``coefs_`` and ``intercepts_``."""
+        state = super().__getstate__()
+        return {name: value for name, value in state.items() if name not in ("_engine", "_engine_weights")}

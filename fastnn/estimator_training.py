@@ -1,0 +1,159 @@
+"""The loop over epochs of the scikit-learn face, and its rules of when to slow down and when to end."""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from fastnn.backend import Engine
+from fastnn.plan import Objective
+
+_SMALLEST_LEARNING_RATE = 1e-6  # where learning_rate="adaptive" gives up, as in scikit-learn
+
+
+class Rows(NamedTuple):
+    """Rows to train or to score on."""
+
+    x: np.ndarray  # (n, n_features)
+    y: np.ndarray  # (n, targets), encoded for the loss
+    weights: np.ndarray | None  # (n,)
+
+
+class EpochLoop:
+    """Trains an engine by the parameters and attributes of the estimator that this is mixed into."""
+
+    def _train(
+        self,
+        engine: Engine,
+        objective: Objective,
+        rows: Rows,
+        random_state: np.random.RandomState,
+        incremental: bool,
+    ) -> None:
+        held_out = None
+        if self.early_stopping:
+            rows, held_out = self._hold_out(rows, random_state)
+        if not (incremental and hasattr(self, "_shuffle_seed")):  # partial fits continue one series of orders
+            self._shuffle_seed = int(random_state.randint(np.iinfo(np.int32).max))
+        self.n_iter_ = 0
+        best_weights = engine.get_weights()
+        epochs = 1 if incremental else self.max_iter
+        run = engine.train(
+            objective,
+            *rows,
+            batch_size=self._rows_per_batch(len(rows.x)),
+            epochs=epochs,
+            shuffle=self.shuffle,
+            seed=self._shuffle_seed,
+            first_epoch=len(self.loss_curve_),
+        )
+        stopping = False
+        try:
+            while not stopping and self.n_iter_ < epochs:
+                until = min(self.n_iter_ + self._epochs_to_look_ahead(), epochs) * run.steps_per_epoch
+                run.advance(until - run.done)
+                while not stopping and self.n_iter_ < run.done // run.steps_per_epoch:
+                    self._record_loss(self._reported_loss(run.logs(self.n_iter_)), len(rows.x))
+                    if held_out is None:
+                        self._compare_loss()
+                    elif self._compare_score(self._score_of(engine.predict(held_out.x), held_out)):
+                        best_weights = engine.get_weights()
+                    stopping = self._should_stop()
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=4)
+        else:
+            if not (stopping or incremental):
+                warnings.warn(
+                    f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization hasn't "
+                    "converged yet.",
+                    ConvergenceWarning,
+                    stacklevel=4,
+                )
+        if held_out is not None:
+            engine.set_weights(best_weights)
+
+    def _hold_out(self, rows: Rows, random_state: np.random.RandomState) -> tuple[Rows, Rows]:
+        """Split off the validation rows, stratified where there is one output to classify."""
+        from sklearn.base import is_classifier
+        from sklearn.model_selection import train_test_split
+
+        train, held_out = train_test_split(
+            np.arange(len(rows.x)),
+            random_state=random_state,
+            test_size=self.validation_fraction,
+            stratify=rows.y != 0 if is_classifier(self) and self.n_outputs_ == 1 else None,
+        )
+        if len(held_out) < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
+            )
+        return tuple(Rows(*(a if a is None else a[index] for a in rows)) for index in (train, held_out))
+
+    def _score_of(self, outputs: np.ndarray, rows: Rows) -> float:
+        return self._validation_score(outputs, rows) if np.isfinite(outputs).all() else np.nan
+
+    def _rows_per_batch(self, n_rows: int) -> int:
+        if self.batch_size == "auto":
+            return min(200, n_rows)
+        if self.batch_size > n_rows:
+            warnings.warn(
+                f"batch_size={self.batch_size} is larger than the {n_rows} rows and is clipped to them", stacklevel=5
+            )
+        return min(self.batch_size, n_rows)
+
+    def _epochs_to_look_ahead(self) -> float:
+        """Epochs from here after the last of which something can change at the earliest: a stop or a new rate."""
+        if self.early_stopping or self._invscaling:
+            return 1
+        return max(1, self.n_iter_no_change - self._no_improvement_count + 1)
+
+    @property
+    def _invscaling(self) -> bool:
+        return self.solver == "sgd" and self.learning_rate == "invscaling"
+
+    def _record_loss(self, loss: float, n_rows: int) -> None:
+        self.n_iter_ += 1
+        self.t_ += n_rows
+        self.loss_ = loss
+        self.loss_curve_.append(loss)
+        if self.verbose:
+            print(f"Iteration {self.n_iter_}, loss = {loss:.8f}")
+
+    def _compare_loss(self) -> None:
+        self._no_improvement_count = self._no_improvement_count + 1 if self.loss_ > self.best_loss_ - self.tol else 0
+        self.best_loss_ = min(self.best_loss_, self.loss_)
+
+    def _compare_score(self, score: float) -> bool:
+        """Record the score of the held-out rows; True if it is the best so far."""
+        self.validation_scores_.append(score)
+        if self.verbose:
+            print(f"Validation score: {score:f}")
+        worse = score < self.best_validation_score_ + self.tol
+        self._no_improvement_count = self._no_improvement_count + 1 if worse else 0
+        best = score > self.best_validation_score_
+        if best:
+            self.best_validation_score_ = score
+        return best
+
+    def _should_stop(self) -> bool:
+        """Set the learning rate for the next epoch; True if there should be none."""
+        if self._invscaling:
+            self._optimizer.learning_rate = self.learning_rate_init / (self.t_ + 1) ** self.power_t
+        if self._no_improvement_count <= self.n_iter_no_change:
+            return False
+        subject = "Validation score" if self.early_stopping else "Training loss"
+        message = (
+            f"{subject} did not improve more than tol={self.tol:f} for {self.n_iter_no_change} consecutive epochs."
+        )
+        if self.solver == "sgd" and self.learning_rate == "adaptive":
+            if self._optimizer.learning_rate > _SMALLEST_LEARNING_RATE:
+                self._optimizer.learning_rate /= 5.0
+                self._no_improvement_count = 0
+                if self.verbose:
+                    print(f"{message} Setting learning rate to {self._optimizer.learning_rate:f}")
+                return False
+            message += " Learning rate too small."
+        if self.verbose:
+            print(f"{message} Stopping.")
+        return True

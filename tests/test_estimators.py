@@ -1,0 +1,287 @@
+"""MLPClassifier and MLPRegressor: scikit-learn's numbers, its rules, its own checks, and errors."""
+
+import pickle
+
+import numpy as np
+import pytest
+import sklearn.neural_network as scikit_learn
+from sklearn.base import clone
+from sklearn.datasets import make_classification, make_multilabel_classification, make_regression
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+import fastnn
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+ROWS = 120
+X, BINARY = make_classification(ROWS, 6, random_state=0)
+TARGETS = {
+    "binary": BINARY,
+    "multiclass": X[:, :2].argmax(axis=1) + (X[:, 2] > 0),
+    "multilabel": make_multilabel_classification(ROWS, 6, random_state=0)[1],
+    "regression": make_regression(ROWS, 6, noise=5.0, random_state=0)[1] / 100,
+    "multioutput": make_regression(ROWS, 6, n_targets=3, random_state=0)[1] / 100,
+}
+SETTINGS = [
+    {},
+    {"activation": "tanh", "hidden_layer_sizes": (5, 3), "alpha": 0.1, "batch_size": 40},
+    {"activation": "logistic", "hidden_layer_sizes": 7, "tol": 1e-2, "learning_rate_init": 0.02, "n_iter_no_change": 4},
+    {"hidden_layer_sizes": (), "solver": "sgd", "learning_rate_init": 0.01, "momentum": 0.5},
+    {"solver": "sgd", "learning_rate": "invscaling", "learning_rate_init": 0.05, "nesterovs_momentum": False},
+    {"solver": "sgd", "learning_rate": "adaptive", "learning_rate_init": 0.1, "tol": 1e-2, "n_iter_no_change": 2},
+    {"early_stopping": True, "learning_rate_init": 0.01, "n_iter_no_change": 3, "batch_size": 25},
+]
+
+
+def classes_for(kind):
+    name = "MLPRegressor" if kind in ("regression", "multioutput") else "MLPClassifier"
+    return getattr(fastnn, name), getattr(scikit_learn, name)
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: ",".join(f"{k}={v}" for k, v in s.items()) or "default")
+@pytest.mark.parametrize("kind", TARGETS)
+def test_whole_fits_equal_scikit_learns(kind, settings):
+    settings = {"max_iter": 40, "shuffle": False, "random_state": 3, **settings}
+    ours, theirs = classes_for(kind)
+    ours = ours(dtype="float64", **settings).fit(X, TARGETS[kind])
+    theirs = theirs(**settings).fit(X, TARGETS[kind])
+    for name in ("loss_curve_", "validation_scores_"):
+        np.testing.assert_allclose(
+            np.asarray(getattr(ours, name), float), np.asarray(getattr(theirs, name), float), 1e-7
+        )
+    for name in ("coefs_", "intercepts_"):
+        for mine, other in zip(getattr(ours, name), getattr(theirs, name), strict=True):
+            np.testing.assert_allclose(mine, other, rtol=1e-6, atol=1e-9)
+    for name in ("n_iter_", "t_", "n_layers_", "n_outputs_", "n_features_in_", "out_activation_"):
+        assert getattr(ours, name) == getattr(theirs, name)
+    for name in ("loss_", "best_loss_", "best_validation_score_"):
+        assert getattr(ours, name) == (getattr(theirs, name) and pytest.approx(getattr(theirs, name), rel=1e-7))
+    np.testing.assert_allclose(ours.predict(X), theirs.predict(X), rtol=1e-6, atol=1e-9)
+    assert ours.score(X, TARGETS[kind]) == pytest.approx(theirs.score(X, TARGETS[kind]))
+    if hasattr(theirs, "predict_proba"):
+        np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(ours.predict_log_proba(X), theirs.predict_log_proba(X), rtol=1e-6, atol=1e-9)
+
+
+NOT_YET = {"check_sample_weight_equivalence_on_dense_data": "batches are divided by their rows, not by their weights"}
+
+
+@pytest.mark.parametrize("estimator", [fastnn.MLPClassifier(max_iter=100), fastnn.MLPRegressor(max_iter=100)], ids=str)
+@pytest.mark.filterwarnings("ignore")
+def test_scikit_learns_own_checks(estimator):
+    check_estimator(estimator, expected_failed_checks=NOT_YET, on_skip=None)
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+def test_shuffled_fits_learn_in_both_precisions(kind):
+    for dtype in ("float32", "float64"):
+        model = classes_for(kind)[0](dtype=dtype, max_iter=300, learning_rate_init=0.01, random_state=0)
+        assert model.fit(X, TARGETS[kind]).score(X, TARGETS[kind]) > 0.85
+        assert {a.dtype for a in model.coefs_ + model.intercepts_} == {np.dtype(dtype)}
+
+
+def test_seeds():
+    first, again, other = (fastnn.MLPClassifier(max_iter=5, random_state=s).fit(X, BINARY) for s in (1, 1, 2))
+    ordered = fastnn.MLPClassifier(max_iter=5, random_state=1, shuffle=False).fit(X, BINARY)
+    assert first.loss_curve_ == again.loss_curve_
+    assert first.loss_curve_ != other.loss_curve_
+    small_batches = [
+        fastnn.MLPClassifier(max_iter=5, random_state=1, batch_size=20, shuffle=s).fit(X, BINARY) for s in (True, False)
+    ]
+    assert small_batches[0].loss_curve_ != small_batches[1].loss_curve_
+    assert ordered.n_iter_ == 5
+
+
+@pytest.mark.parametrize("kind", ["multiclass", "regression"])
+def test_partial_fits_equal_a_fit(kind):
+    y, settings = TARGETS[kind], {"batch_size": 32, "max_iter": 20, "tol": 0.0, "random_state": 0}
+    whole = classes_for(kind)[0](**settings).fit(X, y)
+    parts = classes_for(kind)[0](**settings)
+    classes = {"classes": np.unique(y)} if kind == "multiclass" else {}
+    for _ in range(20):
+        parts.partial_fit(X, y, **classes)
+    for mine, other in zip(parts.coefs_, whole.coefs_, strict=True):
+        np.testing.assert_array_equal(mine, other)
+    assert parts.loss_curve_ == whole.loss_curve_
+    assert parts.n_iter_ == 1
+
+
+def test_partial_fit_knows_all_classes_from_the_start():
+    labels = np.array(["a", "b", "c"])[TARGETS["multiclass"] % 3]
+    model = fastnn.MLPClassifier(random_state=0)
+    model.partial_fit(X[labels != "c"], labels[labels != "c"], classes=["a", "b", "c"])
+    assert model.predict_proba(X).shape == (ROWS, 3)
+    model.partial_fit(X, labels)
+    with pytest.raises(ValueError, match="classes not in"):
+        model.partial_fit(X[:2], ["a", "d"])
+
+
+def test_early_stopping_keeps_the_best_weights():
+    model = fastnn.MLPClassifier(early_stopping=True, learning_rate_init=0.05, validation_fraction=0.3, random_state=0)
+    model.fit(X, BINARY)
+    assert model.best_validation_score_ == max(model.validation_scores_) > model.validation_scores_[-1]
+    assert len(model.validation_scores_) == model.n_iter_ < 200
+    from sklearn.model_selection import train_test_split
+
+    rng = np.random.RandomState(0)
+    for coef, intercept in zip(model.coefs_, model.intercepts_, strict=True):  # what was drawn before the split
+        rng.uniform(size=coef.size + intercept.size)
+    _, held_out = train_test_split(np.arange(ROWS), test_size=0.3, random_state=rng, stratify=BINARY)
+    assert model.score(X[held_out], BINARY[held_out]) == model.best_validation_score_
+
+
+def test_warm_start_goes_on_and_keeps_the_classes():
+    model = fastnn.MLPClassifier(max_iter=10, warm_start=True, random_state=0).fit(X, BINARY)
+    before = model.loss_
+    model.fit(X, BINARY)
+    assert model.n_iter_ == 10
+    assert len(model.loss_curve_) == 20
+    assert model.loss_ < before
+    assert model.t_ == 20 * ROWS
+    with pytest.raises(ValueError, match="warm_start can only be used"):
+        model.fit(X, BINARY + 1)
+
+
+def test_convergence_warning():
+    with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(3\)"):
+        fastnn.MLPClassifier(max_iter=3).fit(X, BINARY)
+
+
+@pytest.mark.filterwarnings("error")
+def test_no_warning_when_it_converged():
+    model = fastnn.MLPClassifier(learning_rate_init=0.01, tol=1e-2, random_state=0).fit(X, BINARY)
+    assert model.n_iter_ < 200
+
+
+def test_a_fit_without_looks_is_one_run(monkeypatch):
+    calls = []
+    train = fastnn.backend.Engine.train
+
+    def counted(*arguments, **keywords):
+        run = train(*arguments, **keywords)
+        advance = run.advance
+        run.advance = lambda steps: calls.append(steps) or advance(steps)
+        return run
+
+    monkeypatch.setattr(fastnn.backend.Engine, "train", counted)
+    fastnn.MLPClassifier(max_iter=50, n_iter_no_change=np.inf).fit(X, BINARY)
+    assert calls[0] == 50
+    calls.clear()
+    fastnn.MLPClassifier(max_iter=44, tol=0.0, random_state=0).fit(X, BINARY)
+    assert len(calls) < 10
+
+
+def test_verbose_prints_each_epoch(capsys):
+    fastnn.MLPRegressor(max_iter=3, verbose=True).fit(X, TARGETS["regression"])
+    assert [line.split(",")[0] for line in capsys.readouterr().out.splitlines()] == [
+        f"Iteration {i}" for i in (1, 2, 3)
+    ]
+
+
+@pytest.mark.parametrize("kind", ["binary", "multilabel", "multioutput"])
+@pytest.mark.filterwarnings("ignore:batch_size")
+def test_weights_of_rows(kind):
+    """In one full batch without a penalty a weight of two is the row twice, and zero is no row."""
+    y, weights = TARGETS[kind], np.random.default_rng(0).integers(0, 3, ROWS)
+    settings = {"alpha": 0.0, "shuffle": False, "batch_size": 2 * ROWS, "max_iter": 10, "random_state": 0}
+    model = classes_for(kind)[0](dtype="float64", **settings)
+    weighted = clone(model).fit(X, y, sample_weight=weights)
+    repeated = clone(model).fit(np.repeat(X, weights, axis=0), np.repeat(y, weights, axis=0))
+    scaled = clone(model).fit(X, y, sample_weight=weights * 7.0)
+    np.testing.assert_allclose(weighted.coefs_[0], repeated.coefs_[0], rtol=1e-9)
+    np.testing.assert_allclose(weighted.coefs_[0], scaled.coefs_[0], rtol=1e-9)
+    outputs = weighted.n_outputs_ if kind == "multioutput" else 1
+    np.testing.assert_allclose(weighted.loss_curve_, np.multiply(outputs, repeated.loss_curve_), rtol=1e-9)
+
+
+def test_pickled_models_predict_and_go_on():
+    model = fastnn.MLPClassifier(max_iter=5, random_state=0).fit(X, TARGETS["multiclass"])
+    copy = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(copy.predict_proba(X), model.predict_proba(X))
+    copy.partial_fit(X, TARGETS["multiclass"])
+    assert copy.t_ == 6 * ROWS
+    assert (copy.coefs_[0] != model.coefs_[0]).any()
+
+
+def test_weights_set_by_the_user_are_used():
+    model = fastnn.MLPRegressor(hidden_layer_sizes=(), max_iter=2, dtype="float64").fit(X, TARGETS["regression"])
+    model.coefs_ = [np.arange(6.0).reshape(6, 1)]
+    model.intercepts_ = [np.array([1.0])]
+    np.testing.assert_allclose(model.predict(X), X @ np.arange(6) + 1)
+
+
+def test_inside_scikit_learns_tools():
+    model = make_pipeline(StandardScaler(), fastnn.MLPClassifier(max_iter=20, random_state=0))
+    search = GridSearchCV(model, {"mlpclassifier__hidden_layer_sizes": [(4,), (8, 4)]}, cv=2).fit(X, BINARY)
+    assert search.best_score_ > 0.6
+
+
+def test_an_interrupted_fit_leaves_a_model(monkeypatch):
+    train = fastnn.backend.Engine.train
+
+    def interrupted(*arguments, **keywords):
+        run = train(*arguments, **keywords)
+        advance = run.advance
+
+        def advance_once(steps):
+            if run.done:
+                raise KeyboardInterrupt
+            return advance(1)
+
+        run.advance = advance_once
+        return run
+
+    monkeypatch.setattr(fastnn.backend.Engine, "train", interrupted)
+    with pytest.warns(UserWarning, match="interrupted"):
+        model = fastnn.MLPClassifier(batch_size=10).fit(X, BINARY)
+    assert model.predict(X).shape == (ROWS,)
+
+
+CLASSIFIER, REGRESSOR = fastnn.MLPClassifier, fastnn.MLPRegressor
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: CLASSIFIER(solver="lbfgs").fit(X, BINARY), "lbfgs"),
+        (lambda: REGRESSOR(loss="poisson").fit(X, BINARY), "poisson"),
+        (lambda: CLASSIFIER(activation="gelu").fit(X, BINARY), "activation"),
+        (lambda: CLASSIFIER(dtype="float16").fit(X, BINARY), "dtype"),
+        (lambda: CLASSIFIER(hidden_layer_sizes=(3, 0)).fit(X, BINARY), "hidden_layer_sizes must be > 0"),
+        (lambda: CLASSIFIER().fit(X, BINARY, sample_weight=np.zeros(ROWS)), "zero"),
+        (lambda: CLASSIFIER().fit(X, BINARY, sample_weight=-np.ones(ROWS)), "[Nn]egative"),
+        (lambda: CLASSIFIER().fit(X, TARGETS["regression"]), "Unknown label type"),
+        (lambda: CLASSIFIER().fit(X, np.tile([[1, 2], [3, 4], [5, 6]], (40, 1))), "several columns"),
+        (lambda: REGRESSOR(early_stopping=True, validation_fraction=0.001).fit(X, BINARY), "validation set is too"),
+        (lambda: CLASSIFIER(early_stopping=True).partial_fit(X, BINARY, classes=[0, 1]), "partial_fit does not"),
+        (lambda: CLASSIFIER().partial_fit(X, BINARY), "classes must be passed"),
+        (lambda: REGRESSOR(max_iter=2).fit(X, BINARY).partial_fit(X, TARGETS["multioutput"]), "3 columns"),
+        (lambda: REGRESSOR(solver="sgd").fit(X, 1e30 * TARGETS["regression"]), "non-finite"),
+    ],
+)  # fmt: skip
+def test_errors(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+def test_another_kind_of_labels_is_refused():
+    model = fastnn.MLPClassifier(max_iter=2).fit(X, X[:, :3].argmax(axis=1))
+    with pytest.raises(ValueError, match="another kind of labels"):
+        model.partial_fit(X, np.eye(3, dtype=int)[X[:, :3].argmax(axis=1)] | np.eye(3, dtype=int)[0])
+
+
+def test_a_failed_fit_leaves_a_usable_model():
+    model = fastnn.MLPRegressor(solver="sgd", dtype="float32").fit(X, TARGETS["regression"])
+    with pytest.raises(ValueError, match="non-finite"):
+        model.fit(X, 1e30 * TARGETS["regression"])
+    assert np.isfinite(model.predict(X)).all()
+
+
+def test_importing_the_estimators_does_not_import_scikit_learns(run_python):
+    assert (
+        run_python("import sys, fastnn.estimators; print('sklearn.neural_network' in sys.modules)").strip() == "False"
+    )
