@@ -2,7 +2,7 @@
 
 Written as `scalar.py` asks: float constants, no branches, `select` for a choice. Derivatives take the output y of
 the activation where it determines them, so the pre-activation need not be kept; those of gelu and silu
-take the pre-activation z. NaN stays NaN.
+take the pre-activation z. NaN stays NaN in the activations (but `step`) and the losses.
 """
 
 from .scalar import absolute, erf, exp, expm1, log, log1p_unit, select, sigmoid, sqrt
