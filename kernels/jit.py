@@ -1,6 +1,6 @@
 """Every Numba option in one place: CPU features, fast-math flags, and how plain functions become programs.
 
-Kernels are plain Python functions. ``compiled(function, dtype)`` rebuilds a function and all kernels it
+Kernels are plain Python functions. ``program(function, dtype)`` rebuilds a function and all kernels it
 calls for one element type: float constants become constants of that type (Numba would compute in float64
 otherwise), formulas with precision-dependent coefficients pick theirs, and the primitives of ``scalar.py``
 become single instructions. So each formula stands once, in Python, for every type and target.
@@ -127,24 +127,76 @@ def specialised(function: Callable, dtype: np.dtype, twin: Callable[[Callable], 
 
 
 @functools.cache
-def compiled(function: Callable, dtype: np.dtype) -> Any:
-    """CPU dispatcher of a kernel for element type ``dtype``, with everything it calls."""
+def _inner_compiler() -> type:
+    """Compiler of functions that only compiled code calls.
+
+    Numba optimises every function and makes machine code of it, and again of all it calls in each of its callers:
+    with calls ten deep most of the time goes into code that nobody runs. Inner functions are only lowered;
+    they are optimised once, within the program they end up in.
+    """
+    from numba.core.codegen import JITCodeLibrary
+    from numba.core.compiler import CompilerBase, DefaultPassBuilder
+    from numba.core.compiler_machinery import register_pass
+    from numba.core.typed_passes import NativeLowering
+
+    class InnerLibrary(JITCodeLibrary):
+        def _optimize_final_module(self) -> None:
+            pass
+
+        def _finalize_final_module(self) -> None:
+            self._finalize_dynamic_globals()
+            self._finalized = True
+
+    @register_pass(mutates_CFG=True, analysis_only=False)
+    class InnerLowering(NativeLowering):
+        _name = "inner_lowering"
+
+        def run_pass(self, state: Any) -> bool:
+            state.flags.no_compile = True
+            state.library = InnerLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+            super().run_pass(state)
+            entry = [].append  # stands for machine code that is never made: Numba wants a builtin, a new one each
+            state.targetctx.insert_user_function(entry, state.cr.fndesc, [state.library])
+            state.cr = state.cr._replace(cfunc=entry)
+            return True
+
+    class InnerCompiler(CompilerBase):
+        def define_pipelines(self) -> list:
+            pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
+            pipeline.passes = [
+                (InnerLowering, text) if stage is NativeLowering else (stage, text) for stage, text in pipeline.passes
+            ]
+            pipeline.finalize()
+            return [pipeline]
+
+    return InnerCompiler
+
+
+def _for_cpu(function: Callable, dtype: np.dtype, **options: Any) -> Any:
     import numba
 
+    return numba.njit(**OPTIONS, **options)(specialised(function, dtype, lambda kernel: _inner(kernel, dtype)))
+
+
+@functools.cache
+def _inner(function: Callable, dtype: np.dtype) -> Any:
+    """Dispatcher of a kernel that programs call; it must not be called from Python."""
     from . import intrinsics, scalar
 
     if function.__name__ in scalar.PRIMITIVES:
         return getattr(intrinsics, function.__name__)
     if function.__name__ in scalar.BY_PRECISION:
         function = scalar.BY_PRECISION[function.__name__][dtype.itemsize == 8]
-    return numba.njit(**OPTIONS)(specialised(function, dtype, lambda kernel: compiled(kernel, dtype)))
+    return _for_cpu(
+        function, dtype, no_cpython_wrapper=True, no_cfunc_wrapper=True, pipeline_class=_inner_compiler()
+    )
 
 
 @functools.cache
 def program(function: Callable, dtype: np.dtype) -> Any:
-    """Compiled entry point that Python calls: like ``compiled``, and kept in the disk cache."""
+    """Compiled entry point that Python calls, for element type ``dtype``; kept in the disk cache."""
     from .cache import ProgramCache
 
-    dispatcher = compiled(function, dtype)
+    dispatcher = _for_cpu(function, dtype, no_cfunc_wrapper=True)
     dispatcher._cache = ProgramCache(dispatcher.py_func.__qualname__, target_description())
     return dispatcher
