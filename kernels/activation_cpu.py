@@ -13,25 +13,13 @@ from .scalar import exp, sigmoid, tanh
 from .vectors import vector_loop
 
 
-def make_map(formula, parametric=False):
-    """Kernel that replaces every x of a region by formula(x), or formula(x, alpha)."""
-    loop = vector_loop(formula, 1, 1, int(parametric))
-
-    def plain_map(x, row, rows, vectors, alpha):
-        for r in range(rows):
-            loop(vectors, at(x, r * row))
-
-    def parametric_map(x, row, rows, vectors, alpha):
-        for r in range(rows):
-            loop(vectors, at(x, r * row), alpha)
-
-    kernel = parametric_map if parametric else plain_map
-    kernel.__name__ = f"map_{formula.__name__}"
-    return kernel
+def mapping(formula, parametric=False):
+    """Vector loop that replaces every x of a region by formula(x), or formula(x, alpha)."""
+    return vector_loop(formula, 1, 1, int(parametric))
 
 
-def make_chain(derivative, parametric=False):
-    """Kernel that multiplies every dy of a region by derivative(s), s the activation's output or input there."""
+def chain(derivative, parametric=False):
+    """Vector loop that multiplies every dy of a region by derivative(s), s the activation's output or input there."""
 
     def plain_chain(dy, s):
         return dy * derivative(s)
@@ -39,19 +27,7 @@ def make_chain(derivative, parametric=False):
     def parametric_chain(dy, s, alpha):
         return dy * derivative(s, alpha)
 
-    loop = vector_loop(parametric_chain if parametric else plain_chain, 1, 2, int(parametric))
-
-    def plain_kernel(dy, s, row, rows, vectors, alpha):
-        for r in range(rows):
-            loop(vectors, at(dy, r * row), at(s, r * row))
-
-    def parametric_kernel(dy, s, row, rows, vectors, alpha):
-        for r in range(rows):
-            loop(vectors, at(dy, r * row), at(s, r * row), alpha)
-
-    kernel = parametric_kernel if parametric else plain_kernel
-    kernel.__name__ = f"chain_{derivative.__name__}"
-    return kernel
+    return vector_loop(parametric_chain if parametric else plain_chain, 1, 2, int(parametric))
 
 
 def shifted_exp(x, shift):
@@ -84,16 +60,16 @@ def softmax_chain(dy, y, weighted_sum):
     return y * (dy - weighted_sum)
 
 
-map_relu, map_sigmoid, map_tanh = make_map(formulas.relu), make_map(sigmoid), make_map(tanh)
-map_leaky_relu, map_elu = make_map(formulas.leaky_relu, True), make_map(formulas.elu, True)
-map_selu, map_gelu, map_silu = make_map(formulas.selu), make_map(formulas.gelu), make_map(formulas.silu)
-map_softplus, map_step = make_map(formulas.softplus), make_map(formulas.step)
+map_relu, map_sigmoid, map_tanh = mapping(formulas.relu), mapping(sigmoid), mapping(tanh)
+map_leaky_relu, map_elu = mapping(formulas.leaky_relu, True), mapping(formulas.elu, True)
+map_selu, map_gelu, map_silu = mapping(formulas.selu), mapping(formulas.gelu), mapping(formulas.silu)
+map_softplus, map_step = mapping(formulas.softplus), mapping(formulas.step)
 
-chain_relu, chain_sigmoid = make_chain(formulas.relu_grad), make_chain(formulas.sigmoid_grad)
-chain_tanh, chain_leaky_relu = make_chain(formulas.tanh_grad), make_chain(formulas.leaky_relu_grad, True)
-chain_elu, chain_selu = make_chain(formulas.elu_grad, True), make_chain(formulas.selu_grad)
-chain_gelu, chain_silu = make_chain(formulas.gelu_grad), make_chain(formulas.silu_grad)
-chain_softplus = make_chain(formulas.softplus_grad)
+chain_relu, chain_sigmoid = chain(formulas.relu_grad), chain(formulas.sigmoid_grad)
+chain_tanh, chain_leaky_relu = chain(formulas.tanh_grad), chain(formulas.leaky_relu_grad, True)
+chain_elu, chain_selu = chain(formulas.elu_grad, True), chain(formulas.selu_grad)
+chain_gelu, chain_silu = chain(formulas.gelu_grad), chain(formulas.silu_grad)
+chain_softplus = chain(formulas.softplus_grad)
 
 exp_vectors = vector_loop(shifted_exp, 1, 1, 1)
 scale_vectors = vector_loop(scaled, 1, 1, 1)
@@ -103,25 +79,31 @@ copy_vectors = vector_loop(copy_of, 1, 2, 0)
 softmax_chain_vectors = vector_loop(softmax_chain, 1, 2, 1)
 
 
-def exponentials(z, columns, vectors):
-    """Replace the first ``columns`` logits z of a row by e**(z - max), the rest by 0; return the maximum and the sum."""
+def largest_of(z, columns):
+    """Largest of the first ``columns`` values."""
     largest = z[0]
     for j in range(1, columns):
         largest = z[j] if z[j] > largest else largest
-    exp_vectors(vectors, z, largest)
+    return largest
+
+
+def exponentials(z, columns, vectors, largest):
+    """Replace the first ``columns`` logits z of a row by e**(z - largest), the rest by 0; return their sum."""
+    exp_vectors(1, 0, vectors, z, largest)
     total = 0.0
     for j in range(columns):
         total += z[j]
     for j in range(columns, vectors * LANES):
         z[j] = 0.0
-    return largest, total
+    return total
 
 
 def softmax(x, row, rows, columns, vectors):
     """Softmax of each row over its first ``columns`` elements."""
     for r in range(rows):
-        _, total = exponentials(at(x, r * row), columns, vectors)
-        scale_vectors(vectors, at(x, r * row), 1.0 / total)
+        z = at(x, r * row)
+        total = exponentials(z, columns, vectors, largest_of(z, columns))
+        scale_vectors(1, 0, vectors, z, 1.0 / total)
 
 
 def softmax_backward(dy, y, row, rows, columns, vectors):
@@ -131,54 +113,54 @@ def softmax_backward(dy, y, row, rows, columns, vectors):
         weighted_sum = 0.0
         for j in range(columns):
             weighted_sum += outputs[j] * gradient[j]
-        softmax_chain_vectors(vectors, gradient, outputs, weighted_sum)
+        softmax_chain_vectors(1, 0, vectors, gradient, outputs, weighted_sum)
 
 
 def activation_forward(function, x, row, rows, columns, vectors, alpha):
     """Apply the activation with code ``function`` to a region; softmax needs whole rows of ``columns`` outputs."""
     if function == RELU:
-        map_relu(x, row, rows, vectors, alpha)
+        map_relu(rows, row, vectors, x)
     elif function == SIGMOID:
-        map_sigmoid(x, row, rows, vectors, alpha)
+        map_sigmoid(rows, row, vectors, x)
     elif function == TANH:
-        map_tanh(x, row, rows, vectors, alpha)
+        map_tanh(rows, row, vectors, x)
     elif function == SOFTMAX:
         softmax(x, row, rows, columns, vectors)
     elif function == LEAKY_RELU:
-        map_leaky_relu(x, row, rows, vectors, alpha)
+        map_leaky_relu(rows, row, vectors, x, alpha)
     elif function == ELU:
-        map_elu(x, row, rows, vectors, alpha)
+        map_elu(rows, row, vectors, x, alpha)
     elif function == SELU:
-        map_selu(x, row, rows, vectors, alpha)
+        map_selu(rows, row, vectors, x)
     elif function == GELU:
-        map_gelu(x, row, rows, vectors, alpha)
+        map_gelu(rows, row, vectors, x)
     elif function == SILU:
-        map_silu(x, row, rows, vectors, alpha)
+        map_silu(rows, row, vectors, x)
     elif function == SOFTPLUS:
-        map_softplus(x, row, rows, vectors, alpha)
+        map_softplus(rows, row, vectors, x)
     elif function == STEP:
-        map_step(x, row, rows, vectors, alpha)
+        map_step(rows, row, vectors, x)
 
 
 def activation_backward(function, dy, y, z, row, rows, columns, vectors, alpha):
     """Turn dy of a region into the gradient before the activation, from its output y or, for gelu and silu, input z."""
     if function == RELU:
-        chain_relu(dy, y, row, rows, vectors, alpha)
+        chain_relu(rows, row, vectors, dy, y)
     elif function == SIGMOID:
-        chain_sigmoid(dy, y, row, rows, vectors, alpha)
+        chain_sigmoid(rows, row, vectors, dy, y)
     elif function == TANH:
-        chain_tanh(dy, y, row, rows, vectors, alpha)
+        chain_tanh(rows, row, vectors, dy, y)
     elif function == SOFTMAX:
         softmax_backward(dy, y, row, rows, columns, vectors)
     elif function == LEAKY_RELU:
-        chain_leaky_relu(dy, y, row, rows, vectors, alpha)
+        chain_leaky_relu(rows, row, vectors, dy, y, alpha)
     elif function == ELU:
-        chain_elu(dy, y, row, rows, vectors, alpha)
+        chain_elu(rows, row, vectors, dy, y, alpha)
     elif function == SELU:
-        chain_selu(dy, y, row, rows, vectors, alpha)
+        chain_selu(rows, row, vectors, dy, y)
     elif function == GELU:
-        chain_gelu(dy, z, row, rows, vectors, alpha)
+        chain_gelu(rows, row, vectors, dy, z)
     elif function == SILU:
-        chain_silu(dy, z, row, rows, vectors, alpha)
+        chain_silu(rows, row, vectors, dy, z)
     elif function == SOFTPLUS:
-        chain_softplus(dy, y, row, rows, vectors, alpha)
+        chain_softplus(rows, row, vectors, dy, y)

@@ -49,8 +49,7 @@ def dense_forward(op, params, x, x_row, y, y_row, z, first, rows, panel, panels,
     if function == LINEAR or function == RELU or function == SOFTMAX:
         return
     if op[Z] != op[Y]:
-        for r in range(rows):
-            copy_vectors(panels, at(z, (first + r) * y_row + panel * LANES), at(out, r * y_row))
+        copy_vectors(rows, y_row, panels, at(z, first * y_row + panel * LANES), out)
     activation_forward(function, out, y_row, rows, 0, panels, alpha)
 
 
@@ -74,9 +73,9 @@ def simple_forward(op, alpha, rate, work, first, last, step, stream, key_0, key_
         if op[KIND] == DROPOUT:
             mask = at(work, op[MASK] + r * row)
             dropout_row(mask, op[OUTPUTS], r, step, stream, rate, key_0, key_1)
-            product_vectors(vectors, y, x, mask)
+            product_vectors(1, 0, vectors, y, x, mask)
         else:
-            copy_vectors(vectors, y, x)
+            copy_vectors(1, 0, vectors, y, x)
             activation_forward(op[FUNCTION], y, row, 1, op[OUTPUTS], vectors, alpha)
 
 
@@ -91,8 +90,7 @@ def derivatives(ops, count, factors, work, first, rows, column, vectors):
         row = op[Y_ROW]
         dy = at(work, op[DY] + first * row + column)
         if op[KIND] == DROPOUT:
-            for r in range(rows):
-                multiply_vectors(vectors, at(dy, r * row), at(work, op[MASK] + (first + r) * row + column))
+            multiply_vectors(rows, row, vectors, dy, at(work, op[MASK] + first * row + column))
         else:
             y = at(work, op[Y] + first * row + column)
             z = at(work, op[Z] + first * row + column)
@@ -131,7 +129,7 @@ def pack(target, source, row, rows, panels):
     """Copy ``panels`` panels of columns from row-major ``source`` (rows, ...) to panels of ``rows`` rows."""
     for panel in range(panels):
         for r in range(rows):
-            copy_vectors(1, at(target, (panel * rows + r) * LANES), at(source, r * row + panel * LANES))
+            copy_vectors(1, 0, 1, at(target, (panel * rows + r) * LANES), at(source, r * row + panel * LANES))
 
 
 def dense_update_share(
@@ -164,7 +162,7 @@ def dense_update_share(
             g = at(gradient, panel * TILE_ROWS * LANES)
             if l2 != 0.0:
                 free = bias if first == 0 else 0  # the bias is not penalised
-                penalise_vectors(count - free, at(g, free * LANES), at(params, place + free * LANES), l2)
+                penalise_vectors(1, 0, count - free, at(g, free * LANES), at(params, place + free * LANES), l2)
             update(
                 optimizer, at(params, place), at(slot_0, place), at(slot_1, place), g, count,
                 rate, momentum, share_1, share_2, epsilon, decay, nesterov,

@@ -6,7 +6,7 @@ it holds outputs (probabilities). ``t`` is the row's target: C values, or the cl
 
 from __future__ import annotations
 
-from .activation_cpu import exponentials, scale_vectors
+from .activation_cpu import exponentials, largest_of, scale_vectors
 from .codes import (
     BINARY_ACCURACY, BINARY_CE, BINARY_CE_LOGITS, CATEGORICAL_ACCURACY, CATEGORICAL_CE, CATEGORICAL_CE_LOGITS, MAE, MSE,
     SPARSE_ACCURACY, SPARSE_CE, SPARSE_CE_LOGITS,
@@ -70,17 +70,18 @@ def target_of(code, t, j):
 
 def softmax_crossentropy(code, z, t, d, columns, vectors, scale):
     """Cross-entropy of logits z; z becomes softmax(z), d = scale * gradient."""
-    target_sum, target_logit = 0.0, 0.0
+    largest = largest_of(z, columns)
+    target_sum, target_shift = 0.0, 0.0
     for j in range(columns):
         target = target_of(code, t, j)
         target_sum += target
         if target != 0.0:  # a logit of -infinity is no matter where its target is 0
-            target_logit += target * z[j]
-    largest, total = exponentials(z, columns, vectors)
-    scale_vectors(vectors, z, 1.0 / total)
+            target_shift += target * (z[j] - largest)
+    total = exponentials(z, columns, vectors, largest)
+    scale_vectors(1, 0, vectors, z, 1.0 / total)
     for j in range(columns):
         d[j] = scale * (target_sum * z[j] - target_of(code, t, j))
-    return target_sum * (largest + log(total)) - target_logit
+    return target_sum * log(total) - target_shift
 
 
 def probability_crossentropy(code, z, t, columns):

@@ -54,13 +54,13 @@ def update(optimizer, w, m, v, g, vectors, rate, momentum, share_1, share_2, eps
     ``share_1`` and ``share_2`` are 1 - beta_1 and 1 - beta_2.
     """
     if optimizer == ADAM or optimizer == ADAMW:
-        adam_vectors(vectors, w, m, v, g, rate, share_1, share_2, epsilon, decay)
+        adam_vectors(1, 0, vectors, w, m, v, g, rate, share_1, share_2, epsilon, decay)
     elif optimizer == RMSPROP:
-        rmsprop_vectors(vectors, w, m, v, g, rate, momentum, share_2, epsilon)
+        rmsprop_vectors(1, 0, vectors, w, m, v, g, rate, momentum, share_2, epsilon)
     elif optimizer == SGD:
         if nesterov:
-            nesterov_vectors(vectors, w, m, g, momentum, rate)
+            nesterov_vectors(1, 0, vectors, w, m, g, momentum, rate)
         else:
-            sgd_vectors(vectors, w, m, g, momentum, rate)
+            sgd_vectors(1, 0, vectors, w, m, g, momentum, rate)
     elif optimizer == GRADIENT:
-        copy_vectors(vectors, m, g)
+        copy_vectors(1, 0, vectors, m, g)

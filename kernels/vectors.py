@@ -7,6 +7,7 @@ wherever it stands in a vector, which no auto-vectoriser promises, and buffers m
 
 from __future__ import annotations
 
+import contextlib
 import functools
 
 import numpy as np
@@ -227,36 +228,50 @@ def traceable(function, dtype):
 
 
 def vector_loop(formula, outputs, pointers, scalars):
-    """An intrinsic that applies ``formula`` to vectors in memory.
+    """An intrinsic that applies ``formula`` to the vectors of a region of rows.
 
-    Its arguments are the number of vectors, ``pointers`` pointers of one element type and ``scalars`` numbers of
-    that type. ``formula`` gets the vectors behind all pointers, then the numbers; what it returns (a tuple if
-    ``outputs`` is above 1) goes to where the first ``outputs`` pointers point.
+    Its arguments are ``rows``, ``row`` (elements from one row to the next), ``vectors`` (in a row), then ``pointers``
+    pointers of one element type and ``scalars`` numbers of that type. ``formula`` gets the vectors behind all
+    pointers, then the numbers; what it returns (a tuple if ``outputs`` is above 1) goes to where the first
+    ``outputs`` pointers point.
     """
 
     def build(context, builder, signature, arguments):
-        element = signature.args[1].dtype
+        element = signature.args[FIRST_POINTER].dtype
         vectors = Vectors(context, builder, element)
         function = traceable(formula, np.dtype(element.name))
-        count, bases, numbers = arguments[0], arguments[1 : 1 + pointers], arguments[1 + pointers :]
-        numbers = [Traced(vectors, vectors.broadcast(number)) for number in numbers]
-        entry = builder.block
-        loop, done = builder.append_basic_block("vectors"), builder.append_basic_block("done")
-        builder.cbranch(builder.icmp_signed(">", count, I64(0)), loop, done)
-        builder.position_at_end(loop)
-        index = builder.phi(I64)
-        offset = builder.mul(index, I64(vectors.lanes))
-        results = function(*(Traced(vectors, vectors.load(base, offset)) for base in bases), *numbers)
-        for result, base in zip((results,) if outputs == 1 else results, bases[:outputs], strict=True):
-            vectors.store(result.value, base, offset)
-        following = builder.add(index, I64(1))
-        index.add_incoming(I64(0), entry)
-        index.add_incoming(following, loop)
-        builder.cbranch(builder.icmp_signed("<", following, count), loop, done)
-        builder.position_at_end(done)
+        rows, row, count = arguments[:FIRST_POINTER]
+        bases = arguments[FIRST_POINTER : FIRST_POINTER + pointers]
+        numbers = [Traced(vectors, vectors.broadcast(number)) for number in arguments[FIRST_POINTER + pointers :]]
+        with for_range(builder, rows) as r:
+            start = builder.mul(r, row)
+            with for_range(builder, count) as index:
+                offset = builder.add(start, builder.mul(index, I64(vectors.lanes)))
+                results = function(*(Traced(vectors, vectors.load(base, offset)) for base in bases), *numbers)
+                for result, base in zip((results,) if outputs == 1 else results, bases[:outputs], strict=True):
+                    vectors.store(result.value, base, offset)
         return context.get_dummy_value()
 
     return intrinsic(_with_arity(build, pointers, scalars))
+
+
+FIRST_POINTER = 3  # after rows, row and vectors
+
+
+@contextlib.contextmanager
+def for_range(builder, count):
+    """LLVM loop whose body is the ``with`` block; gives the index, 0 .. count - 1."""
+    entry = builder.block
+    body, done = builder.append_basic_block("body"), builder.append_basic_block("done")
+    builder.cbranch(builder.icmp_signed(">", count, I64(0)), body, done)
+    builder.position_at_end(body)
+    index = builder.phi(I64)
+    yield index
+    following = builder.add(index, I64(1))
+    index.add_incoming(I64(0), entry)
+    index.add_incoming(following, builder.block)
+    builder.cbranch(builder.icmp_signed("<", following, count), body, done)
+    builder.position_at_end(done)
 
 
 @intrinsic
@@ -291,17 +306,17 @@ def _with_arity(build, pointers, scalars):
 
     def typed(base):
         element = base.dtype
-        return types.void(types.intp, *[types.CPointer(element)] * pointers, *[element] * scalars), build
+        return types.void(*[types.intp] * FIRST_POINTER, *[types.CPointer(element)] * pointers, *[element] * scalars), build
 
     definitions = {
-        (1, 0): lambda typingctx, count, a: typed(a),
-        (1, 1): lambda typingctx, count, a, s: typed(a),
-        (2, 0): lambda typingctx, count, a, b: typed(a),
-        (2, 1): lambda typingctx, count, a, b, s: typed(a),
-        (2, 2): lambda typingctx, count, a, b, s, t: typed(a),
-        (3, 0): lambda typingctx, count, a, b, c: typed(a),
-        (3, 2): lambda typingctx, count, a, b, c, s, t: typed(a),
-        (4, 4): lambda typingctx, count, a, b, c, d, s, t, u, v: typed(a),
-        (4, 5): lambda typingctx, count, a, b, c, d, s, t, u, v, w: typed(a),
+        (1, 0): lambda typingctx, rows, row, count, a: typed(a),
+        (1, 1): lambda typingctx, rows, row, count, a, s: typed(a),
+        (2, 0): lambda typingctx, rows, row, count, a, b: typed(a),
+        (2, 1): lambda typingctx, rows, row, count, a, b, s: typed(a),
+        (2, 2): lambda typingctx, rows, row, count, a, b, s, t: typed(a),
+        (3, 0): lambda typingctx, rows, row, count, a, b, c: typed(a),
+        (3, 2): lambda typingctx, rows, row, count, a, b, c, s, t: typed(a),
+        (4, 4): lambda typingctx, rows, row, count, a, b, c, d, s, t, u, v: typed(a),
+        (4, 5): lambda typingctx, rows, row, count, a, b, c, d, s, t, u, v, w: typed(a),
     }
     return definitions[pointers, scalars]
