@@ -27,13 +27,15 @@ def cache_root() -> Path | None:
     ``FASTNN_CACHE_DIR`` names it; without that it is the user's cache folder of the operating system.
     """
     named = os.environ.get("FASTNN_CACHE_DIR")
-    if named:
-        root = Path(named).expanduser()
-    else:
-        import platformdirs
-
-        root = Path(platformdirs.user_cache_dir("fastnn", appauthor=False))
     try:
+        if named:
+            root = Path(named).expanduser().absolute()
+        else:
+            import platformdirs
+
+            root = Path(platformdirs.user_cache_dir("fastnn", appauthor=False))
+        if not root.is_absolute():  # "~/...": nobody knows a home
+            return None
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
     except (OSError, RuntimeError):
         return None
