@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -68,11 +69,9 @@ def _writable(array: np.ndarray) -> np.ndarray:
     if array.flags.writeable:
         return array.reshape(-1)
 
-    class Interface:
-        base = array
-        __array_interface__ = {**array.__array_interface__, "data": (array.__array_interface__["data"][0], False)}
-
-    return np.asarray(Interface()).reshape(-1)
+    address, _ = array.__array_interface__["data"]
+    interface = {**array.__array_interface__, "data": (address, False)}
+    return np.asarray(SimpleNamespace(base=array, __array_interface__=interface)).reshape(-1)
 
 
 class Engine:
@@ -156,7 +155,17 @@ class Engine:
         kernels = (weight for weight in self.get_weights() if weight.ndim == 2)
         return float(sum(c * np.square(w, dtype=np.float64).sum() for c, w in zip(l2, kernels, strict=True) if c))
 
-    def _infer(self, run, ops, x, outputs, y, weights, stats, threads) -> None:  # noqa: ANN001
+    def _infer(
+        self,
+        run: np.ndarray,
+        ops: np.ndarray,
+        x: np.ndarray,
+        outputs: np.ndarray,
+        y: np.ndarray,
+        weights: np.ndarray | None,
+        stats: np.ndarray,
+        threads: int | None,
+    ) -> None:
         from fastnn.kernels.infer_cpu import BLOCK_ROWS, infer_rows
 
         plan = self.plan
@@ -167,8 +176,8 @@ class Engine:
         buffers = np.empty((size, 2 * BLOCK_ROWS * row + int(plan.ops[-1, codes.PANELS]) * lanes), plan.dtype)
         program = jit.program(infer_rows, plan.dtype)
         arguments = (
-            run, ops, plan.factors, _writable(x), _writable(y), _flat_weights(weights, plan.dtype), self.params, buffers,
-            stats, outputs,
+            run, ops, plan.factors, _writable(x), _writable(y), _flat_weights(weights, plan.dtype), self.params,
+            buffers, stats, outputs,
         )  # fmt: skip
         _compile_first(program, (0, 1, np.zeros(team.SYNC_SIZE, np.int64)), arguments)
         team.run_team(program, size, *arguments)

@@ -5,8 +5,7 @@ A region starts at a pointer; its rows are ``row`` elements apart and hold ``vec
 
 from __future__ import annotations
 
-from . import formulas
-from .codes import ELU, GELU, LEAKY_RELU, RELU, SELU, SIGMOID, SILU, SOFTMAX, SOFTPLUS, STEP, TANH
+from . import codes, formulas
 from .intrinsics import at
 from .jit import LANES
 from .scalar import exp, sigmoid, tanh
@@ -118,49 +117,49 @@ def softmax_backward(dy, y, row, rows, columns, vectors):
 
 def activation_forward(function, x, row, rows, columns, vectors, alpha):
     """Apply the activation with code ``function`` to a region; softmax needs whole rows of ``columns`` outputs."""
-    if function == RELU:
+    if function == codes.RELU:
         map_relu(rows, row, vectors, x)
-    elif function == SIGMOID:
+    elif function == codes.SIGMOID:
         map_sigmoid(rows, row, vectors, x)
-    elif function == TANH:
+    elif function == codes.TANH:
         map_tanh(rows, row, vectors, x)
-    elif function == SOFTMAX:
+    elif function == codes.SOFTMAX:
         softmax(x, row, rows, columns, vectors)
-    elif function == LEAKY_RELU:
+    elif function == codes.LEAKY_RELU:
         map_leaky_relu(rows, row, vectors, x, alpha)
-    elif function == ELU:
+    elif function == codes.ELU:
         map_elu(rows, row, vectors, x, alpha)
-    elif function == SELU:
+    elif function == codes.SELU:
         map_selu(rows, row, vectors, x)
-    elif function == GELU:
+    elif function == codes.GELU:
         map_gelu(rows, row, vectors, x)
-    elif function == SILU:
+    elif function == codes.SILU:
         map_silu(rows, row, vectors, x)
-    elif function == SOFTPLUS:
+    elif function == codes.SOFTPLUS:
         map_softplus(rows, row, vectors, x)
-    elif function == STEP:
+    elif function == codes.STEP:
         map_step(rows, row, vectors, x)
 
 
 def activation_backward(function, dy, y, z, row, rows, columns, vectors, alpha):
     """Turn dy of a region into the gradient before the activation, from its output y or, for gelu and silu, input z."""
-    if function == RELU:
+    if function == codes.RELU:
         chain_relu(rows, row, vectors, dy, y)
-    elif function == SIGMOID:
+    elif function == codes.SIGMOID:
         chain_sigmoid(rows, row, vectors, dy, y)
-    elif function == TANH:
+    elif function == codes.TANH:
         chain_tanh(rows, row, vectors, dy, y)
-    elif function == SOFTMAX:
+    elif function == codes.SOFTMAX:
         softmax_backward(dy, y, row, rows, columns, vectors)
-    elif function == LEAKY_RELU:
+    elif function == codes.LEAKY_RELU:
         chain_leaky_relu(rows, row, vectors, dy, y, alpha)
-    elif function == ELU:
+    elif function == codes.ELU:
         chain_elu(rows, row, vectors, dy, y, alpha)
-    elif function == SELU:
+    elif function == codes.SELU:
         chain_selu(rows, row, vectors, dy, y)
-    elif function == GELU:
+    elif function == codes.GELU:
         chain_gelu(rows, row, vectors, dy, z)
-    elif function == SILU:
+    elif function == codes.SILU:
         chain_silu(rows, row, vectors, dy, z)
-    elif function == SOFTPLUS:
+    elif function == codes.SOFTPLUS:
         chain_softplus(rows, row, vectors, dy, y)

@@ -55,7 +55,8 @@ OPERATION_COLUMNS = (
     "BY_ROWS",  # 1 if the derivatives below a dense layer need whole rows (a softmax is among them)
 )  # fmt: skip
 (
-    KIND, INPUTS, OUTPUTS, BIAS, FUNCTION, WEIGHTS, PANEL, PANELS, X, X_ROW, Z, Y, Y_ROW, DX, DY, MASK, NEEDS_DX, BY_ROWS,
+    KIND, INPUTS, OUTPUTS, BIAS, FUNCTION, WEIGHTS, PANEL, PANELS, X, X_ROW, Z, Y, Y_ROW, DX, DY, MASK, NEEDS_DX,
+    BY_ROWS,
 ) = range(len(OPERATION_COLUMNS))  # fmt: skip
 FACTOR_COLUMNS = ("ALPHA", "RATE", "L2")  # of the float table: activation parameter, dropout rate, penalty
 ALPHA, RATE, L2 = range(len(FACTOR_COLUMNS))
@@ -66,6 +67,6 @@ RUN_COLUMNS = (
     "SEED_LOW", "SEED_HIGH", "FIRST_EPOCH", "L2_PER_ROW", "METRICS_COUNT",
 )  # fmt: skip
 (
-    BATCH, ROWS, TARGETS, LOSS, OPTIMIZER, SHUFFLE, WEIGHTED, SEED_LOW, SEED_HIGH, FIRST_EPOCH, L2_PER_ROW, METRICS_COUNT,
-    METRICS_START,
+    BATCH, ROWS, TARGETS, LOSS, OPTIMIZER, SHUFFLE, WEIGHTED, SEED_LOW, SEED_HIGH, FIRST_EPOCH, L2_PER_ROW,
+    METRICS_COUNT, METRICS_START,
 ) = range(len(RUN_COLUMNS) + 1)  # fmt: skip

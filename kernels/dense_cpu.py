@@ -7,19 +7,16 @@ A member ``rank`` of ``size`` does its share; no share depends on another member
 
 from __future__ import annotations
 
+from . import codes
 from .activation_cpu import activation_backward, activation_forward, copy_vectors, multiply_vectors, product_vectors
-from .codes import (
-    BIAS, DENSE, DROPOUT, DX, DY, FUNCTION, INPUTS, KIND, LINEAR, MASK, OPERATION_COLUMNS, OUTPUTS, PANEL,
-    PANELS, RELU, SOFTMAX, WEIGHTS, X, X_ROW, Y, Y_ROW, Z,
-)  # fmt: skip
 from .gemm_cpu import product, product_transposed
 from .intrinsics import at
 from .jit import LANES
 from .optimizer_cpu import penalise_vectors, update
-from .rng import FIRST_DROPOUT_STREAM, dropout_row
+from .rng import dropout_row
 from .simd import MODE_INIT, MODE_ZERO
 
-COLUMNS = len(OPERATION_COLUMNS)
+COLUMNS = len(codes.OPERATION_COLUMNS)
 TILE_ROWS = 12  # rows of a weight tile whose gradient is computed and used while it is in the first-level cache
 
 
@@ -39,44 +36,44 @@ def dense_forward(op, params, x, x_row, y, y_row, z, first, rows, panel, panels,
     x (first + rows, INPUTS), y and z (first + rows, PANELS * LANES). A softmax is left to the caller: it needs whole
     rows.
     """
-    weights = at(params, op[WEIGHTS] + panel * op[PANEL])
+    weights = at(params, op[codes.WEIGHTS] + panel * op[codes.PANEL])
     out = at(y, first * y_row + panel * LANES)
-    function, bias = op[FUNCTION], op[BIAS]
+    function, bias = op[codes.FUNCTION], op[codes.BIAS]
     product(
-        at(x, first * x_row), x_row, 1, at(weights, bias * LANES), op[PANEL], out, y_row, LANES, panels, rows,
-        op[INPUTS], weights, op[PANEL], MODE_INIT if bias else MODE_ZERO, 1 if function == RELU else 0,
+        at(x, first * x_row), x_row, 1, at(weights, bias * LANES), op[codes.PANEL], out, y_row, LANES, panels, rows,
+        op[codes.INPUTS], weights, op[codes.PANEL], MODE_INIT if bias else MODE_ZERO, int(function == codes.RELU),
     )  # fmt: skip
-    if function == LINEAR or function == RELU or function == SOFTMAX:
+    if function == codes.LINEAR or function == codes.RELU or function == codes.SOFTMAX:
         return
-    if op[Z] != op[Y]:
+    if op[codes.Z] != op[codes.Y]:
         copy_vectors(rows, y_row, panels, at(z, first * y_row + panel * LANES), out)
     activation_forward(function, out, y_row, rows, 0, panels, alpha)
 
 
 def dense_forward_share(rank, size, op, params, x, x_row, y, y_row, z, rows, alpha):
     """A member's share of ``dense_forward`` on all rows and panels."""
-    pairs = (op[PANELS] + 1) // 2
+    pairs = (op[codes.PANELS] + 1) // 2
     cuts = row_cuts(pairs, size)
     start, stop = share(rank, size, pairs * cuts)
     for unit in range(start, stop):
         panel = unit // cuts * 2
         first, last = share(unit % cuts, cuts, rows)
-        panels = min(2, op[PANELS] - panel)
+        panels = min(2, op[codes.PANELS] - panel)
         dense_forward(op, params, x, x_row, y, y_row, z, first, last - first, panel, panels, alpha)
 
 
 def simple_forward(op, alpha, rate, work, first, last, step, stream, key_0, key_1):
     """Activation or dropout operation on rows first .. last of the workspace, for training."""
-    row, vectors = op[Y_ROW], op[PANELS]
+    row, vectors = op[codes.Y_ROW], op[codes.PANELS]
     for r in range(first, last):
-        x, y = at(work, op[X] + r * row), at(work, op[Y] + r * row)
-        if op[KIND] == DROPOUT:
-            mask = at(work, op[MASK] + r * row)
-            dropout_row(mask, op[OUTPUTS], r, step, stream, rate, key_0, key_1)
+        x, y = at(work, op[codes.X] + r * row), at(work, op[codes.Y] + r * row)
+        if op[codes.KIND] == codes.DROPOUT:
+            mask = at(work, op[codes.MASK] + r * row)
+            dropout_row(mask, op[codes.OUTPUTS], r, step, stream, rate, key_0, key_1)
             product_vectors(1, 0, vectors, y, x, mask)
         else:
             copy_vectors(1, 0, vectors, y, x)
-            activation_forward(op[FUNCTION], y, row, 1, op[OUTPUTS], vectors, alpha)
+            activation_forward(op[codes.FUNCTION], y, row, 1, op[codes.OUTPUTS], vectors, alpha)
 
 
 def derivatives(ops, count, factors, work, first, rows, column, vectors):
@@ -87,15 +84,15 @@ def derivatives(ops, count, factors, work, first, rows, column, vectors):
     """
     for index in range(count - 1, -1, -1):
         op = at(ops, index * COLUMNS)
-        row = op[Y_ROW]
-        dy = at(work, op[DY] + first * row + column)
-        if op[KIND] == DROPOUT:
-            multiply_vectors(rows, row, vectors, dy, at(work, op[MASK] + first * row + column))
+        row = op[codes.Y_ROW]
+        dy = at(work, op[codes.DY] + first * row + column)
+        if op[codes.KIND] == codes.DROPOUT:
+            multiply_vectors(rows, row, vectors, dy, at(work, op[codes.MASK] + first * row + column))
         else:
-            y = at(work, op[Y] + first * row + column)
-            z = at(work, op[Z] + first * row + column)
-            activation_backward(op[FUNCTION], dy, y, z, row, rows, op[OUTPUTS], vectors, factors[index, 0])
-            if op[KIND] == DENSE:
+            y = at(work, op[codes.Y] + first * row + column)
+            z = at(work, op[codes.Z] + first * row + column)
+            activation_backward(op[codes.FUNCTION], dy, y, z, row, rows, op[codes.OUTPUTS], vectors, factors[index, 0])
+            if op[codes.KIND] == codes.DENSE:
                 break
 
 
@@ -103,9 +100,9 @@ def dense_backward_input(ops, index, factors, params, work, first, rows, column,
     """dx = dy @ W.T for a block of columns, and unless ``by_rows`` back through the operations that made x."""
     op = at(ops, index * COLUMNS)
     product_transposed(
-        at(work, op[DY] + first * op[Y_ROW]), op[Y_ROW],
-        at(params, op[WEIGHTS] + (op[BIAS] + column) * LANES), op[PANEL],
-        at(work, op[DX] + first * op[X_ROW] + column), op[X_ROW], rows, columns, op[PANELS],
+        at(work, op[codes.DY] + first * op[codes.Y_ROW]), op[codes.Y_ROW],
+        at(params, op[codes.WEIGHTS] + (op[codes.BIAS] + column) * LANES), op[codes.PANEL],
+        at(work, op[codes.DX] + first * op[codes.X_ROW] + column), op[codes.X_ROW], rows, columns, op[codes.PANELS],
     )  # fmt: skip
     if by_rows == 0:
         derivatives(ops, index, factors, work, first, rows, column, (columns + LANES - 1) // LANES)
@@ -115,13 +112,13 @@ def dense_backward_input_share(rank, size, ops, index, factors, params, work, ro
     """A member's share of ``dense_backward_input`` on all rows and columns."""
     op = at(ops, index * COLUMNS)
     width = 2 * LANES
-    blocks = (op[INPUTS] + width - 1) // width
+    blocks = (op[codes.INPUTS] + width - 1) // width
     cuts = row_cuts(blocks, size)
     start, stop = share(rank, size, blocks * cuts)
     for unit in range(start, stop):
         column = unit // cuts * width
         first, last = share(unit % cuts, cuts, rows)
-        columns = min(width, op[INPUTS] - column)
+        columns = min(width, op[codes.INPUTS] - column)
         dense_backward_input(ops, index, factors, params, work, first, last - first, column, columns, by_rows)
 
 
@@ -140,25 +137,25 @@ def dense_update_share(
 
     ``scratch`` holds one tile of gradients, then two packed panels of dy.
     """
-    weight_rows, bias = op[INPUTS] + op[BIAS], op[BIAS]
+    weight_rows, bias = op[codes.INPUTS] + op[codes.BIAS], op[codes.BIAS]
     tiles = (weight_rows + TILE_ROWS - 1) // TILE_ROWS
-    pairs = (op[PANELS] + 1) // 2
+    pairs = (op[codes.PANELS] + 1) // 2
     start, stop = share(rank, size, pairs * tiles)
     gradient, packed = at(scratch, 0), at(scratch, 2 * TILE_ROWS * LANES)
     packed_pair = -1
     for unit in range(start, stop):
         pair, first = unit // tiles, unit % tiles * TILE_ROWS
-        panels, count = min(2, op[PANELS] - 2 * pair), min(TILE_ROWS, weight_rows - first)
+        panels, count = min(2, op[codes.PANELS] - 2 * pair), min(TILE_ROWS, weight_rows - first)
         if pair != packed_pair:
-            pack(packed, at(work, op[DY] + 2 * pair * LANES), op[Y_ROW], rows, panels)
+            pack(packed, at(work, op[codes.DY] + 2 * pair * LANES), op[codes.Y_ROW], rows, panels)
             packed_pair = pair
         # the column before x holds ones, whose products with dy are the gradient of the bias
         product(
-            at(work, op[X] - bias + first), 1, op[X_ROW], packed, rows * LANES, gradient, LANES, TILE_ROWS * LANES,
-            panels, count, rows, gradient, 0, MODE_ZERO, 0,
+            at(work, op[codes.X] - bias + first), 1, op[codes.X_ROW], packed, rows * LANES,
+            gradient, LANES, TILE_ROWS * LANES, panels, count, rows, gradient, 0, MODE_ZERO, 0,
         )  # fmt: skip
         for panel in range(panels):
-            place = op[WEIGHTS] + (2 * pair + panel) * op[PANEL] + first * LANES
+            place = op[codes.WEIGHTS] + (2 * pair + panel) * op[codes.PANEL] + first * LANES
             g = at(gradient, panel * TILE_ROWS * LANES)
             if l2 != 0.0:
                 free = bias if first == 0 else 0  # the bias is not penalised

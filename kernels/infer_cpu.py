@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from .activation_cpu import activation_forward, copy_vectors, softmax
-from .codes import (
-    ALPHA, DENSE, DROPOUT, FUNCTION, INPUTS, KIND, LOSS, METRICS_COUNT, METRICS_START, OUTPUTS, PANELS, SOFTMAX, TARGETS,
-    WEIGHTED,
-)  # fmt: skip
+from . import codes
+from .activation_cpu import activation_forward, softmax
 from .dense_cpu import COLUMNS, dense_forward, share
 from .intrinsics import FLUSH_SUBNORMALS, at, float_mode, set_float_mode
 from .jit import LANES
@@ -22,27 +19,26 @@ def forward_block(ops, count, factors, params, x, rows, ping, pong, row):
 
     ``ping`` and ``pong`` are buffers of (BLOCK_ROWS, row). Returns 1 if the result is in ``pong``, else 0.
     """
-    source, source_row = x, ops[INPUTS]
-    if ops[KIND] != DENSE:  # only dense operations read rows that are not whole vectors
+    source, source_row = x, ops[codes.INPUTS]
+    if ops[codes.KIND] != codes.DENSE:  # only dense operations read rows that are not whole vectors
         for r in range(rows):
             for j in range(source_row):
                 ping[r * row + j] = x[r * source_row + j]
         source, source_row = ping, row
     in_pong = 0
     for index in range(count):
-        op = at(ops, index * COLUMNS)
-        if op[KIND] == DENSE:
+        op, alpha = at(ops, index * COLUMNS), factors[index, codes.ALPHA]
+        columns, vectors = op[codes.OUTPUTS], op[codes.PANELS]
+        if op[codes.KIND] == codes.DENSE:
             in_pong = 1 - in_pong
             target = pong if in_pong else ping
             # z is not kept: it is given the place of y
-            dense_forward(
-                op, params, source, source_row, target, row, target, 0, rows, 0, op[PANELS], factors[index, ALPHA]
-            )
-            if op[FUNCTION] == SOFTMAX:
-                softmax(target, row, rows, op[OUTPUTS], op[PANELS])
+            dense_forward(op, params, source, source_row, target, row, target, 0, rows, 0, vectors, alpha)
+            if op[codes.FUNCTION] == codes.SOFTMAX:
+                softmax(target, row, rows, columns, vectors)
             source, source_row = target, row
-        elif op[KIND] != DROPOUT:
-            activation_forward(op[FUNCTION], source, row, rows, op[OUTPUTS], op[PANELS], factors[index, ALPHA])
+        elif op[codes.KIND] != codes.DROPOUT:
+            activation_forward(op[codes.FUNCTION], source, row, rows, columns, vectors, alpha)
     return in_pong
 
 
@@ -61,22 +57,22 @@ def infer_rows(rank, size, sync, run, ops, factors, x, y, weights, params, buffe
         return
     mode = float_mode()
     set_float_mode(mode | FLUSH_SUBNORMALS)
-    count, code, metrics = ops.shape[0], run[LOSS], run[METRICS_COUNT]
+    count, code, metrics = ops.shape[0], run[codes.LOSS], run[codes.METRICS_COUNT]
     operations, inputs, parameters = at(ops, 0), at(x, 0), at(params, 0)
     last_op = at(ops, (count - 1) * COLUMNS)
-    columns, vectors = last_op[OUTPUTS], last_op[PANELS]
+    columns, vectors = last_op[codes.OUTPUTS], last_op[codes.PANELS]
     own = at(buffers, rank * buffers.shape[1])
     row = (buffers.shape[1] - vectors * LANES) // (2 * BLOCK_ROWS)
     ping, pong = own, at(own, BLOCK_ROWS * row)
     gradient = at(own, 2 * BLOCK_ROWS * row)  # not used, but loss_row writes it
-    n = x.size // operations[INPUTS]
+    n = x.size // operations[codes.INPUTS]
     blocks = (n + BLOCK_ROWS - 1) // BLOCK_ROWS
     start, stop = share(rank, size, blocks)
     for block in range(start, stop):
         first = block * BLOCK_ROWS
         rows = min(BLOCK_ROWS, n - first)
         in_pong = forward_block(
-            operations, count, factors, parameters, at(inputs, first * operations[INPUTS]), rows, ping, pong, row
+            operations, count, factors, parameters, at(inputs, first * operations[codes.INPUTS]), rows, ping, pong, row
         )
         result = pong if in_pong else ping
         for r in range(rows):
@@ -85,9 +81,9 @@ def infer_rows(rank, size, sync, run, ops, factors, x, y, weights, params, buffe
                 for j in range(columns):
                     outputs[first + r, j] = values[j]
             else:
-                target = at(y, (first + r) * run[TARGETS])
-                weight = weights[first + r] if run[WEIGHTED] else 1.0
+                target = at(y, (first + r) * run[codes.TARGETS])
+                weight = weights[first + r] if run[codes.WEIGHTED] else 1.0
                 stats[first + r, 0] = weight * loss_row(code, values, target, gradient, columns, vectors, 1.0)
                 for m in range(metrics):
-                    stats[first + r, 1 + m] = metric_row(run[METRICS_START + m], values, target, columns)
+                    stats[first + r, 1 + m] = metric_row(run[codes.METRICS_START + m], values, target, columns)
     set_float_mode(mode)

@@ -58,7 +58,7 @@ def pow2(typingctx, n):
 
 def _split(context, builder, value, float_type):
     """Bit pattern of ``value`` relative to sqrt(1/2), as (integer type, pattern, exponent) in LLVM values."""
-    integer, mantissa_bits, bias = _bits(float_type)
+    integer, mantissa_bits, _ = _bits(float_type)
     kind = context.get_value_type(integer)
     root_half = 0x3F3504F3 if mantissa_bits == 23 else 0x3FE6A09E667F3BCD
     pattern = builder.bitcast(value, kind)

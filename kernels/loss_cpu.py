@@ -6,11 +6,8 @@ it holds outputs (probabilities). ``t`` is the row's target: C values, or the cl
 
 from __future__ import annotations
 
+from . import codes
 from .activation_cpu import exponentials, largest_of, scale_vectors
-from .codes import (
-    BINARY_ACCURACY, BINARY_CE, BINARY_CE_LOGITS, CATEGORICAL_ACCURACY, CATEGORICAL_CE, CATEGORICAL_CE_LOGITS, MAE, MSE,
-    SPARSE_ACCURACY, SPARSE_CE, SPARSE_CE_LOGITS,
-)  # fmt: skip
 from .formulas import (
     absolute_error,
     absolute_error_grad,
@@ -28,16 +25,16 @@ from .scalar import log, sigmoid
 def elementwise_loss(code, z, t, columns):
     """Mean over the C outputs of a loss that treats them alike; the outputs stay as they are."""
     total = 0.0
-    if code == MSE:
+    if code == codes.MSE:
         for j in range(columns):
             total += squared_error(z[j], t[j])
-    elif code == MAE:
+    elif code == codes.MAE:
         for j in range(columns):
             total += absolute_error(z[j], t[j])
-    elif code == BINARY_CE:
+    elif code == codes.BINARY_CE:
         for j in range(columns):
             total += binary_crossentropy(z[j], t[j])
-    elif code == BINARY_CE_LOGITS:
+    elif code == codes.BINARY_CE_LOGITS:
         for j in range(columns):
             total += logit_crossentropy(z[j], t[j])
     return total / float(columns)
@@ -46,16 +43,16 @@ def elementwise_loss(code, z, t, columns):
 def elementwise_gradient(code, z, t, d, columns, scale):
     """d = scale * gradient of ``elementwise_loss``; logits become probabilities."""
     scale = scale / float(columns)
-    if code == MSE:
+    if code == codes.MSE:
         for j in range(columns):
             d[j] = scale * squared_error_grad(z[j], t[j])
-    elif code == MAE:
+    elif code == codes.MAE:
         for j in range(columns):
             d[j] = scale * absolute_error_grad(z[j], t[j])
-    elif code == BINARY_CE:
+    elif code == codes.BINARY_CE:
         for j in range(columns):
             d[j] = scale * binary_crossentropy_grad(z[j], t[j])
-    elif code == BINARY_CE_LOGITS:
+    elif code == codes.BINARY_CE_LOGITS:
         for j in range(columns):
             z[j] = sigmoid(z[j])
             d[j] = scale * (z[j] - t[j])
@@ -63,7 +60,7 @@ def elementwise_gradient(code, z, t, d, columns, scale):
 
 def target_of(code, t, j):
     """Target of class j of a categorical loss or metric, one-hot or sparse."""
-    if code == SPARSE_CE or code == SPARSE_CE_LOGITS:
+    if code == codes.SPARSE_CE or code == codes.SPARSE_CE_LOGITS:
         return 1.0 if t[0] == j else 0.0
     return t[j]
 
@@ -112,9 +109,9 @@ def loss_row(code, z, t, d, columns, vectors, scale):
 
     ``vectors`` vectors of z and the first C elements of d are written.
     """
-    if code == CATEGORICAL_CE_LOGITS or code == SPARSE_CE_LOGITS:
+    if code == codes.CATEGORICAL_CE_LOGITS or code == codes.SPARSE_CE_LOGITS:
         return softmax_crossentropy(code, z, t, d, columns, vectors, scale)
-    if code == CATEGORICAL_CE or code == SPARSE_CE:
+    if code == codes.CATEGORICAL_CE or code == codes.SPARSE_CE:
         value = probability_crossentropy(code, z, t, columns)
         probability_crossentropy_gradient(code, z, t, d, columns, scale)
         return value
@@ -134,15 +131,15 @@ def largest_place(y, columns):
 
 def metric_row(code, y, t, columns):
     """Metric of a row from its outputs y."""
-    if code == BINARY_ACCURACY:
+    if code == codes.BINARY_ACCURACY:
         right = 0.0
         for j in range(columns):
             right += 1.0 if (y[j] > 0.5) == (t[j] == 1.0) and (t[j] == 0.0 or t[j] == 1.0) else 0.0
         return right / float(columns)
-    if code == CATEGORICAL_ACCURACY:
+    if code == codes.CATEGORICAL_ACCURACY:
         return 1.0 if largest_place(y, columns) == largest_place(t, columns) else 0.0
-    if code == SPARSE_ACCURACY:
+    if code == codes.SPARSE_ACCURACY:
         return 1.0 if largest_place(y, columns) == t[0] else 0.0
-    if code == CATEGORICAL_CE or code == SPARSE_CE:
+    if code == codes.CATEGORICAL_CE or code == codes.SPARSE_CE:
         return probability_crossentropy(code, y, t, columns)
     return elementwise_loss(code, y, t, columns)

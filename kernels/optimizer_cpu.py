@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from . import codes
 from .activation_cpu import copy_vectors
-from .codes import ADAM, ADAMW, GRADIENT, RMSPROP, SGD
 from .formulas import adam_step, decayed, first_moment, l2_grad, rmsprop_momentum, rmsprop_step, second_moment, velocity
 from .formulas import nesterov as nesterov_weight
 from .vectors import vector_loop
@@ -53,14 +53,14 @@ def update(optimizer, w, m, v, g, vectors, rate, momentum, share_1, share_2, eps
     The code GRADIENT leaves w alone and stores the gradient in m. ``rate`` holds the bias correction of Adam;
     ``share_1`` and ``share_2`` are 1 - beta_1 and 1 - beta_2.
     """
-    if optimizer == ADAM or optimizer == ADAMW:
+    if optimizer == codes.ADAM or optimizer == codes.ADAMW:
         adam_vectors(1, 0, vectors, w, m, v, g, rate, share_1, share_2, epsilon, decay)
-    elif optimizer == RMSPROP:
+    elif optimizer == codes.RMSPROP:
         rmsprop_vectors(1, 0, vectors, w, m, v, g, rate, momentum, share_2, epsilon)
-    elif optimizer == SGD:
+    elif optimizer == codes.SGD:
         if nesterov:
             nesterov_vectors(1, 0, vectors, w, m, g, momentum, rate)
         else:
             sgd_vectors(1, 0, vectors, w, m, g, momentum, rate)
-    elif optimizer == GRADIENT:
+    elif optimizer == codes.GRADIENT:
         copy_vectors(1, 0, vectors, m, g)

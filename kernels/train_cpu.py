@@ -7,16 +7,10 @@ so the result does not depend on the size of the team.
 
 from __future__ import annotations
 
+from . import codes
 from .activation_cpu import softmax
-from .codes import (
-    ADAM, ADAMW, ALPHA, BATCH, BETA_1, BETA_2, BIAS, BY_ROWS, DENSE, DX, DY, EPSILON, FIRST_EPOCH, FUNCTION, INPUTS, KIND,
-    L2, L2_PER_ROW, LEARNING_RATE, LOSS, METRICS_COUNT, METRICS_START, NEEDS_DX, NESTEROV, OPTIMIZER, OUTPUTS, PANEL,
-    PANELS, RATE, ROWS, SEED_HIGH, SEED_LOW, SHUFFLE, SOFTMAX, TARGETS, WEIGHT_DECAY, WEIGHTED, WEIGHTS, X, X_ROW, Y,
-    Y_ROW, Z,
-)  # fmt: skip
 from .dense_cpu import (
     COLUMNS,
-    TILE_ROWS,
     dense_backward_input_share,
     dense_forward_share,
     dense_update_share,
@@ -45,17 +39,18 @@ def forward(rank, size, sync, ops, count, factors, params, work, rows, step, key
     for index in range(count):
         op = at(ops, index * COLUMNS)
         first, last = share(rank, size, rows)
-        if op[KIND] == DENSE:
+        if op[codes.KIND] == codes.DENSE:
             dense_forward_share(
-                rank, size, op, params, at(work, op[X]), op[X_ROW], at(work, op[Y]), op[Y_ROW], at(work, op[Z]), rows,
-                factors[index, ALPHA],
+                rank, size, op, params, at(work, op[codes.X]), op[codes.X_ROW], at(work, op[codes.Y]), op[codes.Y_ROW],
+                at(work, op[codes.Z]), rows, factors[index, codes.ALPHA],
             )  # fmt: skip
-            if op[FUNCTION] == SOFTMAX:
+            if op[codes.FUNCTION] == codes.SOFTMAX:
                 barrier(sync, size)
-                softmax(at(work, op[Y] + first * op[Y_ROW]), op[Y_ROW], last - first, op[OUTPUTS], op[PANELS])
+                y = at(work, op[codes.Y] + first * op[codes.Y_ROW])
+                softmax(y, op[codes.Y_ROW], last - first, op[codes.OUTPUTS], op[codes.PANELS])
         else:
             simple_forward(
-                op, factors[index, ALPHA], factors[index, RATE], work, first, last, step,
+                op, factors[index, codes.ALPHA], factors[index, codes.RATE], work, first, last, step,
                 FIRST_DROPOUT_STREAM + index, key_0, key_1,
             )  # fmt: skip
         barrier(sync, size)
@@ -63,16 +58,17 @@ def forward(rank, size, sync, ops, count, factors, params, work, rows, step, key
 
 def losses(run, op, work, y, weights, order, first, last, rows, stats):
     """Loss, gradient and metrics of rows first .. last of the batch; ``order`` starts at the batch."""
-    metrics = run[METRICS_COUNT]
+    metrics, columns = run[codes.METRICS_COUNT], op[codes.OUTPUTS]
     for r in range(first, last):
-        target = at(y, order[r] * run[TARGETS])
-        output, gradient = at(work, op[Y] + r * op[Y_ROW]), at(work, op[DY] + r * op[Y_ROW])
-        weight = weights[order[r]] if run[WEIGHTED] else 1.0
-        value = loss_row(run[LOSS], output, target, gradient, op[OUTPUTS], op[PANELS], weight / float(rows))
+        target = at(y, order[r] * run[codes.TARGETS])
+        output, gradient = at(work, op[codes.Y] + r * op[codes.Y_ROW]), at(work, op[codes.DY] + r * op[codes.Y_ROW])
+        weight = weights[order[r]] if run[codes.WEIGHTED] else 1.0
+        scale = weight / float(rows)
+        value = loss_row(run[codes.LOSS], output, target, gradient, columns, op[codes.PANELS], scale)
         row_stats = at(stats, r * (1 + metrics))
         row_stats[0] = weight * value
         for m in range(metrics):
-            row_stats[1 + m] = metric_row(run[METRICS_START + m], output, target, op[OUTPUTS])
+            row_stats[1 + m] = metric_row(run[codes.METRICS_START + m], output, target, columns)
 
 
 def penalty(ops, count, factors, params):
@@ -80,32 +76,34 @@ def penalty(ops, count, factors, params):
     total = 0.0
     for index in range(count):
         op = at(ops, index * COLUMNS)
-        if factors[index, L2] != 0.0:
-            for panel in range(op[PANELS]):
-                place = op[WEIGHTS] + panel * op[PANEL] + op[BIAS] * LANES
-                total += factors[index, L2] * sum_of_squares(op[INPUTS], at(params, place))
+        if factors[index, codes.L2] != 0.0:
+            for panel in range(op[codes.PANELS]):
+                place = op[codes.WEIGHTS] + panel * op[codes.PANEL] + op[codes.BIAS] * LANES
+                total += factors[index, codes.L2] * sum_of_squares(op[codes.INPUTS], at(params, place))
     return total
 
 
 def backward(rank, size, sync, run, hyper, rate, ops, count, factors, params, slot_0, slot_1, work, scratch, rows):
     """Gradients and optimizer steps from the last operation to the first; weights are read before they change."""
-    l2_scale = 1.0 / float(rows) if run[L2_PER_ROW] else 1.0
+    l2_scale = 1.0 / float(rows) if run[codes.L2_PER_ROW] else 1.0
+    beta_1, beta_2 = hyper[codes.BETA_1], hyper[codes.BETA_2]
+    decay = hyper[codes.LEARNING_RATE] * hyper[codes.WEIGHT_DECAY]
     for index in range(count - 1, -1, -1):
         op = at(ops, index * COLUMNS)
-        if op[KIND] != DENSE:
+        if op[codes.KIND] != codes.DENSE:
             continue
-        if op[NEEDS_DX]:
-            dense_backward_input_share(rank, size, ops, index, factors, params, work, rows, op[BY_ROWS])
+        if op[codes.NEEDS_DX]:
+            dense_backward_input_share(rank, size, ops, index, factors, params, work, rows, op[codes.BY_ROWS])
             barrier(sync, size)
-            if op[BY_ROWS]:
+            if op[codes.BY_ROWS]:
                 first, last = share(rank, size, rows)
-                vectors = (op[INPUTS] + LANES - 1) // LANES
+                vectors = (op[codes.INPUTS] + LANES - 1) // LANES
                 derivatives(ops, index, factors, work, first, last - first, 0, vectors)
                 barrier(sync, size)
         dense_update_share(
-            rank, size, op, work, params, slot_0, slot_1, scratch, rows, run[OPTIMIZER], l2_scale * factors[index, L2],
-            rate, hyper[BETA_1], 1.0 - hyper[BETA_1], 1.0 - hyper[BETA_2], hyper[EPSILON],
-            hyper[LEARNING_RATE] * hyper[WEIGHT_DECAY], hyper[NESTEROV] != 0.0,
+            rank, size, op, work, params, slot_0, slot_1, scratch, rows,
+            run[codes.OPTIMIZER], l2_scale * factors[index, codes.L2], rate, beta_1, 1.0 - beta_1, 1.0 - beta_2,
+            hyper[codes.EPSILON], decay, hyper[codes.NESTEROV] != 0.0,
         )  # fmt: skip
     barrier(sync, size)
 
@@ -125,16 +123,17 @@ def train_steps(
     x : (n * inputs,), y : (n * TARGETS,), weights : (n,) or (0,)
     order : int64 (n,), updated: the order of the rows in the present epoch
     params : (P,), slots : (2 * P,), updated: weights and moments
-    work : workspace laid out by the plan; scratch : (size, ...) one row a member; stats : float64 (BATCH * (1 + metrics),)
+    work : workspace laid out by the plan; scratch : (size, ...), one row a member
+    stats : float64 (BATCH * (1 + metrics),), loss and metrics of each row of the batch
     results : float64 (epochs, 1 + metrics), updated: sums over rows of the loss and the metrics
     """
     if not barrier(sync, size):
         return
     mode = float_mode()
     set_float_mode(mode | FLUSH_SUBNORMALS)
-    count, n, batch, metrics = ops.shape[0], run[ROWS], run[BATCH], run[METRICS_COUNT]
+    count, n, batch, metrics = ops.shape[0], run[codes.ROWS], run[codes.BATCH], run[codes.METRICS_COUNT]
     steps_per_epoch = (n + batch - 1) // batch
-    key_0, key_1 = run[SEED_LOW], run[SEED_HIGH]
+    key_0, key_1 = run[codes.SEED_LOW], run[codes.SEED_HIGH]
     operations, parameters, space = at(ops, 0), at(params, 0), at(work, 0)
     slot_0, slot_1 = at(slots, 0), at(slots, params.size)
     own_scratch, sums = at(scratch, rank * scratch.shape[1]), at(stats, 0)
@@ -143,28 +142,28 @@ def train_steps(
     for step in range(start, stop):
         epoch, place = step // steps_per_epoch, step % steps_per_epoch * batch
         rows = min(batch, n - place)
-        if place == 0 and run[SHUFFLE]:
+        if place == 0 and run[codes.SHUFFLE]:
             if rank == 0:
-                shuffle(at(order, 0), n, run[FIRST_EPOCH] + epoch, key_0, key_1)
+                shuffle(at(order, 0), n, run[codes.FIRST_EPOCH] + epoch, key_0, key_1)
             barrier(sync, size)
         chosen = at(order, place)
         first, last = share(rank, size, rows)
-        target = at(space, input_op[X] + first * input_op[X_ROW])
-        gather(at(x, 0), input_op[INPUTS], chosen, first, last, target, input_op[X_ROW])
+        target = at(space, input_op[codes.X] + first * input_op[codes.X_ROW])
+        gather(at(x, 0), input_op[codes.INPUTS], chosen, first, last, target, input_op[codes.X_ROW])
         barrier(sync, size)
         forward(rank, size, sync, operations, count, factors, parameters, space, rows, int(t), key_0, key_1)
         losses(run, output_op, space, at(y, 0), at(weights, 0), chosen, first, last, rows, sums)
-        derivatives(operations, count, factors, space, first, last - first, 0, output_op[PANELS])
+        derivatives(operations, count, factors, space, first, last - first, 0, output_op[codes.PANELS])
         barrier(sync, size)
         if rank == 0:
-            per_row = 1.0 if run[L2_PER_ROW] else float(rows)
+            per_row = 1.0 if run[codes.L2_PER_ROW] else float(rows)
             results[epoch, 0] += per_row * penalty(operations, count, factors, parameters)
             for r in range(rows):
                 for m in range(1 + metrics):
                     results[epoch, m] += stats[r * (1 + metrics) + m]
-        t, power_1, power_2 = t + 1.0, power_1 * hyper[BETA_1], power_2 * hyper[BETA_2]
-        rate = hyper[LEARNING_RATE]
-        if run[OPTIMIZER] == ADAM or run[OPTIMIZER] == ADAMW:
+        t, power_1, power_2 = t + 1.0, power_1 * hyper[codes.BETA_1], power_2 * hyper[codes.BETA_2]
+        rate = hyper[codes.LEARNING_RATE]
+        if run[codes.OPTIMIZER] == codes.ADAM or run[codes.OPTIMIZER] == codes.ADAMW:
             rate = rate * sqrt(1.0 - power_2) / (1.0 - power_1)
         if size > 1:
             barrier(sync, size)  # the penalty is read before the weights change

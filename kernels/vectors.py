@@ -306,7 +306,8 @@ def _with_arity(build, pointers, scalars):
 
     def typed(base):
         element = base.dtype
-        return types.void(*[types.intp] * FIRST_POINTER, *[types.CPointer(element)] * pointers, *[element] * scalars), build
+        arguments = [types.intp] * FIRST_POINTER + [types.CPointer(element)] * pointers + [element] * scalars
+        return types.void(*arguments), build
 
     definitions = {
         (1, 0): lambda typingctx, rows, row, count, a: typed(a),
