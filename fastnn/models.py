@@ -28,6 +28,11 @@ class Sequential(LayerStack):
     threads : int, optional
         By default one thread for small steps, else the cores this process may use.
 
+    Attributes
+    ----------
+    metadata : dict
+        Anything that JSON can hold, saved with the model: names of features and classes, for instance.
+
     Examples
     --------
     >>> from fastnn import Dense, Sequential
@@ -43,6 +48,7 @@ class Sequential(LayerStack):
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         self.metrics: list[Metric] = []
+        self.metadata: dict[str, Any] = {}
         super().__init__(*arguments, **keywords)
 
     def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None) -> None:
@@ -289,6 +295,7 @@ class Sequential(LayerStack):
         ValueError
             If the model is not built yet.
         """
+        self._need_built()
         saving.write(path, saving.to_bytes(self), overwrite)
 
     def __reduce__(self) -> Any:

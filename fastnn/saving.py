@@ -18,10 +18,10 @@ FORMAT, VERSION = "fastnn", 1
 
 
 def to_bytes(model: Any) -> bytes:
-    """Return a built model as the content of a file."""
+    """Return a model as the content of a file."""
     from safetensors.numpy import save
 
-    config: dict[str, Any] = {"model": model.get_config(), "compile": None}
+    config: dict[str, Any] = {"model": model.get_config(), "compile": None, "metadata": model.metadata}
     if model.optimizer is not None:
         config["compile"] = {
             "optimizer": serialize(model.optimizer),
@@ -55,9 +55,11 @@ def from_bytes(content: bytes, source: str, kind: Any, device: str, threads: int
     config, tensors = _parse(content, source)
     try:
         model = kind.from_config(config["model"], device=device, threads=threads)
-        model.set_weights([tensors[name] for name in model.weight_shapes()])
+        if model.built:
+            model.set_weights([tensors[name] for name in model.weight_shapes()])
         if compiled and config["compile"] is not None:
             model.compile(**config["compile"])
+        model.metadata = dict(config.get("metadata", {}))
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{source} is a damaged model file ({error!r})") from error
     return model
