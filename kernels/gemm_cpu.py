@@ -8,42 +8,9 @@ from __future__ import annotations
 
 from .intrinsics import at
 from .jit import LANES, simd_level
-from .simd import DOT_COLUMNS, DOT_ROWS, MODE_ADD, MODE_INIT, TILE_ROWS, dot_tile, outer_tile
+from .simd import DOT_COLUMNS, DOT_ROWS, MODE_ADD, MODE_INIT, TILE_ROWS, dot_tile, outer_strip
 
 LEVEL = simd_level()
-
-
-def make_strip(tile, tile_rows, smaller, vectors):
-    """Product of any number of rows with ``vectors`` panels: tiles of ``tile_rows``, the rest left to ``smaller``."""
-
-    def strip(a, a_row, a_k, b, b_panel, c, c_row, c_panel, rows, count, init, init_panel, mode, relu):
-        r = 0
-        while rows - r >= tile_rows:
-            tile(
-                at(a, r * a_row), a_row, a_k, b, b_panel, at(c, r * c_row), c_row, c_panel, count,
-                init, init_panel, mode, relu,
-            )  # fmt: skip
-            r += tile_rows
-        if rows > r:
-            smaller(
-                at(a, r * a_row), a_row, a_k, b, b_panel, at(c, r * c_row), c_row, c_panel, rows - r, count,
-                init, init_panel, mode, relu,
-            )  # fmt: skip
-
-    strip.__name__ = f"strip_{tile_rows}x{vectors}"
-    return strip
-
-
-def no_rows(a, a_row, a_k, b, b_panel, c, c_row, c_panel, rows, count, init, init_panel, mode, relu):
-    """End of a chain of strips: the last tile has one row, so nothing is left."""
-
-
-def make_strips(vectors):
-    """The chain of strips for ``vectors`` panels, largest tile first."""
-    strip = no_rows
-    for rows in reversed(TILE_ROWS[vectors][LEVEL]):
-        strip = make_strip(outer_tile(rows, vectors), rows, strip, vectors)
-    return strip
 
 
 def product_loops(a, a_row, a_k, b, b_panel, c, c_row, c_panel, panels, rows, count, init, init_panel, mode, relu):
@@ -118,7 +85,7 @@ def product_transposed_tiles(a, a_row, b, b_panel, c, c_row, rows, columns, pane
 if LEVEL == "none":
     product, product_transposed = product_loops, product_transposed_loops
 else:
-    strip_1, strip_2 = make_strips(1), make_strips(2)
+    strip_1, strip_2 = (outer_strip(TILE_ROWS[vectors][LEVEL], vectors) for vectors in (1, 2))
     BLOCK_ROWS, BLOCK_COLUMNS = DOT_ROWS[LEVEL], DOT_COLUMNS[LEVEL]
     dot_block, dot_row, dot_one = (
         dot_tile(BLOCK_ROWS, BLOCK_COLUMNS),

@@ -12,6 +12,7 @@ that do not spill: 32 registers on AVX-512 and NEON, 16 on AVX2.
 from __future__ import annotations
 
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .intrinsics import I64
@@ -28,14 +29,24 @@ DOT_COLUMNS = {"avx512": 8, "avx2": 4, "neon": 4}  # a power of two, at most the
 POINTERS_SHARED_BY = 3  # rows addressed from one base pointer: one pointer a row would spill
 
 
-def outer_tile(rows, vectors):
-    """Micro-kernel of ``rows`` rows and one or two vectors of columns.
+def outer_strip(tile_rows, vectors):
+    """Product of any number of rows with one or two vectors of columns: the largest tiles that fit, one after another.
 
+    Parameters
+    ----------
+    tile_rows : tuple of int
+        Rows of the tiles, falling to 1.
+    vectors : int
+        Vectors of columns.
+
+    Notes
+    -----
     The intrinsic's arguments (strides in elements, all pointers of one element type):
 
     a, a_row, a_k : left operand, its row stride and its stride along the sum
     b, b_panel : right operand: vector k of panel v starts at b + v * b_panel + k * lanes
     c, c_row, c_panel : result, vector v of row r at c + r * c_row + v * c_panel
+    rows : rows of a and c
     count : length of the sum, at least 1
     init, init_panel : start value of every row where mode is MODE_INIT
     mode : MODE_ZERO, MODE_INIT, or MODE_ADD (start from c)
@@ -43,67 +54,89 @@ def outer_tile(rows, vectors):
     """
 
     @intrinsic
-    def tile(typingctx, a, a_row, a_k, b, b_panel, c, c_row, c_panel, count, init, init_panel, mode, relu):
+    def strip(typingctx, a, a_row, a_k, b, b_panel, c, c_row, c_panel, rows, count, init, init_panel, mode, relu):
         pointer, size = types.CPointer(a.dtype), types.intp
-        signature = types.void(pointer, size, size, pointer, size, pointer, size, size, size, pointer, size, size, size)
+        operands = (pointer, size, size, pointer, size, pointer, size, size)
+        signature = types.void(*operands, size, size, pointer, size, size, size)
 
         def codegen(context, builder, signature, arguments):
-            a, a_row, a_k, b, b_panel, c, c_row, c_panel, count, init, init_panel, mode, relu = arguments
+            a, a_row, a_k, b, b_panel, c, c_row, c_panel, rows, count, init, init_panel, mode, relu = arguments
             simd = Vectors(context, builder, signature.args[0].dtype)
-            tile_columns = range(vectors)
-            element_pointer = simd.element.as_pointer()
-
-            def at_c(r, v):
-                return builder.add(builder.mul(c_row, I64(r)), builder.mul(c_panel, I64(v)))
-
-            starts = start_values(simd, rows, vectors, mode, init, init_panel, c, at_c)
-            group_starts = [builder.gep(a, [builder.mul(a_row, I64(r))]) for r in range(0, rows, POINTERS_SHARED_BY)]
-            row_offsets = [builder.mul(a_row, I64(i)) for i in range(POINTERS_SHARED_BY)]
-            entry = builder.block
-            loop, done = builder.append_basic_block("sum"), builder.append_basic_block("summed")
-            builder.branch(loop)
-            builder.position_at_end(loop)
-
-            def phi(kind, start):
-                node = builder.phi(kind)
-                node.add_incoming(start, entry)
-                return node
-
-            k = phi(I64, I64(0))
-            a_groups = [phi(element_pointer, start) for start in group_starts]
-            b_k = phi(element_pointer, b)
-            sums = [[phi(simd.type, starts[r][v]) for v in tile_columns] for r in range(rows)]
-            columns = [simd.load(b_k, builder.mul(b_panel, I64(v))) for v in tile_columns]
-            results = []
-            for r in range(rows):
-                group, within = divmod(r, POINTERS_SHARED_BY)
-                scalar = builder.load(builder.gep(a_groups[group], [row_offsets[within]]))
-                factor = simd.broadcast(scalar)
-                results.append([simd.fma(factor, columns[v], sums[r][v]) for v in tile_columns])
-            following = builder.add(k, I64(1))
-            k.add_incoming(following, loop)
-            for group in a_groups:
-                group.add_incoming(builder.gep(group, [a_k]), loop)
-            b_k.add_incoming(builder.gep(b_k, [I64(simd.lanes)]), loop)
-            for r in range(rows):
-                for v in tile_columns:
-                    sums[r][v].add_incoming(results[r][v], loop)
-            builder.cbranch(builder.icmp_signed("<", following, count), loop, done)
-            builder.position_at_end(done)
-            with builder.if_else(builder.icmp_signed("!=", relu, I64(0))) as (positive, plain):
-                for branch, finish in ((positive, simd.positive_part), (plain, lambda value: value)):
-                    with branch:
-                        for r in range(rows):
-                            for v in tile_columns:
-                                simd.store(finish(results[r][v]), c, at_c(r, v))
+            place = cgutils.alloca_once_value(builder, I64(0))
+            for height in tile_rows:
+                check, body = builder.append_basic_block("more_rows"), builder.append_basic_block("tile")
+                done = builder.append_basic_block("rows_done")
+                builder.branch(check)
+                builder.position_at_end(check)
+                row = builder.load(place)
+                builder.cbranch(builder.icmp_signed(">=", builder.sub(rows, row), I64(height)), body, done)
+                builder.position_at_end(body)
+                a_tile = builder.gep(a, [builder.mul(row, a_row)])
+                c_tile = builder.gep(c, [builder.mul(row, c_row)])
+                left, right, result = (a_tile, a_row, a_k), (b, b_panel), (c_tile, c_row, c_panel)
+                outer_tile(simd, height, vectors, left, right, result, count, (init, init_panel), mode, relu)
+                builder.store(builder.add(row, I64(height)), place)
+                builder.branch(check)
+                builder.position_at_end(done)
             return context.get_dummy_value()
 
         return signature, codegen
 
-    return tile
+    return strip
 
 
-def start_values(simd, rows, vectors, mode, init, init_panel, c, at_c):
+def outer_tile(simd, rows, vectors, left, right, result, count, init, mode, relu):
+    """Emit one tile; operands as in ``outer_strip``."""
+    builder = simd.builder
+    (a, a_row, a_k), (b, b_panel), (c, c_row, c_panel) = left, right, result
+    tile_columns = range(vectors)
+    element_pointer = simd.element.as_pointer()
+
+    def at_c(r, v):
+        return builder.add(builder.mul(c_row, I64(r)), builder.mul(c_panel, I64(v)))
+
+    starts = start_values(simd, rows, vectors, mode, init, c, at_c)
+    group_starts = [builder.gep(a, [builder.mul(a_row, I64(r))]) for r in range(0, rows, POINTERS_SHARED_BY)]
+    row_offsets = [builder.mul(a_row, I64(i)) for i in range(POINTERS_SHARED_BY)]
+    entry = builder.block
+    loop, done = builder.append_basic_block("sum"), builder.append_basic_block("summed")
+    builder.branch(loop)
+    builder.position_at_end(loop)
+
+    def phi(kind, start):
+        node = builder.phi(kind)
+        node.add_incoming(start, entry)
+        return node
+
+    k = phi(I64, I64(0))
+    a_groups = [phi(element_pointer, start) for start in group_starts]
+    b_k = phi(element_pointer, b)
+    sums = [[phi(simd.type, starts[r][v]) for v in tile_columns] for r in range(rows)]
+    columns = [simd.load(b_k, builder.mul(b_panel, I64(v))) for v in tile_columns]
+    results = []
+    for r in range(rows):
+        group, within = divmod(r, POINTERS_SHARED_BY)
+        factor = simd.broadcast(builder.load(builder.gep(a_groups[group], [row_offsets[within]])))
+        results.append([simd.fma(factor, columns[v], sums[r][v]) for v in tile_columns])
+    following = builder.add(k, I64(1))
+    k.add_incoming(following, loop)
+    for group in a_groups:
+        group.add_incoming(builder.gep(group, [a_k]), loop)
+    b_k.add_incoming(builder.gep(b_k, [I64(simd.lanes)]), loop)
+    for r in range(rows):
+        for v in tile_columns:
+            sums[r][v].add_incoming(results[r][v], loop)
+    builder.cbranch(builder.icmp_signed("<", following, count), loop, done)
+    builder.position_at_end(done)
+    with builder.if_else(builder.icmp_signed("!=", relu, I64(0))) as (positive, plain):
+        for branch, finish in ((positive, simd.positive_part), (plain, lambda value: value)):
+            with branch:
+                for r in range(rows):
+                    for v in tile_columns:
+                        simd.store(finish(results[r][v]), c, at_c(r, v))
+
+
+def start_values(simd, rows, vectors, mode, init, c, at_c):
     """First values of the accumulators of an outer tile: zero, the row ``init``, or what c holds."""
     builder = simd.builder
     is_init = builder.icmp_signed("==", mode, I64(MODE_INIT))
@@ -112,7 +145,8 @@ def start_values(simd, rows, vectors, mode, init, init_panel, c, at_c):
     from_c, ready = builder.append_basic_block("add"), builder.append_basic_block("ready")
     builder.cbranch(is_init, from_init, not_init)
     builder.position_at_end(from_init)
-    init_row = [simd.load(init, builder.mul(init_panel, I64(v))) for v in range(vectors)]
+    row, row_panel = init
+    init_row = [simd.load(row, builder.mul(row_panel, I64(v))) for v in range(vectors)]
     builder.branch(ready)
     builder.position_at_end(not_init)
     builder.cbranch(is_add, from_c, ready)
