@@ -109,6 +109,8 @@ def specialised(function: Callable, dtype: np.dtype, twin: Callable[[Callable], 
     def adapted(value: Any) -> Any:
         if type(value) is float:
             return dtype.type(value)
+        if type(value) is tuple:
+            return tuple(map(adapted, value))
         if isinstance(value, PerType):
             return value.value_for(dtype)
         return twin(value) if _is_kernel(value) else value
