@@ -70,15 +70,8 @@ class BaseMLP(EpochLoop, BaseEstimator):
         """Name what `_reported_loss` needs beside the loss."""
         return ()
 
-    def _reported_loss(self, logs: np.ndarray) -> float:
-        """Loss of an epoch as scikit-learn reports it, from the means of the loss and of the metrics."""
-        return float(logs[0])
-
     def _encode(self, y: np.ndarray, fresh: bool, incremental: bool) -> np.ndarray:
         """Check targets; returns them in shape (n, targets). Sets ``n_outputs_`` and ``out_activation_``."""
-        raise NotImplementedError
-
-    def _validation_score(self, outputs: np.ndarray, rows: Rows) -> float:
         raise NotImplementedError
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -118,9 +111,11 @@ class BaseMLP(EpochLoop, BaseEstimator):
         random_state = check_random_state(self.random_state)
         if fresh:
             self._initialize(random_state)
+        if fresh or self.early_stopping == (self.best_validation_score_ is None):
+            self._reset_records()
         if not (incremental and hasattr(self, "_optimizer")):
             self._optimizer = self._make_optimizer()
-            vars(self).pop("_engine", None)
+            self.__dict__.pop("_engine", None)
         engine = self._get_engine()
         objective = engine.plan.objective(self._loss(), self._metrics(weighted=weights is not None))
         self._train(engine, objective, rows, random_state, incremental)
@@ -156,7 +151,7 @@ class BaseMLP(EpochLoop, BaseEstimator):
         return (weights * scale).astype(X.dtype)
 
     def _initialize(self, random_state: np.random.RandomState) -> None:
-        """Draw weights and biases uniformly (Glorot and Bengio, 2010), in scikit-learn's order; reset the records."""
+        """Draw weights and biases uniformly (Glorot and Bengio, 2010), in scikit-learn's order."""
         sizes = [self.n_features_in_, *self._hidden_sizes(), self.n_outputs_]
         self.n_layers_ = len(sizes)
         self.coefs_, self.intercepts_ = [], []
@@ -165,11 +160,7 @@ class BaseMLP(EpochLoop, BaseEstimator):
             self.coefs_.append(random_state.uniform(-bound, bound, (fan_in, fan_out)).astype(self.dtype))
             self.intercepts_.append(random_state.uniform(-bound, bound, fan_out).astype(self.dtype))
         self.t_ = 0
-        self.loss_curve_: list[float] = []
-        self.best_loss_ = None if self.early_stopping else math.inf
-        self.validation_scores_: list[float] | None = [] if self.early_stopping else None
-        self.best_validation_score_ = -math.inf if self.early_stopping else None
-        self._no_improvement_count = 0
+        self.loss_curve_ = []
 
     def _make_optimizer(self) -> Optimizer:
         if self.solver == "sgd":
@@ -186,7 +177,8 @@ class BaseMLP(EpochLoop, BaseEstimator):
                 for coef, activation in zip(self.coefs_, activations, strict=True)
             ]
             plan = lower(layers, self.n_features_in_, self.coefs_[0].dtype.name, l2_per_row=True)
-            self._engine, self._engine_weights = Engine(plan, threads=self.threads), []
+            self._engine = Engine(plan, threads=self.threads)
+            self._engine_weights: list[np.ndarray] = []
             self._engine.reset_optimizer(self._optimizer)
         weights = [array for pair in zip(self.coefs_, self.intercepts_, strict=True) for array in pair]
         if [id(array) for array in weights] != [id(array) for array in self._engine_weights]:

@@ -1,12 +1,14 @@
 """The loop over epochs of the scikit-learn face, and its rules of when to slow down and when to end."""
 
+import math
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from fastnn.backend import Engine
+from fastnn.optimizers import Optimizer
 from fastnn.plan import Objective
 
 _SMALLEST_LEARNING_RATE = 1e-6  # where learning_rate="adaptive" gives up, as in scikit-learn
@@ -19,9 +21,52 @@ class Rows(NamedTuple):
     y: np.ndarray  # (n, targets), encoded for the loss
     weights: np.ndarray | None  # (n,)
 
+    def take(self, index: np.ndarray) -> "Rows":
+        return Rows(self.x[index], self.y[index], None if self.weights is None else self.weights[index])
+
 
 class EpochLoop:
     """Trains an engine by the parameters and attributes of the estimator that this is mixed into."""
+
+    solver: str
+    batch_size: int | str
+    learning_rate: str
+    learning_rate_init: float
+    power_t: float
+    max_iter: int
+    shuffle: bool
+    tol: float
+    verbose: bool
+    early_stopping: bool
+    validation_fraction: float
+    n_iter_no_change: float
+
+    n_outputs_: int
+    n_iter_: int
+    t_: int
+    loss_: float
+    loss_curve_: list[float]
+    best_loss_: Any  # float, or None with early stopping
+    validation_scores_: Any  # list of float and float, or None without early stopping
+    best_validation_score_: Any
+    _no_improvement_count: int
+    _shuffle_seed: int
+    _optimizer: Optimizer
+
+    def _reported_loss(self, logs: np.ndarray) -> float:
+        """Loss of an epoch as scikit-learn reports it, from the means of the loss and of the metrics."""
+        return float(logs[0])
+
+    def _validation_score(self, outputs: np.ndarray, rows: Rows) -> float:
+        """Score of finite outputs for held-out rows."""
+        raise NotImplementedError
+
+    def _reset_records(self) -> None:
+        """Forget what was reached so far, by the measure that `early_stopping` chooses."""
+        self.best_loss_ = None if self.early_stopping else math.inf
+        self.validation_scores_ = [] if self.early_stopping else None
+        self.best_validation_score_ = -math.inf if self.early_stopping else None
+        self._no_improvement_count = 0
 
     def _train(
         self,
@@ -88,13 +133,13 @@ class EpochLoop:
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
             )
-        return tuple(Rows(*(a if a is None else a[index] for a in rows)) for index in (train, held_out))
+        return rows.take(train), rows.take(held_out)
 
     def _score_of(self, outputs: np.ndarray, rows: Rows) -> float:
         return self._validation_score(outputs, rows) if np.isfinite(outputs).all() else np.nan
 
     def _rows_per_batch(self, n_rows: int) -> int:
-        if self.batch_size == "auto":
+        if isinstance(self.batch_size, str):  # "auto"
             return min(200, n_rows)
         if self.batch_size > n_rows:
             warnings.warn(
@@ -102,11 +147,13 @@ class EpochLoop:
             )
         return min(self.batch_size, n_rows)
 
-    def _epochs_to_look_ahead(self) -> float:
+    def _epochs_to_look_ahead(self) -> int:
         """Epochs from here after the last of which something can change at the earliest: a stop or a new rate."""
         if self.early_stopping or self._invscaling:
             return 1
-        return max(1, self.n_iter_no_change - self._no_improvement_count + 1)
+        if math.isinf(self.n_iter_no_change):
+            return self.max_iter
+        return max(1, int(self.n_iter_no_change) - self._no_improvement_count + 1)
 
     @property
     def _invscaling(self) -> bool:

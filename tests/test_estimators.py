@@ -146,6 +146,14 @@ def test_warm_start_goes_on_and_keeps_the_classes():
         model.fit(X, BINARY + 1)
 
 
+def test_early_stopping_may_be_switched_on_between_warm_fits():
+    model = fastnn.MLPClassifier(max_iter=4, warm_start=True, random_state=0).fit(X, BINARY)
+    model.set_params(early_stopping=True).fit(X, BINARY)
+    assert len(model.validation_scores_) == 4
+    assert len(model.loss_curve_) == 8
+    assert model.best_loss_ is None
+
+
 def test_convergence_warning():
     with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(3\)"):
         fastnn.MLPClassifier(max_iter=3).fit(X, BINARY)
