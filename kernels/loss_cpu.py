@@ -19,7 +19,10 @@ from .formulas import (
     squared_error,
     squared_error_grad,
 )
+from .intrinsics import at
+from .jit import LANES
 from .scalar import log, sigmoid
+from .vectors import vector_loop
 
 
 def elementwise_loss(code, z, t, columns):
@@ -143,3 +146,55 @@ def metric_row(code, y, t, columns):
     if code == codes.CATEGORICAL_CE or code == codes.SPARSE_CE:
         return probability_crossentropy(code, y, t, columns)
     return elementwise_loss(code, y, t, columns)
+
+
+def squared_column(z, t, w, scale):
+    """Weighted loss, output and scaled gradient of squared errors, one row in each lane."""
+    return w * squared_error(z, t), z, w * scale * squared_error_grad(z, t)
+
+
+def absolute_column(z, t, w, scale):
+    """Weighted loss, output and scaled gradient of absolute errors, one row in each lane."""
+    return w * absolute_error(z, t), z, w * scale * absolute_error_grad(z, t)
+
+
+def probability_column(z, t, w, scale):
+    """Weighted loss, output and scaled gradient of binary cross-entropies, one row in each lane."""
+    return w * binary_crossentropy(z, t), z, w * scale * binary_crossentropy_grad(z, t)
+
+
+def logit_column(z, t, w, scale):
+    """Weighted loss, probability and scaled gradient of binary cross-entropies of logits, one row in each lane."""
+    p = sigmoid(z)
+    return w * logit_crossentropy(z, t), p, w * scale * (p - t)
+
+
+squared_columns, absolute_columns = vector_loop(squared_column, 3, 3, 1), vector_loop(absolute_column, 3, 3, 1)
+probability_columns, logit_columns = vector_loop(probability_column, 3, 3, 1), vector_loop(logit_column, 3, 3, 1)
+
+
+def column_losses(code, z, row, d, targets, weights, weighted, order, rows, scale, stats, stats_row, scratch):
+    """``loss_row`` for ``rows`` rows of a network with one output, LANES rows at a time.
+
+    z, d : outputs and gradients, ``row`` elements from one row to the next
+    targets, weights : of all rows, found through ``order``
+    stats : the weighted loss goes to the first of every ``stats_row``
+    scratch : 3 * LANES elements
+    """
+    zs, ts, ws = scratch, at(scratch, LANES), at(scratch, 2 * LANES)
+    for first in range(0, rows, LANES):
+        count = min(LANES, rows - first)
+        for i in range(count):
+            chosen = order[first + i]
+            zs[i], ts[i], ws[i] = z[(first + i) * row], targets[chosen], weights[chosen] if weighted else 1.0
+        if code == codes.MSE:
+            squared_columns(1, 0, 1, zs, ts, ws, scale)
+        elif code == codes.MAE:
+            absolute_columns(1, 0, 1, zs, ts, ws, scale)
+        elif code == codes.BINARY_CE:
+            probability_columns(1, 0, 1, zs, ts, ws, scale)
+        else:
+            logit_columns(1, 0, 1, zs, ts, ws, scale)
+        for i in range(count):
+            stats[(first + i) * stats_row] = zs[i]
+            z[(first + i) * row], d[(first + i) * row] = ts[i], ws[i]

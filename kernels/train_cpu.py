@@ -20,7 +20,7 @@ from .dense_cpu import (
 )
 from .intrinsics import FLUSH_SUBNORMALS, at, float_mode, set_float_mode, sqrt
 from .jit import LANES
-from .loss_cpu import loss_row, metric_row
+from .loss_cpu import column_losses, loss_row, metric_row
 from .rng import FIRST_DROPOUT_STREAM, shuffle
 from .team import barrier
 from .vectors import sum_of_squares
@@ -56,19 +56,26 @@ def forward(rank, size, sync, ops, count, factors, params, work, rows, step, key
         barrier(sync, size)
 
 
-def losses(run, op, work, y, weights, order, first, last, rows, stats):
+def losses(run, op, work, y, weights, order, first, last, rows, stats, scratch):
     """Loss, gradient and metrics of rows first .. last of the batch; ``order`` starts at the batch."""
-    metrics, columns = run[codes.METRICS_COUNT], op[codes.OUTPUTS]
-    for r in range(first, last):
-        target = at(y, order[r] * run[codes.TARGETS])
-        output, gradient = at(work, op[codes.Y] + r * op[codes.Y_ROW]), at(work, op[codes.DY] + r * op[codes.Y_ROW])
-        weight = weights[order[r]] if run[codes.WEIGHTED] else 1.0
-        scale = weight / float(rows)
-        value = loss_row(run[codes.LOSS], output, target, gradient, columns, op[codes.PANELS], scale)
-        row_stats = at(stats, r * (1 + metrics))
-        row_stats[0] = weight * value
+    metrics, columns, row = run[codes.METRICS_COUNT], op[codes.OUTPUTS], op[codes.Y_ROW]
+    weighted, scale = run[codes.WEIGHTED], 1.0 / float(rows)
+    outputs, gradients = at(work, op[codes.Y] + first * row), at(work, op[codes.DY] + first * row)
+    chosen, row_stats = at(order, first), at(stats, first * (1 + metrics))
+    if columns == 1:
+        column_losses(
+            run[codes.LOSS], outputs, row, gradients, y, weights, weighted, chosen, last - first, scale,
+            row_stats, 1 + metrics, scratch,
+        )  # fmt: skip
+    for r in range(last - first):
+        target, output = at(y, chosen[r] * run[codes.TARGETS]), at(outputs, r * row)
+        if columns > 1:
+            weight = weights[chosen[r]] if weighted else 1.0
+            gradient = at(gradients, r * row)
+            value = loss_row(run[codes.LOSS], output, target, gradient, columns, op[codes.PANELS], weight * scale)
+            row_stats[r * (1 + metrics)] = weight * value
         for m in range(metrics):
-            row_stats[1 + m] = metric_row(run[codes.METRICS_START + m], output, target, columns)
+            row_stats[r * (1 + metrics) + 1 + m] = metric_row(run[codes.METRICS_START + m], output, target, columns)
 
 
 def penalty(ops, count, factors, params):
@@ -152,7 +159,7 @@ def train_steps(
         gather(at(x, 0), input_op[codes.INPUTS], chosen, first, last, target, input_op[codes.X_ROW])
         barrier(sync, size)
         forward(rank, size, sync, operations, count, factors, parameters, space, rows, int(t), key_0, key_1)
-        losses(run, output_op, space, at(y, 0), at(weights, 0), chosen, first, last, rows, sums)
+        losses(run, output_op, space, at(y, 0), at(weights, 0), chosen, first, last, rows, sums, own_scratch)
         derivatives(operations, count, factors, space, first, last - first, 0, output_op[codes.PANELS])
         barrier(sync, size)
         if rank == 0:

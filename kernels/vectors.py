@@ -316,6 +316,7 @@ def _with_arity(build, pointers, scalars):
         (2, 1): lambda typingctx, rows, row, count, a, b, s: typed(a),
         (2, 2): lambda typingctx, rows, row, count, a, b, s, t: typed(a),
         (3, 0): lambda typingctx, rows, row, count, a, b, c: typed(a),
+        (3, 1): lambda typingctx, rows, row, count, a, b, c, s: typed(a),
         (3, 2): lambda typingctx, rows, row, count, a, b, c, s, t: typed(a),
         (4, 4): lambda typingctx, rows, row, count, a, b, c, d, s, t, u, v: typed(a),
         (4, 5): lambda typingctx, rows, row, count, a, b, c, d, s, t, u, v, w: typed(a),
