@@ -180,57 +180,58 @@ def check_class_numbers(labels: np.ndarray, n_classes: int, name: str) -> None:
         )
 
 
-def row_weights(sample_weight: Any, class_weight: Any, y: np.ndarray, dtype: Any) -> np.ndarray | None:
-    """Return the weight of each row, the product of both kinds, or None without any.
-
-    Parameters
-    ----------
-    sample_weight : array-like of shape (n,), optional
-    class_weight : dict of int to float, optional
-        One weight for every class that occurs in y.
-    y : numpy.ndarray
-        What `targets` returned.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a weight is missing or not finite, or a shape does not fit.
-    """
-    if sample_weight is None and class_weight is None:
-        return None
-    weights = np.ones(len(y), dtype)
-    if sample_weight is not None:
-        array = to_array(sample_weight, "sample_weight")
-        if array.shape not in ((len(y),), (len(y), 1)):
-            raise ValueError(f"sample_weight must have the shape ({len(y)},), one weight per row; got {array.shape}")
-        weights *= _convert(array.reshape(-1), dtype, "sample_weight")
-    if class_weight is not None:
-        if not hasattr(class_weight, "items"):
-            raise TypeError(f"class_weight must be a dict such as {{0: 1.0, 1: 2.0}}; got {class_weight!r}")
-        labels = (y.argmax(axis=1) if y.shape[1] > 1 else y[:, 0]).astype(np.int64)
-        table = {int(key): checks.number(f"class_weight[{key!r}]", value, 0.0) for key, value in class_weight.items()}
-        classes, positions = np.unique(labels, return_inverse=True)
-        missing = [int(label) for label in classes if int(label) not in table]
-        if missing:
-            raise ValueError(f"class_weight has no weight for the classes {missing} that occur in y")
-        weights *= np.array([table[int(label)] for label in classes], dtype)[positions]
-    return weights
-
-
 def samples(
     x: Any,
     y: Any,
     sample_weight: Any,
-    class_weight: Any,
     row_shape: tuple[int, ...],
     n_outputs: int,
     loss: Loss,
     dtype: Any,
+    source: str = "",
 ) -> Samples:
-    """Return inputs, targets and weights of the same rows; see `inputs`, `targets` and `row_weights`."""
-    rows = inputs(x, row_shape, dtype)
-    labels = targets(y, len(rows), n_outputs, loss, dtype)
-    return Samples(rows, labels, row_weights(sample_weight, class_weight, labels, dtype))
+    """Return inputs, targets and the weights of their rows; `source` stands behind their names in messages.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `inputs` and `targets`, or if the weights are not one finite number a row.
+    """
+    rows = inputs(x, row_shape, dtype, f"x{source}")
+    labels = targets(y, len(rows), n_outputs, loss, dtype, f"y{source}")
+    if sample_weight is None:
+        return Samples(rows, labels, None)
+    name = f"sample_weight{source}"
+    weights = to_array(sample_weight, name)
+    if weights.shape not in ((len(rows),), (len(rows), 1)):
+        raise ValueError(f"{name} must have the shape ({len(rows)},), one weight per row; got {weights.shape}")
+    return Samples(rows, labels, _convert(weights.reshape(-1), dtype, name))
+
+
+def weigh_classes(rows: Samples, class_weight: Any) -> Samples:
+    """Return the samples with their weights multiplied by those of their classes.
+
+    Parameters
+    ----------
+    rows : Samples
+    class_weight : dict of int to float
+        One weight for every class that occurs.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no dict, or a weight is missing or no number >= 0.
+    """
+    if not hasattr(class_weight, "items"):
+        raise TypeError(f"class_weight must be a dict such as {{0: 1.0, 1: 2.0}}; got {class_weight!r}")
+    table = {int(key): checks.number(f"class_weight[{key!r}]", value, 0.0) for key, value in class_weight.items()}
+    labels = (rows.y.argmax(axis=1) if rows.y.shape[1] > 1 else rows.y[:, 0]).astype(np.int64)
+    classes, positions = np.unique(labels, return_inverse=True)
+    missing = [int(label) for label in classes if int(label) not in table]
+    if missing:
+        raise ValueError(f"class_weight has no weight for the classes {missing} that occur in y")
+    weights = np.array([table[int(label)] for label in classes], rows.x.dtype)[positions]
+    return Samples(rows.x, rows.y, weights if rows.weights is None else weights * rows.weights)
 
 
 def split(rows: Samples, validation_split: float) -> tuple[Samples, Samples]:

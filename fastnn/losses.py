@@ -27,17 +27,27 @@ class Loss:
         from fastnn.kernels import reference
 
         name = self.name + ("_from_logits" if self.from_logits else "")
-        return reference.loss(name, *as_rows(y_true, y_pred))
+        return reference.loss(name, *as_rows(y_true, y_pred, self.name.startswith("sparse")))
 
     def get_config(self) -> dict[str, Any]:
         """Return arguments that make an equal object."""
         return {}
 
 
-def as_rows(y_true: Any, y_pred: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return targets and predictions as float64 matrices with one row per sample."""
-    y_true, y_pred = (np.asarray(y, np.float64) for y in (y_true, y_pred))
-    return tuple(y.reshape(-1, 1) if y.ndim < 2 else y for y in (y_true, y_pred))  # type: ignore[return-value]
+def as_rows(y_true: Any, y_pred: Any, sparse: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return targets and predictions as float64 matrices with one row per sample.
+
+    Raises
+    ------
+    ValueError
+        If their shapes do not fit, class numbers (`sparse`) being one column.
+    """
+    truth, predicted = (np.asarray(y, np.float64) for y in (y_true, y_pred))
+    rows = [y.reshape(-1, 1) if y.ndim < 2 else y for y in (truth, predicted)]
+    expected = (len(rows[1]), 1) if sparse else rows[1].shape
+    if rows[0].shape != expected:
+        raise ValueError(f"y_true has the shape {truth.shape}, but y_pred of shape {predicted.shape} needs {expected}")
+    return rows[0], rows[1]
 
 
 class MeanSquaredError(Loss):

@@ -3,6 +3,8 @@
 import math
 from typing import Any, ClassVar
 
+import numpy as np
+
 from fastnn import losses
 from fastnn.identifiers import resolve
 
@@ -50,10 +52,10 @@ class Metric:
         """Return the metric of predictions of shape (rows, outputs)."""
         from fastnn.kernels import reference
 
-        y_true, y_pred = losses.as_rows(y_true, y_pred)
-        n_outputs = y_pred.shape[1]
-        kernel = self.resolve(n_outputs, sparse=y_true.shape[1] == 1 < n_outputs)
-        return self.finish(float(reference.metric(kernel, y_true, y_pred).mean()))
+        n_outputs = np.shape(y_pred)[1] if np.ndim(y_pred) > 1 else 1
+        sparse = n_outputs > 1 and np.size(y_true) == len(y_true)
+        rows = losses.as_rows(y_true, y_pred, sparse)
+        return self.finish(float(reference.metric(self.resolve(n_outputs, sparse), *rows).mean()))
 
     def get_config(self) -> dict[str, Any]:
         """Return arguments that make an equal object."""

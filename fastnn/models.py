@@ -6,15 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import checks, data, losses, optimizers, saving, seeding, training
+from fastnn import checks, data, saving, seeding, training
 from fastnn.callbacks import CallbackList, History
+from fastnn.compiled import CompiledStack
 from fastnn.identifiers import old_spelling
-from fastnn.metrics import Metric, get_list
 from fastnn.progress import ProgressLine
-from fastnn.structure import LayerStack
 
 
-class Sequential(LayerStack):
+class Sequential(CompiledStack):
     """A stack of layers that trains on compiled kernels.
 
     Parameters
@@ -33,6 +32,10 @@ class Sequential(LayerStack):
     metadata : dict
         Anything that JSON can hold, saved with the model: names of features and classes, for instance.
 
+    Notes
+    -----
+    Copies, pickles and saved files hold configuration and weights; the optimizer starts afresh in them.
+
     Examples
     --------
     >>> from fastnn import Dense, Sequential
@@ -41,34 +44,8 @@ class Sequential(LayerStack):
     >>> history = model.fit(x, y, epochs=150, batch_size=10)  # doctest: +SKIP
     """
 
-    optimizer: optimizers.Optimizer | None = None
-    loss: losses.Loss | None = None
     history: History | None = None
     stop_training = False
-
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        self.metrics: list[Metric] = []
-        self.metadata: dict[str, Any] = {}
-        super().__init__(*arguments, **keywords)
-
-    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None) -> None:
-        """Choose how the model is trained; the optimizer starts afresh.
-
-        Parameters
-        ----------
-        optimizer : str, Optimizer or dict, default="rmsprop"
-        loss : str, Loss, loss function or dict
-        metrics : list of str, Metric or dict, optional
-
-        Raises
-        ------
-        ValueError
-            For an unknown name.
-        """
-        chosen = optimizers.get(optimizer), None if loss is None else losses.get(loss), get_list(metrics)
-        self.optimizer, self.loss, self.metrics = chosen
-        if self._engine is not None:
-            self._engine.reset_optimizer(self.optimizer)
 
     def fit(
         self,
@@ -134,13 +111,15 @@ class Sequential(LayerStack):
         batch_size = _batch_size(batch_size)
         run_epochs = range(checks.integer("initial_epoch", initial_epoch, 0), checks.integer("epochs", epochs, 1))
         validation_split = checks.number("validation_split", validation_split, 0.0, 1.0)
-        samples, validation = self._samples(x, y, sample_weight, class_weight), None
+        samples, validation = self._samples(x, y, sample_weight), None
         if validation_data is not None:
             if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
                 raise ValueError("validation_data must be a tuple (x, y) or (x, y, sample_weight)")
-            validation = self._samples(*validation_data)
+            validation = self._samples(*validation_data, source=" of validation_data")
         elif validation_split:
             samples, validation = data.split(samples, validation_split)
+        if class_weight is not None:
+            samples = data.weigh_classes(samples, class_weight)
 
         steps = -(-len(samples) // batch_size)
         line = ProgressLine(steps, checks.verbosity(verbose))
@@ -256,7 +235,9 @@ class Sequential(LayerStack):
     ) -> float | list[float] | dict[str, float]:
         """Do one training step on all of the given rows and return its loss and metrics, as `evaluate` does."""
         self._need_compiled("train_on_batch")
-        samples = self._samples(x, y, sample_weight, class_weight)
+        samples = self._samples(x, y, sample_weight)
+        if class_weight is not None:
+            samples = data.weigh_classes(samples, class_weight)
         run = self.engine.train(
             self._objective(),
             samples.x,
@@ -275,65 +256,6 @@ class Sequential(LayerStack):
     ) -> float | list[float] | dict[str, float]:
         """Return loss and metrics on the given rows, as `evaluate` does."""
         return self.evaluate(x, y, verbose=0, sample_weight=sample_weight, return_dict=return_dict)
-
-    @property
-    def metrics_names(self) -> list[str]:
-        """Names of what `evaluate` returns: the loss, then the metrics in the order of `compile`."""
-        return ["loss", *(metric.name for metric in self.metrics)]
-
-    def save(self, path: str | os.PathLike[str], overwrite: bool = True) -> None:
-        """Write the model to a file: configuration and weights, as safetensors whatever the file is called.
-
-        The file is written under another name and renamed, so a failure leaves an older one as it was.
-
-        Raises
-        ------
-        FileExistsError
-            If the file exists and `overwrite` is false.
-        OSError
-            If it cannot be written.
-        ValueError
-            If the model is not built yet.
-        """
-        self._need_built()
-        saving.write(path, saving.to_bytes(self), overwrite)
-
-    def __reduce__(self) -> Any:
-        return saving.from_bytes, (saving.to_bytes(self), "the pickle", type(self), self._device, self._threads)
-
-    def _engine_made(self) -> None:
-        if self.optimizer is not None:
-            self._engine.reset_optimizer(self.optimizer)
-
-    def _optimizer_params(self) -> int:
-        if self.optimizer is None or self._engine is None or self._engine.step == 0:
-            return 0
-        return self.optimizer.slots * self.count_params() + 2  # the learning rate and the number of steps
-
-    def _need_compiled(self, what: str) -> None:
-        if self.optimizer is None or self.loss is None:
-            missing = "compile(optimizer, loss)" if self.optimizer is None else "compile with a loss"
-            raise ValueError(f"{what} needs a compiled model: call {missing} first")
-
-    def _samples(
-        self, x: Any, y: Any, sample_weight: Any = None, class_weight: dict[int, float] | None = None
-    ) -> data.Samples:
-        """Return what the user passed in the form the engine takes; the first data build a model without a shape."""
-        assert self.loss is not None
-        if not self.built:
-            self.build((None, *data.row_shape_of(x)))
-        plan = self.engine.plan
-        return data.samples(x, y, sample_weight, class_weight, self._row_shape, plan.n_outputs, self.loss, plan.dtype)
-
-    def _objective(self) -> Any:
-        assert self.loss is not None
-        plan, sparse = self.engine.plan, self.loss.name.startswith("sparse")
-        return plan.objective(self.loss, tuple(metric.resolve(plan.n_outputs, sparse) for metric in self.metrics))
-
-    def _results(self, logs: dict[str, float], return_dict: bool) -> float | list[float] | dict[str, float]:
-        if return_dict:
-            return logs
-        return [logs[name] for name in self.metrics_names] if self.metrics else logs["loss"]
 
 
 def _batch_size(batch_size: int | None) -> int:

@@ -25,7 +25,8 @@ class ProgressLine:
     def __init__(self, steps: int, verbose: int) -> None:
         self._steps = steps
         self._verbose = verbose
-        self._live = verbose == 1 and (sys.stdout.isatty() or "ipykernel" in sys.modules)
+        on_terminal = hasattr(sys.stdout, "isatty") and sys.stdout.isatty()
+        self._live = verbose == 1 and (on_terminal or "ipykernel" in sys.modules)
         self._cell = "━" if _encodable("━") else "="
         self._begun = self._drawn = time.perf_counter()
         self._width = 0  # of what now stands on the line

@@ -44,6 +44,7 @@ class LayerStack:
         if self.dtype not in _DTYPES:
             raise unknown_name("dtype", self.dtype, _DTYPES)
         self._device, self._threads = device, threads
+        self.metadata: dict[str, Any] = {}
         self._layers: list[Layer] = []
         self._engine: Any = None
         for layer in [layers] if isinstance(layers, Layer) else layers or []:

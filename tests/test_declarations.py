@@ -200,8 +200,15 @@ def test_values_of_losses_and_metrics():
     probabilities = np.array([[0.1, 0.7, 0.2], [0.5, 0.2, 0.3]])
     assert losses.SparseCategoricalCrossentropy()([1, 2], probabilities) == pytest.approx(-np.log([0.7, 0.3]).mean())
     assert metrics.Accuracy()([1, 2], probabilities) == 0.5
-    assert metrics.Accuracy()(to_categorical([1, 0]), probabilities) == 1.0
+    assert metrics.Accuracy()(to_categorical([1, 0], 3), probabilities) == 1.0
     assert metrics.Accuracy()(y, p) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("function", [losses.MeanSquaredError(), metrics.MeanSquaredError(), metrics.Accuracy()])
+@pytest.mark.parametrize("y_true", [[1, 2], [[1, 2, 3]] * 3])
+def test_shapes_that_do_not_fit(function, y_true):
+    with pytest.raises(ValueError, match=r"y_true has the shape .* but y_pred of shape \(3, 2\) needs \(3, "):
+        function(y_true, np.zeros((3, 2)))
 
 
 @pytest.mark.parametrize(

@@ -172,12 +172,25 @@ def test_flat_targets_are_columns(loss, shape):
 
 
 def test_sample_weights_and_class_weights_multiply():
-    y = Y[:, None].astype(np.float32)
-    weights = data.row_weights(np.arange(8), {0: 1.0, 1: 10.0}, y, np.float32)
+    x = X.astype(np.float32)
+    rows = data.Samples(x, Y[:, None].astype(np.float32), np.arange(8, dtype=np.float32))
+    weights = data.weigh_classes(rows, {0: 1.0, 1: 10.0}).weights
     np.testing.assert_array_equal(weights, np.arange(8) * np.where(Y == 1, 10, 1))
-    one_hot = np.eye(2, dtype=np.float32)[Y]
-    np.testing.assert_array_equal(data.row_weights(None, {0: 1, 1: 2}, one_hot, np.float32), Y + 1)
-    assert data.row_weights(None, None, y, np.float32) is None
+    one_hot = data.Samples(x, np.eye(2, dtype=np.float32)[Y], None)
+    np.testing.assert_array_equal(data.weigh_classes(one_hot, {0: 1, 1: 2}).weights, Y + 1)
+
+
+def test_class_weights_do_not_touch_the_validation():
+    def validation_loss(**arguments):
+        history = classifier().fit(X, Y, verbose=0, sample_weight=np.arange(8), validation_split=0.5, **arguments)
+        return history.history["val_loss"][0]
+
+    unchanged = validation_loss(class_weight={0: 1, 1: 1})
+    assert validation_loss() == unchanged
+    model = classifier()
+    model.optimizer.learning_rate = 1e-30  # weights as they were drawn, so that only the validation counts
+    history = model.fit(X, Y, verbose=0, validation_split=0.5, class_weight={0: 1, 1: 100}).history
+    assert history["val_loss"][0] == pytest.approx(model.evaluate(X[4:], Y[4:], verbose=0)[0])
 
 
 @pytest.mark.parametrize(
@@ -197,7 +210,8 @@ def test_sample_weights_and_class_weights_multiply():
         ({"validation_split": -0.1}, ValueError, "validation_split must be"),
         ({"validation_split": 0.99}, ValueError, "validation_split=0.99 of 8 rows leaves one side without rows"),
         ({"validation_data": X}, ValueError, r"validation_data must be a tuple \(x, y\)"),
-        ({"validation_data": (X[:, :2], Y)}, ValueError, "but the model takes rows of shape"),
+        ({"validation_data": (X[:, :2], Y)}, ValueError, "x of validation_data has the shape"),
+        ({"validation_data": (X, Y[:3])}, ValueError, "y of validation_data has the shape"),
         ({"verbose": 3}, ValueError, 'verbose must be "auto", 0'),
         ({"callbacks": [print]}, TypeError, "callbacks must be objects of fastnn.callbacks.Callback"),
     ],

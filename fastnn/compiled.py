@@ -1,0 +1,93 @@
+"""A stack of layers with an optimizer, a loss and metrics: what has to be known before data come in."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from fastnn import data, losses, optimizers, saving
+from fastnn.metrics import Metric, get_list
+from fastnn.structure import LayerStack
+
+
+class CompiledStack(LayerStack):
+    """What a model is, with how it is trained and judged."""
+
+    optimizer: optimizers.Optimizer | None = None
+    loss: losses.Loss | None = None
+    metrics: Sequence[Metric] = ()
+
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None) -> None:
+        """Choose how the model is trained; the optimizer starts afresh.
+
+        Parameters
+        ----------
+        optimizer : str, Optimizer or dict, default="rmsprop"
+        loss : str, Loss, loss function or dict
+        metrics : list of str, Metric or dict, optional
+
+        Raises
+        ------
+        ValueError
+            For an unknown name.
+        """
+        chosen = optimizers.get(optimizer), None if loss is None else losses.get(loss), get_list(metrics)
+        self.optimizer, self.loss, self.metrics = chosen
+        if self._engine is not None:
+            self._engine.reset_optimizer(self.optimizer)
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """Names of what `evaluate` returns: the loss, then the metrics in the order of `compile`."""
+        return ["loss", *(metric.name for metric in self.metrics)]
+
+    def save(self, path: str | os.PathLike[str], overwrite: bool = True) -> None:
+        """Write the model to a file: configuration and weights, as safetensors whatever the file is called.
+
+        The file is written under another name and renamed, so a failure leaves an older one as it was.
+
+        Raises
+        ------
+        FileExistsError
+            If the file exists and `overwrite` is false.
+        OSError
+            If it cannot be written.
+        ValueError
+            If the model is not built yet.
+        """
+        self._need_built()
+        saving.write(path, saving.to_bytes(self), overwrite)
+
+    def __reduce__(self) -> Any:
+        return saving.from_bytes, (saving.to_bytes(self), "the pickle", type(self), self._device, self._threads)
+
+    def _engine_made(self) -> None:
+        if self.optimizer is not None:
+            self._engine.reset_optimizer(self.optimizer)
+
+    def _optimizer_params(self) -> int:
+        if self.optimizer is None or self._engine is None or self._engine.step == 0:
+            return 0
+        return self.optimizer.slots * self.count_params() + 2  # the learning rate and the number of steps
+
+    def _need_compiled(self, what: str) -> None:
+        if self.optimizer is None or self.loss is None:
+            missing = "compile(optimizer, loss)" if self.optimizer is None else "compile with a loss"
+            raise ValueError(f"{what} needs a compiled model: call {missing} first")
+
+    def _samples(self, x: Any, y: Any, sample_weight: Any = None, *, source: str = "") -> data.Samples:
+        """Return what the user passed in the form the engine takes; the first data build a model without a shape."""
+        assert self.loss is not None
+        if not self.built:
+            self.build((None, *data.row_shape_of(x)))
+        plan = self.engine.plan
+        return data.samples(x, y, sample_weight, self._row_shape, plan.n_outputs, self.loss, plan.dtype, source)
+
+    def _objective(self) -> Any:
+        assert self.loss is not None
+        plan, sparse = self.engine.plan, self.loss.name.startswith("sparse")
+        return plan.objective(self.loss, tuple(metric.resolve(plan.n_outputs, sparse) for metric in self.metrics))
+
+    def _results(self, logs: dict[str, float], return_dict: bool) -> float | list[float] | dict[str, float]:
+        if return_dict:
+            return logs
+        return [logs[name] for name in self.metrics_names] if self.metrics else logs["loss"]
