@@ -21,6 +21,9 @@ class _Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that closing it stays quiet too
+            raise typer.Exit(1) from None
         except (ImportError, OSError, TypeError, ValueError) as error:
             if ctx.params["traceback"]:
                 raise
@@ -132,6 +135,7 @@ def train(
     """
     from fastnn import jobs
     from fastnn.console import EpochBar, bars, results, working
+    from fastnn.machine import warm_up_steps
 
     widths = _widths(hidden)
     _check_folder_of(output)
@@ -151,6 +155,9 @@ def train(
     model = jobs.build(problem.preparation, widths, activation, optimizer, learning_rate, dtype.value)
     out = results()
     out.print(jobs.describe(problem, widths), soft_wrap=True)
+    with working("making kernels ready"):
+        for _, step in warm_up_steps([dtype.value]):
+            step()
     begun = time.perf_counter()
     with bars() as progress:
         done = jobs.fit(model, problem, epochs, batch_size, EpochBar(progress, "training", epochs))
@@ -192,20 +199,15 @@ def predict(
 @app.command()
 def info(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False) -> None:
     """Show the machine, the kernels chosen for it, threads, cache folder and versions."""
+    from fastnn.console import info_lines
     from fastnn.machine import facts
 
     found = facts()
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
-    from rich.table import Table
-
-    from fastnn.console import results
-
-    table = Table.grid(padding=(0, 2))
-    for name, text in _info_lines(found):
-        table.add_row(name, text)
-    results().print(table)
+    for name, text in info_lines(found):
+        typer.echo(f"{name:<14}{text}")
 
 
 @app.command()
@@ -216,9 +218,9 @@ def warmup() -> None:
 
     begun = time.perf_counter()
     with bars() as progress:
-        todo = warm_up_steps()
-        bar = progress.add_task("compiling", total=len(todo), note="")
-        for name, step in todo:
+        steps = warm_up_steps()
+        bar = progress.add_task("compiling", total=len(steps), note="")
+        for name, step in steps:
             progress.update(bar, note=name)
             step()
             progress.advance(bar)
@@ -231,45 +233,20 @@ def warmup() -> None:
 @cache_app.command("info")
 def cache_info() -> None:
     """Show where compiled programs are kept and how much room they take."""
+    from fastnn.console import cache_line
     from fastnn.machine import cache_usage
 
-    typer.echo(_cache_line(cache_usage()))
+    typer.echo(cache_line(cache_usage()))
 
 
 @cache_app.command("clear")
 def cache_clear() -> None:
     """Delete compiled programs of this and of other versions; the next fit compiles again. Data sets stay."""
+    from fastnn.console import megabytes
     from fastnn.machine import clear_cache
 
     folders, size = clear_cache()
-    typer.echo(f"deleted {folders} folder{'s' * (folders != 1)}, {_megabytes(size)}")
-
-
-def _info_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
-    threads, memory = found["threads"], found["memory_bytes"]
-    reasons = [f"{threads['cores']} cores", f"affinity {threads['affinity']}", f"quota {threads['quota'] or 'none'}"]
-    named = threads["FASTNN_NUM_THREADS"]
-    reasons.append(f"FASTNN_NUM_THREADS {named}" if named else "FASTNN_NUM_THREADS not set")
-    return [
-        ("system", found["system"]),
-        ("cpu", found["cpu"]),
-        ("memory", f"{memory / 2**30:.1f} GiB" if memory else "unknown"),
-        ("kernels", f"{found['simd']} (this CPU has {' '.join(found['cpu_features']) or 'no vector unit known here'})"),
-        ("threads", f"{threads['number']} ({', '.join(reasons)})"),
-        ("cache", _cache_line(found["cache"])),
-        *found["versions"].items(),
-    ]
-
-
-def _cache_line(usage: dict[str, Any]) -> str:
-    if usage["folder"] is None:
-        return "none: no folder can be written, so every process compiles anew (FASTNN_CACHE_DIR names another)"
-    line = f"{usage['folder']} ({usage['programs']} programs, {_megabytes(usage['bytes'])}"
-    return line + (f"; {_megabytes(usage['old_bytes'])} of other versions)" if usage["old_bytes"] else ")")
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:.1f} MB"
+    typer.echo(f"deleted {folders} folder{'s' * (folders != 1)}, {megabytes(size)}")
 
 
 def _widths(text: str) -> list[int]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -22,7 +23,7 @@ def messages() -> Console:
 
 
 def _console(stderr: bool) -> Console:
-    console = Console(stderr=stderr, highlight=False)
+    console = Console(stderr=stderr, highlight=False, markup=False)
     if not console.is_terminal:
         console.width = max(console.width, _WIDTH_OF_FILES)
     return console
@@ -69,3 +70,33 @@ class EpochBar(Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         note = "  ".join(f"{name} {value:.4g}" for name, value in (logs or {}).items())
         self.progress.update(self.task, completed=epoch + 1, note=note)
+
+
+def info_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """Write `machine.facts` as names and texts."""
+    threads, memory = found["threads"], found["memory_bytes"]
+    reasons = [f"{threads['cores']} cores", f"affinity {threads['affinity']}", f"quota {threads['quota'] or 'none'}"]
+    named = threads["FASTNN_NUM_THREADS"]
+    reasons.append(f"FASTNN_NUM_THREADS {named}" if named else "FASTNN_NUM_THREADS not set")
+    return [
+        ("system", found["system"]),
+        ("cpu", found["cpu"]),
+        ("memory", f"{memory / 2**30:.1f} GiB" if memory else "unknown"),
+        ("kernels", f"{found['simd']} (this CPU has {' '.join(found['cpu_features']) or 'no vector unit known here'})"),
+        ("threads", f"{threads['number']} ({', '.join(reasons)})"),
+        ("cache", cache_line(found["cache"])),
+        *found["versions"].items(),
+    ]
+
+
+def cache_line(usage: dict[str, Any]) -> str:
+    """Write `machine.cache_usage` as one line."""
+    if usage["folder"] is None:
+        return "none: no folder can be written, so every process compiles anew (FASTNN_CACHE_DIR names another)"
+    line = f"{usage['folder']} ({usage['programs']} programs, {megabytes(usage['bytes'])}"
+    return line + (f"; {megabytes(usage['old_bytes'])} of other versions)" if usage["old_bytes"] else ")")
+
+
+def megabytes(size: int) -> str:
+    """Write a number of bytes in MB."""
+    return f"{size / 1e6:.1f} MB"

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fastnn.models import Sequential
 
 NAMED_SETS = ("pima", "sign-mnist", "breast-cancer", "digits")
-_METADATA_KEY = "fastnn_cli"
+_METADATA_KEY = "preparation"
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ def _score(prepared: Preparation, model: "Sequential", x: np.ndarray, y: np.ndar
 
 def save(model: "Sequential", prepared: Preparation, path: Path) -> None:
     """Write a model file that `predictions` can use."""
-    model.metadata[_METADATA_KEY] = prepared.to_json()
+    model.metadata[_METADATA_KEY] = asdict(prepared)
     model.save(path)
 
 
@@ -228,11 +228,11 @@ def predictions(
     from fastnn.models import load_model
 
     model = load_model(path)
-    text = model.metadata.get(_METADATA_KEY)
+    known = model.metadata.get(_METADATA_KEY)
     table = CsvFile(data, header)
-    if text is None:
+    if known is None:
         return _bare_predictions(model, table)
-    prepared = Preparation.from_json(text)
+    prepared = Preparation.from_dict(known)
     if probabilities and not prepared.classes:
         raise ValueError(f"{path}: this model does regression; --proba is for classification")
     x, _ = table.read(prepared.select(table))

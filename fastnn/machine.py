@@ -4,7 +4,7 @@ import functools
 import os
 import platform
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -129,14 +129,14 @@ def _compiled_folders(root: Path) -> list[Path]:
     return [folder for folder in sorted(root.glob("kernels-*")) if folder.is_dir() and not folder.is_symlink()]
 
 
-def warm_up_steps() -> list[tuple[str, Callable[[], Any]]]:
-    """Return what must be called to compile every program once, each with a name to show."""
+def warm_up_steps(dtypes: Sequence[str] = ("float32", "float64")) -> list[tuple[str, Callable[[], Any]]]:
+    """Return what must be called to compile or load every program of some precisions, each with a name to show."""
     from fastnn.layers import Dense
     from fastnn.models import Sequential
 
     steps: list[tuple[str, Callable[[], Any]]] = []
     x, y = [[0.0], [1.0]], [0.0, 1.0]
-    for dtype in ("float32", "float64"):
+    for dtype in dtypes:
         model = Sequential([Dense(1, input_shape=(1,))], dtype=dtype)
         model.compile("sgd", "mean_squared_error")
         steps.append((f"training, {dtype}", functools.partial(model.fit, x, y, verbose=0)))

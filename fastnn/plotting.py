@@ -5,6 +5,7 @@ calls ``matplotlib.pyplot.show()``: every function returns what it drew, to be s
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -215,7 +216,7 @@ def plot_misread(
     count: int = 24,
     columns: int = 8,
 ) -> "Figure":
-    """Draw images that were given the wrong class, the most confident mistakes first.
+    """Draw images that were given the wrong class, each kind of mistake once before any comes again.
 
     Parameters
     ----------
@@ -226,7 +227,8 @@ def plot_misread(
     labels : sequence, optional
         Class names in order of the index. Default: the indices.
     confidence : array-like of float, shape (n,), optional
-        Probability that the model gave the class it predicted. Default: not written, mistakes in order of the rows.
+        Probability that the model gave the class it predicted; the most confident mistakes come first. Default: not
+        written, and mistakes in order of the rows.
     count : int, default 24
         Draw at most so many.
     columns : int, default 8
@@ -253,14 +255,19 @@ def plot_misread(
     if confidence is not None:
         confidence = np.asarray(confidence, dtype=float)
         wrong = wrong[np.argsort(-confidence[wrong], kind="stable")]
-    chosen = wrong[:count]
+    seen: Counter[tuple[int, int]] = Counter()
+    repetition = []  # how often the same mistake came before
+    for pair in zip(true[wrong].tolist(), predicted[wrong].tolist(), strict=True):
+        repetition.append(seen[pair])
+        seen[pair] += 1
+    chosen = wrong[np.argsort(repetition, kind="stable")][:count]
     names = _class_names(labels, true, predicted)
     titles = [f"{names[true[i]]} read as {names[predicted[i]]}" for i in chosen]
     if confidence is not None:
         titles = [f"{text}\n{confidence[i]:.0%} sure" for text, i in zip(titles, chosen, strict=True)]
     heading = f"{len(wrong):,} of {len(true):,} misread"
     if len(chosen) < len(wrong):
-        heading += f"; the {'first' if confidence is None else 'most confident'} {len(chosen)}"
+        heading += f"; {len(chosen)} of them"
     return plot_images(images[chosen], titles, columns=min(columns, len(chosen)), title=heading)
 
 

@@ -2,9 +2,8 @@
 
 import csv
 import gzip
-import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -200,15 +199,10 @@ class Preparation:
             f"trained on, which had no header); the file has {len(names)}"
         )
 
-    def to_json(self) -> str:
-        """Everything, as text."""
-        return json.dumps(asdict(self))
-
     @classmethod
-    def from_json(cls, text: str) -> "Preparation":
-        """Undo `to_json`."""
-        fields = {key: tuple(value) if isinstance(value, list) else value for key, value in json.loads(text).items()}
-        return cls(**fields)
+    def from_dict(cls, values: Mapping[str, Any]) -> "Preparation":
+        """Undo `dataclasses.asdict`, after JSON has made lists of the tuples."""
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
 
 
 def understand_target(labels: Sequence[str], task: str, name: str) -> tuple[str, tuple[str, ...]]:

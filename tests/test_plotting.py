@@ -90,13 +90,17 @@ def test_image_errors():
         plotting.plot_images(np.zeros((2, 9)), ["one"])
 
 
-def test_misread_shows_the_most_confident_mistakes_first():
-    images = np.zeros((5, 4, 4))
+def test_misread_shows_confident_mistakes_first_and_each_kind_before_repeating_one():
+    images = np.zeros((6, 4, 4))
     figure = plotting.plot_misread(
-        images, [0, 1, 0, 1, 1], [0, 0, 1, 0, 1], "AB", confidence=[0.9, 0.6, 0.8, 0.7, 0.5], count=2
+        images, [0, 1, 0, 1, 1, 2], [0, 0, 1, 0, 1, 0], "ABC", confidence=[0.9, 0.8, 0.7, 0.9, 0.5, 0.6], count=3
     )
-    assert [ax.get_title() for ax in figure.axes] == ["A read as B\n80% sure", "B read as A\n70% sure"]
-    assert figure.get_suptitle() == "3 of 5 misread; the most confident 2"
+    titles = [ax.get_title() for ax in figure.axes]
+    assert titles == ["B read as A\n90% sure", "A read as B\n70% sure", "C read as A\n60% sure"]
+    assert figure.get_suptitle() == "4 of 6 misread; 3 of them"
+    figure = plotting.plot_misread(images, [0, 1, 0, 1, 1, 2], [0, 0, 1, 0, 1, 0], "ABC")
+    assert [ax.get_title() for ax in figure.axes] == ["B read as A", "A read as B", "C read as A", "B read as A"]
+    images = images[:5]
     with pytest.raises(ValueError, match="no misread one to draw"):
         plotting.plot_misread(images, [0] * 5, [0] * 5)
     with pytest.raises(ValueError, match="same length; got 5, 1 and 1"):

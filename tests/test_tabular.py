@@ -1,4 +1,6 @@
 import gzip
+import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -114,7 +116,7 @@ def test_preparation_scales_encodes_and_survives_json(rng):
     x, y = rng.normal(5, 3, (50, 2)), rng.normal(100, 10, 50)
     x[:, 1] = 7  # constant
     prepared = Preparation("regression", "t", ("a", "b"), 3).scaled(x, y)
-    assert Preparation.from_json(prepared.to_json()) == prepared
+    assert Preparation.from_dict(json.loads(json.dumps(asdict(prepared)))) == prepared
     inputs = prepared.inputs(x)
     assert inputs.dtype == np.float32
     np.testing.assert_allclose(inputs.mean(axis=0), 0, atol=1e-6)
