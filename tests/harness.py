@@ -1,0 +1,142 @@
+"""What the kernel tests share: one network as the engine and as the oracle know it, and comparisons of the two."""
+
+import numpy as np
+
+from fastnn import losses, optimizers
+from fastnn.backend import Engine
+from fastnn.kernels import reference
+from fastnn.plan import lower
+
+DTYPES = ("float32", "float64")
+ODD_SIZES = (1, 3, 17, 63, 100, 513)
+
+
+def tolerance(dtype, float32, float64):
+    """Pick the tolerance of a precision."""
+    return float32 if np.dtype(dtype) == np.float32 else float64
+
+
+def assert_close(given, expected, relative):
+    """Compare arrays, or lists of arrays, to within ``relative`` of the largest expected entry of each array."""
+    if not isinstance(given, list):
+        given, expected = [given], [expected]
+    for ours, theirs in zip(given, expected, strict=True):
+        finite = np.abs(theirs[np.isfinite(theirs)])
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=relative * finite.max(initial=1e-300))
+
+
+def assert_same_bits(given, expected):
+    """Compare arrays, or lists of arrays, bit for bit."""
+    if not isinstance(given, list):
+        given, expected = [given], [expected]
+    for ours, theirs in zip(given, expected, strict=True):
+        assert ours.dtype == theirs.dtype
+        assert ours.shape == theirs.shape
+        assert ours.tobytes() == theirs.tobytes()
+
+
+def described(layers):
+    """Layers as ``kernels.reference`` wants them: dropouts numbered as the plan does, which folds activations."""
+    described, operations, foldable = [], 0, False
+    for layer in layers:
+        if layer.kind == "dense":
+            penalty = layer.kernel_regularizer
+            common = {"activation": layer.activation.name, "alpha": layer.activation.alpha}
+            described.append(
+                {"kind": "dense", "use_bias": layer.use_bias, "l2": penalty.l2 if penalty else 0.0, **common}
+            )
+            foldable = layer.activation.name == "linear"
+            operations += 1
+        elif layer.kind == "activation":
+            common = {"activation": layer.activation.name, "alpha": layer.activation.alpha}
+            described.append({"kind": "activation", **common})
+            operations += layer.activation.name != "linear" and not foldable
+            foldable &= layer.activation.name == "linear"
+        elif layer.kind == "dropout" and layer.rate > 0.0:
+            described.append({"kind": "dropout", "rate": layer.rate, "op": operations})
+            operations += 1
+            foldable = False
+    return described
+
+
+class Problem:
+    """A network with a loss, random weights and random data, exact in float32, for the engine and the oracle.
+
+    Parameters
+    ----------
+    layers : declared layers
+    inputs : width of a row
+    loss : name or Loss
+    rows : number of rows of data
+    metrics : names
+    weighted : whether the rows have weights
+    """
+
+    def __init__(self, layers, inputs, loss, rows=37, metrics=(), weighted=False, seed=0, l2_per_row=False):
+        rng = np.random.default_rng(seed)
+        self.layers, self.inputs, self.metrics, self.l2_per_row = layers, inputs, tuple(metrics), l2_per_row
+        self.loss = losses.get(loss)
+        plan = lower(layers, inputs, "float64")
+        self.weights = [
+            (rng.normal(size=s) / np.sqrt(s[0]) if len(s) == 2 else 0.1 * rng.normal(size=s)).astype(np.float32)
+            for s in plan.weight_shapes
+        ]
+        self.x = rng.normal(size=(rows, inputs)).astype(np.float32)
+        self.y = self._targets(rng, rows, plan.n_outputs).astype(np.float32)
+        self.row_weights = rng.uniform(0.5, 2.0, rows).astype(np.float32) if weighted else None
+
+    def _targets(self, rng, rows, outputs):
+        classes = rng.integers(0, outputs, (rows, 1))
+        return {
+            "sparse_categorical_crossentropy": lambda: classes,
+            "categorical_crossentropy": lambda: np.eye(outputs)[classes[:, 0]],
+            "binary_crossentropy": lambda: rng.integers(0, 2, (rows, outputs)),
+        }.get(self.loss.name, lambda: rng.normal(size=(rows, outputs)))()
+
+    def data(self, dtype):
+        """Arrays x, y and the rows' weights or None."""
+        return tuple(a if a is None else a.astype(dtype) for a in (self.x, self.y, self.row_weights))
+
+    def engine(self, dtype="float32", threads=None):
+        """Return an engine with the weights, and the objective."""
+        plan = lower(self.layers, self.inputs, dtype, self.l2_per_row)
+        engine = Engine(plan, threads=threads)
+        engine.set_weights([w.astype(dtype) for w in self.weights])
+        return engine, plan.objective(self.loss, self.metrics)
+
+    def train(self, dtype="float32", optimizer="adam", threads=None, *, steps=None, **options):
+        """Train an engine; return it, the objective, and the logs of each epoch."""
+        engine, objective = self.engine(dtype, threads)
+        engine.reset_optimizer(optimizers.get(optimizer))
+        options = {"batch_size": 10, "epochs": 2, "shuffle": True, "seed": 5} | options
+        run = engine.train(objective, *self.data(dtype), **options)
+        total = run.steps_per_epoch * options["epochs"] if steps is None else steps
+        while run.done < total:
+            run.advance(total - run.done)
+        return engine, objective, np.array([run.logs(epoch) for epoch in range(options["epochs"])])
+
+    def oracle(self, optimizer="adam", **options):
+        """Train in float64 NumPy; return the weights and the logs of each epoch."""
+        optimizer = optimizers.get(optimizer)
+        options = {"batch_size": 10, "epochs": 2, "shuffle": True, "seed": 5} | options
+        x, y, row_weights = self.data("float64")
+        return reference.train(
+            described(self.layers), self.weights, self._named_loss(), optimizer.name, optimizer.hyperparameters(), x, y,
+            row_weights=row_weights, metrics=self.metrics, **options,
+        )  # fmt: skip
+
+    def _named_loss(self):
+        return self.loss.name + ("_from_logits" if getattr(self.loss, "from_logits", False) else "")
+
+    def outputs(self):
+        """Outputs of the network for all rows, by the oracle."""
+        return reference.forward(described(self.layers), self.weights, self.x)[0]
+
+    def gradients(self):
+        """Loss with penalties and gradients over all rows as one batch, by the oracle."""
+        x, y, row_weights = self.data("float64")
+        value, gradients, _ = reference.loss_and_gradients(
+            described(self.layers), [w.astype(np.float64) for w in self.weights], self._named_loss(), x, y, row_weights,
+            step=0,
+        )  # fmt: skip
+        return value, gradients
