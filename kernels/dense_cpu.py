@@ -15,6 +15,7 @@ from .jit import LANES
 from .optimizer_cpu import penalise_vectors, update
 from .rng import dropout_row
 from .simd import MODE_INIT, MODE_ZERO
+from .vectors import transpose_square
 
 COLUMNS = len(codes.OPERATION_COLUMNS)
 TILE_ROWS = 12  # rows of a weight tile whose gradient is computed and used while it is in the first-level cache
@@ -96,19 +97,26 @@ def derivatives(ops, count, factors, work, first, rows, column, vectors):
                 break
 
 
-def dense_backward_input(ops, index, factors, params, work, first, rows, column, columns, by_rows):
+def dense_backward_input(ops, index, factors, params, work, scratch, first, rows, column, columns, by_rows):
     """dx = dy @ W.T for a block of columns, and unless ``by_rows`` back through the operations that made x."""
     op = at(ops, index * COLUMNS)
-    product_transposed(
-        at(work, op[codes.DY] + first * op[codes.Y_ROW]), op[codes.Y_ROW],
-        at(params, op[codes.WEIGHTS] + (op[codes.BIAS] + column) * LANES), op[codes.PANEL],
-        at(work, op[codes.DX] + first * op[codes.X_ROW] + column), op[codes.X_ROW], rows, columns, op[codes.PANELS],
-    )  # fmt: skip
+    dy, dy_row = at(work, op[codes.DY] + first * op[codes.Y_ROW]), op[codes.Y_ROW]
+    dx, dx_row = at(work, op[codes.DX] + first * op[codes.X_ROW] + column), op[codes.X_ROW]
+    weights = at(params, op[codes.WEIGHTS] + (op[codes.BIAS] + column) * LANES)
+    if op[codes.PANELS] == 1:  # few outputs: sums shorter than a vector
+        for start in range(0, columns, LANES):
+            transpose_square(scratch, at(weights, start * LANES), min(LANES, columns - start))
+            product(
+                dy, dy_row, 1, scratch, 0, at(dx, start), dx_row, 0, 1, rows, op[codes.OUTPUTS],
+                scratch, 0, MODE_ZERO, 0,
+            )  # fmt: skip
+    else:
+        product_transposed(dy, dy_row, weights, op[codes.PANEL], dx, dx_row, rows, columns, op[codes.PANELS])
     if by_rows == 0:
         derivatives(ops, index, factors, work, first, rows, column, (columns + LANES - 1) // LANES)
 
 
-def dense_backward_input_share(rank, size, ops, index, factors, params, work, rows, by_rows):
+def dense_backward_input_share(rank, size, ops, index, factors, params, work, scratch, rows, by_rows):
     """A member's share of ``dense_backward_input`` on all rows and columns."""
     op = at(ops, index * COLUMNS)
     width = 2 * LANES
@@ -119,7 +127,8 @@ def dense_backward_input_share(rank, size, ops, index, factors, params, work, ro
         column = unit // cuts * width
         first, last = share(unit % cuts, cuts, rows)
         columns = min(width, op[codes.INPUTS] - column)
-        dense_backward_input(ops, index, factors, params, work, first, last - first, column, columns, by_rows)
+        block = last - first
+        dense_backward_input(ops, index, factors, params, work, scratch, first, block, column, columns, by_rows)
 
 
 def pack(target, source, row, rows, panels):

@@ -23,15 +23,13 @@ from .jit import LANES
 from .loss_cpu import column_losses, loss_row, metric_row
 from .rng import FIRST_DROPOUT_STREAM, shuffle
 from .team import barrier
-from .vectors import sum_of_squares
+from .vectors import copy_row, sum_of_squares
 
 
 def gather(x, width, order, first, last, target, row):
     """Copy rows order[first] .. order[last - 1] of x (n, width) to consecutive rows of ``target``."""
     for i in range(first, last):
-        source, place = at(x, order[i] * width), at(target, (i - first) * row)
-        for j in range(width):
-            place[j] = source[j]
+        copy_row(width, at(target, (i - first) * row), at(x, order[i] * width))
 
 
 def forward(rank, size, sync, ops, count, factors, params, work, rows, step, key_0, key_1):
@@ -100,9 +98,10 @@ def backward(rank, size, sync, run, hyper, rate, ops, count, factors, params, sl
         if op[codes.KIND] != codes.DENSE:
             continue
         if op[codes.NEEDS_DX]:
-            dense_backward_input_share(rank, size, ops, index, factors, params, work, rows, op[codes.BY_ROWS])
+            by_rows = op[codes.BY_ROWS]
+            dense_backward_input_share(rank, size, ops, index, factors, params, work, scratch, rows, by_rows)
             barrier(sync, size)
-            if op[codes.BY_ROWS]:
+            if by_rows:
                 first, last = share(rank, size, rows)
                 vectors = (op[codes.INPUTS] + LANES - 1) // LANES
                 derivatives(ops, index, factors, work, first, last - first, 0, vectors)

@@ -43,6 +43,27 @@ class Vectors:
     def store(self, value, base, offset):
         self.builder.store(value, self.pointer(base, offset), align=self.bytes)
 
+    def first(self, count):
+        """Mask of the first ``count`` lanes."""
+        kind = ir.VectorType(I32, self.lanes)
+        places = ir.Constant(kind, list(range(self.lanes)))
+        undefined = ir.Constant(kind, ir.Undefined)
+        single = self.builder.insert_element(undefined, self.builder.trunc(count, I32), I32(0))
+        every = self.builder.shuffle_vector(single, undefined, ir.Constant(kind, [0] * self.lanes))
+        return self.builder.icmp_signed("<", places, every)
+
+    def masked_load(self, base, offset, mask):
+        name = f"llvm.masked.load.v{self.lanes}f{8 * self.bytes}.p0"
+        pointer = self.pointer(base, offset)
+        function = declare(self.builder, name, self.type, [pointer.type, I32, mask.type, self.type])
+        return self.builder.call(function, [pointer, I32(self.bytes), mask, self.zero])
+
+    def masked_store(self, value, base, offset, mask):
+        name = f"llvm.masked.store.v{self.lanes}f{8 * self.bytes}.p0"
+        pointer = self.pointer(base, offset)
+        function = declare(self.builder, name, ir.VoidType(), [self.type, pointer.type, I32, mask.type])
+        self.builder.call(function, [value, pointer, I32(self.bytes), mask])
+
     def broadcast(self, scalar):
         undefined = ir.Constant(self.type, ir.Undefined)
         first = self.builder.insert_element(undefined, scalar, I32(0))
@@ -272,6 +293,57 @@ def for_range(builder, count):
     index.add_incoming(following, builder.block)
     builder.cbranch(builder.icmp_signed("<", following, count), body, done)
     builder.position_at_end(done)
+
+
+@intrinsic
+def transpose_square(typingctx, target, source, rows):
+    """Write the transpose of the ``rows`` vectors at ``source``, at most LANES, as LANES vectors, filled up with zeros."""
+
+    def codegen(context, builder, signature, arguments):
+        vectors = Vectors(context, builder, target.dtype)
+        target_pointer, source_pointer, rows = arguments
+        lanes = vectors.lanes
+        square = []
+        for i in range(lanes):
+            there = builder.icmp_signed("<", I64(i), rows)
+            row = vectors.load(source_pointer, builder.select(there, I64(i * lanes), I64(0)))
+            square.append(builder.select(there, row, vectors.zero))
+        step = 1
+        while step < lanes:  # exchange the off-diagonal blocks of size ``step``
+            upper = [lanes + j - step if j & step else j for j in range(lanes)]
+            lower = [lanes + j if j & step else j + step for j in range(lanes)]
+            for i in range(lanes):
+                if not i & step:
+                    u, v = square[i], square[i | step]
+                    square[i], square[i | step] = vectors.shuffle(u, v, upper), vectors.shuffle(u, v, lower)
+            step *= 2
+        for i, column in enumerate(square):
+            vectors.store(column, target_pointer, I64(i * lanes))
+        return context.get_dummy_value()
+
+    return types.void(target, target, types.intp), codegen
+
+
+@intrinsic
+def copy_row(typingctx, count, target, source):
+    """Copy ``count`` elements: whole vectors, then a masked one that touches nothing beyond."""
+
+    def codegen(context, builder, signature, arguments):
+        vectors = Vectors(context, builder, target.dtype)
+        count, target_pointer, source_pointer = arguments
+        whole = builder.sdiv(count, I64(vectors.lanes))
+        with for_range(builder, whole) as index:
+            offset = builder.mul(index, I64(vectors.lanes))
+            vectors.store(vectors.load(source_pointer, offset), target_pointer, offset)
+        offset = builder.mul(whole, I64(vectors.lanes))
+        left = builder.sub(count, offset)
+        with builder.if_then(builder.icmp_signed(">", left, I64(0))):
+            mask = vectors.first(left)
+            value = vectors.masked_load(source_pointer, offset, mask)
+            vectors.masked_store(value, target_pointer, offset, mask)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, target, target), codegen
 
 
 @intrinsic
