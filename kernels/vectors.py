@@ -297,7 +297,7 @@ def for_range(builder, count):
 
 @intrinsic
 def transpose_square(typingctx, target, source, rows):
-    """Write the transpose of the ``rows`` vectors at ``source``, at most LANES, as LANES vectors, filled up with zeros."""
+    """Write the transpose of the ``rows`` <= LANES vectors at ``source`` as LANES vectors, filled up with zeros."""
 
     def codegen(context, builder, signature, arguments):
         vectors = Vectors(context, builder, target.dtype)
