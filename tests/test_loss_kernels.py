@@ -1,0 +1,223 @@
+"""Losses, their gradients and metrics of single rows against the oracle, at extreme logits and probabilities."""
+
+import numpy as np
+import pytest
+from harness import DTYPES, Problem, tolerance
+
+from fastnn import losses
+from fastnn.kernels import jit, reference
+from fastnn.kernels.codes import LOSSES, METRICS
+from fastnn.kernels.intrinsics import at
+from fastnn.kernels.loss_cpu import loss_row, metric_row
+from fastnn.layers import Dense
+
+GUARD = 12345.0
+ON_LOGITS = [name for name in LOSSES if name.endswith("from_logits")]
+ON_OUTPUTS = [name for name in METRICS if not name.endswith("from_logits")]
+
+
+def loss_case(is_metric, code, z, t, d, columns, vectors, scale):
+    """Loss with gradient, or metric, of one row."""
+    if is_metric:
+        return metric_row(code, at(z, 0), at(t, 0), columns)
+    return loss_row(code, at(z, 0), at(t, 0), at(d, 0), columns, vectors, scale)
+
+
+@pytest.fixture(params=DTYPES)
+def dtype(request):
+    return np.dtype(request.param)
+
+
+def loss_of(dtype, name, target, output, scale=1.0):
+    """Losses, gradients and outputs (probabilities of logits) of rows, each from guarded memory."""
+    lanes = jit.lanes(dtype)
+    rows, columns = output.shape
+    width = -(-columns // lanes) * lanes
+    values, gradients, outputs = np.empty(rows), np.empty((rows, columns)), np.empty((rows, columns))
+    for r in range(rows):
+        z, d = np.full(width + 3, GUARD, dtype), np.full(columns + 3, GUARD, dtype)
+        z[:width], d[:columns] = 0.0, np.nan
+        z[:columns] = output[r]
+        program = jit.program(loss_case, dtype)
+        code = LOSSES.index(name)
+        values[r] = program(0, code, z, target[r].astype(dtype), d, columns, width // lanes, scale)
+        gradients[r], outputs[r] = d[:columns], z[:columns]
+        assert (z[width:] == GUARD).all()
+        assert (d[columns:] == GUARD).all()
+    return values, gradients, outputs
+
+
+def metric_of(dtype, name, target, output):
+    program, code, unused = jit.program(loss_case, dtype), METRICS.index(name), np.zeros(1, dtype)
+    return [
+        program(1, code, y.astype(dtype), t.astype(dtype), unused, len(y), 0, 1.0)
+        for y, t in zip(output, target, strict=True)
+    ]
+
+
+def case(rng, name, columns, dtype):
+    """Targets and outputs that suit a loss or metric."""
+    output = 2.0 * rng.normal(size=(6, columns))
+    if name.endswith("crossentropy"):
+        output = reference.activation("sigmoid", output)  # rows that do not sum to 1
+    classes = rng.integers(0, columns, (6, 1))
+    if name.startswith("sparse"):
+        target = classes
+    elif name.startswith("categorical"):
+        target = np.eye(columns)[classes[:, 0]]
+    elif name.startswith("binary"):
+        target = rng.integers(0, 2, (6, columns))
+    else:
+        target = rng.normal(size=(6, columns))
+    return target.astype(dtype), output.astype(dtype)
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3, 17, 24, 63])
+@pytest.mark.parametrize("name", LOSSES)
+def test_loss_and_gradient(rng, dtype, name, columns):
+    target, output = case(rng, name, columns, dtype)
+    values, gradients, outputs = loss_of(dtype, name, target, output, 0.25)
+    close = tolerance(dtype, 2e-6, 2e-14)
+    np.testing.assert_allclose(values, reference.loss(name, target, output), rtol=close, atol=close)
+    expected = 0.25 * reference.loss_gradient(name, target, output)
+    np.testing.assert_allclose(gradients, expected, rtol=close, atol=close)
+    activation = ("sigmoid" if "binary" in name else "softmax") if name in ON_LOGITS else "linear"
+    np.testing.assert_allclose(outputs, reference.activation(activation, output), rtol=close, atol=close)
+
+
+def test_soft_targets(rng, dtype):
+    """Targets between 0 and 1, which need not sum to 1."""
+    target = rng.uniform(size=(6, 5)).astype(dtype)
+    for name in ("binary_crossentropy", "categorical_crossentropy"):
+        for suffix in ("", "_from_logits"):
+            _, output = case(rng, name + suffix, 5, dtype)
+            values, gradients, _ = loss_of(dtype, name + suffix, target, output)
+            close = tolerance(dtype, 1e-5, 1e-13)
+            np.testing.assert_allclose(values, reference.loss(name + suffix, target, output), rtol=close)
+            expected = reference.loss_gradient(name + suffix, target, output)
+            np.testing.assert_allclose(gradients, expected, rtol=close, atol=close)
+
+
+def test_huge_logits_of_two_classes(dtype):
+    logits, targets = np.array([[1e30], [-1e30], [1e30], [-1e30]], dtype), np.array([[1.0], [0.0], [0.0], [1.0]])
+    values, gradients, outputs = loss_of(dtype, "binary_crossentropy_from_logits", targets, logits)
+    np.testing.assert_allclose(values, [0, 0, 1e30, 1e30], rtol=1e-6)
+    assert gradients[:, 0].tolist() == [0, 0, 1, -1]
+    assert outputs[:, 0].tolist() == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize("name", ["categorical_crossentropy_from_logits", "sparse_categorical_crossentropy_from_logits"])
+def test_huge_logits_of_many_classes(dtype, name):
+    logits = np.array([[1e30, -1e30, 0], [1e30, -1e30, 0], [-1e30, -1e30, -1e30], [-np.inf, 3, 3], [-np.inf, 3, 3]], dtype)
+    classes = np.array([[0], [1], [2], [2], [0]])
+    targets = classes if name.startswith("sparse") else np.eye(3)[classes[:, 0]]
+    values, gradients, outputs = loss_of(dtype, name, targets, logits)
+    np.testing.assert_allclose(values, [0, 2e30, np.log(3), np.log(2), np.inf], rtol=1e-6)
+    third = 1 / 3
+    expected = [[1, 0, 0], [1, 0, 0], [third, third, third], [0, 0.5, 0.5], [0, 0.5, 0.5]]
+    np.testing.assert_allclose(outputs, expected, rtol=1e-6)
+    np.testing.assert_allclose(gradients, outputs - np.eye(3)[classes[:, 0]], rtol=1e-6, atol=1e-7)
+
+
+def test_loss_of_nearly_sure_logits_keeps_its_digits(dtype):
+    """log(sum) - (logit - largest): the size of the logits must not cancel the loss away."""
+    logits = np.array([[1000.0, 999.5, 980.0], [1000.0, 990.0, 900.0]], dtype)
+    name = "sparse_categorical_crossentropy_from_logits"
+    values, _, _ = loss_of(dtype, name, np.zeros((2, 1)), logits)
+    close = tolerance(dtype, 1e-7, 1e-15)
+    np.testing.assert_allclose(values, reference.loss(name, np.zeros((2, 1)), logits), rtol=2 * close, atol=close)
+
+
+def test_sure_probabilities(dtype):
+    """Probabilities 0 and 1 are clipped as in Keras: a finite loss, and no gradient."""
+    p, targets = np.array([[0.0], [1.0], [0.0], [1.0]], dtype), np.array([[0.0], [1.0], [1.0], [0.0]])
+    values, gradients, _ = loss_of(dtype, "binary_crossentropy", targets, p)
+    np.testing.assert_allclose(values, reference.loss("binary_crossentropy", targets, p), rtol=0.2, atol=2e-7)
+    assert (gradients == 0.0).all()
+    p = np.array([[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]], dtype)
+    for name, targets in (
+        ("categorical_crossentropy", np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])),
+        ("sparse_categorical_crossentropy", np.array([[1.0], [0.0]])),
+    ):
+        values, gradients, _ = loss_of(dtype, name, targets, p)
+        np.testing.assert_allclose(values, [0.0, -np.log(1e-7)], rtol=1e-6, atol=2e-7)
+        assert (gradients == 0.0).all()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_nan_shows(rng, dtype, name):
+    target, output = case(rng, name, 3, dtype)
+    output[2, 1] = np.nan
+    target[2] = 1
+    values, gradients, _ = loss_of(dtype, name, target, output)
+    assert np.isnan(values[2])
+    assert np.isfinite(np.delete(values, 2)).all()
+    assert np.isnan(gradients[2, 1]) or name in ("binary_crossentropy", "categorical_crossentropy")
+
+
+def test_absolute_error_of_a_hit_has_no_gradient(dtype):
+    _, gradients, _ = loss_of(dtype, "mean_absolute_error", np.array([[1.0, 2.0]]), np.array([[1.0, 2.5]]))
+    assert gradients.tolist() == [[0.0, 0.5]]
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3, 17])
+@pytest.mark.parametrize("name", ON_OUTPUTS)
+def test_metric(rng, dtype, name, columns):
+    target, output = case(rng, name, columns, dtype)
+    close = tolerance(dtype, 2e-6, 2e-14)
+    np.testing.assert_allclose(
+        metric_of(dtype, name, target, output), reference.metric(name, target, output), rtol=close, atol=close
+    )
+
+
+def test_ties_go_to_the_first_class(dtype):
+    output = np.array([[0.4, 0.4, 0.2], [0.2, 0.4, 0.4], [0.0, 0.0, 0.0]])
+    assert metric_of(dtype, "sparse_categorical_accuracy", np.array([[0], [1], [0]]), output) == [1, 1, 1]
+    assert metric_of(dtype, "sparse_categorical_accuracy", np.array([[1], [2], [2]]), output) == [0, 0, 0]
+    assert metric_of(dtype, "categorical_accuracy", np.array([[0.5, 0.5, 0], [0, 1, 1], [1, 0, 0]]), output) == [1, 1, 1]
+
+
+def test_binary_accuracy_at_the_threshold(dtype):
+    """0.5 counts as 0; a target that is neither 0 nor 1 is never met."""
+    output, target = np.array([[0.5, 0.500001, 0.9, 0.1]]), np.array([[0.0, 1.0, 0.9, 0.1]])
+    assert metric_of(dtype, "binary_accuracy", target, output) == [0.5]
+
+
+# --- in networks --------------------------------------------------------------------------------------------------
+
+
+NETWORKS = [  # last activation, loss, metric: on outputs, on logits, and both as one formula
+    ("linear", "mean_squared_error", "mean_absolute_error"),
+    ("sigmoid", "mean_absolute_error", "mean_squared_error"),
+    ("sigmoid", "binary_crossentropy", "binary_accuracy"),
+    ("linear", losses.BinaryCrossentropy(from_logits=True), None),
+    ("softmax", "binary_crossentropy", "binary_accuracy"),
+    ("softmax", "categorical_crossentropy", "categorical_accuracy"),
+    ("sigmoid", "categorical_crossentropy", "categorical_accuracy"),
+    ("linear", losses.CategoricalCrossentropy(from_logits=True), "categorical_accuracy"),
+    ("softmax", "sparse_categorical_crossentropy", "sparse_categorical_accuracy"),
+    ("sigmoid", "sparse_categorical_crossentropy", "sparse_categorical_crossentropy"),
+    ("linear", losses.SparseCategoricalCrossentropy(from_logits=True), "sparse_categorical_accuracy"),
+    ("softmax", "mean_squared_error", "categorical_accuracy"),
+]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda network: f"{network[0]}-{losses.get(network[1]).name}")
+def test_training_and_evaluating(dtype, network, weighted):
+    activation, loss, metric = network
+    layers = [Dense(9, "tanh"), Dense(5, activation)]
+    problem = Problem(layers, 6, loss, rows=29, metrics=[metric] if metric else [], weighted=weighted)
+    engine, objective, logs = problem.train(dtype, "sgd", batch_size=8)
+    weights, expected = problem.oracle("sgd", batch_size=8)
+    close = tolerance(dtype, 1e-5, 1e-12)
+    np.testing.assert_allclose(logs, expected, rtol=close)
+    for ours, theirs in zip(engine.get_weights(), weights, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=close, atol=close)
+    problem.weights = engine.get_weights()
+    value, _ = problem.gradients()
+    evaluated = engine.evaluate(*problem.data(dtype), objective)
+    assert evaluated.dtype == np.float64
+    assert evaluated[0] == pytest.approx(value, rel=close)
+    if metric:
+        assert evaluated[1] == pytest.approx(reference.metric(metric, problem.y, problem.outputs()).mean(), rel=close)
