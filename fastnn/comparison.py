@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
+from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -126,7 +127,7 @@ def run_fastnn(task: Task, seed: int, on_epoch: Callable[[], None] = lambda: Non
     for run in range(task.repeats):
         watch = _Watch(task, on_epoch)
         model, seconds, losses = _fit_fastnn(task, seed + run, [watch] if task.repeats == 1 else [])
-        outcome.add(seconds - watch.paused, lambda x, model=model: _probabilities(model, x), losses)
+        outcome.add(seconds - watch.paused, partial(_probabilities, model), losses)
         if task.repeats > 1:
             _fit_fastnn(task, seed + run, [watch])
         outcome.curves.append(watch.accuracies)

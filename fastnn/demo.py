@@ -44,7 +44,7 @@ def run(*, full: bool = False, output: Path = Path("fastnn-demo"), threads: int 
     output.mkdir(parents=True, exist_ok=True)
     out = results()
     with working("reading data"):
-        tasks, remarks = _tasks(threads or fastnn.get_num_threads(), _ALL_EPOCHS if full else _SHORT_EPOCHS, seed)
+        tasks, remarks = _tasks(threads or fastnn.get_num_threads(), _ALL_EPOCHS if full else _SHORT_EPOCHS)
     for remark in remarks + _load_remark():
         out.print(remark, style="yellow", soft_wrap=True)
     begun = time.perf_counter()
@@ -71,11 +71,11 @@ def run(*, full: bool = False, output: Path = Path("fastnn-demo"), threads: int 
     _draw(outcomes, output, out)
 
 
-def _tasks(threads: int, epochs: int, seed: int) -> tuple[list[Task], list[str]]:
+def _tasks(threads: int, epochs: int) -> tuple[list[Task], list[str]]:
     """Return the tasks, those with pictures to draw first, and what to tell the user about the data."""
     remarks = []
     try:
-        tasks = [_pima(seed)]
+        tasks = [_pima()]
     except OSError as error:
         remarks.append(f"No Pima data, breast cancer instead. {error}")
         tasks = [_breast_cancer()]
@@ -92,12 +92,12 @@ def _tasks(threads: int, epochs: int, seed: int) -> tuple[list[Task], list[str]]
     return tasks, remarks
 
 
-def _pima(seed: int) -> Task:
+def _pima() -> Task:
     from sklearn.model_selection import train_test_split
 
     x, y = datasets.load_pima()
-    parts = train_test_split(x.astype(np.float32), y, test_size=_TEST_SHARE, stratify=y, random_state=0)
-    return _small("Pima diabetes", *parts, ("healthy", "diabetes"))
+    x, x_test, y, y_test = train_test_split(x.astype(np.float32), y, test_size=_TEST_SHARE, stratify=y, random_state=0)
+    return _small("Pima diabetes", x, x_test, y, y_test, ("healthy", "diabetes"))
 
 
 def _breast_cancer() -> Task:
@@ -131,8 +131,8 @@ def _stepper(progress: Any, bar: Any) -> Callable[[], None]:
 
 
 def _table(outcomes: list[Outcome], title: str) -> Table:
-    narrow = {"show_edge": False, "pad_edge": False, "padding": (0, 1, 0, 0)}  # fits into 80 columns
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, show_lines=True, **narrow)
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, show_lines=True)
+    table.show_edge, table.pad_edge, table.padding = False, False, (0, 1, 0, 0)  # fits into 80 columns
     for column in ("task", "library", "time", "per\nepoch", "speed-up", "train %", "test %"):
         table.add_column(column, justify="left" if column in ("task", "library") else "right", no_wrap=True)
     for pair in zip(outcomes[::2], outcomes[1::2], strict=True):

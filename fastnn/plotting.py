@@ -85,12 +85,12 @@ def plot_metric(history: Any, metric: str = "loss", *, ax: "Axes | None" = None)
         for key, style, part in ((metric, "-", "training"), (f"val_{metric}", "--", "validation")):
             if key in curves:
                 values = np.asarray(curves[key], dtype=float)
-                marker = "o" if len(values) <= 30 else None
+                marker = "o" if len(values) <= 30 else ""
                 label = f"{name}, {part}" if name else part
-                look = {"color": COLORS[i % len(COLORS)], "marker": marker, "markersize": 3.5}
-                ax.plot(np.arange(1, len(values) + 1), values, style, label=label, **look)
+                (line,) = ax.plot(np.arange(1, len(values) + 1), values, style, label=label)
+                line.set(color=COLORS[i % len(COLORS)], marker=marker, markersize=3.5)
     ax.set(xlabel="epoch", ylabel=metric.replace("_", " "))
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.locator_params(axis="x", integer=True)
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(color="0.9", linewidth=0.8)
     ax.set_axisbelow(True)
@@ -291,7 +291,7 @@ def _runs(history: Any) -> dict[str, Mapping[str, Sequence[float]]]:
     if not isinstance(history, Mapping):
         raise TypeError(f"history: expected a History or a dict, got {type(history).__name__}")
     if any(isinstance(value, Mapping) or hasattr(value, "history") for value in history.values()):
-        return {str(name): getattr(value, "history", value) for name, value in history.items()}
+        return {str(name): getattr(run, "history", run) for name, run in history.items()}  # type: ignore[misc]
     return {"": history}
 
 

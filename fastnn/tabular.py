@@ -202,7 +202,8 @@ class Preparation:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Preparation":
         """Undo `dataclasses.asdict`, after JSON has made lists of the tuples."""
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+        fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+        return cls(**fields)
 
 
 def understand_target(labels: Sequence[str], task: str, name: str) -> tuple[str, tuple[str, ...]]:

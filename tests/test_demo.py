@@ -1,3 +1,4 @@
+import sys
 import time
 from dataclasses import replace
 
@@ -86,3 +87,13 @@ def test_demo_without_data_says_so_and_draws(monkeypatch, tmp_path, capsys):
     assert pictures == ["confusion-matrix.png", "learning-curves.png", "misread-digits.png"]
     for path in (tmp_path / "new" / "pictures").iterdir():
         assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_demo_without_matplotlib_prints_the_table_and_how_to_get_it(blobs, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(demo, "_tasks", lambda *_: ([blobs(2, repeats=2), blobs(4)], []))
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    demo.run(output=tmp_path)
+    out = capsys.readouterr().out
+    assert "5-16-4" in out
+    assert "pip install -e '.[plots]'" in out
+    assert list(tmp_path.iterdir()) == []

@@ -43,6 +43,11 @@ def test_history_of_several_fits_compares_them_on_given_axes():
     assert len({line.get_color() for line in ax.lines}) == 2
 
 
+def test_only_short_curves_have_a_marker_at_each_epoch():
+    short, long = (plotting.plot_metric({"loss": [1.0] * epochs}).lines[0] for epochs in (30, 31))
+    assert (short.get_marker(), long.get_marker()) == ("o", "")
+
+
 def test_history_errors():
     with pytest.raises(ValueError, match=r"'precision' was not recorded; the history holds accuracy, loss, val_loss"):
         plotting.plot_metric(CURVES, "precision")
