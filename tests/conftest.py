@@ -27,6 +27,12 @@ def rng():
     return np.random.default_rng(0)
 
 
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request):
+    """Each element type in turn."""
+    return np.dtype(request.param)
+
+
 @pytest.fixture
 def poisoned():
     """A function like `np.empty` whose memory is full of NaN: whatever is read before it is written shows."""

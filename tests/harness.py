@@ -7,7 +7,6 @@ from fastnn.backend import Engine
 from fastnn.kernels import reference
 from fastnn.plan import lower
 
-DTYPES = ("float32", "float64")
 ODD_SIZES = (1, 3, 17, 63, 100, 513)
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from harness import DTYPES, Problem, assert_close, assert_same_bits, described, tolerance
+from harness import Problem, assert_close, assert_same_bits, described, tolerance
 
 from fastnn.activations import Activation as Function
 from fastnn.kernels import jit, reference
@@ -23,11 +23,6 @@ def activation_case(backward, function, x, dy, y, z, start, row, rows, columns, 
         activation_backward(function, at(dy, start), at(y, start), at(z, start), row, rows, columns, vectors, alpha)
     else:
         activation_forward(function, at(x, start), row, rows, columns, vectors, alpha)
-
-
-@pytest.fixture(params=DTYPES)
-def dtype(request):
-    return np.dtype(request.param)
 
 
 class Region:

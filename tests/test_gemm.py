@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from harness import DTYPES, ODD_SIZES, assert_same_bits, tolerance
+from harness import ODD_SIZES, assert_same_bits, tolerance
 
 from fastnn.kernels import jit
 from fastnn.kernels.gemm_cpu import product, product_transposed
@@ -29,11 +29,6 @@ def gemm_case(
             at(a, 0), a_row, a_k, at(b, 0), b_panel, at(c, c_start), c_row, c_panel, panels, rows, count, at(init, 0),
             init_panel, mode, relu,
         )  # fmt: skip
-
-
-@pytest.fixture(params=DTYPES)
-def dtype(request):
-    return np.dtype(request.param)
 
 
 def in_panels(matrix, lanes, rows, dtype):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from harness import DTYPES, Problem, tolerance
+from harness import Problem, tolerance
 
 from fastnn import losses
 from fastnn.kernels import jit, reference
@@ -21,11 +21,6 @@ def loss_case(is_metric, code, z, t, d, columns, vectors, scale):
     if is_metric:
         return metric_row(code, at(z, 0), at(t, 0), columns)
     return loss_row(code, at(z, 0), at(t, 0), at(d, 0), columns, vectors, scale)
-
-
-@pytest.fixture(params=DTYPES)
-def dtype(request):
-    return np.dtype(request.param)
 
 
 def loss_of(dtype, name, target, output, scale=1.0):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from harness import DTYPES, Problem, assert_close, tolerance
+from harness import Problem, assert_close, tolerance
 
 from fastnn.layers import Dense
 from fastnn.optimizers import SGD, Adam, AdamW, RMSprop
@@ -33,7 +33,6 @@ def ten_steps(**options):
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
-@pytest.mark.parametrize("dtype", DTYPES)
 def test_ten_steps_are_the_oracles(dtype, optimizer):
     problem = classifier(weighted=True)
     engine, _, logs = problem.train(dtype, optimizer, **ten_steps())
@@ -57,7 +56,6 @@ def test_ten_steps_are_the_oracles(dtype, optimizer):
     ],
     ids=["sgd", "momentum", "nesterov", "rmsprop", "rmsprop-momentum", "adam", "adamw"],
 )
-@pytest.mark.parametrize("dtype", DTYPES)
 def test_ten_steps_are_pytorchs(dtype, optimizer, name, options):
     torch = pytest.importorskip("torch")
     problem = classifier()
@@ -80,7 +78,6 @@ def test_ten_steps_are_pytorchs(dtype, optimizer, name, options):
     assert logs[0, 0] == pytest.approx(total, rel=tolerance(dtype, 1e-5, 1e-9))
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
 def test_penalty_divided_by_the_rows(dtype):
     """scikit-learn's way: every batch adds l2 * sum(w**2) / rows, so equal batches see an l2 divided by their size."""
     divided = [Dense(9, "tanh", kernel_regularizer=L2(0.5)), Dense(2)]
@@ -97,7 +94,6 @@ def test_penalty_divided_by_the_rows(dtype):
     assert engine.evaluate(x, y, None, objective)[0] == pytest.approx(loss + penalty / 32, rel=1e-6)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
 def test_a_penalty_spares_the_bias(dtype):
     """With nothing to learn from (weight 0 on every row) only the kernels shrink."""
     problem = Problem([Dense(17, kernel_regularizer=L2(0.5)), Dense(3)], 4, "mean_squared_error", rows=8, weighted=True)
