@@ -115,7 +115,7 @@ def train(
     drop: Annotated[list[str] | None, typer.Option(help="Column to leave out; may be given several times.")] = None,
     header: Header = None,
     task: Annotated[Task, typer.Option(help="What to predict; auto looks at the target column.")] = Task.auto,
-    hidden: Annotated[str, typer.Option(help="Units of the hidden layers, separated by commas.")] = "64,32",
+    hidden: Annotated[str, typer.Option(help="Units of the hidden layers, such as 64,32; empty for none.")] = "64,32",
     activation: Annotated[str, typer.Option(help="Activation of the hidden layers.")] = "relu",
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training rows.")] = 50,
     batch_size: Annotated[int, typer.Option(min=1, help="Rows of a training step.")] = 32,
@@ -164,7 +164,7 @@ def train(
     seconds = time.perf_counter() - begun
     jobs.save(model, problem.preparation, output)
     out.print(jobs.scores(problem, model), soft_wrap=True)
-    out.print(f"{done} epochs in {seconds:.2f} s; saved {output}", soft_wrap=True)
+    out.print(f"{done} epoch{'s' * (done > 1)} in {seconds:.2f} s; saved {output}", soft_wrap=True)
     if done < epochs:
         raise KeyboardInterrupt
 
