@@ -9,6 +9,8 @@ import numpy as np
 from fastnn import checks
 from fastnn.losses import Loss
 
+SMALL = 4096  # elements that are checked one by one
+
 
 @dataclass(frozen=True, slots=True)
 class Samples:
@@ -72,9 +74,8 @@ def _from_objects(array: np.ndarray, name: str) -> np.ndarray:
 
 def _finite(array: np.ndarray, source: np.ndarray, name: str) -> np.ndarray:
     """Return `array`, the converted `source`, if all of its values are finite."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        if source.dtype.kind != "f" or np.isfinite(array.sum()) or np.isfinite(array).all():
-            return array
+    if source.dtype.kind != "f" or _all_finite(array):
+        return array
     row, *column = np.argwhere(~np.isfinite(array))[0]
     place = f"row {row}" + (f", column {column[0]}" if column else "")
     value = np.asarray(source).reshape(array.shape)[(row, *column)]
@@ -83,7 +84,17 @@ def _finite(array: np.ndarray, source: np.ndarray, name: str) -> np.ndarray:
     raise ValueError(f"{name} holds {value} in {place}; remove or fill such rows first")
 
 
+def _all_finite(array: np.ndarray) -> bool:
+    if array.size > SMALL:  # a sum is quicker and needs no memory, but may overflow
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.isfinite(array.sum()):
+                return True
+    return bool(np.isfinite(array).all())
+
+
 def _convert(array: np.ndarray, dtype: Any, name: str) -> np.ndarray:
+    if array.dtype == dtype and array.flags.c_contiguous:
+        return _finite(array, array, name)
     with np.errstate(over="ignore"):
         return _finite(np.ascontiguousarray(array, dtype), array, name)
 

@@ -27,6 +27,7 @@ LOSSES = (
     MSE, MAE, BINARY_CE, CATEGORICAL_CE, SPARSE_CE,
     BINARY_CE_LOGITS, CATEGORICAL_CE_LOGITS, SPARSE_CE_LOGITS,
 ) = range(len(LOSSES))  # fmt: skip
+NO_LOSS = -1  # for predictions
 
 # Metrics continue the numbering of the losses: every loss is a metric too.
 METRICS = (*LOSSES, "binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy")

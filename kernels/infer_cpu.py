@@ -11,7 +11,6 @@ from .loss_cpu import loss_row, metric_row
 from .team import barrier
 
 BLOCK_ROWS = 96  # rows that go through the whole network together, a multiple of every tile's rows
-NO_LOSS = -1
 
 
 def forward_block(ops, count, factors, params, x, rows, ping, pong, row):
@@ -48,7 +47,7 @@ def infer_rows(rank, size, sync, run, ops, factors, x, y, weights, params, buffe
     Parameters
     ----------
     run : int64, as in ``train_steps``; LOSS = NO_LOSS for predictions
-    x : (n * inputs,), y : (n * TARGETS,), weights : (n,) or (0,)
+    x : (n, inputs), y : (n, TARGETS), weights : (n,) or (0,)
     buffers : (size, 2 * BLOCK_ROWS * row + outputs), one row of buffers a member
     stats : float64 (n, 1 + metrics), written where there is a loss: weighted loss and metrics of each row
     outputs : (n, C), written where there is none
@@ -65,7 +64,7 @@ def infer_rows(rank, size, sync, run, ops, factors, x, y, weights, params, buffe
     row = (buffers.shape[1] - vectors * LANES) // (2 * BLOCK_ROWS)
     ping, pong = own, at(own, BLOCK_ROWS * row)
     gradient = at(own, 2 * BLOCK_ROWS * row)  # not used, but loss_row writes it
-    n = x.size // operations[codes.INPUTS]
+    n = x.shape[0]
     blocks = (n + BLOCK_ROWS - 1) // BLOCK_ROWS
     start, stop = share(rank, size, blocks)
     for block in range(start, stop):
@@ -77,7 +76,7 @@ def infer_rows(rank, size, sync, run, ops, factors, x, y, weights, params, buffe
         result = pong if in_pong else ping
         for r in range(rows):
             values = at(result, r * row)
-            if code == NO_LOSS:
+            if code == codes.NO_LOSS:
                 for j in range(columns):
                     outputs[first + r, j] = values[j]
             else:

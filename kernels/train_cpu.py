@@ -126,7 +126,7 @@ def train_steps(
     run : int64 (RUN_COLUMNS + metrics,), hyper : float64 (HYPERPARAMETERS,)
     state : float64 (3,), updated: optimizer steps t, beta_1**t, beta_2**t
     ops : int64 (operations, OPERATION_COLUMNS), factors : (operations, FACTOR_COLUMNS)
-    x : (n * inputs,), y : (n * TARGETS,), weights : (n,) or (0,)
+    x : (n, inputs), y : (n, TARGETS), weights : (n,) or (0,)
     order : int64 (n,), updated: the order of the rows in the present epoch
     params : (P,), slots : (2 * P,), updated: weights and moments
     work : workspace laid out by the plan; scratch : (size, ...), one row a member

@@ -1,0 +1,200 @@
+"""Calls of the compiled programs: one fit in progress, and forward passes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from fastnn.kernels import codes, jit, team
+from fastnn.plan import Objective, Plan
+from fastnn.threads import team_size
+
+SLICE_SECONDS = 0.1  # longest compiled call, so that Ctrl-C is answered soon
+FLOPS_PER_SECOND = 2e10  # cautious first guess of a core's speed, to size the first slice of a run
+FLOPS_WORTH_A_THREAD = 2e6  # of a training step; less would be lost in barriers
+FLOPS_WORTH_STARTING = 2e7  # of a prediction; less would be lost in starting threads
+
+
+def run_vector(
+    loss: int,
+    metrics: Sequence[int] = (),
+    *,
+    batch: int = 0,
+    rows: int = 0,
+    targets: int = 0,
+    optimizer: int = 0,
+    shuffle: bool = False,
+    weighted: bool = False,
+    seed: int = 0,
+    first_epoch: int = 0,
+    l2_per_row: bool = False,
+) -> np.ndarray:
+    """The integer vector that describes a run to the programs; columns in ``kernels/codes.py``."""
+    values = {
+        codes.BATCH: batch, codes.ROWS: rows, codes.TARGETS: targets, codes.LOSS: loss,
+        codes.OPTIMIZER: optimizer, codes.SHUFFLE: shuffle, codes.WEIGHTED: weighted,
+        codes.SEED_LOW: seed & 0xFFFFFFFF, codes.SEED_HIGH: seed >> 32, codes.FIRST_EPOCH: first_epoch,
+        codes.L2_PER_ROW: l2_per_row, codes.METRICS_COUNT: len(metrics),
+    }  # fmt: skip
+    return np.array([*(values[column] for column in range(codes.METRICS_START)), *metrics], np.int64)
+
+
+def _compile_first(program: Any, team_arguments: tuple, arguments: tuple) -> None:
+    """Compile a program before a team calls it, so that its members do not wait for the compiler at the barrier."""
+    if not program.signatures:
+        import numba
+
+        program.compile(tuple(numba.typeof(argument) for argument in (*team_arguments, *arguments)))
+
+
+def _flat_weights(weights: np.ndarray | None, dtype: np.dtype) -> np.ndarray:
+    return np.zeros(0, dtype) if weights is None else _writable(weights)
+
+
+def _writable(array: np.ndarray) -> np.ndarray:
+    """The same memory flagged writable: programs have one signature, and only read it."""
+    if array.flags.writeable:
+        return array
+    address, _ = array.__array_interface__["data"]
+    interface = {**array.__array_interface__, "data": (address, False)}
+    return np.asarray(SimpleNamespace(base=array, __array_interface__=interface))
+
+
+class Inference:
+    """A plan's forward pass, for predictions or for evaluation, prepared so that a call does little but compute.
+
+    Calls may overlap: each has buffers of its own.
+    """
+
+    def __init__(self, plan: Plan, ops: np.ndarray, run: np.ndarray) -> None:
+        from fastnn.kernels.infer_cpu import BLOCK_ROWS, infer_rows
+
+        lanes = jit.lanes(plan.dtype)
+        widest = max(int(plan.ops[:, codes.PANELS].max()), -(-plan.n_inputs // lanes)) + 1
+        self._block_rows = BLOCK_ROWS
+        self._buffer_size = (2 * BLOCK_ROWS * widest + int(plan.ops[-1, codes.PANELS])) * lanes
+        self._dtype = plan.dtype
+        self._flops_per_row = plan.flops_per_row
+        self._program = jit.program(infer_rows, plan.dtype)
+        self._tables = (run, ops, plan.factors)
+        self._alone = (0, 1, np.zeros(team.SYNC_SIZE, np.int64))
+        self._no_matrix, self._no_vector = np.empty((0, 1), plan.dtype), np.empty(0, plan.dtype)
+        self._no_stats = np.empty((0, 1))
+        self._compiled = False
+
+    def __call__(
+        self,
+        params: np.ndarray,
+        x: np.ndarray,
+        *,
+        outputs: np.ndarray | None = None,
+        y: np.ndarray | None = None,
+        weights: np.ndarray | None = None,
+        stats: np.ndarray | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """Fill ``outputs`` (n, n_outputs), or ``stats`` (n, 1 + metrics) from targets y and weights."""
+        n, size = len(x), 1
+        if n > self._block_rows:
+            size = min(team_size(threads, self._flops_per_row * n, FLOPS_WORTH_STARTING), -(-n // self._block_rows))
+        buffers = np.empty((size, self._buffer_size), self._dtype)
+        arguments = (
+            *self._tables,
+            _writable(x),
+            self._no_matrix if y is None else _writable(y),
+            self._no_vector if weights is None else _writable(weights),
+            params,
+            buffers,
+            self._no_stats if stats is None else stats,
+            self._no_matrix if outputs is None else outputs,
+        )
+        if not self._compiled:
+            _compile_first(self._program, self._alone, arguments)
+            self._compiled = True
+        if size == 1:
+            self._program(*self._alone, *arguments)
+        else:
+            team.run_team(self._program, size, *arguments)
+
+
+class Run:
+    """One fit in progress; nothing happens before ``advance``.
+
+    Attributes
+    ----------
+    steps_per_epoch : int
+    done : int
+        Steps done in this run.
+    order : int64 (n,)
+        Order of the rows in the present epoch.
+    """
+
+    def __init__(
+        self,
+        engine: Any,
+        objective: Objective,
+        x: np.ndarray,
+        y: np.ndarray,
+        weights: np.ndarray | None,
+        batch_size: int,
+        epochs: int,
+        shuffle: bool,
+        seed: int,
+        first_epoch: int,
+        order: np.ndarray | None,
+    ) -> None:
+        from fastnn.kernels.train_cpu import train_steps
+
+        plan, n = engine.plan, len(x)
+        batch_size = min(batch_size, n)
+        self.engine = engine
+        self.done = 0
+        self.rows = n
+        self.batch_size = batch_size
+        self.epochs = epochs
+        self.steps_per_epoch = -(-n // batch_size)
+        self.order = np.arange(n) if order is None else order
+        self._flops = 3.0 * plan.flops_per_row * batch_size
+        self._size = team_size(engine.threads, self._flops, FLOPS_WORTH_A_THREAD)
+        self._seconds_per_step = self._flops / FLOPS_PER_SECOND + 1e-6
+        self._hyper = np.zeros(len(codes.HYPERPARAMETERS))
+        self._results = np.zeros((epochs, 1 + len(objective.metrics)))
+        self._program = jit.program(train_steps, plan.dtype)
+        layout = plan.layout(objective.ops, batch_size)
+        run = run_vector(
+            objective.loss, objective.metrics, batch=batch_size, rows=n, targets=y.shape[1], shuffle=shuffle,
+            optimizer=codes.OPTIMIZERS.index(engine.optimizer.name), weighted=weights is not None, seed=seed,
+            first_epoch=first_epoch, l2_per_row=plan.l2_per_row,
+        )  # fmt: skip
+        self._arguments = (
+            run, self._hyper, engine.state, layout.ops, plan.factors, _writable(x), _writable(y),
+            _flat_weights(weights, plan.dtype), self.order, engine.params, engine.slots,
+            layout.workspace(batch_size, plan.dtype), np.zeros((self._size, layout.scratch_size), plan.dtype),
+            np.zeros(batch_size * (1 + len(objective.metrics))), self._results,
+        )  # fmt: skip
+        _compile_first(self._program, (0, 1, np.zeros(team.SYNC_SIZE, np.int64)), (*self._arguments, 0, 0))
+
+    def advance(self, steps: int) -> int:
+        """Do up to ``steps`` steps in one compiled call of about ``SLICE_SECONDS`` at most, and return how many.
+
+        Ctrl-C arrives after the call; the weights are then those of a whole step.
+        """
+        left = self.epochs * self.steps_per_epoch - self.done
+        steps = max(0, min(steps, left, max(1, int(SLICE_SECONDS / self._seconds_per_step))))
+        if not steps:
+            return 0
+        self._hyper[:] = self.engine.optimizer.hyperparameters()
+        begun = time.perf_counter()
+        team.run_team(self._program, self._size, *self._arguments, self.done, self.done + steps)
+        self.done += steps
+        self._seconds_per_step = (time.perf_counter() - begun) / steps
+        return steps
+
+    def logs(self, epoch_index: int) -> np.ndarray:
+        """Mean loss and metrics over the rows seen so far in an epoch of this run (0 is its first)."""
+        steps = min(self.done - epoch_index * self.steps_per_epoch, self.steps_per_epoch)
+        return self._results[epoch_index] / max(1, min(steps * self.batch_size, self.rows))
