@@ -1,10 +1,10 @@
 """What the kernel tests share: one network as the engine and as the oracle know it, and comparisons of the two."""
 
 import numpy as np
+from fastnn.kernels import reference
 
 from fastnn import losses, optimizers
 from fastnn.backend import Engine
-from fastnn.kernels import reference
 from fastnn.plan import lower
 
 ODD_SIZES = (1, 3, 17, 63, 100, 513)

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from harness import Problem, assert_close, assert_same_bits, described, tolerance
-
-from fastnn.activations import Activation as Function
 from fastnn.kernels import jit, reference
 from fastnn.kernels.activation_cpu import activation_backward, activation_forward
 from fastnn.kernels.codes import ACTIVATIONS
 from fastnn.kernels.intrinsics import at
+from harness import Problem, assert_close, assert_same_bits, described, tolerance
+
+from fastnn.activations import Activation as Function
 from fastnn.layers import Activation, Dense, Dropout
 
 GUARD = 12345.0

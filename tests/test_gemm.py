@@ -1,13 +1,12 @@
-"""Matrix products against float64 NumPy at odd shapes: nothing unwritten is read, nothing beside the result is written."""
+"""Matrix products against float64 NumPy at odd shapes, in poisoned and guarded memory."""
 
 import numpy as np
 import pytest
-from harness import ODD_SIZES, assert_same_bits, tolerance
-
 from fastnn.kernels import jit
 from fastnn.kernels.gemm_cpu import product, product_transposed
 from fastnn.kernels.intrinsics import at
 from fastnn.kernels.simd import MODE_ADD, MODE_INIT, MODE_ZERO
+from harness import ODD_SIZES, assert_same_bits, tolerance
 
 GUARD = 12345.0
 MARGIN = 7  # guard elements before, after and between rows

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from harness import Problem, tolerance
-
-from fastnn import losses
 from fastnn.kernels import jit, reference
 from fastnn.kernels.codes import LOSSES, METRICS
 from fastnn.kernels.intrinsics import at
 from fastnn.kernels.loss_cpu import loss_row, metric_row
+from harness import Problem, tolerance
+
+from fastnn import losses
 from fastnn.layers import Dense
 
 GUARD = 12345.0
@@ -101,9 +101,13 @@ def test_huge_logits_of_two_classes(dtype):
     assert outputs[:, 0].tolist() == [1, 0, 1, 0]
 
 
-@pytest.mark.parametrize("name", ["categorical_crossentropy_from_logits", "sparse_categorical_crossentropy_from_logits"])
+@pytest.mark.parametrize(
+    "name", ["categorical_crossentropy_from_logits", "sparse_categorical_crossentropy_from_logits"]
+)
 def test_huge_logits_of_many_classes(dtype, name):
-    logits = np.array([[1e30, -1e30, 0], [1e30, -1e30, 0], [-1e30, -1e30, -1e30], [-np.inf, 3, 3], [-np.inf, 3, 3]], dtype)
+    logits = np.array(
+        [[1e30, -1e30, 0], [1e30, -1e30, 0], [-1e30, -1e30, -1e30], [-np.inf, 3, 3], [-np.inf, 3, 3]], dtype
+    )
     classes = np.array([[0], [1], [2], [2], [0]])
     targets = classes if name.startswith("sparse") else np.eye(3)[classes[:, 0]]
     values, gradients, outputs = loss_of(dtype, name, targets, logits)
@@ -169,7 +173,8 @@ def test_ties_go_to_the_first_class(dtype):
     output = np.array([[0.4, 0.4, 0.2], [0.2, 0.4, 0.4], [0.0, 0.0, 0.0]])
     assert metric_of(dtype, "sparse_categorical_accuracy", np.array([[0], [1], [0]]), output) == [1, 1, 1]
     assert metric_of(dtype, "sparse_categorical_accuracy", np.array([[1], [2], [2]]), output) == [0, 0, 0]
-    assert metric_of(dtype, "categorical_accuracy", np.array([[0.5, 0.5, 0], [0, 1, 1], [1, 0, 0]]), output) == [1, 1, 1]
+    tied = np.array([[0.5, 0.5, 0], [0, 1, 1], [1, 0, 0]])
+    assert metric_of(dtype, "categorical_accuracy", tied, output) == [1, 1, 1]
 
 
 def test_binary_accuracy_at_the_threshold(dtype):

@@ -24,8 +24,14 @@ OPTIMIZERS = {
 
 def classifier(**options):
     """A network whose widths divide nothing, ten batches of data."""
-    layers = [Dense(19, "tanh", kernel_regularizer=L2(0.01)), Dense(21, "relu"), Dense(3, "softmax", kernel_regularizer=L2(0.003))]
-    return Problem(layers, 7, "sparse_categorical_crossentropy", rows=50, metrics=["sparse_categorical_accuracy"], **options)
+    layers = [
+        Dense(19, "tanh", kernel_regularizer=L2(0.01)),
+        Dense(21, "relu"),
+        Dense(3, "softmax", kernel_regularizer=L2(0.003)),
+    ]
+    return Problem(
+        layers, 7, "sparse_categorical_crossentropy", rows=50, metrics=["sparse_categorical_accuracy"], **options
+    )
 
 
 def ten_steps(**options):
@@ -50,7 +56,11 @@ def test_ten_steps_are_the_oracles(dtype, optimizer):
         (SGD(0.02, momentum=0.9, nesterov=True), "SGD", {"lr": 0.02, "momentum": 0.9, "nesterov": True}),
         # PyTorch adds epsilon in other places: the same steps only as epsilon goes to 0
         (RMSprop(0.003, epsilon=1e-30), "RMSprop", {"lr": 0.003, "alpha": 0.9, "eps": 1e-20}),
-        (RMSprop(0.003, momentum=0.5, epsilon=1e-30), "RMSprop", {"lr": 0.003, "alpha": 0.9, "eps": 1e-20, "momentum": 0.5}),
+        (
+            RMSprop(0.003, momentum=0.5, epsilon=1e-30),
+            "RMSprop",
+            {"lr": 0.003, "alpha": 0.9, "eps": 1e-20, "momentum": 0.5},
+        ),
         (Adam(0.01, epsilon=1e-20), "Adam", {"lr": 0.01, "eps": 1e-20}),
         (AdamW(0.01, weight_decay=0.3, epsilon=1e-20), "AdamW", {"lr": 0.01, "eps": 1e-20, "weight_decay": 0.3}),
     ],

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from harness import Problem, assert_close, assert_same_bits, tolerance
-
 from fastnn.kernels import jit, reference
 from fastnn.kernels.intrinsics import at
 from fastnn.kernels.rng import FIRST_DROPOUT_STREAM, dropout_row, philox, shuffle
+from harness import Problem, assert_close, assert_same_bits, tolerance
+
 from fastnn.layers import Activation, Dense, Dropout
 
 SEEDS = (0, 1, 2**32 - 1, 2**32, 2**40 + 12345, 2**64 - 1)

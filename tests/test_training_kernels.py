@@ -1,0 +1,173 @@
+"""Whole trainings and predictions: odd shapes in poisoned memory, and the same bits for any team and any split."""
+
+import numpy as np
+import pytest
+from fastnn.kernels import codes, jit
+from harness import ODD_SIZES, Problem, assert_close, assert_same_bits, tolerance
+
+from fastnn import backend
+from fastnn.layers import Activation, Dense, Dropout
+from fastnn.plan import Layout
+from fastnn.regularizers import L2
+
+THREADS = (1, 2, 3)
+
+
+class PoisonedNumPy:
+    """NumPy whose unset memory is NaN: whatever is read before it is written shows."""
+
+    def __getattr__(self, name):
+        return getattr(np, name)
+
+    @staticmethod
+    def empty(shape, dtype=np.float64):
+        return np.full(shape, np.nan, dtype)
+
+
+@pytest.fixture(autouse=True)
+def poisoned_memory(monkeypatch):
+    """NaN wherever programs may not read before they write; afterwards what lies between the rows must be unchanged."""
+    monkeypatch.setattr(backend, "np", PoisonedNumPy())
+    workspaces, make = [], Layout.workspace
+
+    def poisoned(layout, batch_size, dtype):
+        work = make(layout, batch_size, dtype)
+        between = np.ones(work.size, bool)
+        lanes, rows = jit.lanes(dtype), np.arange(batch_size)[:, None]
+        first = layout.ops[0]
+        places = [(first[codes.X], first[codes.X_ROW], -(-first[codes.INPUTS] // lanes), np.nan)]
+        for op in layout.ops:
+            padding_is_read = ((codes.Y, np.nan), (codes.Z, np.nan), (codes.DY, 0.0), (codes.MASK, 0.0))
+            places += [(op[column], op[codes.Y_ROW], op[codes.PANELS], value) for column, value in padding_is_read]
+        for start, row, panels, value in places:
+            if start:
+                inside = start + row * rows + np.arange(panels * lanes)
+                assert inside.max() < work.size
+                work[inside], between[inside] = value, False
+        workspaces.append((work, work.copy(), between))
+        return work
+
+    monkeypatch.setattr(Layout, "workspace", poisoned)
+    yield
+    for work, before, between in workspaces:
+        assert_same_bits(work[between], before[between])
+
+
+SHAPES = [  # (rows, inputs, hidden units, outputs): every pair of rows and inputs, and many of the others
+    (rows, inputs, ODD_SIZES[(i + j) % 6], ODD_SIZES[(i + 2 * j) % 6] if i * j < 25 else 3)
+    for i, rows in enumerate(ODD_SIZES)
+    for j, inputs in enumerate(ODD_SIZES)
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_dense_layers_of_odd_shapes(dtype, shape):
+    """Forward, input gradient and weight gradient of every layer, with as many rows in the batch as in the data."""
+    rows, inputs, hidden, outputs = shape
+    problem = Problem([Dense(hidden, "tanh"), Dense(outputs, "sigmoid")], inputs, "mean_squared_error", rows=rows)
+    engine, objective = problem.engine(dtype)
+    x, y, _ = problem.data(dtype)
+    close = tolerance(dtype, 3e-6, 1e-14)
+    value, gradients = problem.gradients()
+    assert_close(engine.predict(x), problem.outputs(), close)
+    assert engine.evaluate(x, y, None, objective)[0] == pytest.approx(value, rel=close)
+    assert_close(engine.gradient(objective, x, y), gradients, close)
+
+
+def deep(**options):
+    """All kinds of layers, widths that are no multiple of a vector, penalties, dropout."""
+    layers = [
+        Dropout(0.1), Dense(37, "relu", kernel_regularizer=L2(0.001)), Dropout(0.2), Dense(65, "gelu"),
+        Activation("softmax"), Dense(130, use_bias=False, kernel_regularizer=L2(0.002)), Activation("selu"),
+        Dense(18, "silu"), Dropout(0.3), Activation("elu"), Dense(5, "softmax"),
+    ]  # fmt: skip
+    return Problem(
+        layers, 50, "sparse_categorical_crossentropy", rows=131, metrics=["sparse_categorical_accuracy"], weighted=True,
+        **options,
+    )  # fmt: skip
+
+
+def wide():
+    return Problem(
+        [Dense(513, "relu"), Dense(257, "tanh"), Dense(10, "softmax")], 100, "categorical_crossentropy", rows=150
+    )
+
+
+def tiny():
+    return Problem(
+        [Dense(3, "relu"), Dense(1, "sigmoid")], 2, "binary_crossentropy", rows=23, metrics=["binary_accuracy"]
+    )
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam"])
+def test_deep_training_is_the_oracles(dtype, optimizer):
+    options = {"batch_size": 31, "epochs": 3, "seed": 2**33 + 5}
+    problem = deep()
+    engine, _, logs = problem.train(dtype, optimizer, **options)
+    weights, expected = problem.oracle(optimizer, **options)
+    assert_close(engine.get_weights(), weights, tolerance(dtype, 1e-4 if optimizer != "sgd" else 1e-5, 1e-11))
+    np.testing.assert_allclose(logs, expected, rtol=tolerance(dtype, 1e-5, 1e-11))
+    padded = engine.params.copy()
+    engine.set_weights(engine.get_weights())
+    assert_same_bits(padded, engine.params)  # what pads the panels stayed zero
+
+
+@pytest.mark.parametrize(
+    ("problem", "batch_size"),
+    [(tiny, 1), (tiny, 7), (tiny, 1000), (deep, 2), (deep, 64), (deep, 1000), (wide, 7), (wide, 97)],
+)
+def test_training_has_the_same_bits_on_any_team(dtype, problem, batch_size):
+    runs = []
+    for threads in (*THREADS, 2):
+        engine, _, logs = problem().train(dtype, "adam", threads, batch_size=batch_size, epochs=2)
+        runs.append([engine.params, engine.slots, logs])
+    for run in runs[1:]:
+        assert_same_bits(run, runs[0])
+
+
+@pytest.mark.parametrize("problem", [deep, wide])
+def test_predictions_have_the_same_bits_on_any_team_and_split(dtype, problem):
+    problem = problem()
+    engine, objective = problem.engine(dtype)
+    rng = np.random.default_rng(1)
+    rows = rng.integers(0, len(problem.x), 500)
+    x, y = problem.x[rows].astype(dtype), problem.y[rows].astype(dtype)
+    row_weights = None if problem.row_weights is None else problem.row_weights[rows].astype(dtype)
+    whole, evaluated = engine.predict(x, threads=1), engine.evaluate(x, y, row_weights, objective, threads=1)
+    for threads in THREADS:
+        assert_same_bits(engine.predict(x, threads=threads), whole)
+        assert_same_bits(engine.evaluate(x, y, row_weights, objective, threads=threads), evaluated)
+    for size in (1, 3, 17, 95, 96, 97, 250):
+        parts = [engine.predict(x[start : start + size]) for start in range(0, min(len(x), 5 * size), size)]
+        assert_same_bits(np.concatenate(parts), whole[: sum(map(len, parts))])
+    assert_same_bits(engine.predict(x[::-1].copy()), whole[::-1].copy())
+
+
+def test_training_and_predicting_see_the_same_outputs(dtype):
+    """The loss of the first step, from the training program, is what evaluation says of the same weights."""
+    problem = Problem([Dense(19, "gelu"), Dense(7, "softmax"), Dense(3)], 5, "mean_squared_error", rows=40)
+    engine, objective = problem.engine(dtype)
+    evaluated = engine.evaluate(*problem.data(dtype), objective)
+    _, _, logs = problem.train(dtype, "sgd", batch_size=40, epochs=1)
+    np.testing.assert_allclose(logs[0], evaluated, rtol=tolerance(dtype, 1e-7, 1e-15))
+
+
+def test_nan_in_one_row_stays_there(dtype):
+    problem = deep()
+    engine, _ = problem.engine(dtype)
+    x = problem.data(dtype)[0]
+    expected = engine.predict(x)
+    x[3, 7] = np.nan
+    result = engine.predict(x)
+    assert np.isnan(result[3]).all()
+    assert_same_bits(np.delete(result, 3, axis=0), np.delete(expected, 3, axis=0))
+
+
+def test_diverging_training_shows_nan_and_returns(dtype):
+    problem = Problem([Dense(9, "relu"), Dense(2)], 5, "mean_squared_error", rows=40)
+    problem.x *= 1e3
+    engine, _, logs = problem.train(dtype, "sgd", epochs=200)
+    assert np.isnan(logs[-1, 0])
+    assert np.isnan(engine.get_weights()[0]).any()
+    engine.set_weights([w.astype(dtype) for w in problem.weights])  # nothing of it stays behind
+    assert_close(engine.predict(problem.data(dtype)[0]), problem.outputs(), tolerance(dtype, 2e-6, 1e-14))
