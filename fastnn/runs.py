@@ -188,9 +188,11 @@ class Run:
         if not steps:
             return 0
         self._hyper[:] = self.engine.optimizer.hyperparameters()
-        begun = time.perf_counter()
-        team.run_team(self._program, self._size, *self._arguments, self.done, self.done + steps)
-        self.done += steps
+        before, begun = self.engine.step, time.perf_counter()
+        try:
+            team.run_team(self._program, self._size, *self._arguments, self.done, self.done + steps)
+        finally:  # Ctrl-C arrives when the steps are done
+            self.done += self.engine.step - before
         self._seconds_per_step = (time.perf_counter() - begun) / steps
         return steps
 
