@@ -1,0 +1,374 @@
+"""Engine and runs: slices, orders, odd sizes, threads, interrupts; nothing is left behind in the caller."""
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+from fastnn.kernels import team
+from harness import Problem, assert_close, assert_same_bits, tolerance
+
+from fastnn import backend, optimizers
+from fastnn.backend import Engine
+from fastnn.layers import Activation, Dense, Dropout
+from fastnn.plan import lower
+
+
+def small(**options):
+    layers = [Dense(9, "tanh"), Dropout(0.2), Dense(3, "softmax")]
+    return Problem(
+        layers, 6, "sparse_categorical_crossentropy", rows=43, metrics=["sparse_categorical_accuracy"], **options
+    )
+
+
+def start(problem, dtype="float32", optimizer="adam", threads=None, **options):
+    """An engine and a run of three epochs of five steps each."""
+    engine, objective = problem.engine(dtype, threads)
+    engine.reset_optimizer(optimizers.get(optimizer))
+    options = {"batch_size": 10, "epochs": 3, "shuffle": True, "seed": 5} | options
+    return engine, engine.train(objective, *problem.data(dtype), **options)
+
+
+def finish(run):
+    while run.advance(10**9):
+        pass
+    return [run.logs(epoch) for epoch in range(run.epochs)]
+
+
+@pytest.fixture
+def threads_setting(monkeypatch):
+    """Leave the number of threads as it was."""
+    monkeypatch.delenv("FASTNN_NUM_THREADS", raising=False)
+    yield monkeypatch
+    backend.set_num_threads(None)
+
+
+# --- runs ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("slices", [[1] * 15, [4, 4, 4, 3], [15], [7, 8], [5, 5, 5], [14, 1]], ids=str)
+def test_slices_do_not_matter(dtype, slices):
+    engine, run = start(small(), dtype)
+    expected = finish(run)
+    again, run = start(small(), dtype)
+    assert run.done == 0
+    assert run.steps_per_epoch == 5
+    for steps in slices:
+        left = steps
+        while left:
+            done = run.advance(left)
+            assert 1 <= done <= left
+            left -= done
+    assert run.done == again.step == 15
+    assert_same_bits(again.params, engine.params)
+    assert_same_bits([run.logs(epoch) for epoch in range(3)], expected)
+    assert run.advance(1) == 0
+    assert_same_bits(again.params, engine.params)
+
+
+@pytest.mark.parametrize("steps", [0, -1])
+def test_no_steps(steps):
+    engine, run = start(small())
+    before = engine.params.copy()
+    assert run.advance(steps) == 0
+    assert run.done == 0
+    assert_same_bits(engine.params, before)
+
+
+def test_nothing_happens_before_the_first_step():
+    engine, run = start(small())
+    assert_same_bits(engine.get_weights(), small().weights)
+    assert run.logs(0).tolist() == [0.0, 0.0]
+
+
+def test_a_call_is_cut_to_a_tenth_of_a_second():
+    _, run = start(small(), batch_size=1, epochs=100_000)
+    begun = time.perf_counter()
+    done = sum(run.advance(10**9) for _ in range(3))
+    assert done < 43 * 100_000
+    assert time.perf_counter() - begun < 3.0
+    assert done > 1000
+
+
+def test_logs_in_the_middle_of_an_epoch(dtype):
+    problem = small()
+    _, run = start(problem, dtype, "sgd", shuffle=False)
+    for steps, rows in ((1, 10), (2, 30), (2, 43)):
+        run.advance(steps)
+        part = small()
+        part.x, part.y = part.x[:rows], part.y[:rows]
+        _, expected = part.oracle("sgd", epochs=1, shuffle=False)
+        np.testing.assert_allclose(run.logs(0), expected[0], rtol=tolerance(dtype, 1e-5, 1e-12))
+    assert run.logs(1).tolist() == [0.0, 0.0]
+
+
+def test_order_given_from_outside(dtype):
+    """The order may change between epochs; it is that of the rows, of their targets and of their weights."""
+    problem = small(weighted=True)
+    orders = [np.random.default_rng(epoch).permutation(43) for epoch in range(3)]
+    given = orders[0].copy()
+    engine, run = start(problem, dtype, "sgd", shuffle=False, order=given)
+    assert run.order is given
+    for order in orders:
+        given[:] = order
+        left = 5
+        while left:
+            left -= run.advance(left)
+    weights, state = problem.weights, {}
+    for order in orders:
+        turn = small(weighted=True)
+        turn.weights = weights
+        turn.x, turn.y, turn.row_weights = problem.x[order], problem.y[order], problem.row_weights[order]
+        weights, _ = turn.oracle("sgd", epochs=1, shuffle=False, state=state)
+    assert_close(engine.get_weights(), weights, tolerance(dtype, 1e-5, 1e-12))
+
+
+@pytest.mark.parametrize("batch_size", [43, 44, 1000])
+def test_batch_as_large_as_the_data_or_larger(dtype, batch_size):
+    problem = small()
+    engine, run = start(problem, dtype, "sgd", batch_size=batch_size)
+    assert run.steps_per_epoch == 1
+    logs = finish(run)
+    weights, expected = problem.oracle("sgd", batch_size=batch_size, epochs=3)
+    assert_close(engine.get_weights(), weights, tolerance(dtype, 1e-5, 1e-12))
+    np.testing.assert_allclose(logs, expected, rtol=tolerance(dtype, 1e-5, 1e-12))
+
+
+def test_one_row_of_data(dtype):
+    problem = Problem([Dense(1)], 1, "mean_squared_error", rows=1)
+    engine, _, logs = problem.train(dtype, "sgd", batch_size=32)
+    weights, expected = problem.oracle("sgd", batch_size=32)
+    assert_close(engine.get_weights(), weights, tolerance(dtype, 1e-6, 1e-14))
+    np.testing.assert_allclose(logs, expected, rtol=tolerance(dtype, 1e-5, 1e-13))
+
+
+def test_training_data_may_be_read_only_and_are_not_written(dtype):
+    problem = small(weighted=True)
+    plain, run = start(problem, dtype)
+    expected = finish(run)
+    engine, objective = problem.engine(dtype)
+    engine.reset_optimizer(optimizers.get("adam"))
+    arrays = problem.data(dtype)
+    copies = [array.copy() for array in arrays]
+    for array in arrays:
+        array.flags.writeable = False
+    run = engine.train(objective, *arrays, batch_size=10, epochs=3, shuffle=True, seed=5)
+    assert_same_bits(finish(run), expected)
+    assert_same_bits(engine.params, plain.params)
+    assert_same_bits(engine.predict(arrays[0]), plain.predict(copies[0]))
+    assert_same_bits(engine.evaluate(*arrays, objective), plain.evaluate(*copies, objective))
+    assert_same_bits(list(arrays), copies)
+    assert not any(array.flags.writeable for array in arrays)
+
+
+def test_a_run_keeps_its_data_alive(dtype):
+    problem = small()
+    expected = finish(start(problem, dtype)[1])
+    run = start(problem, dtype)[1]  # the arrays of problem.data() are referred to by the run alone
+    rubbish = [np.full((43, 6), np.nan, dtype) for _ in range(50)]
+    assert_same_bits(finish(run), expected)
+    assert len(rubbish) == 50
+
+
+# --- predictions and weights --------------------------------------------------------------------------------------
+
+
+def test_no_rows_and_one_row(dtype):
+    problem = small()
+    engine, _ = problem.engine(dtype)
+    x = problem.data(dtype)[0]
+    nothing = engine.predict(x[:0])
+    assert nothing.shape == (0, 3)
+    assert nothing.dtype == dtype
+    assert_same_bits(engine.predict(x[:1]), engine.predict(x)[:1])
+
+
+def test_weights_go_in_and_come_out(dtype):
+    problem = Problem([Dense(17, use_bias=False), Activation("relu"), Dense(1), Dense(33)], 5, "mse")
+    engine, _ = problem.engine(dtype)
+    weights = engine.get_weights()
+    assert [w.shape for w in weights] == [(5, 17), (17, 1), (1,), (1, 33), (33,)] == engine.plan.weight_shapes
+    assert_same_bits(weights, [w.astype(dtype) for w in problem.weights])
+    for weight in weights:
+        weight[:] = np.nan  # copies: the engine does not notice
+    assert_same_bits(engine.get_weights(), [w.astype(dtype) for w in problem.weights])
+
+
+def test_threads_left_to_the_engine_give_the_same_bits(dtype):
+    """Large enough that a team is started where there is more than one core."""
+    problem = Problem([Dense(400, "relu"), Dense(10, "softmax")], 300, "sparse_categorical_crossentropy", rows=1000)
+    expected, _, logs = problem.train(dtype, "adam", 1, batch_size=300)
+    engine, _, logs_of_team = problem.train(dtype, "adam", None, batch_size=300)
+    assert_same_bits(engine.params, expected.params)
+    assert_same_bits(logs_of_team, logs)
+    x = problem.data(dtype)[0]
+    assert_same_bits(engine.predict(x), expected.predict(x))
+
+
+# --- errors -------------------------------------------------------------------------------------------------------
+
+
+def test_unknown_device():
+    with pytest.raises(ValueError, match="device must be 'cpu'; got 'cuda'"):
+        Engine(lower([Dense(1)], 1), device="cuda")
+
+
+@pytest.mark.parametrize("threads", [0, -1, 2.0, 1.5, float("inf"), "many", True, [2]])
+def test_numbers_of_threads_that_are_none(threads, threads_setting):
+    with pytest.raises(ValueError, match="threads must be a positive whole number of threads; got"):
+        Engine(lower([Dense(1)], 1), threads=threads)
+    with pytest.raises(ValueError, match="threads must be a positive whole number of threads; got"):
+        backend.set_num_threads(threads)
+
+
+def test_most_threads(threads_setting):
+    assert backend.get_num_threads() == team.available_cores() >= 1
+    threads_setting.setenv("FASTNN_NUM_THREADS", "3")
+    assert backend.get_num_threads() == 3
+    backend.set_num_threads(np.int64(5))
+    assert backend.get_num_threads() == 5
+    backend.set_num_threads(None)
+    assert backend.get_num_threads() == 3
+    threads_setting.setenv("FASTNN_NUM_THREADS", "")
+    assert backend.get_num_threads() == team.available_cores()
+
+
+@pytest.mark.parametrize("value", ["0", "-2", "two", "1.5"])
+def test_environment_that_names_no_number_of_threads(value, threads_setting):
+    threads_setting.setenv("FASTNN_NUM_THREADS", value)
+    with pytest.raises(
+        ValueError, match=f"FASTNN_NUM_THREADS must be a positive whole number of threads; got '{value}'"
+    ):
+        backend.get_num_threads()
+
+
+@pytest.mark.parametrize("layers", [[Dense(3, "step"), Dense(1)], [Dense(3), Dense(1), Activation("step")]])
+def test_no_training_through_a_step(layers):
+    problem = Problem(layers, 4, "mean_squared_error")
+    engine, objective = problem.engine()
+    engine.reset_optimizer(optimizers.get("sgd"))
+    with pytest.raises(ValueError, match="activation 'step' has no useful derivative"):
+        engine.train(objective, *problem.data("float32"), batch_size=4, epochs=1, shuffle=False, seed=0)
+    with pytest.raises(ValueError, match="fastnn.Perceptron"):
+        engine.gradient(objective, *problem.data("float32"))
+    assert_close(engine.predict(problem.x), problem.outputs(), 1e-6)
+
+
+# --- the caller's thread, other threads, interrupts ---------------------------------------------------------------
+
+
+def subnormals_work():
+    smallest, single = np.array([5e-324]), np.array([1e-45], np.float32)
+    return float(smallest[0]) * 1.0 > 0.0 and (2.0 * smallest > 0.0).all() and (2.0 * single > 0.0).all()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_subnormals_are_flushed_inside_only(dtype, threads):
+    assert subnormals_work()
+    engine = Engine(lower([Dense(1, use_bias=False)], 1, dtype), threads=threads)
+    engine.set_weights([np.ones((1, 1), dtype)])
+    tiny = np.full((200, 1), np.finfo(dtype).smallest_subnormal * 100)
+    assert (engine.predict(tiny) == 0.0).all()
+    assert subnormals_work()
+    _, run = start(small(), dtype, threads=threads)
+    finish(run)
+    assert subnormals_work()
+
+
+def test_fits_at_once_give_the_serial_results(dtype):
+    problems = [small(seed=seed) for seed in range(6)]
+    expected = [problem.train(dtype, "adam", epochs=20)[0].params for problem in problems]
+    results = [None] * 6
+
+    def fit(number):
+        results[number] = problems[number].train(dtype, "adam", 1 + number % 3, epochs=20)[0].params
+
+    threads = [threading.Thread(target=fit, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert_same_bits(results, expected)
+
+
+def test_predictions_at_once_on_one_engine(dtype):
+    problem = Problem([Dense(50, "relu"), Dense(7, "softmax")], 20, "categorical_crossentropy", rows=400)
+    engine, _ = problem.engine(dtype)
+    x = problem.data(dtype)[0]
+    expected, results = engine.predict(x), []
+
+    def predict():
+        results.extend(engine.predict(x, threads=2) for _ in range(20))
+
+    threads = [threading.Thread(target=predict) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 80
+    assert_same_bits(results, [expected] * 80)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_interrupt_after_the_steps(threads):
+    """Ctrl-C arrives when the compiled call returns: the steps are done, and counted."""
+    expected, run = start(small(), threads=threads)
+    logs = finish(run)
+    engine, run = start(small(), threads=threads)
+    program = run._program
+
+    def interrupted(rank, *arguments):
+        program(rank, *arguments)
+        if rank == 0:
+            raise KeyboardInterrupt
+
+    run._program = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        run.advance(7)
+    assert 1 <= run.done <= 7
+    assert run.done == engine.step
+    run._program = program
+    assert_same_bits(finish(run), logs)
+    assert_same_bits(engine.params, expected.params)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such signal")
+def test_real_interrupts():
+    expected, run = start(small(), epochs=4000, threads=2)
+    finish(run)
+    engine, run = start(small(), epochs=4000, threads=2)
+    timer = threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+        timer.start()
+        finish(run)
+        timer.join()
+        time.sleep(5.0)
+    assert run.done == engine.step
+    finish(run)
+    assert_same_bits(engine.params, expected.params)
+
+
+def test_a_member_that_cannot_be_started(monkeypatch):
+    engine, run = start(small(), threads=3)
+    before, begin = engine.params.copy(), threading.Thread.start
+    monkeypatch.setattr(threading.Thread, "start", failing_for_the_second(begin))
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        run.advance(5)
+    assert run.done == engine.step == 0
+    assert_same_bits(engine.params, before)
+    monkeypatch.undo()
+    assert_same_bits(finish(run), finish(start(small())[1]))
+
+
+def failing_for_the_second(begin):
+    started = []
+
+    def start(thread):
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        begin(thread)
+
+    return start

@@ -1,0 +1,126 @@
+"""Teams: barriers with more threads than cores, starts that fail, and the cores that a machine allows."""
+
+import threading
+
+import numpy as np
+import pytest
+from fastnn.kernels import jit, team
+from fastnn.kernels.team import barrier, run_team
+
+
+def team_case(rank, size, sync, log, rounds):
+    """In turn each member appends to a list of its rank; the others wait: the order shows a barrier that leaks."""
+    if not barrier(sync, size):
+        return
+    for turn in range(rounds):
+        if turn % size == rank:
+            log[0] += 1
+            log[log[0]] = rank
+        barrier(sync, size)
+
+
+def relay(size, rounds):
+    log = np.zeros(rounds + 1, np.int64)
+    program = jit.program(team_case, np.dtype("float32"))
+    run_team(program, 1, np.zeros(2, np.int64), 1)  # compiles
+    run_team(program, size, log, rounds)
+    return log
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 8])
+def test_members_take_turns(size):
+    rounds = 4000 if size <= team.available_cores() else 400
+    log = relay(size, rounds)
+    assert log[0] == rounds
+    assert log[1:].tolist() == [turn % size for turn in range(rounds)]
+
+
+def test_many_teams_at_once():
+    logs = [None] * 4
+
+    def work(number):
+        logs[number] = relay(3, 200).tolist()
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert logs == [[200, *(turn % 3 for turn in range(200))]] * 4
+
+
+@pytest.mark.parametrize("failing", [1, 2, 3])
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), KeyboardInterrupt()], ids=repr)
+def test_a_member_that_cannot_be_started_calls_the_team_off(monkeypatch, failing, error):
+    relay(1, 1)
+    begin, starts = threading.Thread.start, []
+
+    def start(thread):
+        starts.append(thread)
+        if len(starts) == failing:
+            raise error
+        begin(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    log = np.zeros(9, np.int64)
+    with pytest.raises(type(error)):
+        run_team(jit.program(team_case, np.dtype("float32")), 4, log, 8)
+    assert (log == 0).all()
+    assert not any(thread.is_alive() for thread in starts)
+
+
+def test_a_team_of_one_starts_no_thread(monkeypatch):
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: pytest.fail("a thread was started"))
+    assert relay(1, 3).tolist() == [3, 0, 0, 0]
+
+
+# --- cores --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "cores"),
+    [
+        ("200000 100000\n", 2),
+        ("250000 100000\n", 2),
+        ("50000 100000\n", 1),
+        ("1600000 100000\n", 16),
+        ("max 100000\n", None),
+        ("0 100000\n", None),
+        ("100000 0\n", None),
+    ],
+)
+def test_quota_of_version_2(tmp_path, content, cores):
+    (tmp_path / "cpu.max").write_text(content)
+    assert team.quota_cores(tmp_path) == cores
+
+
+@pytest.mark.parametrize(
+    ("quota", "period", "cores"), [("400000\n", "100000\n", 4), ("30000\n", "100000\n", 1), ("-1\n", "100000\n", None)]
+)
+def test_quota_of_version_1(tmp_path, quota, period, cores):
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text(quota)
+    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text(period)
+    assert team.quota_cores(tmp_path) == cores
+
+
+@pytest.mark.parametrize("content", [None, "", "nonsense", "a b\n", "max\n"])
+def test_no_quota(tmp_path, content):
+    if content is not None:
+        (tmp_path / "cpu.max").write_text(content)
+    assert team.quota_cores(tmp_path) is None
+
+
+def test_available_cores(monkeypatch):
+    monkeypatch.setattr(team.os, "sched_getaffinity", lambda process: {0, 3, 5, 6}, raising=False)
+    for quota, cores in ((None, 4), (2, 2), (16, 4)):
+        monkeypatch.setattr(team, "quota_cores", lambda quota=quota: quota)
+        assert team.available_cores() == cores
+
+
+def test_available_cores_where_affinity_is_unknown(monkeypatch):
+    monkeypatch.delattr(team.os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(team, "quota_cores", lambda: None)
+    for counted, cores in ((6, 6), (None, 1)):
+        monkeypatch.setattr(team.os, "cpu_count", lambda counted=counted: counted)
+        assert team.available_cores() == cores
