@@ -125,7 +125,10 @@ def inputs(x: Any, row_shape: tuple[int, ...], dtype: Any, name: str = "x") -> n
             f"{name} has the shape {array.shape}, but the model takes rows of shape {row_shape}, "
             f"so {name} must have the shape {('n', *row_shape)}{hint}".replace("'n'", "n")
         )
-    return _convert(array.reshape(len(array), -1), dtype, name)
+    array = array.reshape(len(array), -1)
+    if array.dtype == np.uint8:  # pixels stay bytes: the kernels convert a batch at a time
+        return np.ascontiguousarray(array)
+    return _convert(array, dtype, name)
 
 
 def targets(y: Any, n_rows: int, n_outputs: int, loss: Loss, dtype: Any, name: str = "y") -> np.ndarray:

@@ -202,6 +202,40 @@ class Flatten(Layer):
         return (None, math.prod(size or 0 for size in input_shape[1:]))
 
 
+class Rescaling(Layer):
+    """Turns inputs into ``inputs * scale + offset``, while they are read: pixels need no copy in floats.
+
+    Parameters
+    ----------
+    scale : float
+        ``Rescaling(1 / 255)`` brings bytes to [0, 1].
+    offset : float, default=0.0
+    name, input_shape, input_dim
+        As in `Layer`.
+
+    Notes
+    -----
+    It stands before all layers that compute.
+    """
+
+    kind = "rescaling"
+
+    def __init__(
+        self,
+        scale: float,
+        offset: float = 0.0,
+        name: str | None = None,
+        input_shape: Any = None,
+        input_dim: int | None = None,
+    ) -> None:
+        super().__init__(name, input_shape, input_dim)
+        self.scale = checks.number("scale", scale, -math.inf, above=True)
+        self.offset = checks.number("offset", offset, -math.inf, above=True)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"name": self.name, "scale": self.scale, "offset": self.offset}
+
+
 _TABLE = {
     "input": Input,
     "inputlayer": Input,
@@ -209,6 +243,7 @@ _TABLE = {
     "activation": Activation,
     "dropout": Dropout,
     "flatten": Flatten,
+    "rescaling": Rescaling,
 }
 
 

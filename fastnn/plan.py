@@ -76,15 +76,24 @@ class Plan:
         Elements of the flat parameter vector, padding included.
     ops, factors : ndarray
         Integer table (operations, OPERATION_COLUMNS) and float table (operations, FACTOR_COLUMNS).
+    scaling : ndarray of shape (2,)
+        Factor and summand that every input goes through on its way into the workspace.
     l2_per_row : bool
         Whether a penalty is divided by the rows of the batch, as scikit-learn does, or not, as Keras does.
     """
 
-    def __init__(self, ops: np.ndarray, factors: np.ndarray, l2_per_row: bool = False) -> None:
+    def __init__(
+        self,
+        ops: np.ndarray,
+        factors: np.ndarray,
+        l2_per_row: bool = False,
+        scaling: tuple[float, float] = (1.0, 0.0),
+    ) -> None:
         self.ops = ops
         self.factors = factors
         self.dtype = factors.dtype
         self.l2_per_row = l2_per_row
+        self.scaling = np.array(scaling, self.dtype)
         self.n_inputs = int(ops[0, codes.INPUTS])
         self.n_outputs = int(ops[-1, codes.OUTPUTS])
         self.dense = [op for op in ops if op[codes.KIND] == codes.DENSE]
@@ -224,7 +233,8 @@ def lower(layers: Iterable[Any], n_inputs: int, dtype: str = "float32", l2_per_r
     Parameters
     ----------
     layers : iterable of layers
-        With ``kind`` "input", "flatten", "dense", "activation" or "dropout" and the attributes of ``fastnn.layers``.
+        With ``kind`` "input", "flatten", "rescaling", "dense", "activation" or "dropout" and the attributes of
+        ``fastnn.layers``.
     n_inputs : int
         Width of a row of input.
     dtype : {"float32", "float64"}
@@ -234,7 +244,7 @@ def lower(layers: Iterable[Any], n_inputs: int, dtype: str = "float32", l2_per_r
     Raises
     ------
     ValueError
-        For an unknown dtype, or if no layer computes anything.
+        For an unknown dtype, if no layer computes anything, or if one rescales what is no input.
     """
     name = np.dtype(dtype).name if dtype in (np.float32, np.float64) else dtype
     if name not in DTYPES:
@@ -243,6 +253,7 @@ def lower(layers: Iterable[Any], n_inputs: int, dtype: str = "float32", l2_per_r
     rows: list[list[int]] = []
     factors: list[tuple[float, float, float]] = []
     width, used = n_inputs, 0
+    scale, offset = 1.0, 0.0
 
     def append(**columns: int) -> None:
         rows.append([columns.get(column, 0) for column in codes.OPERATION_COLUMNS])
@@ -265,12 +276,16 @@ def lower(layers: Iterable[Any], n_inputs: int, dtype: str = "float32", l2_per_r
             else:
                 append(KIND=codes.ACTIVATION, INPUTS=width, OUTPUTS=width, FUNCTION=function, PANELS=-(-width // lanes))
                 factors.append((layer.activation.alpha, 0.0, 0.0))
+        elif layer.kind == "rescaling":
+            if rows:
+                raise ValueError(f"layer {layer.name!r} rescales inputs: it must stand before all layers that compute")
+            scale, offset = scale * layer.scale, offset * layer.scale + layer.offset
         elif layer.kind == "dropout" and layer.rate > 0.0:
             append(KIND=codes.DROPOUT, INPUTS=width, OUTPUTS=width, PANELS=-(-width // lanes))
             factors.append((0.0, layer.rate, 0.0))
     if not rows:
         raise ValueError("the model computes nothing: add a Dense or an Activation layer")
-    return Plan(np.array(rows, np.int64), np.array(factors, name), l2_per_row)
+    return Plan(np.array(rows, np.int64), np.array(factors, name), l2_per_row, (scale, offset))
 
 
 def aligned_zeros(size: int, dtype: np.dtype, alignment: int = 64) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +16,7 @@ from fastnn.threads import team_size
 SLICE_SECONDS = 0.1  # longest compiled call, so that Ctrl-C is answered soon
 FLOPS_PER_SECOND = 2e10  # cautious first guess of a core's speed, to size the first slice of a run
 FLOPS_WORTH_A_THREAD = 2e6  # of a training step; less would be lost in barriers
+BYTES = np.dtype(np.uint8)  # pixels: read as they are and scaled on the way
 FLOPS_WORTH_STARTING = 2e7  # of a prediction; less would be lost in starting threads
 
 
@@ -64,6 +65,11 @@ def _writable(array: np.ndarray) -> np.ndarray:
     return np.asarray(SimpleNamespace(base=array, __array_interface__=interface))
 
 
+def input_program(function: Callable, plan: Plan, dtype: np.dtype) -> Any:
+    """The program of a plan for inputs of ``dtype``: the plan's own or uint8."""
+    return jit.program(function, plan.dtype, "_from_bytes" if dtype == BYTES else "")
+
+
 class Inference:
     """A plan's forward pass, for predictions or for evaluation, prepared so that a call does little but compute.
 
@@ -79,12 +85,12 @@ class Inference:
         self._buffer_size = (2 * BLOCK_ROWS * widest + int(plan.ops[-1, codes.PANELS])) * lanes
         self._dtype = plan.dtype
         self._flops_per_row = plan.flops_per_row
-        self._program = jit.program(infer_rows, plan.dtype)
-        self._tables = (run, ops, plan.factors)
+        self._programs = {dtype: input_program(infer_rows, plan, dtype) for dtype in (plan.dtype, BYTES)}
+        self._tables = (run, ops, plan.factors, plan.scaling)
         self._alone = (0, 1, np.zeros(team.SYNC_SIZE, np.int64))
         self._no_matrix, self._no_vector = np.empty((0, 1), plan.dtype), np.empty(0, plan.dtype)
         self._no_stats = np.empty((0, 1))
-        self._compiled = False
+        self._compiled: set[np.dtype] = set()
 
     def __call__(
         self,
@@ -112,13 +118,14 @@ class Inference:
             self._no_stats if stats is None else stats,
             self._no_matrix if outputs is None else outputs,
         )
-        if not self._compiled:
-            _compile_first(self._program, self._alone, arguments)
-            self._compiled = True
+        program = self._programs[x.dtype]
+        if x.dtype not in self._compiled:
+            _compile_first(program, self._alone, arguments)
+            self._compiled.add(x.dtype)
         if size == 1:
-            self._program(*self._alone, *arguments)
+            program(*self._alone, *arguments)
         else:
-            team.run_team(self._program, size, *arguments)
+            team.run_team(program, size, *arguments)
 
 
 class Run:
@@ -163,7 +170,7 @@ class Run:
         self._seconds_per_step = self._flops / FLOPS_PER_SECOND + 1e-6
         self._hyper = np.zeros(len(codes.HYPERPARAMETERS))
         self._results = np.zeros((epochs, 1 + len(objective.metrics)))
-        self._program = jit.program(train_steps, plan.dtype)
+        self._program = input_program(train_steps, plan, x.dtype)
         layout = plan.layout(objective.ops, batch_size)
         run = run_vector(
             objective.loss, objective.metrics, batch=batch_size, rows=n, targets=y.shape[1], shuffle=shuffle,
@@ -171,7 +178,7 @@ class Run:
             first_epoch=first_epoch, l2_per_row=plan.l2_per_row,
         )  # fmt: skip
         self._arguments = (
-            run, self._hyper, engine.state, layout.ops, plan.factors, _writable(x), _writable(y),
+            run, self._hyper, engine.state, layout.ops, plan.factors, plan.scaling, _writable(x), _writable(y),
             _flat_weights(weights, plan.dtype), self.order, engine.params, engine.slots,
             layout.workspace(batch_size, plan.dtype), np.zeros((self._size, layout.scratch_size), plan.dtype),
             np.zeros(batch_size * (1 + len(objective.metrics))), self._results,

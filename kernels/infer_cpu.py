@@ -9,22 +9,18 @@ from .intrinsics import FLUSH_SUBNORMALS, at, float_mode, set_float_mode
 from .jit import LANES
 from .loss_cpu import loss_row, metric_row
 from .team import barrier
+from .vectors import load_row
 
 BLOCK_ROWS = 96  # rows that go through the whole network together, a multiple of every tile's rows
 
 
-def forward_block(ops, count, factors, params, x, rows, ping, pong, row):
-    """Carry ``rows`` rows of x (rows, INPUTS of the first operation) through all operations.
+def forward_block(ops, count, factors, params, rows, ping, pong, row):
+    """Carry ``rows`` rows through all operations.
 
-    ``ping`` and ``pong`` are buffers of (BLOCK_ROWS, row). Returns 1 if the result is in ``pong``, else 0.
+    ``ping``, which holds the inputs, and ``pong`` are buffers of (BLOCK_ROWS, row). Returns 1 if the result is in
+    ``pong``, else 0.
     """
-    source, source_row = x, ops[codes.INPUTS]
-    if ops[codes.KIND] != codes.DENSE:  # only dense operations read rows that are not whole vectors
-        for r in range(rows):
-            for j in range(source_row):
-                ping[r * row + j] = x[r * source_row + j]
-        source, source_row = ping, row
-    in_pong = 0
+    source, in_pong = ping, 0
     for index in range(count):
         op, alpha = at(ops, index * COLUMNS), factors[index, codes.ALPHA]
         columns, vectors = op[codes.OUTPUTS], op[codes.PANELS]
@@ -32,22 +28,23 @@ def forward_block(ops, count, factors, params, x, rows, ping, pong, row):
             in_pong = 1 - in_pong
             target = pong if in_pong else ping
             # z is not kept: it is given the place of y
-            dense_forward(op, params, source, source_row, target, row, target, 0, rows, 0, vectors, alpha)
+            dense_forward(op, params, source, row, target, row, target, 0, rows, 0, vectors, alpha)
             if op[codes.FUNCTION] == codes.SOFTMAX:
                 softmax(target, row, rows, columns, vectors)
-            source, source_row = target, row
+            source = target
         elif op[codes.KIND] != codes.DROPOUT:
             activation_forward(op[codes.FUNCTION], source, row, rows, columns, vectors, alpha)
     return in_pong
 
 
-def infer_rows(rank, size, sync, run, ops, factors, x, y, weights, params, buffers, stats, outputs):
+def infer_rows(rank, size, sync, run, ops, factors, scaling, x, y, weights, params, buffers, stats, outputs):
     """Predict or evaluate a member's share of the rows, block by block.
 
     Parameters
     ----------
     run : int64, as in ``train_steps``; LOSS = NO_LOSS for predictions
-    x : (n, inputs), y : (n, TARGETS), weights : (n,) or (0,)
+    scaling : (2,), factor and summand of every input
+    x : (n, inputs), of the parameters' type or uint8; y : (n, TARGETS), weights : (n,) or (0,)
     buffers : (size, 2 * BLOCK_ROWS * row + outputs), one row of buffers a member
     stats : float64 (n, 1 + metrics), written where there is a loss: weighted loss and metrics of each row
     outputs : (n, C), written where there is none
@@ -64,15 +61,15 @@ def infer_rows(rank, size, sync, run, ops, factors, x, y, weights, params, buffe
     row = (buffers.shape[1] - vectors * LANES) // (2 * BLOCK_ROWS)
     ping, pong = own, at(own, BLOCK_ROWS * row)
     gradient = at(own, 2 * BLOCK_ROWS * row)  # not used, but loss_row writes it
-    n = x.shape[0]
+    n, width = x.shape[0], operations[codes.INPUTS]
     blocks = (n + BLOCK_ROWS - 1) // BLOCK_ROWS
     start, stop = share(rank, size, blocks)
     for block in range(start, stop):
         first = block * BLOCK_ROWS
         rows = min(BLOCK_ROWS, n - first)
-        in_pong = forward_block(
-            operations, count, factors, parameters, at(inputs, first * operations[codes.INPUTS]), rows, ping, pong, row
-        )
+        for r in range(rows):
+            load_row(width, at(ping, r * row), at(inputs, (first + r) * width), scaling[0], scaling[1])
+        in_pong = forward_block(operations, count, factors, parameters, rows, ping, pong, row)
         result = pong if in_pong else ping
         for r in range(rows):
             values = at(result, r * row)

@@ -195,10 +195,13 @@ def _inner(function: Callable, dtype: np.dtype) -> Any:
 
 
 @functools.cache
-def program(function: Callable, dtype: np.dtype) -> Any:
-    """Compiled entry point that Python calls, for element type ``dtype``; kept in the disk cache."""
+def program(function: Callable, dtype: np.dtype, variant: str = "") -> Any:
+    """Compiled entry point that Python calls, for element type ``dtype``; kept in the disk cache.
+
+    A dispatcher has one signature. Where arguments come in several types, ``variant`` names the one of this program.
+    """
     from .cache import ProgramCache
 
     dispatcher = _for_cpu(function, dtype, no_cfunc_wrapper=True)
-    dispatcher._cache = ProgramCache(dispatcher.py_func.__qualname__, target_description())
+    dispatcher._cache = ProgramCache(dispatcher.py_func.__qualname__ + variant, target_description())
     return dispatcher

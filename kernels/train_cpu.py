@@ -23,13 +23,13 @@ from .jit import LANES
 from .loss_cpu import column_losses, loss_row, metric_row
 from .rng import FIRST_DROPOUT_STREAM, shuffle
 from .team import barrier
-from .vectors import copy_row, sum_of_squares
+from .vectors import load_row, sum_of_squares
 
 
-def gather(x, width, order, first, last, target, row):
-    """Copy rows order[first] .. order[last - 1] of x (n, width) to consecutive rows of ``target``."""
+def gather(x, width, scaling, order, first, last, target, row):
+    """Scale rows order[first] .. order[last - 1] of x (n, width) into consecutive rows of ``target``."""
     for i in range(first, last):
-        copy_row(width, at(target, (i - first) * row), at(x, order[i] * width))
+        load_row(width, at(target, (i - first) * row), at(x, order[i] * width), scaling[0], scaling[1])
 
 
 def forward(rank, size, sync, ops, count, factors, params, work, rows, step, key_0, key_1):
@@ -115,8 +115,8 @@ def backward(rank, size, sync, run, hyper, rate, ops, count, factors, params, sl
 
 
 def train_steps(
-    rank, size, sync, run, hyper, state, ops, factors, x, y, weights, order, params, slots, work, scratch, stats,
-    results, start, stop,
+    rank, size, sync, run, hyper, state, ops, factors, scaling, x, y, weights, order, params, slots, work, scratch,
+    stats, results, start, stop,
 ):  # fmt: skip
     """Do steps ``start`` .. ``stop`` - 1 of a run as member ``rank`` of a team of ``size``.
 
@@ -126,7 +126,9 @@ def train_steps(
     run : int64 (RUN_COLUMNS + metrics,), hyper : float64 (HYPERPARAMETERS,)
     state : float64 (3,), updated: optimizer steps t, beta_1**t, beta_2**t
     ops : int64 (operations, OPERATION_COLUMNS), factors : (operations, FACTOR_COLUMNS)
-    x : (n, inputs), y : (n, TARGETS), weights : (n,) or (0,)
+    scaling : (2,), factor and summand of every input
+    x : (n, inputs), of the parameters' type or uint8
+    y : (n, TARGETS), weights : (n,) or (0,)
     order : int64 (n,), updated: the order of the rows in the present epoch
     params : (P,), slots : (2 * P,), updated: weights and moments
     work : workspace laid out by the plan; scratch : (size, ...), one row a member
@@ -155,7 +157,7 @@ def train_steps(
         chosen = at(order, place)
         first, last = share(rank, size, rows)
         target = at(space, input_op[codes.X] + first * input_op[codes.X_ROW])
-        gather(at(x, 0), input_op[codes.INPUTS], chosen, first, last, target, input_op[codes.X_ROW])
+        gather(at(x, 0), input_op[codes.INPUTS], scaling, chosen, first, last, target, input_op[codes.X_ROW])
         barrier(sync, size)
         forward(rank, size, sync, operations, count, factors, parameters, space, rows, int(t), key_0, key_1)
         losses(run, output_op, space, at(y, 0), at(weights, 0), chosen, first, last, rows, sums, own_scratch)

@@ -52,11 +52,11 @@ class Vectors:
         every = self.builder.shuffle_vector(single, undefined, ir.Constant(kind, [0] * self.lanes))
         return self.builder.icmp_signed("<", places, every)
 
-    def masked_load(self, base, offset, mask):
-        name = f"llvm.masked.load.v{self.lanes}f{8 * self.bytes}.p0"
-        pointer = self.pointer(base, offset)
-        function = declare(self.builder, name, self.type, [pointer.type, I32, mask.type, self.type])
-        return self.builder.call(function, [pointer, I32(self.bytes), mask, self.zero])
+    def masked_load(self, pointer, mask, itemsize):
+        kind = pointer.type.pointee
+        name = f"llvm.masked.load.v{self.lanes}{'i8' if itemsize == 1 else f'f{8 * itemsize}'}.p0"
+        function = declare(self.builder, name, kind, [pointer.type, I32, mask.type, kind])
+        return self.builder.call(function, [pointer, I32(itemsize), mask, ir.Constant(kind, [0] * self.lanes)])
 
     def masked_store(self, value, base, offset, mask):
         name = f"llvm.masked.store.v{self.lanes}f{8 * self.bytes}.p0"
@@ -325,25 +325,37 @@ def transpose_square(typingctx, target, source, rows):
 
 
 @intrinsic
-def copy_row(typingctx, count, target, source):
-    """Copy ``count`` elements: whole vectors, then a masked one that touches nothing beyond."""
+def load_row(typingctx, count, target, source, scale, offset):
+    """target = source * scale + offset for ``count`` elements, the source of the target's type or uint8."""
 
     def codegen(context, builder, signature, arguments):
         vectors = Vectors(context, builder, target.dtype)
-        count, target_pointer, source_pointer = arguments
+        count, target_pointer, source_pointer, scale, offset = arguments
+        scale, offset = vectors.broadcast(scale), vectors.broadcast(offset)
+        is_bytes = source.dtype == types.uint8
+        vector_type = ir.VectorType(ir.IntType(8), vectors.lanes) if is_bytes else vectors.type
+        itemsize = 1 if is_bytes else vectors.bytes
+
+        def scaled(value):
+            value = builder.uitofp(value, vectors.type) if is_bytes else value
+            return vectors.fma(value, scale, offset)
+
+        def source_at(start):
+            return builder.bitcast(builder.gep(source_pointer, [start]), vector_type.as_pointer())
+
         whole = builder.sdiv(count, I64(vectors.lanes))
         with for_range(builder, whole) as index:
-            offset = builder.mul(index, I64(vectors.lanes))
-            vectors.store(vectors.load(source_pointer, offset), target_pointer, offset)
-        offset = builder.mul(whole, I64(vectors.lanes))
-        left = builder.sub(count, offset)
+            start = builder.mul(index, I64(vectors.lanes))
+            vectors.store(scaled(builder.load(source_at(start), align=itemsize)), target_pointer, start)
+        start = builder.mul(whole, I64(vectors.lanes))
+        left = builder.sub(count, start)
         with builder.if_then(builder.icmp_signed(">", left, I64(0))):
             mask = vectors.first(left)
-            value = vectors.masked_load(source_pointer, offset, mask)
-            vectors.masked_store(value, target_pointer, offset, mask)
+            value = vectors.masked_load(source_at(start), mask, itemsize)
+            vectors.masked_store(scaled(value), target_pointer, start, mask)
         return context.get_dummy_value()
 
-    return types.void(types.intp, target, target), codegen
+    return types.void(types.intp, target, source, target.dtype, target.dtype), codegen
 
 
 @intrinsic
