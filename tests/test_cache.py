@@ -1,0 +1,259 @@
+"""The disk cache of compiled programs: stored once, checked when loaded, never in the way."""
+
+import hashlib
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from fastnn.kernels import cache, jit
+
+SINGLE, DOUBLE = np.dtype("float32"), np.dtype("float64")
+
+
+def cached_case(x, y):
+    """A program that is quick to compile."""
+    for i in range(x.size):
+        y[i] = 0.5 * x[i] + 1.5
+
+
+def dispatcher(dtype=SINGLE):
+    """The program as a new process would get it, after its first call gave the right result."""
+    program = jit.program.__wrapped__(cached_case, dtype)
+    x = np.arange(5, dtype=dtype)
+    y = np.zeros_like(x)
+    program(x, y)
+    np.testing.assert_array_equal(y, 0.5 * x + 1.5)
+    return program
+
+
+def was_loaded(program):
+    return sum(program.stats.cache_hits.values()) == 1
+
+
+@pytest.fixture
+def stored(fresh_cache):
+    """The file of a program in a cache folder of its own."""
+    dispatcher()
+    (path,) = fresh_cache.glob("kernels-*/*")
+    return path
+
+
+def test_a_program_is_one_file_and_is_loaded(fresh_cache):
+    assert not was_loaded(dispatcher())
+    (path,) = fresh_cache.glob("kernels-*/*")
+    assert path.name == "cached_case_float32.bin"
+    written = path.stat()
+    assert was_loaded(dispatcher())
+    assert path.stat().st_mtime_ns == written.st_mtime_ns
+    assert path.parent.stat().st_mode & 0o077 == 0 or os.name == "nt"
+    assert not was_loaded(dispatcher(DOUBLE))
+    assert {file.name for file in path.parent.iterdir()} == {"cached_case_float32.bin", "cached_case_float64.bin"}
+
+
+def with_digest(payload):
+    return hashlib.sha256(payload).digest() + payload
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: content[:10],
+        lambda content: content[:32],
+        lambda content: content[: len(content) // 2],
+        lambda content: content[:-1],
+        lambda content: bytes(len(content)),
+        lambda content: content[:32] + bytes(len(content) - 32),
+        lambda content: content[:2000] + bytes([content[2000] ^ 1]) + content[2001:],
+        lambda content: os.urandom(len(content)),
+        lambda content: content + b"\0",
+        lambda content: with_digest(b"no pickle"),
+        lambda content: with_digest(pickle.dumps("no program")),
+        lambda content: with_digest(pickle.dumps((pickle.loads(content[32:])[0], ("no", "program")))),
+    ],
+    ids=[
+        "empty",
+        "head",
+        "digest",
+        "half",
+        "shorter",
+        "zeros",
+        "zeroed",
+        "flipped",
+        "garbage",
+        "longer",
+        "text",
+        "pickle",
+        "other",
+    ],
+)
+def test_a_damaged_file_is_compiled_again(stored, damage):
+    content = stored.read_bytes()
+    stored.write_bytes(damage(content))
+    assert not was_loaded(dispatcher())
+    assert was_loaded(dispatcher())
+    assert [file.name for file in stored.parent.iterdir()] == [stored.name]
+
+
+def test_files_that_changed_places(stored):
+    dispatcher(DOUBLE)
+    other = stored.with_name("cached_case_float64.bin")
+    content = stored.read_bytes()
+    stored.write_bytes(other.read_bytes())
+    other.write_bytes(content)
+    for dtype in (SINGLE, DOUBLE):
+        assert not was_loaded(dispatcher(dtype))
+        assert was_loaded(dispatcher(dtype))
+
+
+def test_a_folder_where_the_file_should_be(stored):
+    stored.unlink()
+    stored.mkdir()
+    assert not was_loaded(dispatcher())
+    assert [file.name for file in stored.parent.iterdir()] == [stored.name]
+
+
+def test_a_folder_that_vanishes(stored):
+    program = jit.program.__wrapped__(cached_case, DOUBLE)
+    shutil.rmtree(stored.parent)
+    program(np.zeros(1), np.zeros(1))
+    assert [file.name for file in stored.parent.iterdir()] == ["cached_case_float64.bin"]
+
+
+@pytest.mark.parametrize("folder", ["/dev/null/cache", "{tmp}/file", "~nobody-of-this-name/cache"])
+def test_without_a_folder(tmp_path, monkeypatch, folder):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("FASTNN_CACHE_DIR", folder.format(tmp=tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert cache.cache_root() is None
+    assert not was_loaded(dispatcher())
+    assert not was_loaded(dispatcher())
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_is_read_only(tmp_path, monkeypatch):
+    monkeypatch.setenv("FASTNN_CACHE_DIR", str(tmp_path))
+    tmp_path.chmod(0o500)
+    assert cache.cache_root() is None
+    assert not was_loaded(dispatcher())
+
+
+def test_a_full_disk(fresh_cache, monkeypatch):
+    write = cache.Path.write_bytes
+
+    def half(path, content):
+        write(path, content[: len(content) // 2])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache.Path, "write_bytes", half)
+        assert not was_loaded(dispatcher())
+    assert list(fresh_cache.glob("kernels-*/*")) == []
+    assert not was_loaded(dispatcher())
+    assert was_loaded(dispatcher())
+
+
+# --- what the folder's name holds -----------------------------------------------------------------------------------
+
+
+def test_the_target_decides_the_folder(fresh_cache):
+    assert cache.kernel_folder("a").parent == fresh_cache
+    assert cache.kernel_folder("a") == cache.kernel_folder("a") != cache.kernel_folder("b")
+
+
+@pytest.mark.parametrize("module", ["numba", "llvmlite"])
+def test_versions_decide_the_folder(fresh_cache, monkeypatch, module):
+    before = cache.kernel_folder("a")
+    monkeypatch.setattr(sys.modules[module], "__version__", "0.0")
+    assert cache.kernel_folder("a") != before
+
+
+def test_every_kernel_source_decides_the_folder(fresh_cache, tmp_path, monkeypatch):
+    sources = shutil.copytree(os.path.dirname(cache.__file__), tmp_path / "kernels")
+    monkeypatch.setattr(cache, "__file__", str(sources / "cache.py"))
+    digest = cache._sources_digest.__wrapped__
+    original = digest()
+    for name in ("scalar.py", "gemm_cpu.py", "codes.py"):
+        content = (sources / name).read_bytes()
+        (sources / name).write_bytes(content + b"\n")
+        assert digest() != original
+        (sources / name).write_bytes(content)
+        assert digest() == original
+    (sources / "one_more.py").write_bytes(b"")
+    assert digest() != original
+
+
+def test_options_of_numba_decide_the_folder(monkeypatch):
+    from numba.core import config
+
+    before = jit.target_description()
+    for option, value in (("OPT", "1"), ("BOUNDSCHECK", 1), ("CPU_NAME", "generic")):
+        with monkeypatch.context() as patch:
+            patch.setattr(config, option, value)
+            assert jit.target_description() != before
+    monkeypatch.setattr(jit, "cpu_features", lambda: frozenset({"sse2"}))
+    assert jit.target_description() != before
+
+
+# --- in processes of their own --------------------------------------------------------------------------------------
+
+PERCEPTRON = """
+    import sys
+    sys.stderr = sys.stdout
+    import numpy as np
+    from fastnn import Perceptron
+    x = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    print(Perceptron(shuffle=False).fit(x, [0, 0, 0, 1]).predict(x).tolist())
+"""
+RESULT = "[0, 0, 0, 1]\n"
+
+
+def test_the_second_process_compiles_nothing(fresh_cache, run_python):
+    first = run_python(PERCEPTRON)
+    assert first.startswith("fastnn: compiling kernels for this machine")
+    assert first.endswith(RESULT)
+    files = {file: file.stat().st_mtime_ns for file in fresh_cache.glob("kernels-*/*")}
+    assert files
+    assert run_python(PERCEPTRON) == RESULT
+    assert {file: file.stat().st_mtime_ns for file in fresh_cache.glob("kernels-*/*")} == files
+
+
+def test_quiet(fresh_cache, run_python):
+    assert run_python(PERCEPTRON, FASTNN_QUIET=1) == RESULT
+
+
+def test_said_once_in_a_process(fresh_cache, run_python):
+    code = (
+        PERCEPTRON
+        + "    from fastnn.kernels import jit, rng\n    jit.program(rng.philox, np.dtype(float))(*range(6))\n"
+    )
+    assert run_python(code).count("compiling") == 1
+
+
+def test_without_a_home(run_python, tmp_path):
+    output = run_python(PERCEPTRON, FASTNN_CACHE_DIR="/dev/null/cache", HOME="/dev/null")
+    assert output.endswith(RESULT)
+
+
+def test_processes_at_once(fresh_cache):
+    command = [sys.executable, "-c", textwrap.dedent(PERCEPTRON)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    assert all(process.communicate()[0].endswith(RESULT) for process in processes)
+    assert not list(fresh_cache.glob("**/*.tmp"))
+    assert list(fresh_cache.glob("kernels-*/*.bin"))
+
+
+def test_write_atomically(tmp_path):
+    path = tmp_path / "file"
+    cache.write_atomically(path, b"one")
+    cache.write_atomically(path, b"two")
+    assert path.read_bytes() == b"two"
+    with pytest.raises(FileNotFoundError):
+        cache.write_atomically(tmp_path / "nowhere" / "file", b"one")
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
