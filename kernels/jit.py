@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import os
+import threading
 import types
 from collections.abc import Callable
 from typing import Any
@@ -129,13 +130,14 @@ def specialised(function: Callable, dtype: np.dtype, twin: Callable[[Callable], 
 
 
 @functools.cache
-def _inner_compiler() -> type:
-    """Compiler of functions that only compiled code calls.
+def _compilers() -> tuple[type, type]:
+    """Compilers of functions that only compiled code calls, and of programs, which Python calls.
 
     Numba optimises every function and makes machine code of it, and again of all it calls in each of its callers:
     with calls ten deep most of the time goes into code that nobody runs. Inner functions are only lowered;
-    they are optimised once, within the program they end up in.
+    they are optimised once, within the program they end up in, where they are private to it.
     """
+    from llvmlite.binding import Linkage
     from numba.core.codegen import JITCodeLibrary
     from numba.core.compiler import CompilerBase, DefaultPassBuilder
     from numba.core.compiler_machinery import register_pass
@@ -148,6 +150,13 @@ def _inner_compiler() -> type:
         def _finalize_final_module(self) -> None:
             self._finalize_dynamic_globals()
             self._finalized = True
+
+    class ProgramLibrary(JITCodeLibrary):
+        def _optimize_final_module(self) -> None:
+            for function in self._final_module.functions:
+                if not function.is_declaration and function.linkage == Linkage.linkonce_odr:
+                    function.linkage = Linkage.internal
+            super()._optimize_final_module()
 
     @register_pass(mutates_CFG=True, analysis_only=False)
     class InnerLowering(NativeLowering):
@@ -162,16 +171,28 @@ def _inner_compiler() -> type:
             state.cr = state.cr._replace(cfunc=entry)
             return True
 
-    class InnerCompiler(CompilerBase):
-        def define_pipelines(self) -> list:
-            pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
-            pipeline.passes = [
-                (InnerLowering, text) if stage is NativeLowering else (stage, text) for stage, text in pipeline.passes
-            ]
-            pipeline.finalize()
-            return [pipeline]
+    @register_pass(mutates_CFG=True, analysis_only=False)
+    class ProgramLowering(NativeLowering):
+        _name = "program_lowering"
 
-    return InnerCompiler
+        def run_pass(self, state: Any) -> bool:
+            state.library = ProgramLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+            state.library.enable_object_caching()
+            return super().run_pass(state)
+
+    def compiler_with(lowering: type) -> type:
+        class Compiler(CompilerBase):
+            def define_pipelines(self) -> list:
+                pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
+                pipeline.passes = [
+                    (lowering if stage is NativeLowering else stage, text) for stage, text in pipeline.passes
+                ]
+                pipeline.finalize()
+                return [pipeline]
+
+        return Compiler
+
+    return compiler_with(InnerLowering), compiler_with(ProgramLowering)
 
 
 def _for_cpu(function: Callable, dtype: np.dtype, **options: Any) -> Any:
@@ -189,17 +210,24 @@ def _inner(function: Callable, dtype: np.dtype) -> Any:
         return getattr(intrinsics, function.__name__)
     if function.__name__ in scalar.BY_PRECISION:
         function = scalar.BY_PRECISION[function.__name__][dtype.itemsize == 8]
-    return _for_cpu(
-        function, dtype, no_cpython_wrapper=True, no_cfunc_wrapper=True, pipeline_class=_inner_compiler()
-    )
+    inner, _ = _compilers()
+    return _for_cpu(function, dtype, no_cpython_wrapper=True, no_cfunc_wrapper=True, pipeline_class=inner)
 
 
-@functools.cache
+_making = threading.RLock()  # without it, threads that ask at once would each compile a program of their own
+
+
 def program(function: Callable, dtype: np.dtype, variant: str = "") -> Any:
     """Compiled entry point that Python calls, for element type ``dtype``; kept in the disk cache.
 
     A dispatcher has one signature. Where arguments come in several types, ``variant`` names the one of this program.
     """
+    with _making:
+        return _program(function, dtype, variant)
+
+
+@functools.cache
+def _program(function: Callable, dtype: np.dtype, variant: str) -> Any:
     from .cache import ProgramCache
 
     dispatcher = _for_cpu(function, dtype, no_cfunc_wrapper=True)

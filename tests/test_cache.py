@@ -23,7 +23,7 @@ def cached_case(x, y):
 
 def dispatcher(dtype=SINGLE):
     """The program as a new process would get it, after its first call gave the right result."""
-    program = jit.program.__wrapped__(cached_case, dtype)
+    program = jit._program.__wrapped__(cached_case, dtype, "")
     x = np.arange(5, dtype=dtype)
     y = np.zeros_like(x)
     program(x, y)
@@ -90,7 +90,7 @@ def with_digest(payload):
         "text",
         "pickle",
         "other",
-    ],
+    ],  # fmt: skip
 )
 def test_a_damaged_file_is_compiled_again(stored, damage):
     content = stored.read_bytes()
@@ -119,7 +119,7 @@ def test_a_folder_where_the_file_should_be(stored):
 
 
 def test_a_folder_that_vanishes(stored):
-    program = jit.program.__wrapped__(cached_case, DOUBLE)
+    program = jit._program.__wrapped__(cached_case, DOUBLE, "")
     shutil.rmtree(stored.parent)
     program(np.zeros(1), np.zeros(1))
     assert [file.name for file in stored.parent.iterdir()] == ["cached_case_float64.bin"]
