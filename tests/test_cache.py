@@ -59,39 +59,24 @@ def with_digest(payload):
     return hashlib.sha256(payload).digest() + payload
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda content: b"",
-        lambda content: content[:10],
-        lambda content: content[:32],
-        lambda content: content[: len(content) // 2],
-        lambda content: content[:-1],
-        lambda content: bytes(len(content)),
-        lambda content: content[:32] + bytes(len(content) - 32),
-        lambda content: content[:2000] + bytes([content[2000] ^ 1]) + content[2001:],
-        lambda content: os.urandom(len(content)),
-        lambda content: content + b"\0",
-        lambda content: with_digest(b"no pickle"),
-        lambda content: with_digest(pickle.dumps("no program")),
-        lambda content: with_digest(pickle.dumps((pickle.loads(content[32:])[0], ("no", "program")))),
-    ],
-    ids=[
-        "empty",
-        "head",
-        "digest",
-        "half",
-        "shorter",
-        "zeros",
-        "zeroed",
-        "flipped",
-        "garbage",
-        "longer",
-        "text",
-        "pickle",
-        "other",
-    ],  # fmt: skip
-)
+DAMAGE = {
+    "empty": lambda content: b"",
+    "head": lambda content: content[:10],
+    "digest": lambda content: content[:32],
+    "half": lambda content: content[: len(content) // 2],
+    "shorter": lambda content: content[:-1],
+    "longer": lambda content: content + b"\0",
+    "zeros": lambda content: bytes(len(content)),
+    "zeroed": lambda content: content[:32] + bytes(len(content) - 32),
+    "flipped": lambda content: content[:2000] + bytes([content[2000] ^ 1]) + content[2001:],
+    "garbage": lambda content: os.urandom(len(content)),
+    "text": lambda content: with_digest(b"no pickle"),
+    "pickle": lambda content: with_digest(pickle.dumps("no program")),
+    "other": lambda content: with_digest(pickle.dumps((pickle.loads(content[32:])[0], ("no", "program")))),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_a_damaged_file_is_compiled_again(stored, damage):
     content = stored.read_bytes()
     stored.write_bytes(damage(content))
