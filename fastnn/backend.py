@@ -113,6 +113,8 @@ class Engine:
         seed: int,
         first_epoch: int = 0,
         order: np.ndarray | None = None,
+        loss_scale: float = 1.0,
+        weighted_mean: bool = False,
     ) -> Run:
         """Prepare a run of ``epochs`` epochs with the optimizer given to ``reset_optimizer``.
 
@@ -124,6 +126,9 @@ class Engine:
         seed : 0 <= seed < 2**64, for the order and for dropout
         first_epoch : number of the first epoch
         order : int64 (n,), the order of the rows where ``shuffle`` is False; it may be changed between epochs
+        loss_scale : factor of every row's loss
+        weighted_mean : divide the sums over a batch, of metrics too, by the sum of its weights instead of its rows, and
+            weigh the metrics; penalties that are divided by the rows are then divided by that sum as well
 
         Raises
         ------
@@ -131,7 +136,10 @@ class Engine:
             If the network cannot be trained.
         """
         self.plan.check_trainable()
-        return Run(self, objective, x, y, weights, batch_size, epochs, shuffle, seed, first_epoch, order)
+        return Run(
+            self, objective, x, y, weights, batch_size, epochs, shuffle, seed, first_epoch, order, loss_scale,
+            weighted_mean,
+        )  # fmt: skip
 
 
 class _GradientOnly:

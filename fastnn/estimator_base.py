@@ -62,11 +62,7 @@ class BaseMLP(EpochLoop, BaseEstimator):
     def _loss(self) -> Loss:
         raise NotImplementedError
 
-    def _loss_scale(self) -> float:
-        """Factor that makes fastnn's loss of a row, a mean over its outputs, scikit-learn's."""
-        raise NotImplementedError
-
-    def _metrics(self, weighted: bool) -> tuple[str, ...]:
+    def _metrics(self) -> tuple[str, ...]:
         """Name what `_reported_loss` needs beside the loss."""
         return ()
 
@@ -83,7 +79,8 @@ class BaseMLP(EpochLoop, BaseEstimator):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets; for a classifier labels, or columns of 0 and 1 for several labels a row.
         sample_weight : array-like of shape (n_samples,), optional
-            Weights >= 0, not all zero; only their ratios matter.
+            Weights, not all zero. The loss of a batch is the weighted mean of its rows, and the penalty is divided by
+            the sum of its weights; a batch whose weights add up to zero changes no weight by itself.
 
         Returns
         -------
@@ -107,7 +104,7 @@ class BaseMLP(EpochLoop, BaseEstimator):
         fresh = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         X, y = validate_data(self, X, y, multi_output=True, dtype=self.dtype, order="C", reset=fresh)
         weights = self._check_weights(sample_weight, X)
-        rows = Rows(X, self._encode(y, fresh, incremental), self._scaled(weights, X))
+        rows = Rows(X, self._encode(y, fresh, incremental), weights)
         random_state = check_random_state(self.random_state)
         if fresh:
             self._initialize(random_state)
@@ -117,7 +114,7 @@ class BaseMLP(EpochLoop, BaseEstimator):
             self._optimizer = self._make_optimizer()
             self.__dict__.pop("_engine", None)
         engine = self._get_engine()
-        objective = engine.plan.objective(self._loss(), self._metrics(weighted=weights is not None))
+        objective = engine.plan.objective(self._loss(), self._metrics())
         self._train(engine, objective, rows, random_state, incremental)
         self._take_weights()
 
@@ -135,20 +132,12 @@ class BaseMLP(EpochLoop, BaseEstimator):
         return list(sizes) if np.iterable(sizes) else [sizes]
 
     def _check_weights(self, sample_weight: Any, X: np.ndarray) -> np.ndarray | None:
-        """Weight of each row, brought to a mean of 1."""
         if sample_weight is None:
             return None
-        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        weights = _check_sample_weight(sample_weight, X, dtype=X.dtype)
         if not weights.any():
-            raise ValueError("sample_weight: all weights are zero; at least one row must count")
-        return weights / weights.mean()
-
-    def _scaled(self, weights: np.ndarray | None, X: np.ndarray) -> np.ndarray | None:
-        """Weights of the rows that turn fastnn's loss into scikit-learn's."""
-        scale = self._loss_scale()
-        if weights is None:
-            return None if scale == 1.0 else np.full(len(X), scale, X.dtype)
-        return (weights * scale).astype(X.dtype)
+            raise ValueError("Sample weights must contain at least one non-zero number.")
+        return weights
 
     def _initialize(self, random_state: np.random.RandomState) -> None:
         """Draw weights and biases uniformly (Glorot and Bengio, 2010), in scikit-learn's order."""

@@ -53,6 +53,10 @@ class EpochLoop:
     _shuffle_seed: int
     _optimizer: Optimizer
 
+    def _loss_scale(self) -> float:
+        """Factor that makes fastnn's loss of a row, a mean over its outputs, scikit-learn's."""
+        raise NotImplementedError
+
     def _reported_loss(self, logs: np.ndarray) -> float:
         """Loss of an epoch as scikit-learn reports it, from the means of the loss and of the metrics."""
         return float(logs[0])
@@ -92,6 +96,8 @@ class EpochLoop:
             shuffle=self.shuffle,
             seed=self._shuffle_seed,
             first_epoch=len(self.loss_curve_),
+            loss_scale=self._loss_scale(),
+            weighted_mean=True,
         )
         stopping = False
         try:

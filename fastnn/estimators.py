@@ -200,8 +200,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 class MLPRegressor(RegressorMixin, BaseMLP):
     """Multi-layer perceptron regressor with scikit-learn's parameters, attributes and rules.
 
-    Minimises half the squared error, summed over the outputs; reports the mean over them, as scikit-learn does, but
-    with `sample_weight` the sum.
+    Minimises half the squared error, summed over the outputs; reports the mean over them, as scikit-learn does.
 
     Parameters
     ----------
@@ -292,8 +291,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _loss_scale(self) -> float:
         return 0.5 * self.n_outputs_
 
-    def _metrics(self, weighted: bool) -> tuple[str, ...]:
-        return ("mean_squared_error",) if self.n_outputs_ > 1 and not weighted else ()  # metrics know no weights
+    def _metrics(self) -> tuple[str, ...]:
+        return ("mean_squared_error",) if self.n_outputs_ > 1 else ()
 
     def _reported_loss(self, logs: np.ndarray) -> float:
         loss, *mean_squares = logs.tolist()

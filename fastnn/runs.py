@@ -32,6 +32,7 @@ def run_vector(
     weighted: bool = False,
     seed: int = 0,
     first_epoch: int = 0,
+    weighted_mean: bool = False,
     l2_per_row: bool = False,
 ) -> np.ndarray:
     """The integer vector that describes a run to the programs; columns in ``kernels/codes.py``."""
@@ -39,7 +40,7 @@ def run_vector(
         codes.BATCH: batch, codes.ROWS: rows, codes.TARGETS: targets, codes.LOSS: loss,
         codes.OPTIMIZER: optimizer, codes.SHUFFLE: shuffle, codes.WEIGHTED: weighted,
         codes.SEED_LOW: seed & 0xFFFFFFFF, codes.SEED_HIGH: seed >> 32, codes.FIRST_EPOCH: first_epoch,
-        codes.L2_PER_ROW: l2_per_row, codes.METRICS_COUNT: len(metrics),
+        codes.WEIGHTED_MEAN: weighted_mean, codes.L2_PER_ROW: l2_per_row, codes.METRICS_COUNT: len(metrics),
     }  # fmt: skip
     return np.array([*(values[column] for column in range(codes.METRICS_START)), *metrics], np.int64)
 
@@ -153,6 +154,8 @@ class Run:
         seed: int,
         first_epoch: int,
         order: np.ndarray | None,
+        loss_scale: float,
+        weighted_mean: bool,
     ) -> None:
         from fastnn.kernels.train_cpu import train_steps
 
@@ -168,14 +171,15 @@ class Run:
         self._flops = 3.0 * plan.flops_per_row * batch_size
         self._size = team_size(engine.threads, self._flops, FLOPS_WORTH_A_THREAD)
         self._seconds_per_step = self._flops / FLOPS_PER_SECOND + 1e-6
-        self._hyper = np.zeros(len(codes.HYPERPARAMETERS))
+        self._hyper = np.zeros(len(codes.HYPERPARAMETERS) + 1)
+        self._hyper[codes.LOSS_SCALE] = loss_scale
         self._results = np.zeros((epochs, 1 + len(objective.metrics)))
         self._program = input_program(train_steps, plan, x.dtype)
         layout = plan.layout(objective.ops, batch_size)
         run = run_vector(
             objective.loss, objective.metrics, batch=batch_size, rows=n, targets=y.shape[1], shuffle=shuffle,
             optimizer=codes.OPTIMIZERS.index(engine.optimizer.name), weighted=weights is not None, seed=seed,
-            first_epoch=first_epoch, l2_per_row=plan.l2_per_row,
+            first_epoch=first_epoch, weighted_mean=weighted_mean and weights is not None, l2_per_row=plan.l2_per_row,
         )  # fmt: skip
         self._arguments = (
             run, self._hyper, engine.state, layout.ops, plan.factors, plan.scaling, _writable(x), _writable(y),
@@ -194,7 +198,7 @@ class Run:
         steps = max(0, min(steps, left, max(1, int(SLICE_SECONDS / self._seconds_per_step))))
         if not steps:
             return 0
-        self._hyper[:] = self.engine.optimizer.hyperparameters()
+        self._hyper[: codes.LOSS_SCALE] = self.engine.optimizer.hyperparameters()
         before, begun = self.engine.step, time.perf_counter()
         try:
             team.run_team(self._program, self._size, *self._arguments, self.done, self.done + steps)

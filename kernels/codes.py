@@ -39,6 +39,7 @@ GRADIENT, SGD, RMSPROP, ADAM, ADAMW = range(len(OPTIMIZERS))
 # Columns of the float64 hyper-parameter vector of an optimizer.
 HYPERPARAMETERS = ("learning_rate", "beta_1", "beta_2", "epsilon", "weight_decay", "nesterov")
 LEARNING_RATE, BETA_1, BETA_2, EPSILON, WEIGHT_DECAY, NESTEROV = range(len(HYPERPARAMETERS))
+LOSS_SCALE = len(HYPERPARAMETERS)  # follows them: factor of every row's loss
 
 # Operations of a plan and the columns of its integer table; offsets and strides count elements.
 DENSE, ACTIVATION, DROPOUT = range(3)
@@ -65,9 +66,12 @@ ALPHA, RATE, L2 = range(len(FACTOR_COLUMNS))
 # Columns of the integer vector that describes a run; the codes of the metrics follow them.
 RUN_COLUMNS = (
     "BATCH", "ROWS", "TARGETS", "LOSS", "OPTIMIZER", "SHUFFLE", "WEIGHTED",
-    "SEED_LOW", "SEED_HIGH", "FIRST_EPOCH", "L2_PER_ROW", "METRICS_COUNT",
+    "SEED_LOW", "SEED_HIGH", "FIRST_EPOCH",
+    "WEIGHTED_MEAN",  # 1 if a batch's sums are divided by the sum of its weights, 0 if by its rows
+    "L2_PER_ROW",  # 1 if penalties are divided likewise
+    "METRICS_COUNT",
 )  # fmt: skip
 (
-    BATCH, ROWS, TARGETS, LOSS, OPTIMIZER, SHUFFLE, WEIGHTED, SEED_LOW, SEED_HIGH, FIRST_EPOCH, L2_PER_ROW,
-    METRICS_COUNT, METRICS_START,
+    BATCH, ROWS, TARGETS, LOSS, OPTIMIZER, SHUFFLE, WEIGHTED, SEED_LOW, SEED_HIGH, FIRST_EPOCH, WEIGHTED_MEAN,
+    L2_PER_ROW, METRICS_COUNT, METRICS_START,
 ) = range(len(RUN_COLUMNS) + 1)  # fmt: skip

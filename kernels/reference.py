@@ -249,16 +249,27 @@ def forward(layers, weights, x, seed=0, step=None):
     return y, tape
 
 
-def loss_and_gradients(layers, weights, name, x, y, row_weights=None, seed=0, step=None):
+def _mean_weights(rows, row_weights, weighted_mean):
+    """Weights of the rows in a batch's mean, and what its penalties are multiplied by where they are divided too."""
+    row_weights = np.ones(rows) if row_weights is None else np.asarray(row_weights, np.float64)
+    total = row_weights.sum() if weighted_mean else rows
+    return (row_weights / total, 1.0 / total) if total else (0.0 * row_weights, 0.0)
+
+
+def loss_and_gradients(
+    layers, weights, name, x, y, row_weights=None, seed=0, step=None, loss_scale=1.0, weighted_mean=False,
+    l2_per_row=False,
+):  # fmt: skip
     """Loss of a batch with its penalties, gradient of every weight array, and the outputs.
 
-    A sigmoid or softmax before its own cross-entropy is differentiated with it, as a loss on logits.
+    An activation before the loss that goes with it is differentiated with it, as a loss on logits.
     """
     output, tape = forward(layers, weights, x, seed, step)
     fused = {"sigmoid": "binary_crossentropy", "softmax": "categorical_crossentropy"}
     fused = name.removeprefix("sparse_") == fused.get(layers[-1].get("activation"))
     predicted, name = (tape[-1]["z"], name + "_from_logits") if fused else (output, name)
-    scale = (np.ones(len(x)) if row_weights is None else np.asarray(row_weights, np.float64)) / len(x)
+    scale, l2_share = _mean_weights(len(x), row_weights, weighted_mean)
+    scale, l2_share = loss_scale * scale, l2_share if l2_per_row else 1.0
     value, gradients = scale @ loss(name, y, predicted), []
     d = scale[:, None] * loss_gradient(name, y, predicted)
     for layer, record in zip(reversed(layers), reversed(tape), strict=True):
@@ -268,7 +279,7 @@ def loss_and_gradients(layers, weights, name, x, y, row_weights=None, seed=0, st
         if not (fused and record is tape[-1]):
             d = activation_gradient(layer.get("activation", "linear"), record["z"], layer.get("alpha", 0.0), d)
         if layer["kind"] == "dense":
-            kernel, l2 = record["kernel"], layer.get("l2", 0.0)
+            kernel, l2 = record["kernel"], l2_share * layer.get("l2", 0.0)
             value += l2 * np.sum(kernel**2)
             kernel_gradient, bias_gradient = dense_backward_params(record["x"], d)
             gradients[:0] = [kernel_gradient + 2.0 * l2 * kernel, bias_gradient][: 1 + layer.get("use_bias", True)]
@@ -278,7 +289,7 @@ def loss_and_gradients(layers, weights, name, x, y, row_weights=None, seed=0, st
 
 def train(
     layers, weights, name, optimizer, hyperparameters, x, y, *, batch_size, epochs=1, shuffle=True, seed=0,
-    row_weights=None, metrics=(), first_epoch=0, state=None,
+    row_weights=None, metrics=(), first_epoch=0, state=None, loss_scale=1.0, weighted_mean=False, l2_per_row=False,
 ):  # fmt: skip
     """Train copies of the weights; return them and, per epoch, the means over its rows of loss and metrics."""
     state, n = {} if state is None else state, len(x)
@@ -292,7 +303,10 @@ def train(
             rows = order[start : start + batch_size]
             chosen = None if row_weights is None else row_weights[rows]
             step = state.get("step", 0)
-            value, gradients, output = loss_and_gradients(layers, weights, name, x[rows], y[rows], chosen, seed, step)
+            value, gradients, output = loss_and_gradients(
+                layers, weights, name, x[rows], y[rows], chosen, seed, step, loss_scale, weighted_mean, l2_per_row
+            )
             optimizer_step(optimizer, hyperparameters, flat, np.concatenate([g.ravel() for g in gradients]), state)
-            logs[epoch] += value * len(rows), *(metric(key, y[rows], output).sum() for key in metrics)
+            shares = _mean_weights(len(rows), chosen if weighted_mean else None, weighted_mean)[0]
+            logs[epoch] += np.multiply(len(rows), [value, *(shares @ metric(key, y[rows], output) for key in metrics)])
     return weights, logs / n

@@ -54,10 +54,23 @@ def forward(rank, size, sync, ops, count, factors, params, work, rows, step, key
         barrier(sync, size)
 
 
-def losses(run, op, work, y, weights, order, first, last, rows, stats, scratch):
-    """Loss, gradient and metrics of rows first .. last of the batch; ``order`` starts at the batch."""
+def unit_share(run, weights, order, rows):
+    """Share in the batch's mean of a row with weight 1; 0 if all weights of the batch add up to 0."""
+    if run[codes.WEIGHTED_MEAN] == 0:
+        return 1.0 / float(rows)
+    total = 0.0
+    for r in range(rows):
+        total += weights[order[r]]
+    return 1.0 / total if total != 0.0 else 0.0
+
+
+def losses(run, op, work, y, weights, order, first, last, scale, stats, scratch):
+    """Loss, gradient and metrics of rows first .. last of the batch; ``order`` starts at the batch.
+
+    ``scale`` is the factor of the gradients. Metrics are weighted where the mean is.
+    """
     metrics, columns, row = run[codes.METRICS_COUNT], op[codes.OUTPUTS], op[codes.Y_ROW]
-    weighted, scale = run[codes.WEIGHTED], 1.0 / float(rows)
+    weighted = run[codes.WEIGHTED]
     outputs, gradients = at(work, op[codes.Y] + first * row), at(work, op[codes.DY] + first * row)
     chosen, row_stats = at(order, first), at(stats, first * (1 + metrics))
     if columns == 1:
@@ -73,7 +86,8 @@ def losses(run, op, work, y, weights, order, first, last, rows, stats, scratch):
             value = loss_row(run[codes.LOSS], output, target, gradient, columns, op[codes.PANELS], weight * scale)
             row_stats[r * (1 + metrics)] = weight * value
         for m in range(metrics):
-            row_stats[r * (1 + metrics) + 1 + m] = metric_row(run[codes.METRICS_START + m], output, target, columns)
+            value = metric_row(run[codes.METRICS_START + m], output, target, columns)
+            row_stats[r * (1 + metrics) + 1 + m] = weights[chosen[r]] * value if run[codes.WEIGHTED_MEAN] else value
 
 
 def penalty(ops, count, factors, params):
@@ -88,9 +102,10 @@ def penalty(ops, count, factors, params):
     return total
 
 
-def backward(rank, size, sync, run, hyper, rate, ops, count, factors, params, slot_0, slot_1, work, scratch, rows):
+def backward(
+    rank, size, sync, run, hyper, rate, l2_scale, ops, count, factors, params, slot_0, slot_1, work, scratch, rows
+):
     """Gradients and optimizer steps from the last operation to the first; weights are read before they change."""
-    l2_scale = 1.0 / float(rows) if run[codes.L2_PER_ROW] else 1.0
     beta_1, beta_2 = hyper[codes.BETA_1], hyper[codes.BETA_2]
     decay = hyper[codes.LEARNING_RATE] * hyper[codes.WEIGHT_DECAY]
     for index in range(count - 1, -1, -1):
@@ -123,7 +138,7 @@ def train_steps(
     Parameters
     ----------
     sync : int64 (SYNC_SIZE,), see ``team.py``
-    run : int64 (RUN_COLUMNS + metrics,), hyper : float64 (HYPERPARAMETERS,)
+    run : int64 (RUN_COLUMNS + metrics,), hyper : float64 (HYPERPARAMETERS + 1,)
     state : float64 (3,), updated: optimizer steps t, beta_1**t, beta_2**t
     ops : int64 (operations, OPERATION_COLUMNS), factors : (operations, FACTOR_COLUMNS)
     scaling : (2,), factor and summand of every input
@@ -160,15 +175,19 @@ def train_steps(
         gather(at(x, 0), input_op[codes.INPUTS], scaling, chosen, first, last, target, input_op[codes.X_ROW])
         barrier(sync, size)
         forward(rank, size, sync, operations, count, factors, parameters, space, rows, int(t), key_0, key_1)
-        losses(run, output_op, space, at(y, 0), at(weights, 0), chosen, first, last, rows, sums, own_scratch)
+        unit = unit_share(run, at(weights, 0), chosen, rows)
+        scale = unit * hyper[codes.LOSS_SCALE]
+        losses(run, output_op, space, at(y, 0), at(weights, 0), chosen, first, last, scale, sums, own_scratch)
         derivatives(operations, count, factors, space, first, last - first, 0, output_op[codes.PANELS])
         barrier(sync, size)
         if rank == 0:
-            per_row = 1.0 if run[codes.L2_PER_ROW] else float(rows)
-            results[epoch, 0] += per_row * penalty(operations, count, factors, parameters)
-            for r in range(rows):
-                for m in range(1 + metrics):
-                    results[epoch, m] += stats[r * (1 + metrics) + m]
+            mean = float(rows) * unit if run[codes.WEIGHTED_MEAN] else 1.0
+            share_of_penalty = mean if run[codes.L2_PER_ROW] else float(rows)
+            results[epoch, 0] += share_of_penalty * penalty(operations, count, factors, parameters)
+            for m in range(1 + metrics):
+                factor = mean * hyper[codes.LOSS_SCALE] if m == 0 else mean
+                for r in range(rows):
+                    results[epoch, m] += factor * stats[r * (1 + metrics) + m]
         t, power_1, power_2 = t + 1.0, power_1 * hyper[codes.BETA_1], power_2 * hyper[codes.BETA_2]
         rate = hyper[codes.LEARNING_RATE]
         if run[codes.OPTIMIZER] == codes.ADAM or run[codes.OPTIMIZER] == codes.ADAMW:
@@ -176,8 +195,8 @@ def train_steps(
         if size > 1:
             barrier(sync, size)  # the penalty is read before the weights change
         backward(
-            rank, size, sync, run, hyper, rate, operations, count, factors, parameters, slot_0, slot_1, space,
-            own_scratch, rows,
+            rank, size, sync, run, hyper, rate, unit if run[codes.L2_PER_ROW] else 1.0, operations, count, factors,
+            parameters, slot_0, slot_1, space, own_scratch, rows,
         )  # fmt: skip
     if rank == 0:
         state[0], state[1], state[2] = t, power_1, power_2

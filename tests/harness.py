@@ -121,7 +121,7 @@ class Problem:
         x, y, row_weights = self.data("float64")
         return reference.train(
             described(self.layers), self.weights, self._named_loss(), optimizer.name, optimizer.hyperparameters(), x, y,
-            row_weights=row_weights, metrics=self.metrics, **options,
+            row_weights=row_weights, metrics=self.metrics, l2_per_row=self.l2_per_row, **options,
         )  # fmt: skip
 
     def _named_loss(self):

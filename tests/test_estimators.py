@@ -67,13 +67,18 @@ def test_whole_fits_equal_scikit_learns(kind, settings):
         np.testing.assert_allclose(ours.predict_log_proba(X), theirs.predict_log_proba(X), rtol=1e-6, atol=1e-9)
 
 
-NOT_YET = {"check_sample_weight_equivalence_on_dense_data": "batches are divided by their rows, not by their weights"}
+FINER_THAN_FLOAT32 = {"check_sample_weight_equivalence_on_dense_data"}  # asks for 7 digits of predictions
 
 
-@pytest.mark.parametrize("estimator", [fastnn.MLPClassifier(max_iter=100), fastnn.MLPRegressor(max_iter=100)], ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
 @pytest.mark.filterwarnings("ignore")
-def test_scikit_learns_own_checks(estimator):
-    check_estimator(estimator, expected_failed_checks=NOT_YET, on_skip=None)
+def test_scikit_learns_own_checks(kind, dtype):
+    results = check_estimator(getattr(fastnn, kind)(max_iter=100, dtype=dtype), on_fail=None)
+    assert len(results) > 50
+    left = {status: {r["check_name"] for r in results if r["status"] == status} for status in ("failed", "skipped")}
+    assert left["failed"] <= (FINER_THAN_FLOAT32 if dtype == "float32" else set())
+    assert left["skipped"] <= {"check_array_api_input", "check_classifiers_multilabel_output_format_decision_function"}
 
 
 @pytest.mark.parametrize("kind", TARGETS)
@@ -193,17 +198,14 @@ def test_verbose_prints_each_epoch(capsys):
 @pytest.mark.parametrize("kind", ["binary", "multilabel", "multioutput"])
 @pytest.mark.filterwarnings("ignore:batch_size")
 def test_weights_of_rows(kind):
-    """In one full batch without a penalty a weight of two is the row twice, and zero is no row."""
+    """In one full batch a weight of two is the row twice, and zero is no row."""
     y, weights = TARGETS[kind], np.random.default_rng(0).integers(0, 3, ROWS)
-    settings = {"alpha": 0.0, "shuffle": False, "batch_size": 2 * ROWS, "max_iter": 10, "random_state": 0}
+    settings = {"alpha": 0.1, "shuffle": False, "batch_size": 2 * ROWS, "max_iter": 10, "random_state": 0}
     model = classes_for(kind)[0](dtype="float64", **settings)
     weighted = clone(model).fit(X, y, sample_weight=weights)
     repeated = clone(model).fit(np.repeat(X, weights, axis=0), np.repeat(y, weights, axis=0))
-    scaled = clone(model).fit(X, y, sample_weight=weights * 7.0)
     np.testing.assert_allclose(weighted.coefs_[0], repeated.coefs_[0], rtol=1e-9)
-    np.testing.assert_allclose(weighted.coefs_[0], scaled.coefs_[0], rtol=1e-9)
-    outputs = weighted.n_outputs_ if kind == "multioutput" else 1
-    np.testing.assert_allclose(weighted.loss_curve_, np.multiply(outputs, repeated.loss_curve_), rtol=1e-9)
+    np.testing.assert_allclose(weighted.loss_curve_, repeated.loss_curve_, rtol=1e-9)
 
 
 def test_pickled_models_predict_and_go_on():
@@ -261,7 +263,6 @@ CLASSIFIER, REGRESSOR = fastnn.MLPClassifier, fastnn.MLPRegressor
         (lambda: CLASSIFIER(dtype="float16").fit(X, BINARY), "dtype"),
         (lambda: CLASSIFIER(hidden_layer_sizes=(3, 0)).fit(X, BINARY), "hidden_layer_sizes must be > 0"),
         (lambda: CLASSIFIER().fit(X, BINARY, sample_weight=np.zeros(ROWS)), "zero"),
-        (lambda: CLASSIFIER().fit(X, BINARY, sample_weight=-np.ones(ROWS)), "[Nn]egative"),
         (lambda: CLASSIFIER().fit(X, TARGETS["regression"]), "Unknown label type"),
         (lambda: CLASSIFIER().fit(X, np.tile([[1, 2], [3, 4], [5, 6]], (40, 1))), "several columns"),
         (lambda: REGRESSOR(early_stopping=True, validation_fraction=0.001).fit(X, BINARY), "validation set is too"),
