@@ -32,7 +32,8 @@ class Vectors:
         self.lanes = vector_bytes() // self.bytes
         self.type = ir.VectorType(self.element, self.lanes)
         self.zero = ir.Constant(self.type, [0.0] * self.lanes)
-        self._fma = declare(builder, f"llvm.fma.v{self.lanes}f{8 * self.bytes}", self.type, [self.type] * 3)
+        # fused where the CPU can; `llvm.fma` would call the C library elsewhere
+        self._fma = declare(builder, f"llvm.fmuladd.v{self.lanes}f{8 * self.bytes}", self.type, [self.type] * 3)
 
     def pointer(self, base, offset):
         return self.builder.bitcast(self.builder.gep(base, [offset]), self.type.as_pointer())
