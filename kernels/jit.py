@@ -130,14 +130,13 @@ def specialised(function: Callable, dtype: np.dtype, twin: Callable[[Callable], 
 
 
 @functools.cache
-def _compilers() -> tuple[type, type]:
-    """Compilers of functions that only compiled code calls, and of programs, which Python calls.
+def _inner_compiler() -> type:
+    """Compiler of functions that only compiled code calls.
 
     Numba optimises every function and makes machine code of it, and again of all it calls in each of its callers:
     with calls ten deep most of the time goes into code that nobody runs. Inner functions are only lowered;
-    they are optimised once, within the program they end up in, where they are private to it.
+    they are optimised once, within the program they end up in.
     """
-    from llvmlite.binding import Linkage
     from numba.core.codegen import JITCodeLibrary
     from numba.core.compiler import CompilerBase, DefaultPassBuilder
     from numba.core.compiler_machinery import register_pass
@@ -150,13 +149,6 @@ def _compilers() -> tuple[type, type]:
         def _finalize_final_module(self) -> None:
             self._finalize_dynamic_globals()
             self._finalized = True
-
-    class ProgramLibrary(JITCodeLibrary):
-        def _optimize_final_module(self) -> None:
-            for function in self._final_module.functions:
-                if not function.is_declaration and function.linkage == Linkage.linkonce_odr:
-                    function.linkage = Linkage.internal
-            super()._optimize_final_module()
 
     @register_pass(mutates_CFG=True, analysis_only=False)
     class InnerLowering(NativeLowering):
@@ -171,28 +163,16 @@ def _compilers() -> tuple[type, type]:
             state.cr = state.cr._replace(cfunc=entry)
             return True
 
-    @register_pass(mutates_CFG=True, analysis_only=False)
-    class ProgramLowering(NativeLowering):
-        _name = "program_lowering"
+    class InnerCompiler(CompilerBase):
+        def define_pipelines(self) -> list:
+            pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
+            pipeline.passes = [
+                (InnerLowering if stage is NativeLowering else stage, text) for stage, text in pipeline.passes
+            ]
+            pipeline.finalize()
+            return [pipeline]
 
-        def run_pass(self, state: Any) -> bool:
-            state.library = ProgramLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
-            state.library.enable_object_caching()
-            return super().run_pass(state)
-
-    def compiler_with(lowering: type) -> type:
-        class Compiler(CompilerBase):
-            def define_pipelines(self) -> list:
-                pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
-                pipeline.passes = [
-                    (lowering if stage is NativeLowering else stage, text) for stage, text in pipeline.passes
-                ]
-                pipeline.finalize()
-                return [pipeline]
-
-        return Compiler
-
-    return compiler_with(InnerLowering), compiler_with(ProgramLowering)
+    return InnerCompiler
 
 
 def _for_cpu(function: Callable, dtype: np.dtype, **options: Any) -> Any:
@@ -210,8 +190,8 @@ def _inner(function: Callable, dtype: np.dtype) -> Any:
         return getattr(intrinsics, function.__name__)
     if function.__name__ in scalar.BY_PRECISION:
         function = scalar.BY_PRECISION[function.__name__][dtype.itemsize == 8]
-    inner, _ = _compilers()
-    return _for_cpu(function, dtype, no_cpython_wrapper=True, no_cfunc_wrapper=True, pipeline_class=inner)
+    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": _inner_compiler()}
+    return _for_cpu(function, dtype, **options)
 
 
 _making = threading.RLock()  # without it, threads that ask at once would each compile a program of their own
