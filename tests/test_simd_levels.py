@@ -1,0 +1,33 @@
+"""The kernel tests again on every lesser vector level of this CPU, and on code for a CPU without any."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fastnn.kernels import jit
+
+SUITES = ("gemm", "activation_kernels", "loss_kernels", "training_kernels")
+
+
+# Environments that ask for another level than this process uses: (level, settings).
+LESSER = [
+    (level, {"FASTNN_SIMD": level})
+    for level, needed in (("avx2", {"avx2", "fma"}), ("none", set()))
+    if needed <= jit.cpu_features() and level != jit.simd_level()
+]
+LESSER += [("none", {"NUMBA_CPU_NAME": "generic"})] if jit.cpu_features() else []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("level", "settings"), LESSER, ids=["-".join(settings.values()) for _, settings in LESSER])
+def test_kernels(level, settings):
+    environment = {**os.environ, **settings}
+    code = f"from fastnn.kernels import jit; assert jit.simd_level() == {level!r}"
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=60)
+    suites = [str(Path(__file__).with_name(f"test_{suite}.py")) for suite in SUITES]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *suites]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+    assert " passed" in done.stdout
