@@ -56,10 +56,25 @@ gelu = Activation("gelu")
 silu = swish = Activation("silu")
 softplus = Activation("softplus")
 step = Activation("step")
+exponential = Activation("exponential")
 
 _BY_NAME = {
     activation.name: activation
-    for activation in (linear, relu, sigmoid, tanh, softmax, leaky_relu, elu, selu, gelu, silu, softplus, step)
+    for activation in (
+        linear,
+        relu,
+        sigmoid,
+        tanh,
+        softmax,
+        leaky_relu,
+        elu,
+        selu,
+        gelu,
+        silu,
+        softplus,
+        step,
+        exponential,
+    )
 }
 _BY_NAME |= {"swish": silu, "identity": linear, "logistic": sigmoid}
 

@@ -108,12 +108,19 @@ class SparseCategoricalCrossentropy(_Crossentropy):
     name = "sparse_categorical_crossentropy"
 
 
+class PoissonDeviance(Loss):
+    """Half the Poisson deviance of rates, ``target * log(target / rate) - target + rate``; targets >= 0."""
+
+    name = "poisson_deviance"
+
+
 _CLASSES: tuple[type[Loss], ...] = (
     MeanSquaredError,
     MeanAbsoluteError,
     BinaryCrossentropy,
     CategoricalCrossentropy,
     SparseCategoricalCrossentropy,
+    PoissonDeviance,
 )
 _TABLE: dict[str, type[Loss]] = {cls.name: cls for cls in _CLASSES}
 _TABLE |= {"mse": MeanSquaredError, "mae": MeanAbsoluteError, "bce": BinaryCrossentropy}

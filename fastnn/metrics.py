@@ -147,6 +147,12 @@ class SparseCategoricalCrossentropy(_Crossentropy):
     kernel = "sparse_categorical_crossentropy"
 
 
+class PoissonDeviance(Metric):
+    """Half the Poisson deviance of rates, one per output."""
+
+    kernel = "poisson_deviance"
+
+
 _CLASSES: tuple[type[Metric], ...] = (
     MeanSquaredError,
     MeanAbsoluteError,
@@ -157,6 +163,7 @@ _CLASSES: tuple[type[Metric], ...] = (
     BinaryCrossentropy,
     CategoricalCrossentropy,
     SparseCategoricalCrossentropy,
+    PoissonDeviance,
 )
 _TABLE = {cls.kernel: cls for cls in _CLASSES} | {
     "acc": Accuracy,

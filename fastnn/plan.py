@@ -156,7 +156,11 @@ class Plan:
                 f"loss {name!r} with from_logits=True needs a last layer without activation; it has {function!r}. "
                 f"Leave from_logits out, or the activation"
             )
-        fused = {"sigmoid": "binary_crossentropy", "softmax": "categorical_crossentropy"}
+        fused = {
+            "sigmoid": "binary_crossentropy",
+            "softmax": "categorical_crossentropy",
+            "exponential": "poisson_deviance",
+        }
         includes_activation = name.removeprefix("sparse_") == fused.get(function)
         ops = self.ops.copy()
         if includes_activation:

@@ -62,13 +62,13 @@ def softmax_chain(dy, y, weighted_sum):
 map_relu, map_sigmoid, map_tanh = mapping(formulas.relu), mapping(sigmoid), mapping(tanh)
 map_leaky_relu, map_elu = mapping(formulas.leaky_relu, True), mapping(formulas.elu, True)
 map_selu, map_gelu, map_silu = mapping(formulas.selu), mapping(formulas.gelu), mapping(formulas.silu)
-map_softplus, map_step = mapping(formulas.softplus), mapping(formulas.step)
+map_softplus, map_step, map_exponential = mapping(formulas.softplus), mapping(formulas.step), mapping(exp)
 
 chain_relu, chain_sigmoid = chain(formulas.relu_grad), chain(formulas.sigmoid_grad)
 chain_tanh, chain_leaky_relu = chain(formulas.tanh_grad), chain(formulas.leaky_relu_grad, True)
 chain_elu, chain_selu = chain(formulas.elu_grad, True), chain(formulas.selu_grad)
 chain_gelu, chain_silu = chain(formulas.gelu_grad), chain(formulas.silu_grad)
-chain_softplus = chain(formulas.softplus_grad)
+chain_softplus, chain_exponential = chain(formulas.softplus_grad), chain(formulas.exponential_grad)
 
 exp_vectors = vector_loop(shifted_exp, 1, 1, 1)
 scale_vectors = vector_loop(scaled, 1, 1, 1)
@@ -139,6 +139,8 @@ def activation_forward(function, x, row, rows, columns, vectors, alpha):
         map_softplus(rows, row, vectors, x)
     elif function == codes.STEP:
         map_step(rows, row, vectors, x)
+    elif function == codes.EXPONENTIAL:
+        map_exponential(rows, row, vectors, x)
 
 
 def activation_backward(function, dy, y, z, row, rows, columns, vectors, alpha):
@@ -163,3 +165,5 @@ def activation_backward(function, dy, y, z, row, rows, columns, vectors, alpha):
         chain_silu(rows, row, vectors, dy, z)
     elif function == codes.SOFTPLUS:
         chain_softplus(rows, row, vectors, dy, y)
+    elif function == codes.EXPONENTIAL:
+        chain_exponential(rows, row, vectors, dy, y)

@@ -6,11 +6,11 @@ every model. The position of a name in its tuple is its code.
 
 ACTIVATIONS = (
     "linear", "relu", "sigmoid", "tanh", "softmax", "leaky_relu",
-    "elu", "selu", "gelu", "silu", "softplus", "step",
+    "elu", "selu", "gelu", "silu", "softplus", "step", "exponential",
 )  # fmt: skip
 (
     LINEAR, RELU, SIGMOID, TANH, SOFTMAX, LEAKY_RELU,
-    ELU, SELU, GELU, SILU, SOFTPLUS, STEP,
+    ELU, SELU, GELU, SILU, SOFTPLUS, STEP, EXPONENTIAL,
 ) = range(len(ACTIVATIONS))  # fmt: skip
 
 LOSSES = (
@@ -22,10 +22,12 @@ LOSSES = (
     "binary_crossentropy_from_logits",
     "categorical_crossentropy_from_logits",
     "sparse_categorical_crossentropy_from_logits",
+    "poisson_deviance",
+    "poisson_deviance_from_logits",  # of logarithms of rates
 )
 (
     MSE, MAE, BINARY_CE, CATEGORICAL_CE, SPARSE_CE,
-    BINARY_CE_LOGITS, CATEGORICAL_CE_LOGITS, SPARSE_CE_LOGITS,
+    BINARY_CE_LOGITS, CATEGORICAL_CE_LOGITS, SPARSE_CE_LOGITS, POISSON, POISSON_LOG_RATE,
 ) = range(len(LOSSES))  # fmt: skip
 NO_LOSS = -1  # for predictions
 

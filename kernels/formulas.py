@@ -98,6 +98,11 @@ def softplus_grad(y):
     return -expm1(-y)
 
 
+def exponential_grad(y):
+    """Differentiate exp, from its output."""
+    return y
+
+
 def step(x):
     """Heaviside step of the perceptron: 1 for a positive sum, else 0."""
     return select(x > 0.0, 1.0, 0.0)
@@ -164,6 +169,31 @@ def crossentropy_grad(p, target):
     """Differentiate crossentropy with respect to p; 0 where p is clipped."""
     q = clip_probability(p)
     return select(absolute(p - q) > 0.0, 0.0, -target / q)
+
+
+def poisson_constant(target):
+    """target * log(target) - target, the part of the Poisson deviance that no rate changes; 0 at 0."""
+    return target * log(select(target > 0.0, target, 1.0)) - target
+
+
+def poisson_deviance(y, target):
+    """Half the Poisson deviance of the rate y: target * log(target / y) - target + y."""
+    return poisson_constant(target) + y - select(target > 0.0, target * log(y), 0.0)
+
+
+def poisson_deviance_grad(y, target):
+    """Differentiate poisson_deviance with respect to y."""
+    return 1.0 - target / y
+
+
+def log_rate_deviance(z, target):
+    """Half the Poisson deviance of the rate e**z."""
+    return poisson_constant(target) + exp(z) - target * z
+
+
+def log_rate_deviance_grad(z, target):
+    """Differentiate log_rate_deviance with respect to z."""
+    return exp(z) - target
 
 
 # --- optimizers: one weight w with gradient g ---------------------------------------------------------------------

@@ -15,13 +15,16 @@ from .formulas import (
     binary_crossentropy_grad,
     clip_probability,
     crossentropy,
+    log_rate_deviance,
     logit_crossentropy,
+    poisson_deviance,
+    poisson_deviance_grad,
     squared_error,
     squared_error_grad,
 )
 from .intrinsics import at
 from .jit import LANES
-from .scalar import log, sigmoid
+from .scalar import exp, log, sigmoid
 from .vectors import vector_loop
 
 
@@ -40,11 +43,17 @@ def elementwise_loss(code, z, t, columns):
     elif code == codes.BINARY_CE_LOGITS:
         for j in range(columns):
             total += logit_crossentropy(z[j], t[j])
+    elif code == codes.POISSON:
+        for j in range(columns):
+            total += poisson_deviance(z[j], t[j])
+    elif code == codes.POISSON_LOG_RATE:
+        for j in range(columns):
+            total += log_rate_deviance(z[j], t[j])
     return total / float(columns)
 
 
 def elementwise_gradient(code, z, t, d, columns, scale):
-    """d = scale * gradient of ``elementwise_loss``; logits become probabilities."""
+    """d = scale * gradient of ``elementwise_loss``; logits become probabilities, log-rates rates."""
     scale = scale / float(columns)
     if code == codes.MSE:
         for j in range(columns):
@@ -58,6 +67,13 @@ def elementwise_gradient(code, z, t, d, columns, scale):
     elif code == codes.BINARY_CE_LOGITS:
         for j in range(columns):
             z[j] = sigmoid(z[j])
+            d[j] = scale * (z[j] - t[j])
+    elif code == codes.POISSON:
+        for j in range(columns):
+            d[j] = scale * poisson_deviance_grad(z[j], t[j])
+    elif code == codes.POISSON_LOG_RATE:
+        for j in range(columns):
+            z[j] = exp(z[j])
             d[j] = scale * (z[j] - t[j])
 
 
@@ -169,8 +185,20 @@ def logit_column(z, t, w, scale):
     return w * logit_crossentropy(z, t), p, w * scale * (p - t)
 
 
+def rate_column(z, t, w, scale):
+    """Weighted loss, output and scaled gradient of Poisson deviances, one row in each lane."""
+    return w * poisson_deviance(z, t), z, w * scale * poisson_deviance_grad(z, t)
+
+
+def log_rate_column(z, t, w, scale):
+    """Weighted loss, rate and scaled gradient of Poisson deviances of log-rates, one row in each lane."""
+    y = exp(z)
+    return w * log_rate_deviance(z, t), y, w * scale * (y - t)
+
+
 squared_columns, absolute_columns = vector_loop(squared_column, 3, 3, 1), vector_loop(absolute_column, 3, 3, 1)
 probability_columns, logit_columns = vector_loop(probability_column, 3, 3, 1), vector_loop(logit_column, 3, 3, 1)
+rate_columns, log_rate_columns = vector_loop(rate_column, 3, 3, 1), vector_loop(log_rate_column, 3, 3, 1)
 
 
 def column_losses(code, z, row, d, targets, weights, weighted, order, rows, scale, stats, stats_row, scratch):
@@ -193,6 +221,10 @@ def column_losses(code, z, row, d, targets, weights, weighted, order, rows, scal
             absolute_columns(1, 0, 1, zs, ts, ws, scale)
         elif code == codes.BINARY_CE:
             probability_columns(1, 0, 1, zs, ts, ws, scale)
+        elif code == codes.POISSON:
+            rate_columns(1, 0, 1, zs, ts, ws, scale)
+        elif code == codes.POISSON_LOG_RATE:
+            log_rate_columns(1, 0, 1, zs, ts, ws, scale)
         else:
             logit_columns(1, 0, 1, zs, ts, ws, scale)
         for i in range(count):

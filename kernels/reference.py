@@ -44,6 +44,7 @@ _ACTIVATIONS = {
     "silu": lambda z, alpha: z * _sigmoid(z),
     "softplus": lambda z, alpha: np.logaddexp(0.0, z),
     "step": lambda z, alpha: np.where(z > 0, 1.0, 0.0),
+    "exponential": lambda z, alpha: np.exp(z),
 }
 _DERIVATIVES = {
     "linear": lambda z, alpha: np.ones_like(z),
@@ -56,6 +57,7 @@ _DERIVATIVES = {
     "gelu": lambda z, alpha: _normal_distribution(z) + z * np.exp(-z * z / 2.0) / math.sqrt(2.0 * math.pi),
     "silu": lambda z, alpha: _sigmoid(z) * (1.0 + z * (1.0 - _sigmoid(z))),
     "softplus": lambda z, alpha: _sigmoid(z),
+    "exponential": lambda z, alpha: np.exp(z),
 }
 
 
@@ -164,6 +166,10 @@ def loss(name, target, output):
     if name == "categorical_crossentropy_from_logits":
         shifted = y - y.max(axis=1, keepdims=True)
         return (t * (np.log(np.exp(shifted).sum(axis=1, keepdims=True)) - shifted)).sum(axis=1)
+    if name.startswith("poisson_deviance"):  # half of it
+        log_rate = y if name.endswith("from_logits") else np.log(y)
+        deviance = np.exp(log_rate) - t + np.where(t > 0, t * (np.log(np.where(t > 0, t, 1.0)) - log_rate), 0.0)
+        return deviance.mean(axis=1)
     raise ValueError(f"unknown loss {name!r}")
 
 
@@ -187,6 +193,10 @@ def loss_gradient(name, target, output):
         return (dp - (dp * p).sum(axis=1, keepdims=True)) / total
     if name == "categorical_crossentropy_from_logits":
         return t.sum(axis=1, keepdims=True) * _softmax(y) - t
+    if name == "poisson_deviance":
+        return (1.0 - t / y) / y.shape[1]
+    if name == "poisson_deviance_from_logits":
+        return (np.exp(y) - t) / y.shape[1]
     raise ValueError(f"unknown loss {name!r}")
 
 
@@ -265,7 +275,9 @@ def loss_and_gradients(
     An activation before the loss that goes with it is differentiated with it, as a loss on logits.
     """
     output, tape = forward(layers, weights, x, seed, step)
-    fused = {"sigmoid": "binary_crossentropy", "softmax": "categorical_crossentropy"}
+    fused = {
+        "sigmoid": "binary_crossentropy", "softmax": "categorical_crossentropy", "exponential": "poisson_deviance",
+    }  # fmt: skip
     fused = name.removeprefix("sparse_") == fused.get(layers[-1].get("activation"))
     predicted, name = (tape[-1]["z"], name + "_from_logits") if fused else (output, name)
     scale, l2_share = _mean_weights(len(x), row_weights, weighted_mean)

@@ -90,6 +90,7 @@ class Problem:
             "sparse_categorical_crossentropy": lambda: classes,
             "categorical_crossentropy": lambda: np.eye(outputs)[classes[:, 0]],
             "binary_crossentropy": lambda: rng.integers(0, 2, (rows, outputs)),
+            "poisson_deviance": lambda: rng.poisson(1.5, (rows, outputs)),
         }.get(self.loss.name, lambda: rng.normal(size=(rows, outputs)))()
 
     def data(self, dtype):

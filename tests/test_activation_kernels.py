@@ -102,18 +102,19 @@ def test_special_values(dtype, name):
         "tanh": (1, -1, 1, -1), "leaky_relu": (np.inf, -np.inf, 1e30, -3e29), "elu": (np.inf, -0.7, 1e30, -0.7),
         "selu": (np.inf, -1.7580993408473766, 1.0507009873554805e30, -1.7580993408473766),
         "gelu": (np.inf, None, 1e30, 0), "silu": (np.inf, None, 1e30, 0), "softplus": (np.inf, 0, 1e30, 0),
-        "step": (1, 0, 1, 0),
+        "step": (1, 0, 1, 0), "exponential": (np.inf, 0, np.inf, 0),
     }[name]  # fmt: skip
     for place, limit in zip((2, 3, 5, 6), limits, strict=True):
         if limit is not None:  # infinity times zero: any of 0 and NaN will do
             np.testing.assert_allclose(result[place], limit, rtol=tolerance(dtype, 3e-7, 1e-15))
     assert name == "step" or np.isnan(result[4])
     for places, absolute in (([0, 1, 7, 8], np.finfo(dtype).tiny), ([9, 10], 1e-30)):
-        expected = reference.activation(name, z[0, places], ALPHA.get(name, 0.0))
+        with np.errstate(over="ignore"):
+            expected = reference.activation(name, z[0, places], ALPHA.get(name, 0.0)).astype(dtype)
         np.testing.assert_allclose(result[places], expected, rtol=1e-5, atol=absolute)
 
 
-@pytest.mark.parametrize("name", [name for name in TRAINABLE if name != "softmax"])
+@pytest.mark.parametrize("name", [name for name in TRAINABLE if name not in ("softmax", "exponential")])
 def test_gradients_at_special_values(dtype, name):
     """Far out the slope is 0 or that of a line; it never overflows."""
     z = np.array([[1e30, -1e30, 100.0, -100.0, np.inf, -np.inf]], dtype)
@@ -168,7 +169,7 @@ def network_of(name):
     ]
 
 
-@pytest.mark.parametrize("name", TRAINABLE)
+@pytest.mark.parametrize("name", [name for name in TRAINABLE if name != "exponential"])  # three of them overflow
 def test_training_through(dtype, name):
     problem = Problem(network_of(name), 11, "mean_squared_error", rows=23, metrics=("mean_absolute_error",))
     engine, _, logs = problem.train(dtype, "sgd", batch_size=9)

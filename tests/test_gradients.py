@@ -33,6 +33,8 @@ def networks():
         [Dense(6, "relu"), Activation("tanh"), Activation("softmax")],
         "categorical_crossentropy",
     )
+    yield "rates", [Dense(7, "exponential"), Dense(3, "softplus")], "poisson_deviance"
+    yield "exponential rates", [Dense(7, "tanh"), Dense(3, "exponential")], "poisson_deviance"
     yield "penalties", [Dense(6, "tanh", kernel_regularizer=L2(0.1)), Dense(2, kernel_regularizer=L2(0.3))], "mse"
 
 

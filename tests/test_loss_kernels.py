@@ -60,6 +60,9 @@ def case(rng, name, columns, dtype):
         target = classes
     elif name.startswith("categorical"):
         target = np.eye(columns)[classes[:, 0]]
+    elif name.startswith("poisson"):
+        target = rng.poisson(1.5, (6, columns))
+        output = output if name in ON_LOGITS else np.exp(output)
     elif name.startswith("binary"):
         target = rng.integers(0, 2, (6, columns))
     else:
@@ -76,7 +79,8 @@ def test_loss_and_gradient(rng, dtype, name, columns):
     np.testing.assert_allclose(values, reference.loss(name, target, output), rtol=close, atol=close)
     expected = 0.25 * reference.loss_gradient(name, target, output)
     np.testing.assert_allclose(gradients, expected, rtol=close, atol=close)
-    activation = ("sigmoid" if "binary" in name else "softmax") if name in ON_LOGITS else "linear"
+    kind = "linear" if name not in ON_LOGITS else name.split("_")[0]
+    activation = {"linear": "linear", "binary": "sigmoid", "poisson": "exponential"}.get(kind, "softmax")
     np.testing.assert_allclose(outputs, reference.activation(activation, output), rtol=close, atol=close)
 
 
@@ -199,14 +203,22 @@ NETWORKS = [  # last activation, loss, metric: on outputs, on logits, and both a
     ("sigmoid", "sparse_categorical_crossentropy", "sparse_categorical_crossentropy"),
     ("linear", losses.SparseCategoricalCrossentropy(from_logits=True), "sparse_categorical_accuracy"),
     ("softmax", "mean_squared_error", "categorical_accuracy"),
+    ("exponential", "poisson_deviance", "poisson_deviance"),
+    ("softplus", "poisson_deviance", None),
 ]
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("network", NETWORKS, ids=lambda network: f"{network[0]}-{losses.get(network[1]).name}")
-def test_training_and_evaluating(dtype, network, weighted):
-    activation, loss, metric = network
-    layers = [Dense(9, "tanh"), Dense(5, activation)]
+CASES = [
+    pytest.param(*network, weighted, outputs, id=f"{network[0]}-{losses.get(network[1]).name}-{weighted}-{outputs}")
+    for network in NETWORKS
+    for weighted, outputs in ((False, 5), (True, 5), (True, 1))
+    if outputs > 1 or not (network[0] == "softmax" or "categorical" in losses.get(network[1]).name)
+]
+
+
+@pytest.mark.parametrize(("activation", "loss", "metric", "weighted", "outputs"), CASES)
+def test_training_and_evaluating(dtype, activation, loss, metric, weighted, outputs):
+    layers = [Dense(9, "tanh"), Dense(outputs, activation)]
     problem = Problem(layers, 6, loss, rows=29, metrics=[metric] if metric else [], weighted=weighted)
     engine, objective, logs = problem.train(dtype, "sgd", batch_size=8)
     weights, expected = problem.oracle("sgd", batch_size=8)

@@ -98,6 +98,7 @@ def test_activations_are_pytorchs(rng, name):
         "softmax": lambda z: functional.softmax(z, dim=-1),
         "leaky_relu": lambda z: functional.leaky_relu(z, 0.3),
         "elu": lambda z: functional.elu(z, 0.3),
+        "exponential": torch.exp,
     }
     z = 3.0 * rng.normal(size=(5, 7))
     expected = theirs.get(name, getattr(functional, name, None))(torch.tensor(z)).numpy()
@@ -116,6 +117,8 @@ def loss_case(rng, name):
     classes = rng.integers(0, 4, (6, 1))
     if name.startswith("sparse"):
         return classes.astype(np.float64), output
+    if name == "poisson_deviance":
+        return rng.poisson(1.5, (6, 4)).astype(np.float64), np.exp(output)
     return (np.eye(4)[classes[:, 0]] if name.startswith("categorical") else rng.uniform(size=(6, 4))), output
 
 

@@ -36,6 +36,7 @@ DERIVATIVES = {
     "softplus": (formulas.softplus, formulas.softplus_grad, "y"),
     "gelu": (formulas.gelu, formulas.gelu_grad, "z"),
     "silu": (formulas.silu, formulas.silu_grad, "z"),
+    "exponential": (scalar.exp, formulas.exponential_grad, "y"),
 }
 ALPHA = {"leaky_relu": 0.2, "elu": 1.5}
 
@@ -221,6 +222,8 @@ LOSSES = {
     "mean_absolute_error": (formulas.absolute_error, formulas.absolute_error_grad),
     "binary_crossentropy": (formulas.binary_crossentropy, formulas.binary_crossentropy_grad),
     "binary_crossentropy_from_logits": (formulas.logit_crossentropy, formulas.logit_crossentropy_grad),
+    "poisson_deviance": (formulas.poisson_deviance, formulas.poisson_deviance_grad),
+    "poisson_deviance_from_logits": (formulas.log_rate_deviance, formulas.log_rate_deviance_grad),
 }
 
 
@@ -229,7 +232,7 @@ LOSSES = {
 def test_loss_and_its_slope(name, target):
     value, gradient = LOSSES[name]
     points = [1e-9, 1e-4, 0.21, 0.7, 0.9999, 1.0 - 1e-9]
-    points += [] if name == "binary_crossentropy" else [-800.0, -3.0, 40.0, 800.0]
+    points += {"binary_crossentropy": [], "poisson_deviance": [40.0]}.get(name, [-800.0, -3.0, 40.0])
     for y in points:
         output = np.array([[y]])
         assert value(y, target) == pytest.approx(reference.loss(name, [[target]], output)[0], rel=1e-12, abs=1e-15)
