@@ -1,8 +1,8 @@
 """Model files: weights as safetensors, with the configuration as JSON in the file's metadata. No pickle, no code.
 
-Format 1: the metadata have one key, ``fastnn``, a JSON object of ``version`` (1), ``model``, ``compile`` and ``metadata``
-(one key only, as safetensors writes several in any order: equal models make equal files). Tensors are named
-``<layer>/<weight>``, such as ``dense/kernel``; names that begin with ``optimizer:`` are reserved.
+Format 1: the metadata have one key, ``fastnn``: a JSON object of ``version`` (1), ``model``, ``compile`` and
+``metadata``. It is one key because safetensors writes several in any order, and equal models are to make equal files.
+Tensors are named ``<layer>/<weight>``, such as ``dense/kernel``; names that begin with ``optimizer:`` are reserved.
 """
 
 import json
