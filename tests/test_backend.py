@@ -161,6 +161,7 @@ def test_training_data_may_be_read_only_and_are_not_written(dtype):
     assert_same_bits(engine.evaluate(*arrays, objective), plain.evaluate(*copies, objective))
     assert_same_bits(list(arrays), copies)
     assert not any(array.flags.writeable for array in arrays)
+    assert len(run._program.signatures) == 1, "read-only arrays were compiled for"
 
 
 def test_a_run_keeps_its_data_alive(dtype):
@@ -311,6 +312,28 @@ def test_predictions_at_once_on_one_engine(dtype):
     assert_same_bits(results, [expected] * 80)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_trains_on(run_python):
+    output = run_python(FORK, PYTHONPATH=os.pathsep.join([os.path.dirname(__file__), os.environ.get("PYTHONPATH", "")]))
+    assert output == "same bits\n"
+
+
+FORK = """
+    import os, sys
+    from test_backend import finish, small, start
+    expected, run = start(small(), threads=2)
+    finish(run)
+    child = os.fork()
+    engine, run = start(small(), threads=2)
+    finish(run)
+    same = (engine.params == expected.params).all()
+    if child == 0:
+        os._exit(0 if same else 1)
+    assert same and os.waitpid(child, 0)[1] == 0
+    print("same bits")
+"""
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_interrupt_after_the_steps(threads):
     """Ctrl-C arrives when the compiled call returns: the steps are done, and counted."""
@@ -351,7 +374,8 @@ def test_real_interrupts():
 
 
 def test_a_member_that_cannot_be_started(monkeypatch):
-    engine, run = start(small(), threads=3)
+    problem = Problem([Dense(100, "relu"), Dense(90)], 80, "mean_squared_error", rows=43)  # work for every member
+    engine, run = start(problem, threads=3)
     before, begin = engine.params.copy(), threading.Thread.start
     monkeypatch.setattr(threading.Thread, "start", failing_for_the_second(begin))
     with pytest.raises(RuntimeError, match="can't start new thread"):
@@ -359,7 +383,7 @@ def test_a_member_that_cannot_be_started(monkeypatch):
     assert run.done == engine.step == 0
     assert_same_bits(engine.params, before)
     monkeypatch.undo()
-    assert_same_bits(finish(run), finish(start(small())[1]))
+    assert_same_bits(finish(run), finish(start(problem)[1]))
 
 
 def failing_for_the_second(begin):
