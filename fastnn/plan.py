@@ -182,8 +182,11 @@ class Plan:
                 "or 'relu', or fastnn.Perceptron, whose rule needs no derivative"
             )
 
-    def layout(self, ops: np.ndarray, batch_size: int) -> Layout:
-        """Give every operation of ``ops`` its places in a workspace for batches of up to ``batch_size`` rows."""
+    def layout(self, ops: np.ndarray, batch_size: int, sparse: bool = False) -> Layout:
+        """Give every operation of ``ops`` its places in a workspace for batches of up to ``batch_size`` rows.
+
+        With ``sparse`` inputs the workspace has no room for them.
+        """
         lanes = jit.lanes(self.dtype)
         used = 0
 
@@ -199,7 +202,7 @@ class Plan:
             return start
 
         ops = ops.copy()
-        row = stride(-(-self.n_inputs // lanes))
+        row = stride(0 if sparse else -(-self.n_inputs // lanes))
         x, gradient = buffer(row), 0
         for index, op in enumerate(ops):
             op[codes.X], op[codes.X_ROW] = x, row
