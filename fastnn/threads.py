@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from numbers import Integral
 from typing import Any
 
@@ -74,14 +75,21 @@ def get_num_threads() -> int:
     """Most threads that fits and predictions may use.
 
     What ``set_num_threads`` said, else the environment variable ``FASTNN_NUM_THREADS``, else the cores that
-    affinity and the control group's quota allow. Small work uses fewer.
+    affinity and the control group's quota allow, at most ``OMP_NUM_THREADS``: joblib's and Dask's workers find their
+    share there. Small work uses fewer.
     """
     if _num_threads is not None:
         return _num_threads
     from_environment = os.environ.get("FASTNN_NUM_THREADS")
     if from_environment:
         return positive_threads(from_environment, "FASTNN_NUM_THREADS")
-    return team.available_cores()
+    return min(team.available_cores(), _openmp_threads() or sys.maxsize)
+
+
+def _openmp_threads() -> int | None:
+    """Threads of the outermost level in ``OMP_NUM_THREADS``; None if it says nothing of use."""
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(first) if first.isdecimal() and int(first) > 0 else None
 
 
 def team_size(threads: int | None, flops: float, flops_worth_a_thread: float) -> int:
