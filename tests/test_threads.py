@@ -57,7 +57,7 @@ def test_numbers_of_threads_are_positive_and_whole(value):
 
 @pytest.mark.parametrize(
     ("openmp", "own", "expected"),
-    [("1", None, 1), ("3,2", None, 3), ("9", None, 8), ("0", None, 8), ("all", None, 8), (None, None, 8), ("1", "5", 5)],
+    [("1", None, 1), ("3,2", None, 3), ("9", None, 8), ("0", None, 8), ("x", None, 8), (None, None, 8), ("1", "5", 5)],
 )
 def test_workers_of_joblib_and_dask_keep_to_their_share(monkeypatch, openmp, own, expected):
     monkeypatch.setattr(team, "available_cores", lambda: 8)
