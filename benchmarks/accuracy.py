@@ -1,7 +1,7 @@
 """Accuracy of every contender over several seeds: ``python -m benchmarks.accuracy``.
 
-A seed draws the weights to start from and the order of the rows; all contenders start from the same weights. All
-trained weights are judged by one function, the float64 oracle of the kernels, on all rows of the training and test data.
+A seed draws the weights to start from and the order of the rows; all contenders start from the same weights. Trained
+weights are judged by one function, the float64 oracle of the kernels, on all rows of the training and test data.
 """
 
 from __future__ import annotations
