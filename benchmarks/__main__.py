@@ -70,15 +70,19 @@ def bench(
             progress.console.print(_line(result), soft_wrap=True, markup=False)
 
         measured = runner.run(chosen, names, threads, rounds, quick, step, finished)
-    if len(measured.tasks) < len(runner.possible(chosen, threads)):
+    if json is not None:
+        measured.save(json)
+    written = report.write(measured, output)
+    interrupted = len(measured.tasks) < len(runner.possible(chosen, threads))
+    if interrupted:
         messages().print("interrupted: what follows is what was finished", style="yellow")
     for group in report.groups(measured):
         out.print(_table(measured, group))
     out.print(report.machine_line(measured), soft_wrap=True, style="dim")
     out.print(report.EXPLANATION.format(rounds=rounds), soft_wrap=True, style="dim")
-    if json is not None:
-        measured.save(json)
-    out.print(f"Written: {', '.join(map(str, report.write(measured, output)))}", soft_wrap=True, markup=False)
+    out.print(f"Written: {', '.join(map(str, written))}", soft_wrap=True, markup=False)
+    if interrupted:
+        raise typer.Exit(130)
 
 
 def _listing() -> Table:

@@ -18,6 +18,7 @@ from rich.table import Table
 from benchmarks import problems, terms
 from benchmarks.contenders import CONTENDERS
 from benchmarks.contenders import choose as choose_contenders
+from benchmarks.kinds import Fit
 from benchmarks.results import machine_facts
 from benchmarks.tasks import TASKS
 from fastnn.console import bars, results
@@ -28,7 +29,9 @@ LEFT_OUT = ("pytorch-compiled", "onnxruntime")  # the arithmetic of another cont
 
 def measure(task: str, contender: str, seed: int, epochs: int, threads: int) -> dict[str, float]:
     """Train once and return loss and accuracy on all training rows, and accuracy on all test rows."""
-    problem = problems.make(replace(TASKS[task], epochs=epochs))
+    fit = TASKS[task]
+    assert isinstance(fit, Fit)
+    problem = problems.make(replace(fit, epochs=epochs))
     problem.weights = problems.glorot(problem.task.layers, seed)
     library = CONTENDERS[contender]()
     library.limit(threads)

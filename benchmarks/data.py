@@ -99,13 +99,13 @@ def _clouds() -> Data:
 
 
 SETS: dict[str, Callable[[], Data]] = {
-    "pima": _pima,
-    "sign-mnist": _sign_mnist,
+    "Pima": _pima,
+    "sign-MNIST": _sign_mnist,
     "matrix exponential": _matrix_exponential,
     "wide table": _wide_table,
     "clouds": _clouds,
 }
-_STAND_INS: dict[str, Callable[[], Data]] = {"pima": _instead_of_pima, "sign-mnist": _instead_of_sign_mnist}
+_STAND_INS: dict[str, Callable[[], Data]] = {"Pima": _instead_of_pima, "sign-MNIST": _instead_of_sign_mnist}
 
 
 def missing(names: Iterable[str]) -> frozenset[str]:

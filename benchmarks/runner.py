@@ -24,12 +24,12 @@ class Workers:
     """Processes of the contenders for one number of threads, started when they are first needed."""
 
     def __init__(self, threads: int, stand_ins: frozenset[str]) -> None:
-        self.threads, self._stand_ins = threads, stand_ins
+        self.threads, self.stand_ins = threads, stand_ins
         self._workers: dict[str, Worker] = {}
 
     def __getitem__(self, name: str) -> Worker:
         if name not in self._workers or not self._workers[name].alive:
-            self._workers[name] = Worker(name, self.threads, self._stand_ins)
+            self._workers[name] = Worker(name, self.threads, self.stand_ins)
         return self._workers[name]
 
     def __enter__(self) -> Workers:
@@ -149,8 +149,9 @@ def measure(
         call(name, "end")
     first = next(iter(begun.values()), Begun("nobody did it", "", {}, 0.0))
     figures |= _judged(task, first.start, turns)
+    title = task.title + (", stand-in data" if getattr(task, "data", "") in workers.stand_ins else "")
     return TaskResult(
-        task.name, task.title, task.group, task.unit, workers.threads, first.about, first.flops, task.scale,
+        task.name, title, task.group, task.unit, workers.threads, first.about, first.flops, task.scale,
         {name: figures[name] for name in contenders if name in figures},
     )  # fmt: skip
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import fastnn
@@ -30,4 +31,7 @@ def run(arguments: Sequence[str]) -> int:
         )
     paths = [str(root), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    return subprocess.call([sys.executable, "-m", "benchmarks", *arguments], env=environment)
+    with subprocess.Popen([sys.executable, "-m", "benchmarks", *arguments], env=environment) as process:
+        while True:
+            with suppress(KeyboardInterrupt):  # the suite gets Ctrl-C too, and reports what is finished
+                return process.wait()

@@ -26,7 +26,7 @@ from benchmarks.tasks import TASKS
 from benchmarks.tasks import choose as choose_tasks
 from benchmarks.worker import Worker, WorkerFailed
 
-STAND_INS = frozenset({"pima", "sign-mnist"})  # no data, no download
+STAND_INS = frozenset({"Pima", "sign-MNIST"})  # no data, no download
 ALWAYS = ("fastnn", "numpy", "scikit-learn")
 FAST_TASKS = [task for task in TASKS.values() if not (isinstance(task, Script) and task.empty_cache)]
 
@@ -40,7 +40,7 @@ def _one_thread():
 class InProcess(dict):
     """Sessions in the place of a runner's workers."""
 
-    threads = 1
+    threads, stand_ins = 1, STAND_INS
 
     def __missing__(self, name):
         here = session.Session(name, 1, STAND_INS)
@@ -81,6 +81,7 @@ def test_every_task_runs_and_compares(task, monkeypatch):
     assert all(figure.seconds > 0 for figure in result.figures.values())
     if getattr(task, "dtype", "float32") == "float32":
         assert "fastnn" in result.figures
+        assert ("stand-in" in result.title) == (getattr(task, "data", "") in STAND_INS)
         assert len(result.figures) >= 2
         assert (result.flops > 0) == isinstance(task, (Fit, Product))
 
@@ -165,6 +166,30 @@ def test_a_wrong_contender_gets_no_time_and_a_failing_one_is_noted(monkeypatch):
     found = runner.measure(TASKS["pima"].smallest(), ["fastnn", "wrong"], Workers(), rounds=1)
     assert found.figures["wrong"].refused == "out of order"
     assert found.figures["fastnn"].turns
+
+
+def test_an_interrupted_run_keeps_what_is_finished(monkeypatch):
+    class Workers(InProcess):
+        def __init__(self, threads, stand_ins):
+            super().__init__()
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+    def stop(text, steps):
+        if "predict-32" in text:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "Workers", Workers)
+    tasks = choose_tasks(["predict-1", "predict-32"])
+    results = runner.run(tasks, ["fastnn", "numpy"], 1, 1, progress=stop)
+    assert [task.name for task in results.tasks] == ["predict-1"]
+    assert results.peaks["1"] > 1e8
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(tasks[1:], ["fastnn", "numpy"], 1, 1, progress=stop)
 
 
 def test_different_arrays_are_not_compared():
@@ -319,9 +344,9 @@ def test_a_missing_set_is_replaced_and_said(monkeypatch):
     def gone():
         raise FileNotFoundError("no such set")
 
-    monkeypatch.setitem(data.SETS, "pima", gone)
-    assert data.missing(["pima", "clouds", ""]) == {"pima"}
-    assert "no Pima data" in problems.make(TASKS["pima"], frozenset({"pima"})).about
+    monkeypatch.setitem(data.SETS, "Pima", gone)
+    assert data.missing(["Pima", "clouds", ""]) == {"Pima"}
+    assert "no Pima data" in problems.make(TASKS["pima"], frozenset({"Pima"})).about
 
 
 def test_the_command_runs_the_suite(checkout, tmp_path):
