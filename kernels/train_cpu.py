@@ -8,7 +8,6 @@ so the result does not depend on the size of the team.
 from __future__ import annotations
 
 from . import codes
-from .activation_cpu import softmax
 from .dense_cpu import (
     COLUMNS,
     dense_backward_input_share,
@@ -36,17 +35,10 @@ def forward(rank, size, sync, ops, count, factors, params, work, rows, step, key
     """All operations on the batch in the workspace, a barrier after each."""
     for index in range(count):
         op = at(ops, index * COLUMNS)
-        first, last = share(rank, size, rows)
         if op[codes.KIND] == codes.DENSE:
-            dense_forward_share(
-                rank, size, op, params, at(work, op[codes.X]), op[codes.X_ROW], at(work, op[codes.Y]), op[codes.Y_ROW],
-                at(work, op[codes.Z]), rows, factors[index, codes.ALPHA],
-            )  # fmt: skip
-            if op[codes.FUNCTION] == codes.SOFTMAX:
-                barrier(sync, size)
-                y = at(work, op[codes.Y] + first * op[codes.Y_ROW])
-                softmax(y, op[codes.Y_ROW], last - first, op[codes.OUTPUTS], op[codes.PANELS])
+            dense_forward_share(rank, size, sync, op, params, work, rows, factors[index, codes.ALPHA])
         else:
+            first, last = share(rank, size, rows)
             simple_forward(
                 op, factors[index, codes.ALPHA], factors[index, codes.RATE], work, first, last, step,
                 FIRST_DROPOUT_STREAM + index, key_0, key_1,
@@ -113,14 +105,7 @@ def backward(
         if op[codes.KIND] != codes.DENSE:
             continue
         if op[codes.NEEDS_DX]:
-            by_rows = op[codes.BY_ROWS]
-            dense_backward_input_share(rank, size, ops, index, factors, params, work, scratch, rows, by_rows)
-            barrier(sync, size)
-            if by_rows:
-                first, last = share(rank, size, rows)
-                vectors = (op[codes.INPUTS] + LANES - 1) // LANES
-                derivatives(ops, index, factors, work, first, last - first, 0, vectors)
-                barrier(sync, size)
+            dense_backward_input_share(rank, size, sync, ops, index, factors, params, work, scratch, rows)
         dense_update_share(
             rank, size, op, work, params, slot_0, slot_1, scratch, rows,
             run[codes.OPTIMIZER], l2_scale * factors[index, codes.L2], rate, beta_1, 1.0 - beta_1, 1.0 - beta_2,
@@ -145,7 +130,7 @@ def train_steps(
     x : (n, inputs), of the parameters' type or uint8
     y : (n, TARGETS), weights : (n,) or (0,)
     order : int64 (n,), updated: the order of the rows in the present epoch
-    params : (P,), slots : (2 * P,), updated: weights and moments
+    params : (P + operands,), slots : (2 * P,), updated: weights, with what mixed precision keeps of them, and moments
     work : workspace laid out by the plan; scratch : (size, ...), one row a member
     stats : float64 (BATCH * (1 + metrics),), loss and metrics of each row of the batch
     results : float64 (epochs, 1 + metrics), updated: sums over rows of the loss and the metrics
@@ -158,7 +143,7 @@ def train_steps(
     steps_per_epoch = (n + batch - 1) // batch
     key_0, key_1 = run[codes.SEED_LOW], run[codes.SEED_HIGH]
     operations, parameters, space = at(ops, 0), at(params, 0), at(work, 0)
-    slot_0, slot_1 = at(slots, 0), at(slots, params.size)
+    slot_0, slot_1 = at(slots, 0), at(slots, slots.size // 2)
     own_scratch, sums = at(scratch, rank * scratch.shape[1]), at(stats, 0)
     input_op, output_op = at(ops, 0), at(ops, (count - 1) * COLUMNS)
     t, power_1, power_2 = state[0], state[1], state[2]
