@@ -11,7 +11,7 @@ import numpy as np
 
 from fastnn.kernels import codes, jit, team
 from fastnn.plan import Objective, Plan
-from fastnn.threads import team_size
+from fastnn.threads import TeamSize, team_size
 
 SLICE_SECONDS = 0.1  # longest compiled call, so that Ctrl-C is answered soon
 FLOPS_PER_SECOND = 2e10  # cautious first guess of a core's speed, to size the first slice of a run
@@ -176,7 +176,9 @@ class Run:
         self.steps_per_epoch = -(-n // batch_size)
         self.order = np.arange(n) if order is None else order
         self._flops = 3.0 * plan.flops_per_row * batch_size
-        self._size = team_size(engine.threads, self._flops, FLOPS_WORTH_A_THREAD)
+        self._team = TeamSize(
+            team_size(engine.threads, self._flops, FLOPS_WORTH_A_THREAD), fixed=engine.threads is not None
+        )
         self._seconds_per_step = self._flops / FLOPS_PER_SECOND + 1e-6
         self._hyper = np.zeros(len(codes.HYPERPARAMETERS) + 1)
         self._hyper[codes.LOSS_SCALE] = loss_scale
@@ -191,7 +193,7 @@ class Run:
         self._arguments = (
             run, self._hyper, engine.state, layout.ops, plan.factors, plan.scaling, _writable(x), _writable(y),
             _flat_weights(weights, plan.dtype), self.order, engine.params, engine.slots,
-            layout.workspace(batch_size, plan.dtype), np.zeros((self._size, layout.scratch_size), plan.dtype),
+            layout.workspace(batch_size, plan.dtype), np.zeros((self._team.full, layout.scratch_size), plan.dtype),
             np.zeros(batch_size * (1 + len(objective.metrics))), self._results,
         )  # fmt: skip
         _compile_first(self._program, (0, 1, np.zeros(team.SYNC_SIZE, np.int64)), (*self._arguments, 0, 0))
@@ -206,12 +208,14 @@ class Run:
         if not steps:
             return 0
         self._hyper[: codes.LOSS_SCALE] = self.engine.optimizer.hyperparameters()
-        before, begun = self.engine.step, time.perf_counter()
+        before, begun, processor = self.engine.step, time.perf_counter(), time.process_time()
         try:
-            team.run_team(self._program, self._size, *self._arguments, self.done, self.done + steps)
+            team.run_team(self._program, self._team.size, *self._arguments, self.done, self.done + steps)
         finally:  # Ctrl-C arrives when the steps are done
             self.done += self.engine.step - before
-        self._seconds_per_step = (time.perf_counter() - begun) / steps
+        seconds = time.perf_counter() - begun
+        self._seconds_per_step = seconds / steps
+        self._team.report(steps, seconds, time.process_time() - processor)
         return steps
 
     def logs(self, epoch_index: int) -> np.ndarray:

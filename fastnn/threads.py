@@ -19,6 +19,45 @@ def positive_threads(value: Any, name: str) -> int:
     return int(number)
 
 
+class TeamSize:
+    """How many threads the next slice of a run gets on a machine that others use too.
+
+    Members of a team wait for each other many times a step, so a team that gets less than its cores can be slower than
+    one thread. The result does not depend on the size of a team: a run may change it between slices.
+
+    Parameters
+    ----------
+    full : int
+        Size on a machine that is free.
+    fixed : bool, default=False
+        Always use the full size: the user asked for it.
+    """
+
+    BUSY = 0.9  # share of its cores' time that a team must get to be left alone
+    SLICES = 10  # of one size before the other one is tried again
+    SHORTEST = 0.005  # seconds of a slice that tell anything
+
+    def __init__(self, full: int, fixed: bool = False) -> None:
+        self.full = full
+        self.size = full
+        self._fixed = fixed or full == 1
+        self._pace: dict[int, float] = {}
+        self._left = 0  # slices until the size is questioned again
+
+    def report(self, steps: int, seconds: float, processor_seconds: float) -> None:
+        """Learn from a slice: its steps, and the time and processor time that it took."""
+        if self._fixed or seconds < self.SHORTEST:
+            return
+        self._pace[self.size] = seconds / steps
+        self._left -= 1
+        if self.size < self.full:
+            slower = self._pace[self.size] > self._pace[self.full]
+            if slower or self._left <= 0:
+                self.size, self._left = self.full, self.SLICES if slower else 0
+        elif processor_seconds < self.BUSY * seconds * self.size and self._left <= 0:
+            self.size, self._left = 1, self.SLICES
+
+
 def set_num_threads(threads: int | None) -> None:
     """Set the most threads that fits and predictions may use; None goes back to the default.
 

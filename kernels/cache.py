@@ -8,17 +8,19 @@ compiled again.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
 import pickle
+import shutil
 import sys
-import time
 import uuid
 from pathlib import Path
 from typing import Any
 
 DIGEST_BYTES = 32
+KEPT_FOLDERS = 8  # of so many versions compiled code is kept
 
 
 def cache_root() -> Path | None:
@@ -66,6 +68,15 @@ def kernel_folder(target: str) -> Path | None:
     return root / f"kernels-{digest.hexdigest()[:16]}"
 
 
+def prune(folder: Path) -> None:
+    """Remove the folders of other versions beside ``folder``, but for those used last."""
+    others = [path for path in folder.parent.glob("kernels-*") if path != folder]
+    with contextlib.suppress(OSError):  # another process may be at it
+        others.sort(key=lambda path: path.stat().st_mtime)
+        for path in others[: 1 - KEPT_FOLDERS]:
+            shutil.rmtree(path, ignore_errors=True)
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write ``content`` to a temporary name beside ``path`` and rename it, so no reader sees half a file."""
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.tmp")
@@ -83,7 +94,6 @@ class ProgramCache:
     def __init__(self, name: str, target: str) -> None:
         folder = kernel_folder(target)
         self.path = folder / f"{name}.bin" if folder else None
-        self._started = 0.0
 
     @property
     def cache_path(self) -> str | None:
@@ -100,10 +110,10 @@ class ProgramCache:
             if content and hashlib.sha256(payload).digest() == digest:
                 stored_signature, reduced = pickle.loads(payload)
                 if stored_signature == str(signature):
+                    self._mark_as_used()
                     return CompileResult._rebuild(target_context, *reduced)
         except Exception:  # whatever is wrong with the file, compiling again is the cure
             pass
-        self._started = time.perf_counter()
         announce.begin()
         return None
 
@@ -111,15 +121,21 @@ class ProgramCache:
         """Store a freshly compiled program; a folder that cannot be written is no error."""
         from numba.core.serialize import dumps
 
-        announce.end(time.perf_counter() - self._started, stored=self.path is not None)
         if self.path is None:
             return
         payload = dumps((str(signature), result._reduce()))
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if not self.path.parent.exists():
+                self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                prune(self.path.parent)
             write_atomically(self.path, hashlib.sha256(payload).digest() + payload)
         except OSError:
             pass
+
+    def _mark_as_used(self) -> None:
+        if self.path:
+            with contextlib.suppress(OSError):  # a folder that is only read keeps its date
+                os.utime(self.path.parent)
 
     def enable(self) -> None: ...
 
@@ -131,19 +147,15 @@ class ProgramCache:
 
 
 class _Announcer:
-    """Tells the user on stderr that compilation is under way, once per process, and how long it took."""
+    """Tells the user on stderr, once in a process, that compilation is under way."""
 
     def __init__(self) -> None:
         self.begun = False
-        self.seconds = 0.0
 
     def begin(self) -> None:
         if not self.begun and not os.environ.get("FASTNN_QUIET"):
             print("fastnn: compiling kernels for this machine (once, some seconds) ...", file=sys.stderr, flush=True)
         self.begun = True
-
-    def end(self, seconds: float, *, stored: bool) -> None:
-        self.seconds += seconds
 
 
 announce = _Announcer()

@@ -183,7 +183,7 @@ def poisson_deviance(y, target):
 
 def poisson_deviance_grad(y, target):
     """Differentiate poisson_deviance with respect to y."""
-    return 1.0 - target / y
+    return 1.0 - select(target > 0.0, target / y, 0.0)
 
 
 def log_rate_deviance(z, target):

@@ -34,6 +34,14 @@ def assert_same_bits(given, expected):
         assert ours.tobytes() == theirs.tobytes()
 
 
+def assert_padding_is_zero(engine):
+    """What fills up the panels of weights must stay zero, or gradients would flow through it."""
+    packed = np.zeros_like(engine.params)
+    engine.plan.pack(engine.get_weights(), packed)
+    if np.isfinite(packed).all():
+        assert_same_bits(engine.params, packed)
+
+
 def described(layers):
     """Layers as ``kernels.reference`` wants them: dropouts numbered as the plan does, which folds activations."""
     described, operations, foldable = [], 0, False
@@ -113,6 +121,7 @@ class Problem:
         total = run.steps_per_epoch * options["epochs"] if steps is None else steps
         while run.done < total:
             run.advance(total - run.done)
+        assert_padding_is_zero(engine)
         return engine, objective, np.array([run.logs(epoch) for epoch in range(options["epochs"])])
 
     def oracle(self, optimizer="adam", **options):

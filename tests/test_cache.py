@@ -242,3 +242,17 @@ def test_write_atomically(tmp_path):
     with pytest.raises(FileNotFoundError):
         cache.write_atomically(tmp_path / "nowhere" / "file", b"one")
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+def test_folders_of_versions_used_long_ago_are_removed(tmp_path):
+    for age in range(12):
+        folder = tmp_path / f"kernels-{age:016x}"
+        folder.mkdir()
+        (folder / "program.bin").write_bytes(b"code")
+        os.utime(folder, (1e9 - age, 1e9 - age))
+    (tmp_path / "data").mkdir()
+    present = tmp_path / "kernels-present"
+    present.mkdir()
+    cache.prune(present)
+    kept = sorted(path.name for path in tmp_path.iterdir())
+    assert kept == ["data", *(f"kernels-{age:016x}" for age in range(cache.KEPT_FOLDERS - 1)), "kernels-present"]

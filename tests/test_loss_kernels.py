@@ -147,6 +147,13 @@ def test_sure_probabilities(dtype):
         assert (gradients == 0.0).all()
 
 
+def test_rates_of_zero(dtype):
+    """Nothing seen where nothing was expected costs nothing, and the slope is still 1."""
+    values, gradients, _ = loss_of(dtype, "poisson_deviance", np.zeros((2, 1)), np.array([[0.0], [2.0]]))
+    assert values.tolist() == [0.0, 2.0]
+    assert gradients.tolist() == [[1.0], [1.0]]
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_nan_shows(rng, dtype, name):
     target, output = case(rng, name, 3, dtype)

@@ -1,0 +1,54 @@
+"""How a run chooses the size of its team from what its slices tell."""
+
+import pytest
+
+from fastnn.threads import TeamSize, positive_threads
+
+
+def slices(team, pace, shares, count):
+    """Report ``count`` slices of 100 steps: seconds a step and share of the cores' time, both by team size."""
+    sizes = []
+    for _ in range(count):
+        sizes.append(team.size)
+        seconds = 100 * pace[team.size]
+        team.report(100, seconds, shares[team.size] * seconds * team.size)
+    return sizes
+
+
+def test_a_team_that_gets_its_cores_is_left_alone():
+    assert slices(TeamSize(2), {2: 1e-3, 1: 2e-3}, {2: 0.98, 1: 1.0}, 30) == [2] * 30
+
+
+def test_a_starved_team_gives_way_to_one_thread_and_is_tried_again():
+    sizes = slices(TeamSize(2), {2: 4e-3, 1: 2e-3}, {2: 0.6, 1: 0.9}, 44)
+    assert sizes == ([2] + [1] * TeamSize.SLICES) * 4
+
+
+def test_a_starved_team_that_is_still_quicker_stays():
+    sizes = slices(TeamSize(4), {4: 1e-3, 1: 2e-3}, {4: 0.6, 1: 0.9}, 24)
+    assert sizes.count(1) <= 3
+    assert sizes[:2] == [4, 1]
+
+
+def test_the_team_is_back_when_the_machine_is_free():
+    team = TeamSize(2)
+    slices(team, {2: 4e-3, 1: 2e-3}, {2: 0.5, 1: 0.9}, 5)
+    assert team.size == 1
+    assert slices(team, {2: 1e-3, 1: 2e-3}, {2: 0.99, 1: 1.0}, 30)[-15:] == [2] * 15
+
+
+@pytest.mark.parametrize("team", [TeamSize(1), TeamSize(3, fixed=True)])
+def test_a_fixed_team_never_changes(team):
+    full = team.full
+    assert slices(team, {full: 1e-3}, {full: 0.1}, 20) == [full] * 20
+
+
+def test_short_slices_tell_nothing():
+    assert slices(TeamSize(2), {2: 1e-6}, {2: 0.1}, 20) == [2] * 20
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, True, "two", "", None])
+def test_numbers_of_threads_are_positive_and_whole(value):
+    with pytest.raises(ValueError, match="threads must be a positive whole number of threads; got"):
+        positive_threads(value, "threads")
+    assert positive_threads("3", "threads") == positive_threads(3, "threads") == 3
