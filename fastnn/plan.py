@@ -176,7 +176,8 @@ def _can_mix() -> bool:
     if jit.has_bfloat16():
         return True
     warnings.warn(
-        "dtype 'mixed_bfloat16' needs a CPU with AVX512-BF16, which this one lacks or FASTNN_SIMD hides: float32 is used",
+        "dtype 'mixed_bfloat16' needs a CPU with AVX512-BF16, which this one lacks, or FASTNN_SIMD leaves it out: "
+        "float32 is used",
         RuntimeWarning,
         stacklevel=3,
     )

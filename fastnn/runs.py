@@ -75,7 +75,8 @@ def round_weights(plan: Plan, params: np.ndarray) -> None:
     """Renew the rounded weights of mixed precision from the parameters."""
     from fastnn.kernels.mixed_cpu import round_all_weights
 
-    jit.program(round_all_weights, plan.dtype, mixed=True)(plan.ops, params, np.empty(jit.lanes(plan.dtype) ** 2, plan.dtype))
+    square = np.empty(jit.lanes(plan.dtype) ** 2, plan.dtype)
+    jit.program(round_all_weights, plan.dtype, mixed=True)(plan.ops, params, square)
 
 
 class Inference:

@@ -80,9 +80,7 @@ def round_columns(typingctx, rows, columns, target, target_row, source, source_r
                 even = builder.mul(index, I64(2))
                 low = vectors.load(start, builder.mul(even, source_panel))
                 high = vectors.load(start, builder.mul(builder.add(even, I64(1)), source_panel))
-                vectors.store(
-                    vectors.rounded(low, high), target_pointer, builder.add(place, builder.mul(index, lanes))
-                )
+                vectors.store(vectors.rounded(low, high), target_pointer, builder.add(place, builder.mul(index, lanes)))
             even = builder.mul(whole, I64(2))
             with builder.if_then(builder.icmp_signed("<", builder.mul(even, lanes), columns)):
                 last = vectors.rounded(part(start, even), part(start, builder.add(even, I64(1))))

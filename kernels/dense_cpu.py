@@ -61,8 +61,8 @@ def gradient_operand(rank, size, sync, op, work, rows):
 def dense_forward(op, params, x, x_row, y, y_row, z, first, rows, panel, panels, alpha):
     """y = activation(x @ W + b) for ``panels`` panels of columns from ``panel``; a distinct z keeps x @ W + b.
 
-    x (first + rows, INPUTS), prepared; y and z (first + rows, PANELS * LANES). A softmax is left to the caller: it needs
-    whole rows.
+    x (first + rows, INPUTS) is prepared; y and z (first + rows, PANELS * LANES). A softmax is left to the caller: it
+    needs whole rows.
     """
     place, stride, count = forward_weights(op, panel)
     bias = at(params, op[codes.WEIGHTS] + panel * op[codes.PANEL])

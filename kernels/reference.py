@@ -253,7 +253,8 @@ def forward(layers, weights, x, seed=0, step=None):
     """Return the outputs of a model, and per layer what its backward pass needs; dropout acts if a step is given.
 
     A layer is a dict: kind "dense" (activation, alpha, use_bias, l2, and mixed for products of bfloat16), "activation"
-    (activation, alpha) or "dropout" (rate, and op where the operation's number is not the layer's place). `weights` are in Keras' order.
+    (activation, alpha) or "dropout" (rate, and op where the operation's number is not the layer's place). `weights`
+    are in Keras' order.
     """
     remaining, tape, y = iter(weights), [], np.asarray(x, np.float64)
     for place, layer in enumerate(layers):

@@ -80,7 +80,9 @@ class Problem:
     mixed : whether products are of bfloat16, for dtype float32
     """
 
-    def __init__(self, layers, inputs, loss, rows=37, metrics=(), weighted=False, seed=0, l2_per_row=False, mixed=False):
+    def __init__(
+        self, layers, inputs, loss, rows=37, metrics=(), weighted=False, seed=0, l2_per_row=False, mixed=False
+    ):  # fmt: skip
         rng = np.random.default_rng(seed)
         self.layers, self.inputs, self.metrics, self.l2_per_row = layers, inputs, tuple(metrics), l2_per_row
         self.loss, self.mixed = losses.get(loss), mixed
@@ -131,22 +133,25 @@ class Problem:
         options = {"batch_size": 10, "epochs": 2, "shuffle": True, "seed": 5} | options
         x, y, row_weights = self.data("float64")
         return reference.train(
-            described(self.layers, self.mixed), self.weights, self._named_loss(), optimizer.name, optimizer.hyperparameters(), x, y,
+            self._described(), self.weights, self._named_loss(), optimizer.name, optimizer.hyperparameters(), x, y,
             row_weights=row_weights, metrics=self.metrics, l2_per_row=self.l2_per_row, **options,
         )  # fmt: skip
+
+    def _described(self):
+        return described(self.layers, self.mixed)
 
     def _named_loss(self):
         return self.loss.name + ("_from_logits" if getattr(self.loss, "from_logits", False) else "")
 
     def outputs(self):
         """Outputs of the network for all rows, by the oracle."""
-        return reference.forward(described(self.layers, self.mixed), self.weights, self.x)[0]
+        return reference.forward(self._described(), self.weights, self.x)[0]
 
     def gradients(self):
         """Loss with penalties and gradients over all rows as one batch, by the oracle."""
         x, y, row_weights = self.data("float64")
         value, gradients, _ = reference.loss_and_gradients(
-            described(self.layers, self.mixed), [w.astype(np.float64) for w in self.weights], self._named_loss(), x, y, row_weights,
+            self._described(), [w.astype(np.float64) for w in self.weights], self._named_loss(), x, y, row_weights,
             step=0,
         )  # fmt: skip
         return value, gradients

@@ -9,7 +9,8 @@ from harness import assert_same_bits
 
 from fastnn import losses
 from fastnn.layers import Activation, Dense, Dropout, Flatten, Input, Rescaling
-from fastnn.plan import aligned_zeros, lower
+from fastnn.layout import aligned_zeros
+from fastnn.plan import lower
 from fastnn.regularizers import L2
 
 DEEP = [
