@@ -76,7 +76,7 @@ _BY_NAME = {
         exponential,
     )
 }
-_BY_NAME |= {"swish": silu, "identity": linear, "logistic": sigmoid}
+_BY_NAME |= {"swish": silu, "identity": linear, "logistic": sigmoid, "exp": exponential}
 
 
 def _maker(activation: Activation) -> Any:

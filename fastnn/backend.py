@@ -13,7 +13,7 @@ from fastnn.plan import Objective, Plan
 from fastnn.runs import Inference, Run, round_weights, run_vector
 from fastnn.threads import get_num_threads, positive_threads, set_num_threads
 
-__all__ = ["Engine", "Run", "get_num_threads", "set_num_threads"]
+__all__ = ["Engine", "LossGradient", "Run", "get_num_threads", "set_num_threads"]
 
 
 class Engine:
@@ -64,14 +64,21 @@ class Engine:
         self.slots = aligned_zeros(2 * self.plan.n_parameters, self.plan.dtype)
         self.state[:] = 0.0, 1.0, 1.0
 
+    def get_state(self) -> dict[str, Any]:
+        """State of the optimizer, independent of the machine: its counters, and its moments shaped like the weights."""
+        moments = np.split(self.slots, 2)
+        return {"counters": self.state.copy(), "moments": [self.plan.unpack(slot) for slot in moments if slot.size]}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Bring the optimizer given to ``reset_optimizer`` to a state from ``get_state``."""
+        self.state[:] = state["counters"]
+        for slot, moments in zip(np.split(self.slots, 2), state["moments"], strict=True):
+            self.plan.pack(moments, slot)
+
     def gradient(self, objective: Objective, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> Any:
         """Mean gradient of the loss over all rows as one batch, shaped like ``get_weights()``."""
-        probe = Engine(self.plan, threads=self.threads)
-        probe.params[:] = self.params
-        probe.reset_optimizer(_GradientOnly())
-        run = probe.train(objective, x, y, weights, batch_size=len(x), epochs=1, shuffle=False, seed=0)
-        run.advance(1)
-        return self.plan.unpack(probe.slots[: self.plan.n_parameters])
+        _, gradient = LossGradient(self, objective, x, y, weights)(self.params)
+        return self.plan.unpack(gradient)
 
     def predict(self, x: np.ndarray, threads: int | None = None) -> np.ndarray:
         """Outputs (n, n_outputs) for rows x (n, n_inputs) of the plan's dtype, C-contiguous."""
@@ -143,6 +150,42 @@ class Engine:
             self, objective, x, y, weights, batch_size, epochs, shuffle, seed, first_epoch, order, loss_scale,
             weighted_mean,
         )  # fmt: skip
+
+
+class LossGradient:
+    """Loss and gradient over all rows as one batch, as a function of the flat weights.
+
+    Prepared once, so that a call does little but compute; it leaves the engine alone.
+
+    Parameters
+    ----------
+    engine, objective, x, y, weights, **options
+        As in ``Engine.train``.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        objective: Objective,
+        x: np.ndarray,
+        y: np.ndarray,
+        weights: np.ndarray | None = None,
+        **options: Any,
+    ) -> None:
+        self._engine = Engine(engine.plan, threads=engine.threads)
+        self._engine.reset_optimizer(_GradientOnly())
+        everything = {"batch_size": len(x), "epochs": 1, "shuffle": False, "seed": 0}
+        self._run = self._engine.train(objective, x, y, weights, **everything, **options)
+
+    def __call__(self, params: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean loss and metrics, and the gradient, for a flat vector laid out like ``Engine.params``.
+
+        The arrays belong to the next call.
+        """
+        self._engine.params[:] = params
+        self._run.rewind()
+        self._run.advance(1)
+        return self._run.logs(0), self._engine.slots[: len(params)]
 
 
 class _GradientOnly:

@@ -157,13 +157,20 @@ def targets(y: Any, n_rows: int, n_outputs: int, loss: Loss, dtype: Any, name: s
     array = _convert(array, dtype, name)
     if sparse:
         check_class_numbers(array[:, 0], n_outputs, name)
-    elif loss.name.endswith("crossentropy") and (array.min() < 0 or array.max() > 1):
-        row, column = np.argwhere((array < 0) | (array > 1))[0]
-        raise ValueError(
-            f"{name} holds {array[row, column]:g} in row {row}, column {column}, but {loss.name} takes values "
-            "from 0 to 1"
-        )
+    else:
+        _check_range(array, loss, name)
     return array
+
+
+def _check_range(targets: np.ndarray, loss: Loss, name: str) -> None:
+    """Check that every target lies where the loss is defined."""
+    low, high = loss.target_range
+    if targets.min() < low or targets.max() > high:
+        row, column = np.argwhere((targets < low) | (targets > high))[0]
+        allowed = f"values >= {low:g}" if high == math.inf else f"values from {low:g} to {high:g}"
+        raise ValueError(
+            f"{name} holds {targets[row, column]:g} in row {row}, column {column}, but {loss.name} takes {allowed}"
+        )
 
 
 def _layout_hint(y: np.ndarray, sparse: bool, n_outputs: int) -> str:
@@ -244,7 +251,7 @@ def weigh_classes(rows: Samples, class_weight: Any) -> Samples:
     missing = [int(label) for label in classes if int(label) not in table]
     if missing:
         raise ValueError(f"class_weight has no weight for the classes {missing} that occur in y")
-    weights = np.array([table[int(label)] for label in classes], rows.x.dtype)[positions]
+    weights = np.array([table[int(label)] for label in classes], rows.y.dtype)[positions]
     return Samples(rows.x, rows.y, weights if rows.weights is None else weights * rows.weights)
 
 

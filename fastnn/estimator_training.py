@@ -37,6 +37,7 @@ class EpochLoop:
     shuffle: bool
     tol: float
     verbose: bool
+    dtype: str
     early_stopping: bool
     validation_fraction: float
     n_iter_no_change: float
@@ -65,8 +66,10 @@ class EpochLoop:
         """Score of finite outputs for held-out rows."""
         raise NotImplementedError
 
-    def _reset_records(self) -> None:
+    def _reset_records(self, fresh: bool) -> None:
         """Forget what was reached so far, by the measure that `early_stopping` chooses."""
+        if fresh or not hasattr(self, "loss_curve_"):
+            self.loss_curve_ = []
         self.best_loss_ = None if self.early_stopping else math.inf
         self.validation_scores_ = [] if self.early_stopping else None
         self.best_validation_score_ = -math.inf if self.early_stopping else None
@@ -83,7 +86,10 @@ class EpochLoop:
         held_out = None
         if self.early_stopping:
             rows, held_out = self._hold_out(rows, random_state)
-        if not (incremental and hasattr(self, "_shuffle_seed")):  # partial fits continue one series of orders
+        replay = self.shuffle and self.dtype != "float32"  # scikit-learn's orders, drawn from its generator
+        if replay:
+            self._shuffle_seed = 0
+        elif not (incremental and hasattr(self, "_shuffle_seed")):  # partial fits continue one series of orders
             self._shuffle_seed = int(random_state.randint(np.iinfo(np.int32).max))
         self.n_iter_ = 0
         best_weights = engine.get_weights()
@@ -93,7 +99,7 @@ class EpochLoop:
             *rows,
             batch_size=self._rows_per_batch(len(rows.x)),
             epochs=epochs,
-            shuffle=self.shuffle,
+            shuffle=self.shuffle and not replay,
             seed=self._shuffle_seed,
             first_epoch=len(self.loss_curve_),
             loss_scale=self._loss_scale(),
@@ -102,8 +108,10 @@ class EpochLoop:
         stopping = False
         try:
             while not stopping and self.n_iter_ < epochs:
-                until = min(self.n_iter_ + self._epochs_to_look_ahead(), epochs) * run.steps_per_epoch
-                run.advance(until - run.done)
+                ahead = 1 if replay else self._epochs_to_look_ahead()
+                if replay and run.done == self.n_iter_ * run.steps_per_epoch:
+                    run.order[:] = run.order[random_state.permutation(len(run.order))]
+                run.advance(min(self.n_iter_ + ahead, epochs) * run.steps_per_epoch - run.done)
                 while not stopping and self.n_iter_ < run.done // run.steps_per_epoch:
                     self._record_loss(self._reported_loss(run.logs(self.n_iter_)), len(rows.x))
                     if held_out is None:
@@ -112,14 +120,14 @@ class EpochLoop:
                         best_weights = engine.get_weights()
                     stopping = self._should_stop()
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=4)
+            warnings.warn("Training interrupted by user.", stacklevel=6)
         else:
             if not (stopping or incremental):
                 warnings.warn(
                     f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization hasn't "
                     "converged yet.",
                     ConvergenceWarning,
-                    stacklevel=4,
+                    stacklevel=6,
                 )
         if held_out is not None:
             engine.set_weights(best_weights)
@@ -149,7 +157,7 @@ class EpochLoop:
             return min(200, n_rows)
         if self.batch_size > n_rows:
             warnings.warn(
-                f"batch_size={self.batch_size} is larger than the {n_rows} rows and is clipped to them", stacklevel=5
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=7
             )
         return min(self.batch_size, n_rows)
 

@@ -1,5 +1,6 @@
 """Losses: names, aliases and how labels are to be given. The formulas are in ``fastnn.kernels``."""
 
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,6 +16,7 @@ class Loss:
     """
 
     name: ClassVar[str]
+    target_range: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
     from_logits = False
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
@@ -65,6 +67,8 @@ class MeanAbsoluteError(Loss):
 class _Crossentropy(Loss):
     """Negative log-likelihood of the targets."""
 
+    target_range = (0.0, 1.0)
+
     def __init__(self, from_logits: bool = False) -> None:
         self.from_logits = bool(from_logits)
 
@@ -112,6 +116,7 @@ class PoissonDeviance(Loss):
     """Half the Poisson deviance of rates, ``target * log(target / rate) - target + rate``; targets >= 0."""
 
     name = "poisson_deviance"
+    target_range = (0.0, math.inf)
 
 
 _CLASSES: tuple[type[Loss], ...] = (

@@ -219,6 +219,11 @@ class Run:
         self._team.report(steps, seconds, time.process_time() - processor)
         return steps
 
+    def rewind(self) -> None:
+        """Go back to the first step; weights and the optimizer's state stay."""
+        self.done = 0
+        self._results[:] = 0.0
+
     def logs(self, epoch_index: int) -> np.ndarray:
         """Mean loss and metrics over the rows seen so far in an epoch of this run (0 is its first)."""
         steps = min(self.done - epoch_index * self.steps_per_epoch, self.steps_per_epoch)

@@ -1,7 +1,8 @@
 """Model files: weights as safetensors, with the configuration as JSON in the file's metadata. No pickle, no code.
 
-Format 1: metadata ``format`` is "fastnn", ``version`` is "1", ``config`` holds the model's configuration. Tensors are
-named ``<layer>/<weight>``, such as ``dense/kernel``; names that begin with ``optimizer:`` are reserved.
+Format 1: the metadata have one key, ``fastnn``: a JSON object of ``version`` (1), ``model``, ``compile`` and
+``metadata``. It is one key because safetensors writes several in any order, and equal models are to make equal files.
+Tensors are named ``<layer>/<weight>``, such as ``dense/kernel``; names that begin with ``optimizer:`` are reserved.
 """
 
 import json
@@ -21,7 +22,12 @@ def to_bytes(model: Any) -> bytes:
     """Return a model as the content of a file."""
     from safetensors.numpy import save
 
-    config: dict[str, Any] = {"model": model.get_config(), "compile": None, "metadata": model.metadata}
+    config: dict[str, Any] = {
+        "version": VERSION,
+        "model": model.get_config(),
+        "compile": None,
+        "metadata": model.metadata,
+    }
     if model.optimizer is not None:
         config["compile"] = {
             "optimizer": serialize(model.optimizer),
@@ -29,7 +35,7 @@ def to_bytes(model: Any) -> bytes:
             "metrics": [serialize(metric) for metric in model.metrics],
         }
     weights = dict(zip(model.weight_shapes(), model.get_weights(), strict=True))
-    return save(weights, {"format": FORMAT, "version": str(VERSION), "config": json.dumps(config)})
+    return save(weights, {FORMAT: json.dumps(config)})
 
 
 def from_bytes(content: bytes, source: str, kind: Any, device: str, threads: int | None, compiled: bool = True) -> Any:
@@ -76,17 +82,18 @@ def _parse(content: bytes, source: str) -> tuple[dict[str, Any], dict[str, np.nd
         metadata = json.loads(content[8 : 8 + size]).get("__metadata__", {})
     except (SafetensorError, KeyError, ValueError) as error:
         raise ValueError(f"{source} is not a model saved by fastnn, or it is damaged ({error})") from None
-    if metadata.get("format") != FORMAT:
+    if FORMAT not in metadata:
         raise ValueError(f"{source} is a safetensors file, but not a model saved by fastnn")
-    version = metadata.get("version", "")
-    if not version.isdecimal() or int(version) > VERSION:
+    try:
+        config = json.loads(metadata[FORMAT])
+        version = config["version"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{source} is a damaged model file: its configuration cannot be read ({error!r})") from None
+    if not isinstance(version, int) or version > VERSION:
         raise ValueError(
             f"{source} has version {version!r} of the format, this fastnn reads up to {VERSION}: install a newer fastnn"
         )
-    try:
-        return json.loads(metadata["config"]), tensors
-    except (KeyError, ValueError) as error:
-        raise ValueError(f"{source} is a damaged model file: its configuration cannot be read ({error})") from None
+    return config, tensors
 
 
 def write(path: str | os.PathLike[str], content: bytes, overwrite: bool = True) -> None:

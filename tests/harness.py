@@ -5,6 +5,7 @@ from fastnn.kernels import reference
 
 from fastnn import losses, optimizers
 from fastnn.backend import Engine
+from fastnn.layers import Dense, Dropout
 from fastnn.plan import lower
 
 ODD_SIZES = (1, 3, 17, 63, 100, 513)
@@ -115,17 +116,14 @@ class Problem:
         engine.set_weights([w.astype(dtype) for w in self.weights])
         return engine, plan.objective(self.loss, self.metrics)
 
-    def train(self, dtype="float32", optimizer="adam", threads=None, *, steps=None, **options):
+    def train(self, dtype="float32", optimizer="adam", threads=None, **options):
         """Train an engine; return it, the objective, and the logs of each epoch."""
         engine, objective = self.engine(dtype, threads)
         engine.reset_optimizer(optimizers.get(optimizer))
         options = {"batch_size": 10, "epochs": 2, "shuffle": True, "seed": 5} | options
-        run = engine.train(objective, *self.data(dtype), **options)
-        total = run.steps_per_epoch * options["epochs"] if steps is None else steps
-        while run.done < total:
-            run.advance(total - run.done)
+        logs = finish_run(engine.train(objective, *self.data(dtype), **options))
         assert_padding_is_zero(engine)
-        return engine, objective, np.array([run.logs(epoch) for epoch in range(options["epochs"])])
+        return engine, objective, np.array(logs)
 
     def oracle(self, optimizer="adam", **options):
         """Train in float64 NumPy; return the weights and the logs of each epoch."""
@@ -155,3 +153,26 @@ class Problem:
             step=0,
         )  # fmt: skip
         return value, gradients
+
+
+def small_problem(**options):
+    """A classifier with a dropout, 43 rows of 6 columns."""
+    layers = [Dense(9, "tanh"), Dropout(0.2), Dense(3, "softmax")]
+    return Problem(
+        layers, 6, "sparse_categorical_crossentropy", rows=43, metrics=["sparse_categorical_accuracy"], **options
+    )
+
+
+def start_run(problem, dtype="float32", optimizer="adam", threads=None, **options):
+    """An engine and a run of three epochs of five steps each."""
+    engine, objective = problem.engine(dtype, threads)
+    engine.reset_optimizer(optimizers.get(optimizer))
+    options = {"batch_size": 10, "epochs": 3, "shuffle": True, "seed": 5} | options
+    return engine, engine.train(objective, *problem.data(dtype), **options)
+
+
+def finish_run(run):
+    """Do all steps that are left; return the logs of every epoch."""
+    while run.advance(10**9):
+        pass
+    return [run.logs(epoch) for epoch in range(run.epochs)]

@@ -1,40 +1,16 @@
-"""Engine and runs: slices, orders, odd sizes, threads, interrupts; nothing is left behind in the caller."""
+"""Engine and runs: slices, logs, orders, odd sizes, weights, errors."""
 
-import os
-import signal
-import threading
 import time
 
 import numpy as np
 import pytest
 from fastnn.kernels import team
-from harness import Problem, assert_close, assert_same_bits, tolerance
+from harness import Problem, assert_close, assert_same_bits, finish_run, small_problem, start_run, tolerance
 
 from fastnn import backend, optimizers
 from fastnn.backend import Engine
-from fastnn.layers import Activation, Dense, Dropout
+from fastnn.layers import Activation, Dense
 from fastnn.plan import lower
-
-
-def small(**options):
-    layers = [Dense(9, "tanh"), Dropout(0.2), Dense(3, "softmax")]
-    return Problem(
-        layers, 6, "sparse_categorical_crossentropy", rows=43, metrics=["sparse_categorical_accuracy"], **options
-    )
-
-
-def start(problem, dtype="float32", optimizer="adam", threads=None, **options):
-    """An engine and a run of three epochs of five steps each."""
-    engine, objective = problem.engine(dtype, threads)
-    engine.reset_optimizer(optimizers.get(optimizer))
-    options = {"batch_size": 10, "epochs": 3, "shuffle": True, "seed": 5} | options
-    return engine, engine.train(objective, *problem.data(dtype), **options)
-
-
-def finish(run):
-    while run.advance(10**9):
-        pass
-    return [run.logs(epoch) for epoch in range(run.epochs)]
 
 
 @pytest.fixture
@@ -50,9 +26,9 @@ def threads_setting(monkeypatch):
 
 @pytest.mark.parametrize("slices", [[1] * 15, [4, 4, 4, 3], [15], [7, 8], [5, 5, 5], [14, 1]], ids=str)
 def test_slices_do_not_matter(dtype, slices):
-    engine, run = start(small(), dtype)
-    expected = finish(run)
-    again, run = start(small(), dtype)
+    engine, run = start_run(small_problem(), dtype)
+    expected = finish_run(run)
+    again, run = start_run(small_problem(), dtype)
     assert run.done == 0
     assert run.steps_per_epoch == 5
     for steps in slices:
@@ -70,7 +46,7 @@ def test_slices_do_not_matter(dtype, slices):
 
 @pytest.mark.parametrize("steps", [0, -1])
 def test_no_steps(steps):
-    engine, run = start(small())
+    engine, run = start_run(small_problem())
     before = engine.params.copy()
     assert run.advance(steps) == 0
     assert run.done == 0
@@ -78,13 +54,13 @@ def test_no_steps(steps):
 
 
 def test_nothing_happens_before_the_first_step():
-    engine, run = start(small())
-    assert_same_bits(engine.get_weights(), small().weights)
+    engine, run = start_run(small_problem())
+    assert_same_bits(engine.get_weights(), small_problem().weights)
     assert run.logs(0).tolist() == [0.0, 0.0]
 
 
 def test_a_call_is_cut_to_a_tenth_of_a_second():
-    _, run = start(small(), batch_size=1, epochs=100_000)
+    _, run = start_run(small_problem(), batch_size=1, epochs=100_000)
     begun = time.perf_counter()
     done = sum(run.advance(10**9) for _ in range(3))
     assert done < 43 * 100_000
@@ -93,11 +69,11 @@ def test_a_call_is_cut_to_a_tenth_of_a_second():
 
 
 def test_logs_in_the_middle_of_an_epoch(dtype):
-    problem = small()
-    _, run = start(problem, dtype, "sgd", shuffle=False)
+    problem = small_problem()
+    _, run = start_run(problem, dtype, "sgd", shuffle=False)
     for steps, rows in ((1, 10), (2, 30), (2, 43)):
         run.advance(steps)
-        part = small()
+        part = small_problem()
         part.x, part.y = part.x[:rows], part.y[:rows]
         _, expected = part.oracle("sgd", epochs=1, shuffle=False)
         np.testing.assert_allclose(run.logs(0), expected[0], rtol=tolerance(dtype, 1e-5, 1e-12))
@@ -106,10 +82,10 @@ def test_logs_in_the_middle_of_an_epoch(dtype):
 
 def test_order_given_from_outside(dtype):
     """The order may change between epochs; it is that of the rows, of their targets and of their weights."""
-    problem = small(weighted=True)
+    problem = small_problem(weighted=True)
     orders = [np.random.default_rng(epoch).permutation(43) for epoch in range(3)]
     given = orders[0].copy()
-    engine, run = start(problem, dtype, "sgd", shuffle=False, order=given)
+    engine, run = start_run(problem, dtype, "sgd", shuffle=False, order=given)
     assert run.order is given
     for order in orders:
         given[:] = order
@@ -118,7 +94,7 @@ def test_order_given_from_outside(dtype):
             left -= run.advance(left)
     weights, state = problem.weights, {}
     for order in orders:
-        turn = small(weighted=True)
+        turn = small_problem(weighted=True)
         turn.weights = weights
         turn.x, turn.y, turn.row_weights = problem.x[order], problem.y[order], problem.row_weights[order]
         weights, _ = turn.oracle("sgd", epochs=1, shuffle=False, state=state)
@@ -127,10 +103,10 @@ def test_order_given_from_outside(dtype):
 
 @pytest.mark.parametrize("batch_size", [43, 44, 1000])
 def test_batch_as_large_as_the_data_or_larger(dtype, batch_size):
-    problem = small()
-    engine, run = start(problem, dtype, "sgd", batch_size=batch_size)
+    problem = small_problem()
+    engine, run = start_run(problem, dtype, "sgd", batch_size=batch_size)
     assert run.steps_per_epoch == 1
-    logs = finish(run)
+    logs = finish_run(run)
     weights, expected = problem.oracle("sgd", batch_size=batch_size, epochs=3)
     assert_close(engine.get_weights(), weights, tolerance(dtype, 1e-5, 1e-12))
     np.testing.assert_allclose(logs, expected, rtol=tolerance(dtype, 1e-5, 1e-12))
@@ -145,9 +121,9 @@ def test_one_row_of_data(dtype):
 
 
 def test_training_data_may_be_read_only_and_are_not_written(dtype):
-    problem = small(weighted=True)
-    plain, run = start(problem, dtype)
-    expected = finish(run)
+    problem = small_problem(weighted=True)
+    plain, run = start_run(problem, dtype)
+    expected = finish_run(run)
     engine, objective = problem.engine(dtype)
     engine.reset_optimizer(optimizers.get("adam"))
     arrays = problem.data(dtype)
@@ -155,20 +131,21 @@ def test_training_data_may_be_read_only_and_are_not_written(dtype):
     for array in arrays:
         array.flags.writeable = False
     run = engine.train(objective, *arrays, batch_size=10, epochs=3, shuffle=True, seed=5)
-    assert_same_bits(finish(run), expected)
+    assert_same_bits(finish_run(run), expected)
     assert_same_bits(engine.params, plain.params)
     assert_same_bits(engine.predict(arrays[0]), plain.predict(copies[0]))
     assert_same_bits(engine.evaluate(*arrays, objective), plain.evaluate(*copies, objective))
     assert_same_bits(list(arrays), copies)
     assert not any(array.flags.writeable for array in arrays)
+    assert len(run._program.signatures) == 1, "read-only arrays were compiled for"
 
 
 def test_a_run_keeps_its_data_alive(dtype):
-    problem = small()
-    expected = finish(start(problem, dtype)[1])
-    run = start(problem, dtype)[1]  # the arrays of problem.data() are referred to by the run alone
+    problem = small_problem()
+    expected = finish_run(start_run(problem, dtype)[1])
+    run = start_run(problem, dtype)[1]  # the arrays of problem.data() are referred to by the run alone
     rubbish = [np.full((43, 6), np.nan, dtype) for _ in range(50)]
-    assert_same_bits(finish(run), expected)
+    assert_same_bits(finish_run(run), expected)
     assert len(rubbish) == 50
 
 
@@ -176,7 +153,7 @@ def test_a_run_keeps_its_data_alive(dtype):
 
 
 def test_no_rows_and_one_row(dtype):
-    problem = small()
+    problem = small_problem()
     engine, _ = problem.engine(dtype)
     x = problem.data(dtype)[0]
     nothing = engine.predict(x[:0])
@@ -254,121 +231,3 @@ def test_no_training_through_a_step(layers):
     with pytest.raises(ValueError, match="fastnn.Perceptron"):
         engine.gradient(objective, *problem.data("float32"))
     assert_close(engine.predict(problem.x), problem.outputs(), 1e-6)
-
-
-# --- the caller's thread, other threads, interrupts ---------------------------------------------------------------
-
-
-def subnormals_work():
-    smallest, single = np.array([5e-324]), np.array([1e-45], np.float32)
-    return float(smallest[0]) * 1.0 > 0.0 and (2.0 * smallest > 0.0).all() and (2.0 * single > 0.0).all()
-
-
-@pytest.mark.parametrize("threads", [1, 3])
-def test_subnormals_are_flushed_inside_only(dtype, threads):
-    assert subnormals_work()
-    engine = Engine(lower([Dense(1, use_bias=False)], 1, dtype), threads=threads)
-    engine.set_weights([np.ones((1, 1), dtype)])
-    tiny = np.full((200, 1), np.finfo(dtype).smallest_subnormal * 100)
-    assert (engine.predict(tiny) == 0.0).all()
-    assert subnormals_work()
-    _, run = start(small(), dtype, threads=threads)
-    finish(run)
-    assert subnormals_work()
-
-
-def test_fits_at_once_give_the_serial_results(dtype):
-    problems = [small(seed=seed) for seed in range(6)]
-    expected = [problem.train(dtype, "adam", epochs=20)[0].params for problem in problems]
-    results = [None] * 6
-
-    def fit(number):
-        results[number] = problems[number].train(dtype, "adam", 1 + number % 3, epochs=20)[0].params
-
-    threads = [threading.Thread(target=fit, args=(number,)) for number in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert_same_bits(results, expected)
-
-
-def test_predictions_at_once_on_one_engine(dtype):
-    problem = Problem([Dense(50, "relu"), Dense(7, "softmax")], 20, "categorical_crossentropy", rows=400)
-    engine, _ = problem.engine(dtype)
-    x = problem.data(dtype)[0]
-    expected, results = engine.predict(x), []
-
-    def predict():
-        results.extend(engine.predict(x, threads=2) for _ in range(20))
-
-    threads = [threading.Thread(target=predict) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(results) == 80
-    assert_same_bits(results, [expected] * 80)
-
-
-@pytest.mark.parametrize("threads", [1, 2])
-def test_interrupt_after_the_steps(threads):
-    """Ctrl-C arrives when the compiled call returns: the steps are done, and counted."""
-    expected, run = start(small(), threads=threads)
-    logs = finish(run)
-    engine, run = start(small(), threads=threads)
-    program = run._program
-
-    def interrupted(rank, *arguments):
-        program(rank, *arguments)
-        if rank == 0:
-            raise KeyboardInterrupt
-
-    run._program = interrupted
-    with pytest.raises(KeyboardInterrupt):
-        run.advance(7)
-    assert 1 <= run.done <= 7
-    assert run.done == engine.step
-    run._program = program
-    assert_same_bits(finish(run), logs)
-    assert_same_bits(engine.params, expected.params)
-
-
-@pytest.mark.skipif(os.name == "nt", reason="no such signal")
-def test_real_interrupts():
-    engine, run = start(small(), epochs=1_000_000, threads=2)
-    timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt):  # noqa: PT012
-        timer.start()
-        finish(run)
-    timer.join()
-    assert run.done == engine.step > 0
-    run.advance(7)
-    expected, other = start(small(), epochs=1_000_000, threads=1)
-    while other.done < run.done:
-        other.advance(run.done - other.done)
-    assert_same_bits(engine.params, expected.params)
-
-
-def test_a_member_that_cannot_be_started(monkeypatch):
-    engine, run = start(small(), threads=3)
-    before, begin = engine.params.copy(), threading.Thread.start
-    monkeypatch.setattr(threading.Thread, "start", failing_for_the_second(begin))
-    with pytest.raises(RuntimeError, match="can't start new thread"):
-        run.advance(5)
-    assert run.done == engine.step == 0
-    assert_same_bits(engine.params, before)
-    monkeypatch.undo()
-    assert_same_bits(finish(run), finish(start(small())[1]))
-
-
-def failing_for_the_second(begin):
-    started = []
-
-    def start(thread):
-        if started:
-            raise RuntimeError("can't start new thread")
-        started.append(thread)
-        begin(thread)
-
-    return start

@@ -48,6 +48,11 @@ def test_every_real_dtype_gives_the_same_model(dtype):
     np.testing.assert_array_equal(fitted(X.astype(dtype), Y.astype(dtype)), fitted(X, Y))
 
 
+@pytest.mark.parametrize("weights", [{"class_weight": {0: 0.5, 1: 1.5}}, {"sample_weight": np.arange(8) / 7}])
+def test_weights_beside_bytes(weights):
+    np.testing.assert_array_equal(fitted(X.astype("uint8"), Y, **weights), fitted(X.astype("f"), Y, **weights))
+
+
 def test_lists_frames_and_array_likes_give_the_same_model():
     expected = fitted(X, Y)
     for x, y in [(X.tolist(), Y.tolist()), (Lazy(), Y == 1), (np.asfortranarray(X), Y[:, None]), *frames()]:
@@ -137,6 +142,7 @@ WRONG_Y = [
     (1, "binary_crossentropy", Y + 1, "y holds 2 in row 1, column 0, but binary_crossentropy takes values from 0 to 1"),
     (1, "binary_crossentropy", 2 * Y - 1, "y holds -1 in row 0"),
     (1, "mse", ONE_HOT, r"y has the shape \(8, 4\), but mean_squared_error for 1 outputs takes the shape \(8, 1\)"),
+    (1, "poisson_deviance", Y - 1, "y holds -1 in row 0, column 0, but poisson_deviance takes values >= 0"),
     (3, "categorical_crossentropy", ONE_HOT, r"y has the shape \(8, 4\), .* takes the shape \(8, 3\)"),
     (3, "categorical_crossentropy", Y, "use the loss 'sparse_categorical_crossentropy', or .*to_categorical"),
     (4, "categorical_crossentropy", 2 * ONE_HOT, "y holds 2 in row 0, column 0"),

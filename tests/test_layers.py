@@ -120,6 +120,7 @@ def test_old_spellings_warn_once(monkeypatch):
         layers.Activation({"class_name": "leaky_relu", "config": {"alpha": 0.3}}),
         layers.Dropout(0.25, seed=1),
         layers.Flatten(),
+        layers.Rescaling(1 / 255, offset=-0.5),
     ],
 )
 def test_configuration_makes_an_equal_layer(layer):

@@ -84,9 +84,10 @@ def test_the_file_is_plain_safetensors(tmp_path):
         assert set(file.keys()) == {"hidden/kernel", "hidden/bias", "dense/kernel"}
         assert file.get_tensor("hidden/kernel").shape == (6, 5)
         metadata = file.metadata()
-    assert (metadata["format"], metadata["version"]) == ("fastnn", "1")
-    config = json.loads(metadata["config"])
-    assert config["model"]["name"] == "small"
+    config = json.loads(metadata["fastnn"])
+    assert (config["version"], config["model"]["name"]) == (1, "small")
+    load_model(tmp_path / "model").save(tmp_path / "again")
+    assert (tmp_path / "model").read_bytes() == (tmp_path / "again").read_bytes()
     assert load_model(tmp_path / "model").metadata == {"features": ["a", "b"]}
 
 
@@ -157,17 +158,18 @@ def rewritten(path, change):
 
 
 def _other_units(tensors, metadata):
-    metadata["config"] = metadata["config"].replace('"units": 5', '"units": 6')
+    metadata["fastnn"] = metadata["fastnn"].replace('"units": 5', '"units": 6')
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda t, m: m.clear(), "is a safetensors file, but not a model saved by fastnn"),
-        (lambda t, m: m.update(version="2"), "has version '2' of the format, this fastnn reads up to 1"),
-        (lambda t, m: m.update(version="x"), "has version 'x'"),
-        (lambda t, m: m.update(config="{"), "its configuration cannot be read"),
-        (lambda t, m: m.update(config="{}"), "is a damaged model file"),
+        (lambda t, m: m.update(fastnn='{"version": 2}'), "has version 2 of the format, this fastnn reads up to 1"),
+        (lambda t, m: m.update(fastnn='{"version": "x"}'), "has version 'x'"),
+        (lambda t, m: m.update(fastnn="{"), "its configuration cannot be read"),
+        (lambda t, m: m.update(fastnn="[]"), "its configuration cannot be read"),
+        (lambda t, m: m.update(fastnn='{"version": 1}'), "is a damaged model file"),
         (lambda t, m: t.pop("hidden/bias"), "is a damaged model file.*hidden/bias"),
         (lambda t, m: t.update({"hidden/bias": np.zeros(4)}), "is a damaged model file.*hidden/bias has the shape"),
         (_other_units, "is a damaged model file.*hidden/kernel has the shape"),

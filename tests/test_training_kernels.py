@@ -108,50 +108,43 @@ def one_layer():
     return Problem([Dense(300, kernel_regularizer=L2(0.01))], 200, "mean_squared_error", rows=100)
 
 
+SMOOTH_OR_BOUNDED = [name for name in codes.ACTIVATIONS if name not in ("step", "exponential")]
+OBJECTIVES = [  # (last activation or any, loss, fewest outputs)
+    (None, "mean_squared_error", 1),
+    (None, "mean_absolute_error", 1),
+    ("sigmoid", "binary_crossentropy", 1),
+    ("linear", BinaryCrossentropy(from_logits=True), 1),
+    ("softmax", "categorical_crossentropy", 2),
+    ("softmax", "sparse_categorical_crossentropy", 2),
+    ("sigmoid", "sparse_categorical_crossentropy", 2),
+]
+
+
 def random_problem(seed):
-    """A network of random layers, with a loss and a run that suit it: (problem, optimizer, threads, options)."""
+    """A network of random layers with a loss that suits it, and a run: (problem, optimizer, threads, options)."""
     rng = np.random.default_rng(seed)
 
     def pick(*choices):
         return choices[rng.integers(len(choices))]
 
     def activation():
-        return activations.get(pick("linear", "linear", *(name for name in codes.ACTIVATIONS if name not in ("step", "exponential"))))
+        return activations.get(pick("linear", "linear", *SMOOTH_OR_BOUNDED))
 
-    def dense(units, function=None):
-        penalty = pick(None, None, L2(0.01))
-        return Dense(units, function or activation(), bool(rng.integers(4)), kernel_regularizer=penalty)
+    def dense(units, function):
+        return Dense(units, function, use_bias=pick(True, True, False), kernel_regularizer=pick(None, None, L2(0.01)))
 
-    layers = []
-    for _ in range(rng.integers(0, 6)):
-        sort = pick("dense", "dense", "activation", "dropout")
-        layers.append(
-            dense(int(pick(1, 2, 5, 8, 16, 17, 31, 33, 70)))
-            if sort == "dense"
-            else Activation(activation())
-            if sort == "activation"
-            else Dropout(pick(0.2, 0.5))
-        )
-    outputs = int(pick(1, 2, 3, 16, 19))
-    loss, last = pick(
-        ("mean_squared_error", activation()),
-        ("mean_absolute_error", activation()),
-        ("binary_crossentropy", activations.get("sigmoid")),
-        (BinaryCrossentropy(from_logits=True), activations.get("linear")),
-        *(
-            (
-                ("categorical_crossentropy", activations.get("softmax")),
-                ("sparse_categorical_crossentropy", activations.get(pick("softmax", "sigmoid"))),
-            )
-            if outputs > 1
-            else ()
-        ),
-    )
-    layers.append(dense(outputs, last))
-    layers += pick([], [], [], [Dropout(0.3)]) if loss == "mean_squared_error" else []
-    rows, inputs = int(pick(1, 7, 40)), int(pick(1, 3, 16, 29))
-    problem = Problem(layers, inputs, loss, rows, weighted=bool(rng.integers(2)), seed=seed)
-    options = {"batch_size": int(pick(1, 3, 8, 50)), "epochs": 2, "shuffle": bool(rng.integers(2)), "seed": seed}
+    def hidden():
+        kind = pick("dense", "dense", "activation", "dropout")
+        if kind == "dense":
+            return dense(pick(1, 2, 5, 8, 16, 17, 31, 33, 70), activation())
+        return Activation(activation()) if kind == "activation" else Dropout(pick(0.2, 0.5))
+
+    last, loss, fewest = pick(*OBJECTIVES)
+    outputs = max(fewest, pick(1, 2, 3, 16, 19))
+    layers = [*(hidden() for _ in range(rng.integers(6))), dense(outputs, last or activation())]
+    layers += [Dropout(0.3)] if last is None and pick(True, False, False) else []
+    problem = Problem(layers, pick(1, 3, 16, 29), loss, pick(1, 7, 40), weighted=pick(True, False), seed=seed)
+    options = {"batch_size": pick(1, 3, 8, 50), "epochs": 2, "shuffle": pick(True, False), "seed": seed}
     return problem, pick("sgd", "rmsprop", "adam", "adamw", SGD(0.01, 0.9, True)), pick(1, 2, 3), options
 
 

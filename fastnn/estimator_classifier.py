@@ -1,0 +1,206 @@
+"""The scikit-learn face for classification."""
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.utils import column_or_1d
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets, type_of_target
+
+from fastnn.estimator_base import BaseMLP
+from fastnn.estimator_training import Rows
+from fastnn.losses import BinaryCrossentropy, Loss, SparseCategoricalCrossentropy
+
+
+class MLPClassifier(ClassifierMixin, BaseMLP):
+    """Multi-layer perceptron classifier with scikit-learn's parameters, attributes and rules.
+
+    Minimises the log-loss: binary and multi-label targets with logistic outputs, more classes with softmax.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int, default=(100,)
+        Neurons of each hidden layer; ``()`` for none.
+    activation : {'identity', 'logistic', 'tanh', 'relu'}, default='relu'
+        Activation of the hidden layers.
+    solver : {'adam', 'sgd', 'lbfgs'}, default='adam'
+        Optimizer; 'lbfgs' is SciPy's L-BFGS-B on all rows at once, in float64 whatever `dtype` is.
+    alpha : float, default=0.0001
+        Strength of the L2 penalty on the weights, >= 0; divided by the rows of a batch, as in scikit-learn.
+    batch_size : int or 'auto', default='auto'
+        Rows in a batch; 'auto' is ``min(200, n_samples)``.
+    learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
+        For 'sgd': keep the rate; divide it by ``(rows seen + 1) ** power_t`` after each epoch; or divide it by 5
+        whenever training would stop, and stop below 1e-6.
+    learning_rate_init, power_t : float, default=0.001, 0.5
+        First learning rate, > 0, and the exponent of 'invscaling', >= 0.
+    max_iter : int, default=200
+        Most epochs, or iterations of 'lbfgs', >= 1.
+    shuffle : bool, default=True
+        Draw a new order of the rows for each epoch.
+    random_state : int, RandomState or None, default=None
+        Decides initial weights, validation rows and orders. None takes NumPy's global generator.
+    tol : float, default=1e-4
+        Improvement of the training loss (or validation score) that counts as one, >= 0. 'lbfgs' stops when no
+        component of the gradient is larger.
+    verbose : bool, default=False
+        Print the loss of each epoch.
+    warm_start : bool, default=False
+        Let `fit` go on from the weights of the last fit.
+    momentum, nesterovs_momentum : float, bool, default=0.9, True
+        For 'sgd': in [0, 1), and whether in Nesterov's form.
+    early_stopping : bool, default=False
+        Hold out `validation_fraction` of the rows, stop when their score does not improve, keep the best weights.
+    validation_fraction : float, default=0.1
+        Share of the rows held out, in [0, 1).
+    beta_1, beta_2, epsilon : float, default=0.9, 0.999, 1e-8
+        For 'adam': in [0, 1), in [0, 1), and > 0.
+    n_iter_no_change : int or numpy.inf, default=10
+        Training stops after more than so many epochs in a row without improvement; inf is never, and fastest.
+    max_fun : int, default=15000
+        Most evaluations of the loss by 'lbfgs', >= 1.
+    dtype : {'float32', 'float64', 'auto'}, default='float32'
+        Type of parameters, computation and outputs; 'auto' is that of X, as in scikit-learn. 'float64' and 'auto' also
+        draw scikit-learn's orders of the rows, so that a fit repeats scikit-learn's with the same `random_state`;
+        'float32' is faster.
+    threads : int or None, default=None
+        Threads for training and prediction. None: one for small steps, else the cores that the process may use.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+    coefs_, intercepts_ : lists of ndarray
+        Weights (inputs, outputs) and biases of each layer. They may be replaced, but edits in place go unnoticed.
+    loss_, best_loss_, loss_curve_ : float, float or None, list of float
+        Mean loss of the last epoch, least one (None with early stopping), and all.
+    validation_scores_, best_validation_score_ : list of float and float, or None
+        Accuracies on the held-out rows with early stopping. 'lbfgs' sets neither these nor `loss_curve_` and
+        `best_loss_`.
+    n_iter_, t_ : int
+        Epochs of the last call, and rows seen since the weights were drawn.
+    n_features_in_, n_layers_, n_outputs_, feature_names_in_, out_activation_
+        As in scikit-learn.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], ["same", "differ", "differ", "same"]
+    >>> model = fastnn.MLPClassifier(alpha=0, learning_rate_init=0.01, random_state=0).fit(X, y)
+    >>> model.predict([[1, 0]])
+    array(['differ'], dtype='<U6')
+    """
+
+    def __init__(
+        self,
+        hidden_layer_sizes: int | Sequence[int] = (100,),
+        activation: str = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        dtype: str = "float32",
+        threads: int | None = None,
+    ) -> None:
+        self._keep(locals())
+
+    @available_if(lambda estimator: estimator._check_solver())
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
+        """Train for one more epoch on these rows, going on with the optimizer's state.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+        classes : array-like of shape (n_classes,)
+            All classes that will ever come; needed in the first call.
+        """
+        _check_partial_fit_first_call(self, classes)
+        self._fit(X, y, sample_weight, incremental=True)
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Class of each row, shape (n_samples,); for several labels a row 0 or 1, shape (n_samples, n_classes)."""
+        outputs = self._outputs(X)
+        if self._multilabel:
+            return (outputs > 0.5).astype(int)
+        index = outputs[:, 0] > 0.5 if self.n_outputs_ == 1 else outputs.argmax(axis=1)
+        return self.classes_[np.minimum(index, len(self.classes_) - 1)]
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probability of each class of ``classes_`` for each row, shape (n_samples, n_classes)."""
+        outputs = self._outputs(X)
+        return np.hstack([1 - outputs, outputs]) if self.n_outputs_ == 1 else outputs
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Logarithm of `predict_proba`."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def _validation_score(self, outputs: np.ndarray, rows: Rows) -> float:
+        softmax = self.out_activation_ == "softmax"
+        right = outputs.argmax(axis=1) == rows.y[:, 0] if softmax else ((outputs > 0.5) == rows.y).all(axis=1)
+        return float(np.average(right, weights=rows.weights))
+
+    def _encode(self, y: np.ndarray, fresh: bool, incremental: bool) -> np.ndarray:
+        check_classification_targets(y)
+        kind = type_of_target(y)
+        multilabel = kind == "multilabel-indicator"
+        if kind == "multiclass-multioutput":
+            raise ValueError("Multioutput target data is not supported with label binarization")
+        if not multilabel:
+            y = column_or_1d(y, warn=True)
+        classes = np.arange(y.shape[1]) if multilabel else np.unique(y)
+        if fresh:
+            self._multilabel = multilabel
+            if not incremental:
+                self.classes_ = classes
+        if multilabel != self._multilabel or (multilabel and y.shape[1] != len(self.classes_)):
+            raise ValueError(
+                f"y of shape {y.shape} has another kind of labels than this model, which knows {self.classes_}"
+            )
+        if self.warm_start and set(classes) != set(self.classes_):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
+                f"Previously got {self.classes_}, `y` has {classes}"
+            )
+        if len(np.setdiff1d(classes, self.classes_)):
+            raise ValueError(
+                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
+            )
+        softmax = len(self.classes_) > 2 and not multilabel
+        self.n_outputs_ = len(self.classes_) if softmax or multilabel else 1
+        self.out_activation_ = "softmax" if softmax else "logistic"
+        targets = y != 0 if multilabel else np.searchsorted(self.classes_, y)[:, np.newaxis]
+        return targets
+
+    def _loss(self) -> Loss:
+        return SparseCategoricalCrossentropy() if self.out_activation_ == "softmax" else BinaryCrossentropy()
+
+    def _loss_scale(self) -> float:
+        return float(self.n_outputs_) if self._multilabel else 1.0  # scikit-learn sums over labels
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
