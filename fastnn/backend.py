@@ -84,7 +84,7 @@ class Engine:
         """Outputs (n, n_outputs) for rows x (n, n_inputs) of the plan's dtype, C-contiguous."""
         if self._predictor is None:
             self._predictor = Inference(self.plan, self.plan.ops, run_vector(codes.NO_LOSS))
-        outputs = np.empty((len(x), self.plan.n_outputs), self.plan.dtype)
+        outputs = np.empty((x.shape[0], self.plan.n_outputs), self.plan.dtype)
         self._predictor(self.params, x, outputs=outputs, threads=threads or self.threads)
         return outputs
 
@@ -97,12 +97,12 @@ class Engine:
         ----------
         x : (n, n_inputs), y : (n, target_width), weights : None or (n,); C-contiguous, of the plan's dtype
         """
-        stats = np.empty((len(x), 1 + len(objective.metrics)))
+        stats = np.empty((x.shape[0], 1 + len(objective.metrics)))
         run = run_vector(objective.loss, objective.metrics, targets=y.shape[1], weighted=weights is not None)
         infer = Inference(self.plan, objective.ops, run)
         infer(self.params, x, y=y, weights=weights, stats=stats, threads=threads or self.threads)
         means = stats.mean(axis=0)
-        means[0] += self._penalty() / (len(x) if self.plan.l2_per_row else 1)
+        means[0] += self._penalty() / (x.shape[0] if self.plan.l2_per_row else 1)
         return means
 
     def _penalty(self) -> float:
@@ -174,7 +174,7 @@ class LossGradient:
     ) -> None:
         self._engine = Engine(engine.plan, threads=engine.threads)
         self._engine.reset_optimizer(_GradientOnly())
-        everything = {"batch_size": len(x), "epochs": 1, "shuffle": False, "seed": 0}
+        everything = {"batch_size": x.shape[0], "epochs": 1, "shuffle": False, "seed": 0}
         self._run = self._engine.train(objective, x, y, weights, **everything, **options)
 
     def __call__(self, params: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

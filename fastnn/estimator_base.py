@@ -85,7 +85,8 @@ class BaseMLP(EpochLoop, FullBatch, Conversion, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Of sparse rows only the entries that are there are stored and multiplied.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets; for a classifier labels, or columns of 0 and 1 for several labels a row.
         sample_weight : array-like of shape (n_samples,), optional
@@ -113,7 +114,9 @@ class BaseMLP(EpochLoop, FullBatch, Conversion, BaseEstimator):
         self._check_possible(incremental)
         fresh = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         dtypes = self._dtypes() if fresh else self.coefs_[0].dtype
-        X, y = validate_data(self, X, y, multi_output=True, dtype=dtypes, order="C", reset=fresh)
+        X, y = validate_data(
+            self, X, y, accept_sparse="csr", multi_output=True, dtype=dtypes, order="C", reset=fresh
+        )
         targets = self._encode(y, fresh, incremental).astype(X.dtype)
         rows = Rows(X, targets, self._check_weights(sample_weight, X))
         random_state = check_random_state(self.random_state)
@@ -221,8 +224,13 @@ class BaseMLP(EpochLoop, FullBatch, Conversion, BaseEstimator):
     def _outputs(self, X: Any) -> np.ndarray:
         """Run the network on checked rows; returns shape (n, n_outputs_)."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=self.coefs_[0].dtype, order="C", reset=False)
+        X = validate_data(self, X, accept_sparse="csr", dtype=self.coefs_[0].dtype, order="C", reset=False)
         return self._get_engine().predict(X)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
 
     def __getstate__(self) -> dict[str, Any]:
         """Replace the engine by what it is rebuilt from: ``coefs_``, ``intercepts_`` and the optimizer's state."""

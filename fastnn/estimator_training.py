@@ -17,7 +17,7 @@ _SMALLEST_LEARNING_RATE = 1e-6  # where learning_rate="adaptive" gives up, as in
 class Rows(NamedTuple):
     """Rows to train or to score on."""
 
-    x: np.ndarray  # (n, n_features)
+    x: Any  # (n, n_features), an array or compressed sparse rows
     y: np.ndarray  # (n, targets), encoded for the loss
     weights: np.ndarray | None  # (n,)
 
@@ -97,7 +97,7 @@ class EpochLoop:
         run = engine.train(
             objective,
             *rows,
-            batch_size=self._rows_per_batch(len(rows.x)),
+            batch_size=self._rows_per_batch(rows.x.shape[0]),
             epochs=epochs,
             shuffle=self.shuffle and not replay,
             seed=self._shuffle_seed,
@@ -113,7 +113,7 @@ class EpochLoop:
                     run.order[:] = run.order[random_state.permutation(len(run.order))]
                 run.advance(min(self.n_iter_ + ahead, epochs) * run.steps_per_epoch - run.done)
                 while not stopping and self.n_iter_ < run.done // run.steps_per_epoch:
-                    self._record_loss(self._reported_loss(run.logs(self.n_iter_)), len(rows.x))
+                    self._record_loss(self._reported_loss(run.logs(self.n_iter_)), rows.x.shape[0])
                     if held_out is None:
                         self._compare_loss()
                     elif self._compare_score(self._score_of(engine.predict(held_out.x), held_out)):
@@ -138,7 +138,7 @@ class EpochLoop:
         from sklearn.model_selection import train_test_split
 
         train, held_out = train_test_split(
-            np.arange(len(rows.x)),
+            np.arange(rows.x.shape[0]),
             random_state=random_state,
             test_size=self.validation_fraction,
             stratify=rows.y != 0 if is_classifier(self) and self.n_outputs_ == 1 else None,

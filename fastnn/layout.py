@@ -40,8 +40,8 @@ class Layout:
         return work
 
 
-def layout(ops: np.ndarray, batch_size: int, dtype: np.dtype, mixed: bool) -> Layout:
-    """Give every operation of ``ops`` its places in a workspace for batches of up to ``batch_size`` rows."""
+def layout(ops: np.ndarray, batch_size: int, dtype: np.dtype, mixed: bool, sparse: bool) -> Layout:
+    """Give every operation of ``ops`` its places in a workspace; the arguments are those of ``Plan.layout``."""
     lanes = jit.lanes(dtype)
     used = 0
 
@@ -57,7 +57,7 @@ def layout(ops: np.ndarray, batch_size: int, dtype: np.dtype, mixed: bool) -> La
         return start
 
     ops = ops.copy()
-    row = stride(-(-int(ops[0, codes.INPUTS]) // lanes))
+    row = stride(0 if sparse else -(-int(ops[0, codes.INPUTS]) // lanes))
     x, gradient = buffer(row), 0
     for index, op in enumerate(ops):
         op[codes.X], op[codes.X_ROW] = x, row

@@ -166,9 +166,19 @@ class Plan:
                 "or 'relu', or fastnn.Perceptron, whose rule needs no derivative"
             )
 
-    def layout(self, ops: np.ndarray, batch_size: int) -> Layout:
-        """Give every operation of ``ops`` its places in a workspace for batches of up to ``batch_size`` rows."""
-        return layout(ops, batch_size, self.dtype, self.mixed)
+    def layout(self, ops: np.ndarray, batch_size: int, sparse: bool = False) -> Layout:
+        """Give every operation of ``ops`` its places in a workspace for batches of up to ``batch_size`` rows.
+
+        With ``sparse`` inputs the workspace has no room for them.
+
+        Raises
+        ------
+        ValueError
+            For sparse inputs in mixed precision.
+        """
+        if sparse and self.mixed:
+            raise ValueError("dtype 'mixed_bfloat16' is not trained on sparse rows: use float32, or a dense array")
+        return layout(ops, batch_size, self.dtype, self.mixed, sparse)
 
 
 def _can_mix() -> bool:

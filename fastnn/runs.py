@@ -11,6 +11,7 @@ import numpy as np
 
 from fastnn.kernels import codes, jit, team
 from fastnn.plan import Objective, Plan
+from fastnn.sparse import features, is_sparse
 from fastnn.threads import TeamSize, team_size
 
 SLICE_SECONDS = 0.1  # longest compiled call, so that Ctrl-C is answered soon
@@ -89,16 +90,19 @@ class Inference:
         from fastnn.kernels.infer_cpu import BLOCK_ROWS, infer_rows
 
         lanes = jit.lanes(plan.dtype)
-        widest = max(int(plan.ops[:, codes.PANELS].max()), -(-plan.n_inputs // lanes)) + 1
+        panels, input_vectors = int(plan.ops[:, codes.PANELS].max()), -(-plan.n_inputs // lanes)
         self._block_rows = BLOCK_ROWS
-        self._buffer_size = (2 * BLOCK_ROWS * widest + int(plan.ops[-1, codes.PANELS])) * lanes
+        self._buffer_sizes = [
+            (2 * BLOCK_ROWS * (widest + 1) + int(plan.ops[-1, codes.PANELS])) * lanes
+            for widest in (max(panels, input_vectors), panels)
+        ]
         self._dtype = plan.dtype
         self._flops_per_row = plan.flops_per_row
         self._programs = {dtype: input_program(infer_rows, plan, dtype) for dtype in (plan.dtype, BYTES)}
         self._tables = (run, ops, plan.factors, plan.scaling)
         self._alone = (0, 1, np.zeros(team.SYNC_SIZE, np.int64))
         self._no_matrix, self._no_vector = np.empty((0, 1), plan.dtype), np.empty(0, plan.dtype)
-        self._no_stats = np.empty((0, 1))
+        self._no_stats, self._no_features = np.empty((0, 1)), features(None, plan.dtype)
         self._compiled: set[np.dtype] = set()
 
     def __call__(
@@ -113,13 +117,14 @@ class Inference:
         threads: int | None = None,
     ) -> None:
         """Fill ``outputs`` (n, n_outputs), or ``stats`` (n, 1 + metrics) from targets y and weights."""
-        n, size = len(x), 1
+        n, size, sparse = x.shape[0], 1, is_sparse(x)
         if n > self._block_rows:
             size = min(team_size(threads, self._flops_per_row * n, FLOPS_WORTH_STARTING), -(-n // self._block_rows))
-        buffers = np.empty((size, self._buffer_size), self._dtype)
+        buffers = np.empty((size, self._buffer_sizes[sparse]), self._dtype)
         arguments = (
             *self._tables,
-            _writable(x),
+            self._no_matrix if sparse else _writable(x),
+            features(x, self._dtype) if sparse else self._no_features,
             self._no_matrix if y is None else _writable(y),
             self._no_vector if weights is None else _writable(weights),
             params,
@@ -167,7 +172,7 @@ class Run:
     ) -> None:
         from fastnn.kernels.train_cpu import train_steps
 
-        plan, n = engine.plan, len(x)
+        plan, n, sparse = engine.plan, x.shape[0], is_sparse(x)
         batch_size = min(batch_size, n)
         self.engine = engine
         self.done = 0
@@ -185,14 +190,15 @@ class Run:
         self._hyper[codes.LOSS_SCALE] = loss_scale
         self._results = np.zeros((epochs, 1 + len(objective.metrics)))
         self._program = input_program(train_steps, plan, x.dtype)
-        layout = plan.layout(objective.ops, batch_size)
+        layout = plan.layout(objective.ops, batch_size, sparse)
         run = run_vector(
             objective.loss, objective.metrics, batch=batch_size, rows=n, targets=y.shape[1], shuffle=shuffle,
             optimizer=codes.OPTIMIZERS.index(engine.optimizer.name), weighted=weights is not None, seed=seed,
             first_epoch=first_epoch, weighted_mean=weighted_mean and weights is not None, l2_per_row=plan.l2_per_row,
         )  # fmt: skip
         self._arguments = (
-            run, self._hyper, engine.state, layout.ops, plan.factors, plan.scaling, _writable(x), _writable(y),
+            run, self._hyper, engine.state, layout.ops, plan.factors, plan.scaling,
+            np.empty((0, 1), plan.dtype) if sparse else _writable(x), features(x, plan.dtype, batch_size), _writable(y),
             _flat_weights(weights, plan.dtype), self.order, engine.params, engine.slots,
             layout.workspace(batch_size, plan.dtype), np.zeros((self._team.full, layout.scratch_size), plan.dtype),
             np.zeros(batch_size * (1 + len(objective.metrics))), self._results,

@@ -22,6 +22,7 @@ from .jit import LANES
 from .optimizer_cpu import penalise_vectors, update
 from .rng import dropout_row
 from .simd import MODE_INIT, MODE_ZERO
+from .sparse_cpu import sparse_gradient_tile
 from .team import barrier
 from .vectors import transpose_square
 
@@ -195,12 +196,13 @@ def update_tile(
 
 
 def dense_update_share(
-    rank, size, op, work, params, slot_0, slot_1, scratch, rows, optimizer, l2,
+    rank, size, op, work, features, sparse, params, slot_0, slot_1, scratch, rows, optimizer, l2,
     rate, momentum, share_1, share_2, epsilon, decay, nesterov,
 ):  # fmt: skip
     """A member's share of dW = x.T @ dy and of the optimizer step, tile by tile; the bias is row 0 of W.
 
-    ``scratch`` holds one tile of gradients, then two packed panels of dy.
+    x is the batch in ``features`` where ``sparse`` is true. ``scratch`` holds one tile of gradients, then two packed
+    panels of dy.
     """
     weight_rows, bias = op[codes.INPUTS] + op[codes.BIAS], op[codes.BIAS]
     tiles = (weight_rows + TILE_ROWS - 1) // TILE_ROWS
@@ -214,11 +216,13 @@ def dense_update_share(
         if pair != packed_pair:
             pack(packed, at(work, op[codes.DY] + 2 * pair * LANES), op[codes.Y_ROW], rows, panels)
             packed_pair = pair
-        # the column before x holds ones, whose products with dy are the gradient of the bias
-        product(
-            at(work, op[codes.X] - bias + first), 1, op[codes.X_ROW], packed, rows * LANES,
-            gradient, LANES, TILE_ROWS * LANES, panels, count, rows, gradient, 0, MODE_ZERO, 0,
-        )  # fmt: skip
+        if sparse:
+            sparse_gradient_tile(gradient, TILE_ROWS * LANES, features, packed, rows, first, count, panels, bias)
+        else:  # the column before x holds ones, whose products with dy are the gradient of the bias
+            product(
+                at(work, op[codes.X] - bias + first), 1, op[codes.X_ROW], packed, rows * LANES,
+                gradient, LANES, TILE_ROWS * LANES, panels, count, rows, gradient, 0, MODE_ZERO, 0,
+            )  # fmt: skip
         update_tile(
             op, params, slot_0, slot_1, gradient, TILE_ROWS * LANES, pair, first, count,
             optimizer, l2, rate, momentum, share_1, share_2, epsilon, decay, nesterov,

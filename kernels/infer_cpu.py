@@ -8,20 +8,21 @@ from .dense_cpu import COLUMNS, dense_forward, round_block, share
 from .intrinsics import FLUSH_SUBNORMALS, at, float_mode, set_float_mode
 from .jit import LANES
 from .loss_cpu import loss_row, metric_row
+from .sparse_cpu import STARTS, is_sparse, row_count, sparse_forward
 from .team import barrier
 from .vectors import load_row
 
 BLOCK_ROWS = 96  # rows that go through the whole network together, a multiple of every tile's rows
 
 
-def forward_block(ops, count, factors, params, rows, ping, pong, row):
-    """Carry ``rows`` rows through all operations.
+def forward_block(ops, done, count, factors, params, rows, ping, pong, row):
+    """Carry ``rows`` rows through the operations ``done`` .. count - 1.
 
-    ``ping``, which holds the inputs, and ``pong`` are buffers of (BLOCK_ROWS, row). Returns 1 if the result is in
-    ``pong``, else 0.
+    ``ping`` and ``pong`` are buffers of (BLOCK_ROWS, row); the input is in ``pong`` if one operation is done, else in
+    ``ping``. Returns 1 if the result is in ``pong``, else 0.
     """
-    source, in_pong = ping, 0
-    for index in range(count):
+    source, in_pong = pong if done else ping, done
+    for index in range(done, count):
         op, alpha = at(ops, index * COLUMNS), factors[index, codes.ALPHA]
         columns, vectors = op[codes.OUTPUTS], op[codes.PANELS]
         if op[codes.KIND] == codes.DENSE:
@@ -38,14 +39,15 @@ def forward_block(ops, count, factors, params, rows, ping, pong, row):
     return in_pong
 
 
-def infer_rows(rank, size, sync, run, ops, factors, scaling, x, y, weights, params, buffers, stats, outputs):
+def infer_rows(rank, size, sync, run, ops, factors, scaling, x, features, y, weights, params, buffers, stats, outputs):
     """Predict or evaluate a member's share of the rows, block by block.
 
     Parameters
     ----------
     run : int64, as in ``train_steps``; LOSS = NO_LOSS for predictions
     scaling : (2,), factor and summand of every input
-    x : (n, inputs), of the parameters' type or uint8; y : (n, TARGETS), weights : (n,) or (0,)
+    x : (n, inputs), of the parameters' type or uint8, or ``features``, see ``sparse_cpu.py``
+    y : (n, TARGETS), weights : (n,) or (0,)
     buffers : (size, 2 * BLOCK_ROWS * row + outputs), one row of buffers a member
     stats : float64 (n, 1 + metrics), written where there is a loss: weighted loss and metrics of each row
     outputs : (n, C), written where there is none
@@ -63,14 +65,26 @@ def infer_rows(rank, size, sync, run, ops, factors, scaling, x, y, weights, para
     ping, pong = own, at(own, BLOCK_ROWS * row)
     gradient = at(own, 2 * BLOCK_ROWS * row)  # not used, but loss_row writes it
     n, width = x.shape[0], operations[codes.INPUTS]
+    sparse, starts = is_sparse(features), features[STARTS]
+    if sparse:
+        n = row_count(features)
     blocks = (n + BLOCK_ROWS - 1) // BLOCK_ROWS
     start, stop = share(rank, size, blocks)
     for block in range(start, stop):
         first = block * BLOCK_ROWS
         rows = min(BLOCK_ROWS, n - first)
-        for r in range(rows):
-            load_row(width, at(ping, r * row), at(inputs, (first + r) * width), scaling[0], scaling[1])
-        in_pong = forward_block(operations, count, factors, parameters, rows, ping, pong, row)
+        if sparse:
+            # z is not kept: it is given the place of y
+            alpha = factors[0, codes.ALPHA]
+            sparse_forward(
+                operations, parameters, features, at(starts, 0), 0, first, first + rows, pong, row, pong, alpha
+            )
+            if operations[codes.FUNCTION] == codes.SOFTMAX:
+                softmax(pong, row, rows, operations[codes.OUTPUTS], operations[codes.PANELS])
+        else:
+            for r in range(rows):
+                load_row(width, at(ping, r * row), at(inputs, (first + r) * width), scaling[0], scaling[1])
+        in_pong = forward_block(operations, int(sparse), count, factors, parameters, rows, ping, pong, row)
         result = pong if in_pong else ping
         for r in range(rows):
             values = at(result, r * row)

@@ -8,6 +8,7 @@ so the result does not depend on the size of the team.
 from __future__ import annotations
 
 from . import codes
+from .activation_cpu import softmax
 from .dense_cpu import (
     COLUMNS,
     dense_backward_input_share,
@@ -21,6 +22,7 @@ from .intrinsics import FLUSH_SUBNORMALS, at, float_mode, set_float_mode, sqrt
 from .jit import LANES
 from .loss_cpu import column_losses, loss_row, metric_row
 from .rng import FIRST_DROPOUT_STREAM, shuffle
+from .sparse_cpu import is_sparse, sparse_forward, transpose_batch
 from .team import barrier
 from .vectors import load_row, sum_of_squares
 
@@ -31,14 +33,21 @@ def gather(x, width, scaling, order, first, last, target, row):
         load_row(width, at(target, (i - first) * row), at(x, order[i] * width), scaling[0], scaling[1])
 
 
-def forward(rank, size, sync, ops, count, factors, params, work, rows, step, key_0, key_1):
-    """All operations on the batch in the workspace, a barrier after each."""
+def forward(rank, size, sync, ops, count, factors, params, work, features, order, rows, step, key_0, key_1):
+    """All operations on the batch in the workspace, or first on that in ``features``, a barrier after each."""
     for index in range(count):
         op = at(ops, index * COLUMNS)
-        if op[codes.KIND] == codes.DENSE:
+        first, last = share(rank, size, rows)
+        if index == 0 and is_sparse(features):
+            y, z = at(work, op[codes.Y] + first * op[codes.Y_ROW]), at(work, op[codes.Z] + first * op[codes.Y_ROW])
+            sparse_forward(
+                op, params, features, order, 1, first, last, y, op[codes.Y_ROW], z, factors[index, codes.ALPHA]
+            )
+            if op[codes.FUNCTION] == codes.SOFTMAX:
+                softmax(y, op[codes.Y_ROW], last - first, op[codes.OUTPUTS], op[codes.PANELS])
+        elif op[codes.KIND] == codes.DENSE:
             dense_forward_share(rank, size, sync, op, params, work, rows, factors[index, codes.ALPHA])
         else:
-            first, last = share(rank, size, rows)
             simple_forward(
                 op, factors[index, codes.ALPHA], factors[index, codes.RATE], work, first, last, step,
                 FIRST_DROPOUT_STREAM + index, key_0, key_1,
@@ -95,8 +104,9 @@ def penalty(ops, count, factors, params):
 
 
 def backward(
-    rank, size, sync, run, hyper, rate, l2_scale, ops, count, factors, params, slot_0, slot_1, work, scratch, rows
-):
+    rank, size, sync, run, hyper, rate, l2_scale, ops, count, factors, params, slot_0, slot_1, work, features, scratch,
+    rows,
+):  # fmt: skip
     """Gradients and optimizer steps from the last operation to the first; weights are read before they change."""
     beta_1, beta_2 = hyper[codes.BETA_1], hyper[codes.BETA_2]
     decay = hyper[codes.LEARNING_RATE] * hyper[codes.WEIGHT_DECAY]
@@ -107,7 +117,7 @@ def backward(
         if op[codes.NEEDS_DX]:
             dense_backward_input_share(rank, size, sync, ops, index, factors, params, work, scratch, rows)
         dense_update_share(
-            rank, size, op, work, params, slot_0, slot_1, scratch, rows,
+            rank, size, op, work, features, index == 0 and is_sparse(features), params, slot_0, slot_1, scratch, rows,
             run[codes.OPTIMIZER], l2_scale * factors[index, codes.L2], rate, beta_1, 1.0 - beta_1, 1.0 - beta_2,
             hyper[codes.EPSILON], decay, hyper[codes.NESTEROV] != 0.0,
         )  # fmt: skip
@@ -115,8 +125,8 @@ def backward(
 
 
 def train_steps(
-    rank, size, sync, run, hyper, state, ops, factors, scaling, x, y, weights, order, params, slots, work, scratch,
-    stats, results, start, stop,
+    rank, size, sync, run, hyper, state, ops, factors, scaling, x, features, y, weights, order, params, slots, work,
+    scratch, stats, results, start, stop,
 ):  # fmt: skip
     """Do steps ``start`` .. ``stop`` - 1 of a run as member ``rank`` of a team of ``size``.
 
@@ -127,7 +137,7 @@ def train_steps(
     state : float64 (3,), updated: optimizer steps t, beta_1**t, beta_2**t
     ops : int64 (operations, OPERATION_COLUMNS), factors : (operations, FACTOR_COLUMNS)
     scaling : (2,), factor and summand of every input
-    x : (n, inputs), of the parameters' type or uint8
+    x : (n, inputs), of the parameters' type or uint8, or ``features``, see ``sparse_cpu.py``
     y : (n, TARGETS), weights : (n,) or (0,)
     order : int64 (n,), updated: the order of the rows in the present epoch
     params : (P + operands,), slots : (2 * P,), updated: weights, with what mixed precision keeps of them, and moments
@@ -157,9 +167,16 @@ def train_steps(
         chosen = at(order, place)
         first, last = share(rank, size, rows)
         target = at(space, input_op[codes.X] + first * input_op[codes.X_ROW])
-        gather(at(x, 0), input_op[codes.INPUTS], scaling, chosen, first, last, target, input_op[codes.X_ROW])
+        if is_sparse(features):
+            if rank == 0:
+                transpose_batch(features, chosen, rows, input_op[codes.INPUTS])
+        else:
+            gather(at(x, 0), input_op[codes.INPUTS], scaling, chosen, first, last, target, input_op[codes.X_ROW])
         barrier(sync, size)
-        forward(rank, size, sync, operations, count, factors, parameters, space, rows, int(t), key_0, key_1)
+        forward(
+            rank, size, sync, operations, count, factors, parameters, space, features, chosen, rows, int(t), key_0,
+            key_1,
+        )  # fmt: skip
         unit = unit_share(run, at(weights, 0), chosen, rows)
         scale = unit * hyper[codes.LOSS_SCALE]
         losses(run, output_op, space, at(y, 0), at(weights, 0), chosen, first, last, scale, sums, own_scratch)
@@ -181,7 +198,7 @@ def train_steps(
             barrier(sync, size)  # the penalty is read before the weights change
         backward(
             rank, size, sync, run, hyper, rate, unit if run[codes.L2_PER_ROW] else 1.0, operations, count, factors,
-            parameters, slot_0, slot_1, space, own_scratch, rows,
+            parameters, slot_0, slot_1, space, features, own_scratch, rows,
         )  # fmt: skip
     if rank == 0:
         state[0], state[1], state[2] = t, power_1, power_2

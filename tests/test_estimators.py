@@ -29,7 +29,7 @@ def class_for(kind):
     return getattr(fastnn, "MLPRegressor" if kind in ("regression", "multioutput") else "MLPClassifier")
 
 
-FINER_THAN_FLOAT32 = {"check_sample_weight_equivalence_on_dense_data"}  # asks for 7 digits of predictions
+FINER_THAN_FLOAT32 = {f"check_sample_weight_equivalence_on_{kind}_data" for kind in ("dense", "sparse")}  # 7 digits
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
