@@ -185,7 +185,7 @@ class LossGradient:
         self._engine.params[:] = params
         self._run.rewind()
         self._run.advance(1)
-        return self._run.logs(0), self._engine.slots[: len(params)]
+        return self._run.logs(0), self._engine.slots[: self._engine.plan.n_parameters]
 
 
 class _GradientOnly:
