@@ -217,7 +217,7 @@ def program(function: Callable, dtype: np.dtype, variant: str = "", mixed: bool 
 
 
 @functools.cache
-def _program(function: Callable, dtype: np.dtype, variant: str, mixed: bool) -> Any:
+def _program(function: Callable, dtype: np.dtype, variant: str, mixed: bool = False) -> Any:
     from .cache import ProgramCache
 
     dispatcher = _for_cpu(function, dtype, mixed, no_cfunc_wrapper=True)
