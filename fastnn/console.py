@@ -76,8 +76,7 @@ def info_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     """Write `machine.facts` as names and texts."""
     threads, memory = found["threads"], found["memory_bytes"]
     reasons = [f"{threads['cores']} cores", f"affinity {threads['affinity']}", f"quota {threads['quota'] or 'none'}"]
-    named = threads["FASTNN_NUM_THREADS"]
-    reasons.append(f"FASTNN_NUM_THREADS {named}" if named else "FASTNN_NUM_THREADS not set")
+    reasons += [f"{name} {threads[name] or 'not set'}" for name in ("FASTNN_NUM_THREADS", "OMP_NUM_THREADS")]
     return [
         ("system", found["system"]),
         ("cpu", found["cpu"]),

@@ -60,6 +60,7 @@ def threads() -> dict[str, Any]:
         "affinity": affinity,
         "quota": quota_cores(),
         "FASTNN_NUM_THREADS": os.environ.get("FASTNN_NUM_THREADS"),
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS"),
     }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from fastnn.kernels import codes, jit, team
 from fastnn.plan import Objective, Plan
 from fastnn.sparse import features, is_sparse
-from fastnn.threads import TeamSize, team_size
+from fastnn.threads import TeamSize, sharing, team_size
 
 SLICE_SECONDS = 0.1  # longest compiled call, so that Ctrl-C is answered soon
 FLOPS_PER_SECOND = 2e10  # cautious first guess of a core's speed, to size the first slice of a run
@@ -139,7 +139,8 @@ class Inference:
         if size == 1:
             program(*self._alone, *arguments)
         else:
-            team.run_team(program, size, *arguments)
+            with sharing(size) as share:
+                team.run_team(program, size if threads else share, *arguments)
 
 
 class Run:
@@ -216,13 +217,16 @@ class Run:
             return 0
         self._hyper[: codes.LOSS_SCALE] = self.engine.optimizer.hyperparameters()
         before, begun, processor = self.engine.step, time.perf_counter(), time.process_time()
-        try:
-            team.run_team(self._program, self._team.size, *self._arguments, self.done, self.done + steps)
-        finally:  # Ctrl-C arrives when the steps are done
-            self.done += self.engine.step - before
+        with sharing(self._team.size) as share:
+            size = self._team.size if self.engine.threads else share
+            try:
+                team.run_team(self._program, size, *self._arguments, self.done, self.done + steps)
+            finally:  # Ctrl-C arrives when the steps are done
+                self.done += self.engine.step - before
         seconds = time.perf_counter() - begun
         self._seconds_per_step = seconds / steps
-        self._team.report(steps, seconds, time.process_time() - processor)
+        if size == self._team.size:
+            self._team.report(steps, seconds, time.process_time() - processor)
         return steps
 
     def rewind(self) -> None:

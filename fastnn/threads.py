@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
+import threading
+from collections.abc import Iterator
 from numbers import Integral
 from typing import Any
 
 from fastnn.kernels import team
 
 _num_threads: int | None = None
+_computing = 0  # runs and predictions of this process at work right now
+_lock = threading.Lock()
 
 
 def positive_threads(value: Any, name: str) -> int:
@@ -74,14 +80,35 @@ def get_num_threads() -> int:
     """Most threads that fits and predictions may use.
 
     What ``set_num_threads`` said, else the environment variable ``FASTNN_NUM_THREADS``, else the cores that
-    affinity and the control group's quota allow. Small work uses fewer.
+    affinity and the control group's quota allow, at most ``OMP_NUM_THREADS``: joblib's and Dask's workers find their
+    share there. Small work uses fewer, and so does what runs beside other work of the same process.
     """
     if _num_threads is not None:
         return _num_threads
     from_environment = os.environ.get("FASTNN_NUM_THREADS")
     if from_environment:
         return positive_threads(from_environment, "FASTNN_NUM_THREADS")
-    return team.available_cores()
+    return min(team.available_cores(), _openmp_threads() or sys.maxsize)
+
+
+def _openmp_threads() -> int | None:
+    """Threads of the outermost level in ``OMP_NUM_THREADS``; None if it says nothing of use."""
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(first) if first.isdecimal() and int(first) > 0 else None
+
+
+@contextlib.contextmanager
+def sharing(size: int) -> Iterator[int]:
+    """Give a computation that could use ``size`` threads as many as are its share while others compute."""
+    global _computing
+    with _lock:
+        _computing += 1
+        share = max(1, get_num_threads() // _computing) if size > 1 else 1
+    try:
+        yield min(size, share)
+    finally:
+        with _lock:
+            _computing -= 1
 
 
 def team_size(threads: int | None, flops: float, flops_worth_a_thread: float) -> int:

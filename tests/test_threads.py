@@ -1,8 +1,9 @@
 """How a run chooses the size of its team from what its slices tell."""
 
 import pytest
+from fastnn.kernels import team
 
-from fastnn.threads import TeamSize, positive_threads
+from fastnn.threads import TeamSize, get_num_threads, positive_threads
 
 
 def slices(team, pace, shares, count):
@@ -52,3 +53,21 @@ def test_numbers_of_threads_are_positive_and_whole(value):
     with pytest.raises(ValueError, match="threads must be a positive whole number of threads; got"):
         positive_threads(value, "threads")
     assert positive_threads("3", "threads") == positive_threads(3, "threads") == 3
+
+
+@pytest.mark.parametrize(
+    ("openmp", "own", "expected"),
+    [("1", None, 1), ("3,2", None, 3), ("9", None, 8), ("0", None, 8), ("x", None, 8), (None, None, 8), ("1", "5", 5)],
+)
+def test_workers_of_joblib_and_dask_keep_to_their_share(monkeypatch, openmp, own, expected):
+    monkeypatch.setattr(team, "available_cores", lambda: 8)
+    for name, value in (("OMP_NUM_THREADS", openmp), ("FASTNN_NUM_THREADS", own)):
+        monkeypatch.delenv(name, raising=False) if value is None else monkeypatch.setenv(name, value)
+    assert get_num_threads() == expected
+
+
+def test_a_loky_worker_gets_its_share():
+    from joblib import Parallel, delayed, parallel_config
+
+    with parallel_config("loky", inner_max_num_threads=1):
+        assert Parallel(n_jobs=2)(delayed(get_num_threads)() for _ in range(2)) == [1, 1]

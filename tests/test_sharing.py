@@ -1,0 +1,60 @@
+"""Work at the same time in one process shares the cores; workers of their own are limited."""
+
+import threading
+
+import joblib
+import numpy as np
+import pytest
+from fastnn.kernels import team
+from sklearn.base import clone
+
+import fastnn
+from fastnn import threads
+
+
+@pytest.fixture
+def eight_cores(monkeypatch):
+    monkeypatch.delenv("FASTNN_NUM_THREADS", raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(team, "available_cores", lambda: 8)
+
+
+def test_shares(eight_cores):
+    with threads.sharing(8) as alone:
+        assert alone == 8
+        with threads.sharing(8) as second, threads.sharing(2) as third, threads.sharing(1) as fourth:
+            assert (second, third, fourth) == (4, 2, 1)
+            with threads.sharing(8) as fifth:
+                assert fifth == 1
+    with pytest.raises(KeyError), threads.sharing(8):
+        raise KeyError
+    with threads.sharing(8) as alone:
+        assert alone == 8
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_fits_side_by_side_share_the_cores(eight_cores, monkeypatch):
+    """Two large fits at once: each on half of the cores, and the same weights as alone."""
+    sizes, run_team, both = [], team.run_team, threading.Barrier(2)
+
+    def noted(program, size, *arguments):
+        sizes.append(size)
+        if len(sizes) <= 2:
+            both.wait(30)
+        run_team(program, min(size, 2), *arguments)
+
+    X = np.random.default_rng(0).normal(size=(512, 400))
+    model = fastnn.MLPRegressor(hidden_layer_sizes=300, batch_size=512, max_iter=3, random_state=0)
+    expected = model.fit(X, X[:, 0]).coefs_[0].copy()
+    monkeypatch.setattr(team, "run_team", noted)
+    with joblib.parallel_config("threading", n_jobs=2):
+        fits = joblib.Parallel()(joblib.delayed(clone(model).fit)(X, X[:, 0]) for _ in range(2))
+    assert sorted(sizes[:2]) == [4, 8]
+    for fit in fits:
+        np.testing.assert_array_equal(fit.coefs_[0], expected)
+
+
+def test_loky_workers_are_limited():
+    with joblib.parallel_config("loky", n_jobs=2, inner_max_num_threads=1):
+        limits = joblib.Parallel()(joblib.delayed(fastnn.get_num_threads)() for _ in range(4))
+    assert limits == [1, 1, 1, 1]
