@@ -1,5 +1,6 @@
 """What `MLPClassifier` and `MLPRegressor` share: parameters, checks, first weights, and the engine behind them."""
 
+import functools
 import math
 from collections.abc import Mapping
 from itertools import pairwise
@@ -55,6 +56,12 @@ class BaseMLP(EpochLoop, FullBatch, Conversion, BaseEstimator):
         "dtype": [StrOptions({"float32", "float64", "auto"})],
         "threads": [Interval(Integral, 1, None, closed="left"), None],
     }
+
+    @classmethod
+    @functools.cache
+    def _get_param_names(cls) -> list[str]:
+        """Return the names of the parameters, found once: searches ask for them many times a fit."""
+        return super()._get_param_names()
 
     def _keep(self, arguments: Mapping[str, Any]) -> None:
         """Store the arguments of a constructor, unchanged and unchecked, as scikit-learn asks."""

@@ -163,8 +163,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return float(np.average(right, weights=rows.weights))
 
     def _encode(self, y: np.ndarray, fresh: bool, incremental: bool) -> np.ndarray:
-        check_classification_targets(y)
-        kind = type_of_target(y)
+        kind = type_of_target(y, input_name="y")
+        if kind not in ("binary", "multiclass", "multilabel-indicator"):
+            check_classification_targets(y)
         multilabel = kind == "multilabel-indicator"
         if kind == "multiclass-multioutput":
             raise ValueError("Multioutput target data is not supported with label binarization")

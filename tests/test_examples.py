@@ -77,6 +77,16 @@ def test_pima(run, pima):
     assert 75 < accuracy < 82
 
 
+def test_grid_search(run, pima):
+    printed = run("08_grid_search", 2)
+    assert "60 settings x 5 folds" in printed
+    best, worst = (
+        float(share) for share in re.search(r"trained on ([\d.]+)%, of the worst ([\d.]+)%", printed).groups()
+    )
+    assert best > 75
+    assert best > worst
+
+
 @pytest.mark.slow
 def test_sign_mnist(run, sign_mnist, tmp_path):
     printed = run("07_sign_mnist", "--epochs", 2, "--folder", tmp_path)
@@ -90,7 +100,7 @@ def test_sign_mnist(run, sign_mnist, tmp_path):
     assert is_picture(tmp_path / "sign_mnist_history.png")
 
 
-@pytest.mark.parametrize("name", ["06_pima", "07_sign_mnist"])
+@pytest.mark.parametrize("name", ["06_pima", "07_sign_mnist", "08_grid_search"])
 def test_without_data_the_message_says_what_to_do(run, fresh_cache, tmp_path, monkeypatch, name):
     monkeypatch.setenv("FASTNN_DATA", str(tmp_path))
     monkeypatch.setattr("fastnn.published.PublishedFile.load", nothing_to_be_had)
