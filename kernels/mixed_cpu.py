@@ -74,7 +74,7 @@ def input_gradient(op, params, dy, dx, scratch, rows, column, columns):
 
 
 def round_weights(op, params, pair, first, count, scratch):
-    """Round ``count`` rows of weights from ``first`` <= a multiple of ``BLOCK_ROWS`` in a pair of panels.
+    """Round ``count`` rows of weights in a pair of panels from ``first``, a multiple of ``BLOCK_ROWS``.
 
     ``scratch`` has room for a square of LANES vectors.
     """
@@ -125,7 +125,7 @@ def dense_update_share(
                 dy = at(work, op[codes.DY] + (2 * pair + panel) * LANES)
                 round_row_pairs(rows, 1, at(packed, panel * pairs * LANES), LANES, dy, op[codes.Y_ROW])
             packed_pair = pair
-        # the column before x holds ones, whose products with dy are the gradient of the bias
+        # before the first block, as row -1, the bias: the column before x holds ones
         for row in range(-op[codes.BIAS] if first == 0 else 0, 1):
             count = block if row == 0 else 1
             product(
