@@ -124,6 +124,7 @@ class Engine:
         first_epoch: int = 0,
         order: np.ndarray | None = None,
         loss_scale: float = 1.0,
+        loss_limit: float = 0.0,
         weighted_mean: bool = False,
     ) -> Run:
         """Prepare a run of ``epochs`` epochs with the optimizer given to ``reset_optimizer``.
@@ -137,6 +138,7 @@ class Engine:
         first_epoch : number of the first epoch
         order : int64 (n,), the order of the rows where ``shuffle`` is False; it may be changed between epochs
         loss_scale : factor of every row's loss
+        loss_limit : the largest that one output adds to a cross-entropy of logits as it is reported; 0 for no limit
         weighted_mean : divide the sums over a batch, of metrics too, by the sum of its weights instead of its rows, and
             weigh the metrics; penalties that are divided by the rows are then divided by that sum as well
 
@@ -148,7 +150,7 @@ class Engine:
         self.plan.check_trainable()
         return Run(
             self, objective, x, y, weights, batch_size, epochs, shuffle, seed, first_epoch, order, loss_scale,
-            weighted_mean,
+            loss_limit, weighted_mean,
         )  # fmt: skip
 
 

@@ -32,7 +32,7 @@ class FullBatch:
         engine.set_weights(self._weights())
         objective = engine.plan.objective(self._loss(), self._metrics())
         rows = Rows(*(array if array is None else array.astype(np.float64, copy=False) for array in rows))
-        loss_gradient = LossGradient(engine, objective, *rows, loss_scale=self._loss_scale(), weighted_mean=True)
+        loss_gradient = LossGradient(engine, objective, *rows, **self._reporting(np.dtype(np.float64)))
 
         def reported(params: np.ndarray) -> tuple[float, np.ndarray]:
             logs, gradient = loss_gradient(params)

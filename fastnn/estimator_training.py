@@ -58,6 +58,11 @@ class EpochLoop:
         """Factor that makes fastnn's loss of a row, a mean over its outputs, scikit-learn's."""
         raise NotImplementedError
 
+    def _reporting(self, dtype: np.dtype) -> dict[str, Any]:
+        """Options of a run that make its losses scikit-learn's, which clips probabilities to [eps, 1 - eps]."""
+        limit = 0.0 if self.dtype == "float32" else -math.log(np.finfo(dtype).eps)
+        return {"loss_scale": self._loss_scale(), "loss_limit": limit, "weighted_mean": True}
+
     def _reported_loss(self, logs: np.ndarray) -> float:
         """Loss of an epoch as scikit-learn reports it, from the means of the loss and of the metrics."""
         return float(logs[0])
@@ -102,8 +107,7 @@ class EpochLoop:
             shuffle=self.shuffle and not replay,
             seed=self._shuffle_seed,
             first_epoch=len(self.loss_curve_),
-            loss_scale=self._loss_scale(),
-            weighted_mean=True,
+            **self._reporting(rows.x.dtype),
         )
         stopping = False
         try:

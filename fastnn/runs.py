@@ -169,6 +169,7 @@ class Run:
         first_epoch: int,
         order: np.ndarray | None,
         loss_scale: float,
+        loss_limit: float,
         weighted_mean: bool,
     ) -> None:
         from fastnn.kernels.train_cpu import train_steps
@@ -187,8 +188,8 @@ class Run:
             team_size(engine.threads, self._flops, FLOPS_WORTH_A_THREAD), fixed=engine.threads is not None
         )
         self._seconds_per_step = self._flops / FLOPS_PER_SECOND + 1e-6
-        self._hyper = np.zeros(len(codes.HYPERPARAMETERS) + 1)
-        self._hyper[codes.LOSS_SCALE] = loss_scale
+        self._hyper = np.zeros(len(codes.HYPERPARAMETERS) + 2)
+        self._hyper[codes.LOSS_SCALE :] = loss_scale, loss_limit
         self._results = np.zeros((epochs, 1 + len(objective.metrics)))
         self._program = input_program(train_steps, plan, x.dtype)
         layout = plan.layout(objective.ops, batch_size, sparse)

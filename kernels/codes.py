@@ -41,7 +41,9 @@ GRADIENT, SGD, RMSPROP, ADAM, ADAMW = range(len(OPTIMIZERS))
 # Columns of the float64 hyper-parameter vector of an optimizer.
 HYPERPARAMETERS = ("learning_rate", "beta_1", "beta_2", "epsilon", "weight_decay", "nesterov")
 LEARNING_RATE, BETA_1, BETA_2, EPSILON, WEIGHT_DECAY, NESTEROV = range(len(HYPERPARAMETERS))
-LOSS_SCALE = len(HYPERPARAMETERS)  # follows them: factor of every row's loss
+# They are followed by the factor of every row's loss, and the largest that one output adds to a cross-entropy of logits
+# as it is reported, 0 for no limit.
+LOSS_SCALE, LOSS_LIMIT = len(HYPERPARAMETERS), len(HYPERPARAMETERS) + 1
 
 # Operations of a plan and the columns of its integer table; offsets and strides count elements.
 DENSE, ACTIVATION, DROPOUT = range(3)

@@ -139,6 +139,15 @@ def loss_row(code, z, t, d, columns, vectors, scale):
     return value
 
 
+def limited_crossentropy(y, t, columns, limit):
+    """Mean binary cross-entropy of C probabilities y for targets 0 or 1, none of which adds more than ``limit``."""
+    total = 0.0
+    for j in range(columns):
+        share = -log(y[j] if t[j] == 1.0 else 1.0 - y[j])
+        total += limit if share > limit else share
+    return total / float(columns)
+
+
 def largest_place(y, columns):
     """Index of the first largest of C values."""
     place = 0

@@ -20,7 +20,7 @@ from .dense_cpu import (
 )
 from .intrinsics import FLUSH_SUBNORMALS, at, float_mode, set_float_mode, sqrt
 from .jit import LANES
-from .loss_cpu import column_losses, loss_row, metric_row
+from .loss_cpu import column_losses, limited_crossentropy, loss_row, metric_row
 from .rng import FIRST_DROPOUT_STREAM, shuffle
 from .sparse_cpu import is_sparse, sparse_forward, transpose_batch
 from .team import barrier
@@ -65,10 +65,11 @@ def unit_share(run, weights, order, rows):
     return 1.0 / total if total != 0.0 else 0.0
 
 
-def losses(run, op, work, y, weights, order, first, last, scale, stats, scratch):
+def losses(run, op, work, y, weights, order, first, last, scale, limit, stats, scratch):
     """Loss, gradient and metrics of rows first .. last of the batch; ``order`` starts at the batch.
 
-    ``scale`` is the factor of the gradients. Metrics are weighted where the mean is.
+    ``scale`` is the factor of the gradients, ``limit`` the largest loss of an output, or 0. Metrics are weighted
+    where the mean is.
     """
     metrics, columns, row = run[codes.METRICS_COUNT], op[codes.OUTPUTS], op[codes.Y_ROW]
     weighted = run[codes.WEIGHTED]
@@ -81,11 +82,15 @@ def losses(run, op, work, y, weights, order, first, last, scale, stats, scratch)
         )  # fmt: skip
     for r in range(last - first):
         target, output = at(y, chosen[r] * run[codes.TARGETS]), at(outputs, r * row)
+        weight = weights[chosen[r]] if weighted else 1.0
         if columns > 1:
-            weight = weights[chosen[r]] if weighted else 1.0
             gradient = at(gradients, r * row)
             value = loss_row(run[codes.LOSS], output, target, gradient, columns, op[codes.PANELS], weight * scale)
             row_stats[r * (1 + metrics)] = weight * value
+            if limit > 0.0 and run[codes.LOSS] == codes.SPARSE_CE_LOGITS and value > limit:
+                row_stats[r * (1 + metrics)] = weight * limit
+        if limit > 0.0 and run[codes.LOSS] == codes.BINARY_CE_LOGITS:
+            row_stats[r * (1 + metrics)] = weight * limited_crossentropy(output, target, columns, limit)
         for m in range(metrics):
             value = metric_row(run[codes.METRICS_START + m], output, target, columns)
             row_stats[r * (1 + metrics) + 1 + m] = weights[chosen[r]] * value if run[codes.WEIGHTED_MEAN] else value
@@ -133,7 +138,7 @@ def train_steps(
     Parameters
     ----------
     sync : int64 (SYNC_SIZE,), see ``team.py``
-    run : int64 (RUN_COLUMNS + metrics,), hyper : float64 (HYPERPARAMETERS + 1,)
+    run : int64 (RUN_COLUMNS + metrics,), hyper : float64 (HYPERPARAMETERS + 2,)
     state : float64 (3,), updated: optimizer steps t, beta_1**t, beta_2**t
     ops : int64 (operations, OPERATION_COLUMNS), factors : (operations, FACTOR_COLUMNS)
     scaling : (2,), factor and summand of every input
@@ -178,8 +183,8 @@ def train_steps(
             key_1,
         )  # fmt: skip
         unit = unit_share(run, at(weights, 0), chosen, rows)
-        scale = unit * hyper[codes.LOSS_SCALE]
-        losses(run, output_op, space, at(y, 0), at(weights, 0), chosen, first, last, scale, sums, own_scratch)
+        scale, limit = unit * hyper[codes.LOSS_SCALE], hyper[codes.LOSS_LIMIT]
+        losses(run, output_op, space, at(y, 0), at(weights, 0), chosen, first, last, scale, limit, sums, own_scratch)
         derivatives(operations, count, factors, space, first, last - first, 0, output_op[codes.PANELS])
         barrier(sync, size)
         if rank == 0:

@@ -85,6 +85,19 @@ def test_whole_fits(kind, settings, weighted):
     assert ours.score(X, y) == pytest.approx(theirs.score(X, y), rel=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "multilabel"])
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+def test_saturated_probabilities(kind, solver):
+    """Features far from unit scale: scikit-learn clips the probabilities that it reports the loss of."""
+    ours, theirs = pair(kind, solver=solver, max_iter=12, random_state=1, learning_rate_init=1e-4)
+    scale = 300.0 if kind == "multiclass" else 2.0 ** np.arange(6) * 4
+    for model in (ours, theirs):
+        model.fit(X * scale, TARGETS[kind])
+    assert_equal(ours, theirs, 1e-4 if solver == "lbfgs" else 1e-6)
+    if solver != "lbfgs":
+        assert ours.loss_curve_[0] > 5.0
+
+
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
 def test_warm_fits(solver):
     ours, theirs = pair("multiclass", solver=solver, warm_start=True, max_iter=6, random_state=0)
