@@ -13,7 +13,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 help:
 	@echo "make demo    train both tasks beside scikit-learn: a table and pictures"
 	@echo "make test    the whole test suite (FASTNN_DATA=folder adds the real data sets)"
-	@echo "make bench   the benchmarks"
+	@echo "make bench   fastnn beside what is installed of NumPy, scikit-learn, PyTorch, JAX (BENCH='--quick pima')"
 	@echo "make lint    ruff"
 	@echo "make types   mypy"
 	@echo "make wheel   build the wheel and test it outside the checkout"
@@ -25,8 +25,8 @@ demo: $(VENV)/.plots
 test: $(VENV)/.test
 	$(RUN) pytest
 
-bench: $(VENV)/.dev
-	$(RUN) pytest benchmarks
+bench: $(VENV)/.plots
+	$(VENV)/bin/fastnn bench $(BENCH)
 
 lint: $(VENV)/.dev
 	$(RUN) ruff check .
@@ -35,8 +35,9 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	rm -rf build/types && mkdir -p build/types/fastnn
 	ln -s "$(CURDIR)"/fastnn/* build/types/fastnn/ && ln -s "$(CURDIR)/kernels" build/types/fastnn/kernels
+	ln -s "$(CURDIR)/benchmarks" build/types/benchmarks
 	cd build/types && "$(CURDIR)/$(VENV)/bin/python" -m mypy --config-file "$(CURDIR)/pyproject.toml" \
-		--cache-dir "$(CURDIR)/.mypy_cache" -p fastnn
+		--cache-dir "$(CURDIR)/.mypy_cache" -p fastnn -p benchmarks
 
 # The wheel's own environment and a copy of the tests lie outside the checkout, so nothing can be borrowed from it.
 wheel: $(VENV)/.test

@@ -107,6 +107,14 @@ def demo(
     run(full=full, output=output, threads=threads, seed=seed)
 
 
+@app.command(add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+def bench(ctx: typer.Context) -> None:
+    """Measure fastnn beside other libraries on equal terms; needs the checkout. `fastnn bench --help` says more."""
+    from fastnn.bench import run
+
+    raise typer.Exit(run(ctx.args))
+
+
 @app.command()
 def train(
     data: Annotated[str, typer.Argument(help="CSV file, or a set: pima, sign-mnist, breast-cancer, digits.")],

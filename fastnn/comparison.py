@@ -178,23 +178,26 @@ def _fit_fastnn(task: Task, seed: int, callbacks: list[Callback]) -> tuple["Sequ
     return model, time.perf_counter() - begun, history.history["loss"]
 
 
+def sklearn_terms(batch_size: int, epochs: int, seed: int) -> dict[str, Any]:
+    """Keywords with which scikit-learn's perceptrons train as described above: Adam, all epochs, nothing else."""
+    return {
+        "solver": "adam",
+        "alpha": 0.0,
+        "batch_size": batch_size,
+        "learning_rate_init": LEARNING_RATE,
+        "epsilon": EPSILON,
+        "max_iter": epochs,
+        "tol": 0.0,
+        "n_iter_no_change": np.inf,
+        "random_state": seed,
+    }
+
+
 def _mlp(task: Task, seed: int) -> Any:
     from sklearn.neural_network import MLPClassifier
 
-    return MLPClassifier(
-        task.hidden,
-        activation="relu",
-        solver="adam",
-        alpha=0.0,
-        batch_size=task.batch_size,
-        learning_rate_init=LEARNING_RATE,
-        max_iter=task.epochs,
-        tol=0.0,
-        n_iter_no_change=np.inf,
-        epsilon=EPSILON,
-        random_state=seed,
-        verbose=True,
-    )
+    terms = sklearn_terms(task.batch_size, task.epochs, seed)
+    return MLPClassifier(task.hidden, activation="relu", verbose=True, **terms)
 
 
 def _probabilities(model: "Sequential", x: np.ndarray) -> np.ndarray:

@@ -1,0 +1,91 @@
+"""fastnn, as its users call it; products and optimizer steps straight from the kernels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import fastnn
+from benchmarks.contenders.base import Contender, Work, need
+from benchmarks.problems import (
+    ADAM,
+    LAST_ACTIVATIONS,
+    FitProblem,
+    PredictProblem,
+    ProductProblem,
+    ScriptProblem,
+    StepProblem,
+)
+
+_SCRIPT = """
+import sys
+import numpy as np
+from fastnn import Dense, Sequential
+
+data = np.load(sys.argv[1])
+x, y = data["x"], data["y"]
+if x.dtype == np.uint8:
+    x = x / np.float32(255)
+model = Sequential()
+for units in {hidden}:
+    model.add(Dense(units, activation="relu"))
+model.add(Dense({outputs}, activation="{last}"))
+model.compile("adam", "{loss}")
+model.fit(x, y, batch_size={batch}, epochs={epochs}, verbose=0)
+np.save(sys.argv[2], model.predict(x[:2000]))
+"""
+
+
+def _model(task: Any, weights: list[np.ndarray], dtype: str = "float32") -> Any:
+    from fastnn import Adam, Dense, Input, Sequential
+
+    activations = [task.activation] * (len(task.layers) - 2) + [LAST_ACTIVATIONS[task.loss]]
+    dense = [Dense(units, activation=name) for units, name in zip(task.layers[1:], activations, strict=True)]
+    model = Sequential([Input((task.layers[0],)), *dense], dtype=dtype)
+    model.compile(Adam(*ADAM), task.loss)
+    model.set_weights(weights)
+    return model
+
+
+class FastNN(Contender):
+    name = "fastnn"
+    label = "fastnn"
+    distributions = ("numba",)
+
+    @classmethod
+    def version(cls) -> str | None:
+        return fastnn.__version__
+
+    def threads(self) -> int | None:
+        return fastnn.get_num_threads()
+
+    def fit(self, problem: FitProblem, seed: int) -> Work:
+        task, x, y = problem.task, problem.data.x, problem.data.y
+        need(task.dtype == "float32")
+        fastnn.set_random_seed(seed)
+        model = _model(task, problem.weights, task.dtype)
+        return Work(
+            lambda: model.fit(x, y, batch_size=task.batch, epochs=task.epochs, verbose=0), lambda: model.get_weights()
+        )
+
+    def predict(self, problem: PredictProblem) -> Work:
+        model = _model(problem.task, problem.weights)
+        return Work.of(lambda: model(problem.x))
+
+    def product(self, problem: ProductProblem) -> Work:
+        from benchmarks.contenders import kernels
+
+        return getattr(kernels, problem.task.operation.replace(" ", "_"))(problem.left, problem.right)
+
+    def step(self, problem: StepProblem) -> Work:
+        from benchmarks.contenders import kernels
+
+        return kernels.adam(problem.weights, problem.gradients)
+
+    def script(self, problem: ScriptProblem) -> str:
+        task = problem.task
+        return _SCRIPT.format(
+            hidden=task.layers[1:-1], outputs=task.layers[-1], last=LAST_ACTIVATIONS[task.loss], loss=task.loss,
+            batch=task.batch, epochs=task.epochs,
+        )  # fmt: skip

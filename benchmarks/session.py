@@ -1,0 +1,209 @@
+"""One contender at one task after another, in this process: warm-up, timing, judging."""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import problems
+from benchmarks.contenders import CONTENDERS
+from benchmarks.contenders.base import Work
+from benchmarks.kinds import Fit, Script, Task
+from benchmarks.problems import Problem, Quality, medians
+from benchmarks.terms import check_threads
+
+SHORTEST_TURN = 0.2  # seconds of timed runs, unless there were MOST_RUNS before
+MOST_RUNS = 5
+SHORTEST_RUN = 0.02  # seconds of a timed run; shorter calls are repeated within it
+_ROOT = Path(__file__).resolve().parent.parent
+_MEMORY = """
+from pathlib import Path
+status = Path("/proc/self/status")
+lines = status.read_text().splitlines() if status.exists() else []
+print(*(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM")))
+"""
+
+
+@dataclass
+class Begun:
+    """What is known before the first turn.
+
+    Attributes
+    ----------
+    digest : str
+        Checksum of the arrays given to the contender.
+    start : dict
+        Quality of the weights that a fit starts from; else empty.
+    flops : float
+        Operations of one unit in matrix products.
+    """
+
+    about: str
+    digest: str
+    start: Quality
+    flops: float
+
+
+@dataclass
+class Turn:
+    """Seconds per unit of each timed run, and the quality of their results (medians)."""
+
+    seconds: list[float]
+    quality: Quality
+
+
+def seconds_of(run: Callable[[], Any]) -> float:
+    """Time one run, the garbage collected before."""
+    gc.collect()
+    begun = time.perf_counter()
+    run()
+    return time.perf_counter() - begun
+
+
+class Session:
+    """A contender at work.
+
+    Parameters
+    ----------
+    name : str
+        In the table of contenders.
+    threads : int
+        Most threads it may use.
+    stand_ins : frozenset of str
+        Data sets that cannot be had.
+    """
+
+    def __init__(self, name: str, threads: int, stand_ins: frozenset[str] = frozenset()) -> None:
+        self.contender = CONTENDERS[name]()
+        self.contender.limit(threads)
+        self.max_threads = threads
+        self.stand_ins = stand_ins
+        self.task: Any = None
+        self.problem: Any = None
+        self._time: Callable[[int], Turn] = self._time_fit
+
+    def peak(self) -> float:
+        """Measured peak of this process's threads, in operations per second."""
+        from benchmarks import peak
+
+        return peak.measure(self.max_threads)
+
+    def begin(self, task: Task) -> Begun:
+        """Make the arrays, let the contender compile and start whatever it needs.
+
+        Raises
+        ------
+        NotOffered
+            If the contender does no such task.
+        TermsBroken
+            If it would use more threads than it may.
+        """
+        self.task, self.problem = task, problems.make(task, self.stand_ins)
+        start: Quality = {}
+        if isinstance(task, Fit):
+            start = self.problem.judge(self.problem.weights)
+            short = replace(self.problem, task=replace(task, epochs=1))
+            self._time, warm_up = self._time_fit, self.contender.prepare(short, 0).run
+        elif isinstance(task, Script):
+            source = self.contender.script(self.problem)
+            self._time, warm_up = self._time_script(source), lambda: None
+            if not task.empty_cache:
+                warm_up = lambda: self._time(0)  # noqa: E731
+        else:
+            work = self.contender.prepare(self.problem, 0)
+            self._time, warm_up = self._time_calls(work), work.run
+        warm_up()
+        check_threads(self.contender, self.max_threads)
+        arrays = self.problem.arrays()
+        return Begun(self.problem.about, self.problem.digest(), start, task.flops(len(arrays[0])))
+
+    def turn(self, number: int) -> Turn:
+        """Measure; the number of the turn is the seed of a fit."""
+        return self._time(number)
+
+    def end(self) -> None:
+        """Let go of the arrays."""
+        self.task = self.problem = None
+        self._time = self._time_fit
+
+    def _time_fit(self, number: int) -> Turn:
+        seconds: list[float] = []
+        qualities: list[Quality] = []
+        while len(seconds) < MOST_RUNS and sum(seconds) < SHORTEST_TURN:
+            first = MOST_RUNS * number + len(seconds)
+            works = [self.contender.prepare(self.problem, first + i) for i in range(self.task.models)]
+            seconds.append(seconds_of(self._together(works)))
+            qualities += [self.problem.judge(work.result()) for work in works]
+        return Turn([value / self.task.units for value in seconds], medians(qualities))
+
+    def _together(self, works: list[Work]) -> Callable[[], Any]:
+        """Return a function that runs all works, in a pool of threads if there are several."""
+        if len(works) == 1:
+            return works[0].run
+
+        def run() -> None:
+            with ThreadPoolExecutor(self.max_threads) as pool:
+                list(pool.map(lambda work: work.run(), works))
+
+        return run
+
+    def _time_calls(self, work: Work) -> Callable[[int], Turn]:
+        loops: list[int] = []
+        work.run()
+        quality = self.problem.judge(work.result())  # before it runs again: a step changes its weights
+
+        def time_calls(number: int) -> Turn:
+            if not loops:
+                loops.append(max(1, round(SHORTEST_RUN / max(seconds_of(work.run), 1e-7))))
+
+            def run() -> None:
+                for _ in range(loops[0]):
+                    work.run()
+
+            return Turn([seconds_of(run) / loops[0] for _ in range(MOST_RUNS)], quality)
+
+        return time_calls
+
+    def _time_script(self, source: str) -> Callable[[int], Turn]:
+        def time_script(number: int) -> Turn:
+            with tempfile.TemporaryDirectory() as name:
+                seconds, predicted, memory = run_script(source, self.problem, Path(name))
+            return Turn([seconds], self.problem.judge((predicted, memory)))
+
+        return time_script
+
+
+def run_script(source: str, problem: Problem, folder: Path) -> tuple[float, np.ndarray, float]:
+    """Run a script in a new process; return the seconds it took, its predictions and its largest memory in bytes.
+
+    Raises
+    ------
+    RuntimeError
+        If the script fails, with the end of what it wrote.
+    """
+    script, rows, predictions = folder / "script.py", folder / "rows.npz", folder / "predictions.npy"
+    script.write_text(source + _MEMORY)
+    x, y = problem.arrays()
+    np.savez(rows, x=x, y=y)
+    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    if problem.task.empty_cache:
+        environment["FASTNN_CACHE_DIR"] = str(folder / "cache")
+    command = [sys.executable, str(script), str(rows), str(predictions)]
+    begun = time.perf_counter()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    seconds = time.perf_counter() - begun
+    if done.returncode:
+        raise RuntimeError(f"the script failed: {done.stderr.strip()[-300:]}")
+    memory = done.stdout.split()
+    return seconds, np.load(predictions), float(memory[-1]) if memory else float("nan")

@@ -1,0 +1,33 @@
+"""``fastnn bench``: hands over to the benchmark suite, which lies in the checkout and not in the installed package."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import fastnn
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the suite in a process of its own, in the current folder; return its exit status.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        As after ``fastnn bench``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If fastnn was installed without its checkout.
+    """
+    root = Path(fastnn.__file__).resolve().parent.parent
+    if not (root / "benchmarks" / "__main__.py").is_file():
+        raise FileNotFoundError(
+            "the benchmark suite is part of fastnn's repository, not of the installed package: clone the repository, "
+            "and run `make bench` there"
+        )
+    paths = [str(root), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    return subprocess.call([sys.executable, "-m", "benchmarks", *arguments], env=environment)
