@@ -14,8 +14,9 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fastnn.backend import Engine
+from fastnn.estimator_callbacks import CallbackSupportMixin, FitTasks
 from fastnn.estimator_conversion import Conversion
-from fastnn.estimator_lbfgs import FullBatch
+from fastnn.estimator_lbfgs import train_full_batch
 from fastnn.estimator_training import EpochLoop, Rows
 from fastnn.layers import Dense
 from fastnn.losses import Loss
@@ -26,7 +27,7 @@ from fastnn.regularizers import L2
 _GLOROT_FACTOR = {"logistic": 2.0}  # 6 for the other activations
 
 
-class BaseMLP(EpochLoop, FullBatch, Conversion, BaseEstimator):
+class BaseMLP(EpochLoop, Conversion, CallbackSupportMixin, BaseEstimator):
     """Base of the two estimators; a subclass names its loss, encodes its targets and decodes the outputs."""
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
@@ -62,6 +63,9 @@ class BaseMLP(EpochLoop, FullBatch, Conversion, BaseEstimator):
     def _get_param_names(cls) -> list[str]:
         """Return the names of the parameters, found once: searches ask for them many times a fit."""
         return super()._get_param_names()
+
+    coefs_: list[np.ndarray]
+    intercepts_: list[np.ndarray]
 
     def _keep(self, arguments: Mapping[str, Any]) -> None:
         """Store the arguments of a constructor, unchanged and unchecked, as scikit-learn asks."""
@@ -121,18 +125,17 @@ class BaseMLP(EpochLoop, FullBatch, Conversion, BaseEstimator):
         self._check_possible(incremental)
         fresh = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         dtypes = self._dtypes() if fresh else self.coefs_[0].dtype
-        X, y = validate_data(
-            self, X, y, accept_sparse="csr", multi_output=True, dtype=dtypes, order="C", reset=fresh
-        )
+        X, y = validate_data(self, X, y, accept_sparse="csr", multi_output=True, dtype=dtypes, order="C", reset=fresh)
         targets = self._encode(y, fresh, incremental).astype(X.dtype)
         rows = Rows(X, targets, self._check_weights(sample_weight, X))
         random_state = check_random_state(self.random_state)
         if fresh:
             self._initialize(random_state, X.dtype)
+        tasks = FitTasks(self, 1 if incremental else self.max_iter, X, y, rows.weights)
         if self.solver == "lbfgs":
-            weights = self._train_full_batch(rows)
+            weights = train_full_batch(self, rows, tasks)
         else:
-            weights = self._train_stochastic(rows, random_state, fresh, incremental)
+            weights = self._train_stochastic(rows, random_state, tasks, fresh, incremental)
         if not all(np.isfinite(array).all() for array in weights):
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
@@ -140,9 +143,10 @@ class BaseMLP(EpochLoop, FullBatch, Conversion, BaseEstimator):
             )
         self.coefs_, self.intercepts_ = weights[::2], weights[1::2]
         self._get_engine()
+        tasks.end(self._weights)
 
     def _train_stochastic(
-        self, rows: Rows, random_state: np.random.RandomState, fresh: bool, incremental: bool
+        self, rows: Rows, random_state: np.random.RandomState, tasks: FitTasks, fresh: bool, incremental: bool
     ) -> list[np.ndarray]:
         """Train epoch by epoch; returns the weights, which the engine keeps for the next call if they are finite."""
         if fresh or self.early_stopping == (getattr(self, "best_validation_score_", None) is None):
@@ -151,7 +155,8 @@ class BaseMLP(EpochLoop, FullBatch, Conversion, BaseEstimator):
             self._optimizer = self._make_optimizer()
             self._forget_engine()
         engine = self._get_engine()
-        self._train(engine, engine.plan.objective(self._loss(), self._metrics()), rows, random_state, incremental)
+        objective = engine.plan.objective(self._loss(), self._metrics())
+        self._train(engine, objective, rows, random_state, tasks, incremental)
         weights = self._engine_weights = engine.get_weights()
         if not all(np.isfinite(array).all() for array in weights):
             self._forget_engine()

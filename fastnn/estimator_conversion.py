@@ -18,6 +18,7 @@ class Conversion:
     """Gives an estimator `to_sklearn` and `from_sklearn`."""
 
     _multilabel = False
+    classes_: np.ndarray
 
     def to_sklearn(self) -> Any:
         """Return scikit-learn's estimator with the same parameters and a copy of what was learned.
@@ -36,7 +37,7 @@ class Conversion:
         if is_classifier(self):
             from sklearn.preprocessing import LabelBinarizer
 
-            labels = np.eye(len(self.classes_), dtype=int) if self._multilabel else self.classes_
+            labels = np.eye(len(self.classes_), dtype=np.int64) if self._multilabel else self.classes_
             twin._label_binarizer = LabelBinarizer().fit(labels)
         return twin
 
@@ -57,7 +58,7 @@ class Conversion:
         NotFittedError
             If it learned nothing yet.
         """
-        twin = cls()
+        twin: Any = cls()
         if not isinstance(estimator, _scikit_learns(twin)):
             raise TypeError(
                 f"{cls.__name__}.from_sklearn takes scikit-learn's {_scikit_learns(twin).__name__}; got {estimator!r}"

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from fastnn.backend import Engine
+from fastnn.estimator_callbacks import FitTasks
 from fastnn.optimizers import Optimizer
 from fastnn.plan import Objective
 
@@ -86,6 +87,7 @@ class EpochLoop:
         objective: Objective,
         rows: Rows,
         random_state: np.random.RandomState,
+        tasks: FitTasks,
         incremental: bool,
     ) -> None:
         held_out = None
@@ -112,9 +114,11 @@ class EpochLoop:
         stopping = False
         try:
             while not stopping and self.n_iter_ < epochs:
-                ahead = 1 if replay else self._epochs_to_look_ahead()
-                if replay and run.done == self.n_iter_ * run.steps_per_epoch:
-                    run.order[:] = run.order[random_state.permutation(len(run.order))]
+                ahead = 1 if replay or tasks.wanted else self._epochs_to_look_ahead()
+                if run.done == self.n_iter_ * run.steps_per_epoch:
+                    tasks.begin_epoch()
+                    if replay:
+                        run.order[:] = run.order[random_state.permutation(len(run.order))]
                 run.advance(min(self.n_iter_ + ahead, epochs) * run.steps_per_epoch - run.done)
                 while not stopping and self.n_iter_ < run.done // run.steps_per_epoch:
                     self._record_loss(self._reported_loss(run.logs(self.n_iter_)), rows.x.shape[0])
@@ -123,6 +127,7 @@ class EpochLoop:
                     elif self._compare_score(self._score_of(engine.predict(held_out.x), held_out)):
                         best_weights = engine.get_weights()
                     stopping = self._should_stop()
+                    stopping |= tasks.end_epoch(engine.get_weights)
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=6)
         else:

@@ -182,3 +182,51 @@ def test_parallel_searches_find_the_same(backend):
     expected = clone(search).fit(X, Y).cv_results_["mean_test_score"]
     with joblib.parallel_config(backend, n_jobs=2):
         np.testing.assert_array_equal(clone(search).fit(X, Y).cv_results_["mean_test_score"], expected)
+
+
+class Watcher:
+    """A callback that notes the scores after each epoch, and ends training after ``last`` epochs."""
+
+    def __init__(self, last=None):
+        self.last, self.scores, self.begun, self.ended = last, [], [], []
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        self.ended.append("teardown")
+
+    def on_fit_task_begin(self, estimator, context):
+        self.begun.append(context.task_name)
+
+    def on_fit_task_end(self, estimator, context, *, X, y, fitted_estimator):
+        self.ended.append(context.task_name)
+        if context.task_name == "epoch":
+            self.scores.append(fitted_estimator.score(X, y))
+            return len(self.scores) == self.last
+        return False
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+def test_scikit_learns_callbacks(solver):
+    pytest.importorskip("sklearn.callback")
+    settings = {"solver": solver, "max_iter": 6, "random_state": 0}
+    plain = fastnn.MLPClassifier(**settings).fit(X, Y)
+    watcher = Watcher()
+    model = fastnn.MLPClassifier(**settings).set_callbacks(watcher).fit(X, Y)
+    np.testing.assert_array_equal(model.predict_proba(X), plain.predict_proba(X))
+    assert watcher.scores[-1] == model.score(X, Y)
+    assert watcher.begun[:7] == ["fit"] + ["epoch"] * 6
+    assert watcher.ended == ["epoch"] * 6 + ["fit", "teardown"]
+    stopped = Watcher(last=3)
+    model = fastnn.MLPClassifier(**settings).set_callbacks(stopped).fit(X, Y)
+    assert model.n_iter_ == 3
+    assert stopped.scores == watcher.scores[:3]
+
+
+def test_scoring_monitor():
+    callback = pytest.importorskip("sklearn.callback")
+    monitor = callback.ScoringMonitor(scoring="accuracy")
+    fastnn.MLPClassifier(max_iter=4, random_state=0).set_callbacks(monitor).fit(X, Y)
+    logged = monitor.get_logs()
+    assert logged
