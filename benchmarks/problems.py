@@ -43,9 +43,9 @@ LAST_ACTIVATIONS = {
 JUDGED_ROWS = 2000
 
 
-def glorot(layers: Sequence[int]) -> list[Array]:
+def glorot(layers: Sequence[int], seed: int = 0) -> list[Array]:
     """Draw kernel (inputs, units) and bias (units,) of each dense layer: Glorot's uniform, and zeros; float32."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     weights: list[Array] = []
     for inputs, units in pairwise(layers):
         limit = math.sqrt(6.0 / (inputs + units))

@@ -8,7 +8,7 @@ from .dense_cpu import COLUMNS, dense_forward, round_block, share
 from .intrinsics import FLUSH_SUBNORMALS, at, float_mode, set_float_mode
 from .jit import LANES
 from .loss_cpu import loss_row, metric_row
-from .sparse_cpu import STARTS, is_sparse, row_count, sparse_forward
+from .sparse_cpu import STARTS, pointers, row_count, sparse_forward
 from .team import barrier
 from .vectors import load_row
 
@@ -65,7 +65,7 @@ def infer_rows(rank, size, sync, run, ops, factors, scaling, x, features, y, wei
     ping, pong = own, at(own, BLOCK_ROWS * row)
     gradient = at(own, 2 * BLOCK_ROWS * row)  # not used, but loss_row writes it
     n, width = x.shape[0], operations[codes.INPUTS]
-    sparse, starts = is_sparse(features), features[STARTS]
+    entries, sparse = pointers(features), row_count(features) >= 0
     if sparse:
         n = row_count(features)
     blocks = (n + BLOCK_ROWS - 1) // BLOCK_ROWS
@@ -77,7 +77,7 @@ def infer_rows(rank, size, sync, run, ops, factors, scaling, x, features, y, wei
             # z is not kept: it is given the place of y
             alpha = factors[0, codes.ALPHA]
             sparse_forward(
-                operations, parameters, features, at(starts, 0), 0, first, first + rows, pong, row, pong, alpha
+                operations, parameters, entries, entries[STARTS], 0, first, first + rows, pong, row, pong, alpha
             )
             if operations[codes.FUNCTION] == codes.SOFTMAX:
                 softmax(pong, row, rows, operations[codes.OUTPUTS], operations[codes.PANELS])

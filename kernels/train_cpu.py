@@ -22,7 +22,7 @@ from .intrinsics import FLUSH_SUBNORMALS, at, float_mode, set_float_mode, sqrt
 from .jit import LANES
 from .loss_cpu import column_losses, limited_crossentropy, loss_row, metric_row
 from .rng import FIRST_DROPOUT_STREAM, shuffle
-from .sparse_cpu import is_sparse, sparse_forward, transpose_batch
+from .sparse_cpu import pointers, row_count, sparse_forward, transpose_batch
 from .team import barrier
 from .vectors import load_row, sum_of_squares
 
@@ -33,12 +33,12 @@ def gather(x, width, scaling, order, first, last, target, row):
         load_row(width, at(target, (i - first) * row), at(x, order[i] * width), scaling[0], scaling[1])
 
 
-def forward(rank, size, sync, ops, count, factors, params, work, features, order, rows, step, key_0, key_1):
-    """All operations on the batch in the workspace, or first on that in ``features``, a barrier after each."""
+def forward(rank, size, sync, ops, count, factors, params, work, features, sparse, order, rows, step, key_0, key_1):
+    """All operations on the batch in the workspace, or where ``sparse`` in ``features``, a barrier after each."""
     for index in range(count):
         op = at(ops, index * COLUMNS)
         first, last = share(rank, size, rows)
-        if index == 0 and is_sparse(features):
+        if index == 0 and sparse:
             y, z = at(work, op[codes.Y] + first * op[codes.Y_ROW]), at(work, op[codes.Z] + first * op[codes.Y_ROW])
             sparse_forward(
                 op, params, features, order, 1, first, last, y, op[codes.Y_ROW], z, factors[index, codes.ALPHA]
@@ -109,8 +109,8 @@ def penalty(ops, count, factors, params):
 
 
 def backward(
-    rank, size, sync, run, hyper, rate, l2_scale, ops, count, factors, params, slot_0, slot_1, work, features, scratch,
-    rows,
+    rank, size, sync, run, hyper, rate, l2_scale, ops, count, factors, params, slot_0, slot_1, work, features, sparse,
+    scratch, rows,
 ):  # fmt: skip
     """Gradients and optimizer steps from the last operation to the first; weights are read before they change."""
     beta_1, beta_2 = hyper[codes.BETA_1], hyper[codes.BETA_2]
@@ -122,7 +122,7 @@ def backward(
         if op[codes.NEEDS_DX]:
             dense_backward_input_share(rank, size, sync, ops, index, factors, params, work, scratch, rows)
         dense_update_share(
-            rank, size, op, work, features, index == 0 and is_sparse(features), params, slot_0, slot_1, scratch, rows,
+            rank, size, op, work, features, index == 0 and sparse, params, slot_0, slot_1, scratch, rows,
             run[codes.OPTIMIZER], l2_scale * factors[index, codes.L2], rate, beta_1, 1.0 - beta_1, 1.0 - beta_2,
             hyper[codes.EPSILON], decay, hyper[codes.NESTEROV] != 0.0,
         )  # fmt: skip
@@ -161,6 +161,7 @@ def train_steps(
     slot_0, slot_1 = at(slots, 0), at(slots, slots.size // 2)
     own_scratch, sums = at(scratch, rank * scratch.shape[1]), at(stats, 0)
     input_op, output_op = at(ops, 0), at(ops, (count - 1) * COLUMNS)
+    entries, sparse = pointers(features), row_count(features) >= 0
     t, power_1, power_2 = state[0], state[1], state[2]
     for step in range(start, stop):
         epoch, place = step // steps_per_epoch, step % steps_per_epoch * batch
@@ -172,15 +173,15 @@ def train_steps(
         chosen = at(order, place)
         first, last = share(rank, size, rows)
         target = at(space, input_op[codes.X] + first * input_op[codes.X_ROW])
-        if is_sparse(features):
+        if sparse:
             if rank == 0:
-                transpose_batch(features, chosen, rows, input_op[codes.INPUTS])
+                transpose_batch(entries, chosen, rows, input_op[codes.INPUTS])
         else:
             gather(at(x, 0), input_op[codes.INPUTS], scaling, chosen, first, last, target, input_op[codes.X_ROW])
         barrier(sync, size)
         forward(
-            rank, size, sync, operations, count, factors, parameters, space, features, chosen, rows, int(t), key_0,
-            key_1,
+            rank, size, sync, operations, count, factors, parameters, space, entries, sparse, chosen, rows, int(t),
+            key_0, key_1,
         )  # fmt: skip
         unit = unit_share(run, at(weights, 0), chosen, rows)
         scale, limit = unit * hyper[codes.LOSS_SCALE], hyper[codes.LOSS_LIMIT]
@@ -203,7 +204,7 @@ def train_steps(
             barrier(sync, size)  # the penalty is read before the weights change
         backward(
             rank, size, sync, run, hyper, rate, unit if run[codes.L2_PER_ROW] else 1.0, operations, count, factors,
-            parameters, slot_0, slot_1, space, features, own_scratch, rows,
+            parameters, slot_0, slot_1, space, entries, sparse, own_scratch, rows,
         )  # fmt: skip
     if rank == 0:
         state[0], state[1], state[2] = t, power_1, power_2
