@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from fastnn.kernels import codes
-from fastnn.plan import Objective, Plan, aligned_zeros
-from fastnn.runs import Inference, Run, run_vector
+from fastnn.layout import aligned_zeros
+from fastnn.plan import Objective, Plan
+from fastnn.runs import Inference, Run, round_weights, run_vector
 from fastnn.threads import get_num_threads, positive_threads, set_num_threads
 
 __all__ = ["Engine", "LossGradient", "Run", "get_num_threads", "set_num_threads"]
@@ -36,7 +37,7 @@ class Engine:
             raise ValueError(f"device must be 'cpu'; got {device!r}: there is no other backend in this version")
         self.plan = plan
         self.threads = None if threads is None else positive_threads(threads, "threads")
-        self.params = aligned_zeros(plan.n_parameters, plan.dtype)
+        self.params = aligned_zeros(plan.memory_size, plan.dtype)
         self.slots = np.zeros(0, plan.dtype)
         self.state = np.array([0.0, 1.0, 1.0])
         self.optimizer: Any = None
@@ -54,6 +55,8 @@ class Engine:
     def set_weights(self, weights: Sequence[np.ndarray]) -> None:
         """Replace all weights; their shapes are those of ``plan.weight_shapes``."""
         self.plan.pack(weights, self.params)
+        if self.plan.mixed:
+            round_weights(self.plan, self.params)
 
     def reset_optimizer(self, optimizer: Any) -> None:
         """Start anew with ``optimizer``: moments zero, step count zero."""
@@ -184,7 +187,7 @@ class LossGradient:
         self._engine.params[:] = params
         self._run.rewind()
         self._run.advance(1)
-        return self._run.logs(0), self._engine.slots[: len(params)]
+        return self._run.logs(0), self._engine.slots[: self._engine.plan.n_parameters]
 
 
 class _GradientOnly:

@@ -63,6 +63,7 @@ class DType(StrEnum):
 
     float32 = "float32"
     float64 = "float64"
+    mixed_bfloat16 = "mixed_bfloat16"
 
 
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads of a fit. Default: what `fastnn info` says.")]
@@ -220,7 +221,7 @@ def info(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for pr
 
 @app.command()
 def warmup() -> None:
-    """Compile all programs for this machine and keep them, so that no later first fit has to wait."""
+    """Compile the programs of float32 and float64 for this machine and keep them: no later first fit has to wait."""
     from fastnn.console import bars
     from fastnn.machine import cache_usage, warm_up_steps
 

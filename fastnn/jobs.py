@@ -160,7 +160,7 @@ def describe(problem: Problem, hidden: Sequence[int]) -> str:
 def fit(model: "Sequential", problem: Problem, epochs: int, batch_size: int, callback: "Callback") -> int:
     """Train, and return how many epochs were done; fewer than wanted if the user interrupted after the first."""
     prepared = problem.preparation
-    x, x_validation = (prepared.inputs(part, model.dtype) for part in (problem.x, problem.x_validation))
+    x, x_validation = (prepared.inputs(part, model.variable_dtype) for part in (problem.x, problem.x_validation))
     y, y_validation = (prepared.targets(part) for part in (problem.y, problem.y_validation))
     history: list[int] = []
     count = LambdaCallback(on_epoch_end=lambda epoch, logs: history.append(epoch))
@@ -189,7 +189,7 @@ def scores(problem: Problem, model: "Sequential") -> str:
 
 
 def _score(prepared: Preparation, model: "Sequential", x: np.ndarray, y: np.ndarray) -> str:
-    outputs = model.predict(prepared.inputs(x, model.dtype), verbose=0)
+    outputs = model.predict(prepared.inputs(x, model.variable_dtype), verbose=0)
     if prepared.classes:
         right = np.mean(prepared.probabilities(outputs).argmax(axis=1) == y)
         return f"accuracy {right:.1%}"
@@ -236,7 +236,7 @@ def predictions(
     if probabilities and not prepared.classes:
         raise ValueError(f"{path}: this model does regression; --proba is for classification")
     x, _ = table.read(prepared.select(table))
-    outputs = model.predict(prepared.inputs(x, model.dtype), verbose=0)
+    outputs = model.predict(prepared.inputs(x, model.variable_dtype), verbose=0)
     names, rows = [prepared.target], [[value] for value in prepared.decode(outputs)]
     if probabilities:
         names += [f"probability of {name}" for name in prepared.classes]

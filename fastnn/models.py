@@ -22,7 +22,9 @@ class Sequential(CompiledStack):
         More can be added with `add`.
     name : str, default="sequential"
     dtype : {"float32", "float64", "mixed_bfloat16"}, default="float32"
-        Precision of weights and arithmetic.
+        Precision of weights and arithmetic. With "mixed_bfloat16" products are of bfloat16, twice as fast; their sums
+        and everything else, weights too, are float32. That needs a CPU with AVX512-BF16 (Intel since Cooper Lake and
+        Sapphire Rapids, AMD since Zen 4); elsewhere a warning is given and float32 used.
     device : str, default="cpu"
     threads : int, optional
         By default one thread for small steps, else the cores this process may use.

@@ -6,6 +6,7 @@ a dense layer stand in panels of one vector's width, the bias as the first row o
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from fastnn.kernels import codes, jit
-from fastnn.kernels.dense_cpu import TILE_ROWS
+from fastnn.kernels.mixed_cpu import half
+from fastnn.layout import Layout, layout
 
-DTYPES = ("float32", "float64")
+DTYPES = ("float32", "float64", MIXED := "mixed_bfloat16")
 FROM_LOGITS = "_from_logits"
 
 
@@ -37,31 +39,6 @@ class Objective:
     ops: np.ndarray = field(repr=False)
 
 
-@dataclass(frozen=True)
-class Layout:
-    """The plan's operation table with the places of one batch's activations and gradients.
-
-    Attributes
-    ----------
-    ops : int64 (operations, OPERATION_COLUMNS)
-    size : elements of the workspace
-    scratch_size : elements of scratch memory of each member of a team
-    """
-
-    ops: np.ndarray
-    size: int
-    scratch_size: int
-
-    def workspace(self, batch_size: int, dtype: np.dtype) -> np.ndarray:
-        """Return zeroed memory with a column of ones before the input of each layer that has a bias."""
-        work = aligned_zeros(self.size, dtype)
-        for op in self.ops:
-            if op[codes.KIND] == codes.DENSE and op[codes.BIAS]:
-                start, row = op[codes.X] - 1, op[codes.X_ROW]
-                work[start : start + batch_size * row : row] = 1.0
-        return work
-
-
 class Plan:
     """A network lowered for one element type.
 
@@ -78,6 +55,10 @@ class Plan:
         Integer table (operations, OPERATION_COLUMNS) and float table (operations, FACTOR_COLUMNS).
     scaling : ndarray of shape (2,)
         Factor and summand that every input goes through on its way into the workspace.
+    mixed : bool
+        Whether products are of bfloat16, their sums and everything else float32.
+    memory_size : int
+        Elements of the vector that holds the parameters and, behind them, the rounded weights of mixed precision.
     l2_per_row : bool
         Whether a penalty is divided by the rows of the batch, as scikit-learn does, or not, as Keras does.
     """
@@ -88,6 +69,7 @@ class Plan:
         factors: np.ndarray,
         l2_per_row: bool = False,
         scaling: tuple[float, float] = (1.0, 0.0),
+        mixed: bool = False,
     ) -> None:
         self.ops = ops
         self.factors = factors
@@ -98,6 +80,8 @@ class Plan:
         self.n_outputs = int(ops[-1, codes.OUTPUTS])
         self.dense = [op for op in ops if op[codes.KIND] == codes.DENSE]
         self.n_parameters = int(sum(op[codes.PANEL] * op[codes.PANELS] for op in self.dense))
+        self.mixed = mixed
+        self.memory_size = _place_pairs(ops, self.n_parameters, jit.lanes(self.dtype)) if mixed else self.n_parameters
         self.weight_shapes: list[tuple[int, ...]] = []
         for op in self.dense:
             self.weight_shapes.append((int(op[codes.INPUTS]), int(op[codes.OUTPUTS])))
@@ -186,52 +170,42 @@ class Plan:
         """Give every operation of ``ops`` its places in a workspace for batches of up to ``batch_size`` rows.
 
         With ``sparse`` inputs the workspace has no room for them.
+
+        Raises
+        ------
+        ValueError
+            For sparse inputs in mixed precision.
         """
-        lanes = jit.lanes(self.dtype)
-        used = 0
-
-        def stride(panels: int) -> int:
-            # one vector of room before each row; rows a multiple of 1 kB apart would share few cache sets
-            row = (panels + 1) * lanes
-            return row + lanes if row * self.dtype.itemsize % 1024 == 0 else row
-
-        def buffer(row: int) -> int:
-            nonlocal used
-            start = used + lanes
-            used += batch_size * row
-            return start
-
-        ops = ops.copy()
-        row = stride(0 if sparse else -(-self.n_inputs // lanes))
-        x, gradient = buffer(row), 0
-        for index, op in enumerate(ops):
-            op[codes.X], op[codes.X_ROW] = x, row
-            dense = op[codes.KIND] == codes.DENSE
-            if dense:
-                op[codes.DX] = gradient
-                row = stride(op[codes.PANELS])
-            if dense or not gradient:  # elementwise operations turn the gradient over in place
-                gradient = buffer(row)
-            op[codes.Y], op[codes.Y_ROW], op[codes.DY] = buffer(row), row, gradient
-            keeps_input = dense and op[codes.FUNCTION] in (codes.GELU, codes.SILU)
-            op[codes.Z] = buffer(row) if keeps_input else op[codes.Y] if dense else x
-            if op[codes.KIND] == codes.DROPOUT:
-                op[codes.MASK] = buffer(row)
-            x = op[codes.Y]
-            below = ops[:index]
-            op[codes.NEEDS_DX] = dense and (below[:, codes.KIND] == codes.DENSE).any()
-            op[codes.BY_ROWS] = dense and _softmax_on_top(below)
-        return Layout(ops, used + lanes, 2 * lanes * (TILE_ROWS + batch_size))
+        if sparse and self.mixed:
+            raise ValueError("dtype 'mixed_bfloat16' is not trained on sparse rows: use float32, or a dense array")
+        return layout(ops, batch_size, self.dtype, self.mixed, sparse)
 
 
-def _softmax_on_top(ops: np.ndarray) -> bool:
-    """Whether a softmax is among the operations down to and with the last dense one."""
-    for op in ops[::-1]:
-        if op[codes.FUNCTION] == codes.SOFTMAX:
-            return True
-        if op[codes.KIND] == codes.DENSE:
-            break
+def _can_mix() -> bool:
+    """Whether this CPU has products of bfloat16; a warning says so if not."""
+    if jit.has_bfloat16():
+        return True
+    warnings.warn(
+        "dtype 'mixed_bfloat16' needs a CPU with AVX512-BF16, which this one lacks, or FASTNN_SIMD leaves it out: "
+        "float32 is used",
+        RuntimeWarning,
+        stacklevel=3,
+    )
     return False
+
+
+def _place_pairs(ops: np.ndarray, used: int, lanes: int) -> int:
+    """Place the rounded weights of ``ops`` from element ``used`` on; return the number of elements then used."""
+    has_dense_below = False
+    for op in ops:
+        if op[codes.KIND] == codes.DENSE:
+            op[codes.W_PAIRS] = used
+            used += int(op[codes.PANELS] * half(op[codes.INPUTS])) * lanes
+            if has_dense_below:
+                op[codes.WT_PAIRS] = used
+                used += int(-(-op[codes.INPUTS] // lanes) * half(op[codes.PANELS])) * lanes * lanes
+            has_dense_below = True
+    return used
 
 
 def lower(layers: Iterable[Any], n_inputs: int, dtype: str = "float32", l2_per_row: bool = False) -> Plan:
@@ -244,7 +218,9 @@ def lower(layers: Iterable[Any], n_inputs: int, dtype: str = "float32", l2_per_r
         ``fastnn.layers``.
     n_inputs : int
         Width of a row of input.
-    dtype : {"float32", "float64"}
+    dtype : {"float32", "float64", "mixed_bfloat16"}
+        With "mixed_bfloat16", products are of bfloat16, their sums and everything else float32: weights, activations,
+        loss and optimizer. It needs a CPU with AVX512-BF16; elsewhere a warning is given, and float32 used.
     l2_per_row : bool, default=False
         Divide penalties by the number of rows in a batch (scikit-learn) instead of adding them whole (Keras).
 
@@ -256,6 +232,8 @@ def lower(layers: Iterable[Any], n_inputs: int, dtype: str = "float32", l2_per_r
     name = np.dtype(dtype).name if dtype in (np.float32, np.float64) else dtype
     if name not in DTYPES:
         raise ValueError(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}")
+    mixed = name == MIXED and _can_mix()
+    name = "float32" if name == MIXED else name
     lanes = jit.lanes(np.dtype(name))
     rows: list[list[int]] = []
     factors: list[tuple[float, float, float]] = []
@@ -292,12 +270,4 @@ def lower(layers: Iterable[Any], n_inputs: int, dtype: str = "float32", l2_per_r
             factors.append((0.0, layer.rate, 0.0))
     if not rows:
         raise ValueError("the model computes nothing: add a Dense or an Activation layer")
-    return Plan(np.array(rows, np.int64), np.array(factors, name), l2_per_row, (scale, offset))
-
-
-def aligned_zeros(size: int, dtype: np.dtype, alignment: int = 64) -> np.ndarray:
-    """Zeros whose first element lies on a multiple of ``alignment`` bytes, a cache line."""
-    itemsize = np.dtype(dtype).itemsize
-    memory = np.zeros(size * itemsize + alignment, np.uint8)
-    offset = -memory.ctypes.data % alignment
-    return memory[offset : offset + size * itemsize].view(dtype)
+    return Plan(np.array(rows, np.int64), np.array(factors, name), l2_per_row, (scale, offset), mixed)

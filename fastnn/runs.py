@@ -69,7 +69,15 @@ def _writable(array: np.ndarray) -> np.ndarray:
 
 def input_program(function: Callable, plan: Plan, dtype: np.dtype) -> Any:
     """The program of a plan for inputs of ``dtype``: the plan's own or uint8."""
-    return jit.program(function, plan.dtype, "_from_bytes" if dtype == BYTES else "")
+    return jit.program(function, plan.dtype, "_from_bytes" if dtype == BYTES else "", plan.mixed)
+
+
+def round_weights(plan: Plan, params: np.ndarray) -> None:
+    """Renew the rounded weights of mixed precision from the parameters."""
+    from fastnn.kernels.mixed_cpu import round_all_weights
+
+    square = np.empty(jit.lanes(plan.dtype) ** 2, plan.dtype)
+    jit.program(round_all_weights, plan.dtype, mixed=True)(plan.ops, params, square)
 
 
 class Inference:

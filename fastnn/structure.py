@@ -98,7 +98,7 @@ class LayerStack:
         if self._layers:
             shape = self._layers[-1].output_shape if self._layers[-1].built else None
         if shape is not None:
-            layer.build(shape, self._host_dtype)
+            layer.build(shape, self.variable_dtype)
         self._release_engine()
         layer.in_model = True
         self._layers.append(layer)
@@ -130,7 +130,7 @@ class LayerStack:
             raise ValueError(f"input_shape must have rows and their shape, such as (None, 8); got {input_shape!r}")
         shape: Shape = (None, *row_shape(tuple(input_shape)[1:]))
         for layer in self._layers:
-            layer.build(shape, self._host_dtype)
+            layer.build(shape, self.variable_dtype)
             shape = layer.output_shape
 
     @property
@@ -172,7 +172,8 @@ class LayerStack:
             )
 
     @property
-    def _host_dtype(self) -> str:
+    def variable_dtype(self) -> str:
+        """Type of the weights: float32 also where only products are of bfloat16."""
         return "float64" if self.dtype == "float64" else "float32"
 
     def get_weights(self) -> list[np.ndarray]:
@@ -192,7 +193,7 @@ class LayerStack:
         self._need_built()
         values = check_weights(weights, list(self.weight_shapes().items()))
         if self._engine is not None:
-            self._engine.set_weights([value.astype(self._host_dtype) for value in values])
+            self._engine.set_weights([value.astype(self.variable_dtype) for value in values])
             return
         for layer in self.layers:
             layer.set_weights([values.pop(0) for _ in layer.weight_shapes])
@@ -249,7 +250,7 @@ class LayerStack:
             self.name,
             self.layers,
             counts,
-            np.dtype(self._host_dtype).itemsize,
+            np.dtype(self.variable_dtype).itemsize,
             line_length=line_length,
             print_fn=print_fn,
         )

@@ -59,10 +59,12 @@ OPERATION_COLUMNS = (
     "MASK",  # multipliers of a dropout, strided like the output
     "NEEDS_DX",  # 1 if an operation below has parameters
     "BY_ROWS",  # 1 if the derivatives below a dense layer need whole rows (a softmax is among them)
+    "W_PAIRS", "WT_PAIRS",  # mixed precision: weights for the way forward and back (0: not needed), in the parameters
+    "ROW_PAIRS", "BATCH_PAIRS",  # mixed precision: left operand, and input as pairs of rows, in the workspace
 )  # fmt: skip
 (
     KIND, INPUTS, OUTPUTS, BIAS, FUNCTION, WEIGHTS, PANEL, PANELS, X, X_ROW, Z, Y, Y_ROW, DX, DY, MASK, NEEDS_DX,
-    BY_ROWS,
+    BY_ROWS, W_PAIRS, WT_PAIRS, ROW_PAIRS, BATCH_PAIRS,
 ) = range(len(OPERATION_COLUMNS))  # fmt: skip
 FACTOR_COLUMNS = ("ALPHA", "RATE", "L2")  # of the float table: activation parameter, dropout rate, penalty
 ALPHA, RATE, L2 = range(len(FACTOR_COLUMNS))

@@ -8,7 +8,14 @@ A member ``rank`` of ``size`` does its share; no share depends on another member
 from __future__ import annotations
 
 from . import codes
-from .activation_cpu import activation_backward, activation_forward, copy_vectors, multiply_vectors, product_vectors
+from .activation_cpu import (
+    activation_backward,
+    activation_forward,
+    copy_vectors,
+    multiply_vectors,
+    product_vectors,
+    softmax,
+)
 from .gemm_cpu import product, product_transposed
 from .intrinsics import at
 from .jit import LANES
@@ -16,6 +23,7 @@ from .optimizer_cpu import penalise_vectors, update
 from .rng import dropout_row
 from .simd import MODE_INIT, MODE_ZERO
 from .sparse_cpu import sparse_gradient_tile
+from .team import barrier
 from .vectors import transpose_square
 
 COLUMNS = len(codes.OPERATION_COLUMNS)
@@ -32,18 +40,38 @@ def row_cuts(units, size):
     return 1 if units % size == 0 or units >= 4 * size else size
 
 
+def forward_weights(op, panel):
+    """Right operand of the way forward from ``panel`` on: its place in the parameters, panel stride, and rows."""
+    return op[codes.WEIGHTS] + panel * op[codes.PANEL] + op[codes.BIAS] * LANES, op[codes.PANEL], op[codes.INPUTS]
+
+
+def round_block(op, x, row, rows):
+    """Prepare rows of inputs for ``dense_forward``: they are used as they are."""
+
+
+def input_operand(rank, size, sync, op, work, rows):
+    """Prepare the input for ``dense_forward`` and return its place: it is used as it is."""
+    return op[codes.X]
+
+
+def gradient_operand(rank, size, sync, op, work, rows):
+    """Prepare the gradient for ``input_gradient`` and return its place: it is used as it is."""
+    return op[codes.DY]
+
+
 def dense_forward(op, params, x, x_row, y, y_row, z, first, rows, panel, panels, alpha):
     """y = activation(x @ W + b) for ``panels`` panels of columns from ``panel``; a distinct z keeps x @ W + b.
 
-    x (first + rows, INPUTS), y and z (first + rows, PANELS * LANES). A softmax is left to the caller: it needs whole
-    rows.
+    x (first + rows, INPUTS) is prepared; y and z (first + rows, PANELS * LANES). A softmax is left to the caller: it
+    needs whole rows.
     """
-    weights = at(params, op[codes.WEIGHTS] + panel * op[codes.PANEL])
+    place, stride, count = forward_weights(op, panel)
+    bias = at(params, op[codes.WEIGHTS] + panel * op[codes.PANEL])
     out = at(y, first * y_row + panel * LANES)
-    function, bias = op[codes.FUNCTION], op[codes.BIAS]
+    function = op[codes.FUNCTION]
     product(
-        at(x, first * x_row), x_row, 1, at(weights, bias * LANES), op[codes.PANEL], out, y_row, LANES, panels, rows,
-        op[codes.INPUTS], weights, op[codes.PANEL], MODE_INIT if bias else MODE_ZERO, int(function == codes.RELU),
+        at(x, first * x_row), x_row, 1, at(params, place), stride, out, y_row, LANES, panels, rows, count,
+        bias, op[codes.PANEL], MODE_INIT if op[codes.BIAS] else MODE_ZERO, int(function == codes.RELU),
     )  # fmt: skip
     if function == codes.LINEAR or function == codes.RELU or function == codes.SOFTMAX:
         return
@@ -52,8 +80,10 @@ def dense_forward(op, params, x, x_row, y, y_row, z, first, rows, panel, panels,
     activation_forward(function, out, y_row, rows, 0, panels, alpha)
 
 
-def dense_forward_share(rank, size, op, params, x, x_row, y, y_row, z, rows, alpha):
-    """A member's share of ``dense_forward`` on all rows and panels."""
+def dense_forward_share(rank, size, sync, op, params, work, rows, alpha):
+    """A member's share of ``dense_forward`` on all rows and panels, and of the softmax."""
+    x, x_row = at(work, input_operand(rank, size, sync, op, work, rows)), op[codes.X_ROW]
+    y, y_row, z = at(work, op[codes.Y]), op[codes.Y_ROW], at(work, op[codes.Z])
     pairs = (op[codes.PANELS] + 1) // 2
     cuts = row_cuts(pairs, size)
     start, stop = share(rank, size, pairs * cuts)
@@ -62,6 +92,10 @@ def dense_forward_share(rank, size, op, params, x, x_row, y, y_row, z, rows, alp
         first, last = share(unit % cuts, cuts, rows)
         panels = min(2, op[codes.PANELS] - panel)
         dense_forward(op, params, x, x_row, y, y_row, z, first, last - first, panel, panels, alpha)
+    if op[codes.FUNCTION] == codes.SOFTMAX:
+        barrier(sync, size)
+        first, last = share(rank, size, rows)
+        softmax(at(y, first * y_row), y_row, last - first, op[codes.OUTPUTS], op[codes.PANELS])
 
 
 def simple_forward(op, alpha, rate, work, first, last, step, stream, key_0, key_1):
@@ -98,11 +132,9 @@ def derivatives(ops, count, factors, work, first, rows, column, vectors):
                 break
 
 
-def dense_backward_input(ops, index, factors, params, work, scratch, first, rows, column, columns, by_rows):
-    """dx = dy @ W.T for a block of columns, and unless ``by_rows`` back through the operations that made x."""
-    op = at(ops, index * COLUMNS)
-    dy, dy_row = at(work, op[codes.DY] + first * op[codes.Y_ROW]), op[codes.Y_ROW]
-    dx, dx_row = at(work, op[codes.DX] + first * op[codes.X_ROW] + column), op[codes.X_ROW]
+def input_gradient(op, params, dy, dx, scratch, rows, column, columns):
+    """dx = dy @ W.T for a block of columns; dy (rows, OUTPUTS) prepared, dx and dy strided like input and output."""
+    dy_row, dx_row = op[codes.Y_ROW], op[codes.X_ROW]
     weights = at(params, op[codes.WEIGHTS] + (op[codes.BIAS] + column) * LANES)
     if op[codes.PANELS] == 1:  # few outputs: sums shorter than a vector
         for start in range(0, columns, LANES):
@@ -113,13 +145,12 @@ def dense_backward_input(ops, index, factors, params, work, scratch, first, rows
             )  # fmt: skip
     else:
         product_transposed(dy, dy_row, weights, op[codes.PANEL], dx, dx_row, rows, columns, op[codes.PANELS])
-    if by_rows == 0:
-        derivatives(ops, index, factors, work, first, rows, column, (columns + LANES - 1) // LANES)
 
 
-def dense_backward_input_share(rank, size, ops, index, factors, params, work, scratch, rows, by_rows):
-    """A member's share of ``dense_backward_input`` on all rows and columns."""
+def dense_backward_input_share(rank, size, sync, ops, index, factors, params, work, scratch, rows):
+    """A member's share of the gradient of the input, taken back through the operations that made it."""
     op = at(ops, index * COLUMNS)
+    place = gradient_operand(rank, size, sync, op, work, rows)
     width = 2 * LANES
     blocks = (op[codes.INPUTS] + width - 1) // width
     cuts = row_cuts(blocks, size)
@@ -127,9 +158,17 @@ def dense_backward_input_share(rank, size, ops, index, factors, params, work, sc
     for unit in range(start, stop):
         column = unit // cuts * width
         first, last = share(unit % cuts, cuts, rows)
-        columns = min(width, op[codes.INPUTS] - column)
-        block = last - first
-        dense_backward_input(ops, index, factors, params, work, scratch, first, block, column, columns, by_rows)
+        columns, block = min(width, op[codes.INPUTS] - column), last - first
+        dy = at(work, place + first * op[codes.Y_ROW])
+        dx = at(work, op[codes.DX] + first * op[codes.X_ROW] + column)
+        input_gradient(op, params, dy, dx, scratch, block, column, columns)
+        if op[codes.BY_ROWS] == 0:
+            derivatives(ops, index, factors, work, first, block, column, (columns + LANES - 1) // LANES)
+    barrier(sync, size)
+    if op[codes.BY_ROWS]:
+        first, last = share(rank, size, rows)
+        derivatives(ops, index, factors, work, first, last - first, 0, (op[codes.INPUTS] + LANES - 1) // LANES)
+        barrier(sync, size)
 
 
 def pack(target, source, row, rows, panels):
@@ -137,6 +176,23 @@ def pack(target, source, row, rows, panels):
     for panel in range(panels):
         for r in range(rows):
             copy_vectors(1, 0, 1, at(target, (panel * rows + r) * LANES), at(source, r * row + panel * LANES))
+
+
+def update_tile(
+    op, params, slot_0, slot_1, gradient, gradient_panel, pair, first, count, optimizer, l2,
+    rate, momentum, share_1, share_2, epsilon, decay, nesterov,
+):  # fmt: skip
+    """The optimizer's step on ``count`` rows of weights from ``first`` in a pair of panels; row 0 is the bias."""
+    for panel in range(min(2, op[codes.PANELS] - 2 * pair)):
+        place = op[codes.WEIGHTS] + (2 * pair + panel) * op[codes.PANEL] + first * LANES
+        g = at(gradient, panel * gradient_panel)
+        if l2 != 0.0:
+            free = op[codes.BIAS] if first == 0 else 0  # the bias is not penalised
+            penalise_vectors(1, 0, count - free, at(g, free * LANES), at(params, place + free * LANES), l2)
+        update(
+            optimizer, at(params, place), at(slot_0, place), at(slot_1, place), g, count,
+            rate, momentum, share_1, share_2, epsilon, decay, nesterov,
+        )  # fmt: skip
 
 
 def dense_update_share(
@@ -167,13 +223,7 @@ def dense_update_share(
                 at(work, op[codes.X] - bias + first), 1, op[codes.X_ROW], packed, rows * LANES,
                 gradient, LANES, TILE_ROWS * LANES, panels, count, rows, gradient, 0, MODE_ZERO, 0,
             )  # fmt: skip
-        for panel in range(panels):
-            place = op[codes.WEIGHTS] + (2 * pair + panel) * op[codes.PANEL] + first * LANES
-            g = at(gradient, panel * TILE_ROWS * LANES)
-            if l2 != 0.0:
-                free = bias if first == 0 else 0  # the bias is not penalised
-                penalise_vectors(1, 0, count - free, at(g, free * LANES), at(params, place + free * LANES), l2)
-            update(
-                optimizer, at(params, place), at(slot_0, place), at(slot_1, place), g, count,
-                rate, momentum, share_1, share_2, epsilon, decay, nesterov,
-            )  # fmt: skip
+        update_tile(
+            op, params, slot_0, slot_1, gradient, TILE_ROWS * LANES, pair, first, count,
+            optimizer, l2, rate, momentum, share_1, share_2, epsilon, decay, nesterov,
+        )  # fmt: skip

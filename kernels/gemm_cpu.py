@@ -43,25 +43,30 @@ def product_transposed_loops(a, a_row, b, b_panel, c, c_row, rows, columns, pane
             c[r * c_row + n] = total
 
 
-def product_tiles(a, a_row, a_k, b, b_panel, c, c_row, c_panel, panels, rows, count, init, init_panel, mode, relu):
-    """c (rows, panels * L) = start + a (rows, count) @ b (count, panels * L), then relu if ``relu`` is nonzero.
+def tiled_product(strip_1, strip_2):
+    """``product`` on strips of one and of two vectors of columns, both from ``outer_strip``."""
 
-    start is zero, the row ``init`` (one vector every ``init_panel``), or c itself, as ``mode`` says
-    (MODE_ZERO, MODE_INIT, MODE_ADD). Each element is one chain of fused multiply-adds in order of the sum,
-    so how rows and panels are shared out does not change a bit.
-    """
-    p = 0
-    while panels - p >= 2:
-        strip_2(
-            a, a_row, a_k, at(b, p * b_panel), b_panel, at(c, p * c_panel), c_row, c_panel, rows, count,
-            at(init, p * init_panel), init_panel, mode, relu,
-        )  # fmt: skip
-        p += 2
-    if panels > p:
-        strip_1(
-            a, a_row, a_k, at(b, p * b_panel), b_panel, at(c, p * c_panel), c_row, c_panel, rows, count,
-            at(init, p * init_panel), init_panel, mode, relu,
-        )  # fmt: skip
+    def product_tiles(a, a_row, a_k, b, b_panel, c, c_row, c_panel, panels, rows, count, init, init_panel, mode, relu):
+        """c (rows, panels * L) = start + a (rows, count) @ b (count, panels * L), then relu if ``relu`` is nonzero.
+
+        start is zero, the row ``init`` (one vector every ``init_panel``), or c itself, as ``mode`` says
+        (MODE_ZERO, MODE_INIT, MODE_ADD). Each element is one chain of fused multiply-adds in order of the sum,
+        so how rows and panels are shared out does not change a bit.
+        """
+        p = 0
+        while panels - p >= 2:
+            strip_2(
+                a, a_row, a_k, at(b, p * b_panel), b_panel, at(c, p * c_panel), c_row, c_panel, rows, count,
+                at(init, p * init_panel), init_panel, mode, relu,
+            )  # fmt: skip
+            p += 2
+        if panels > p:
+            strip_1(
+                a, a_row, a_k, at(b, p * b_panel), b_panel, at(c, p * c_panel), c_row, c_panel, rows, count,
+                at(init, p * init_panel), init_panel, mode, relu,
+            )  # fmt: skip
+
+    return product_tiles
 
 
 def product_transposed_tiles(a, a_row, b, b_panel, c, c_row, rows, columns, panels):
@@ -85,11 +90,11 @@ def product_transposed_tiles(a, a_row, b, b_panel, c, c_row, rows, columns, pane
 if LEVEL == "none":
     product, product_transposed = product_loops, product_transposed_loops
 else:
-    strip_1, strip_2 = (outer_strip(TILE_ROWS[vectors][LEVEL], vectors) for vectors in (1, 2))
     BLOCK_ROWS, BLOCK_COLUMNS = DOT_ROWS[LEVEL], DOT_COLUMNS[LEVEL]
     dot_block, dot_row, dot_one = (
         dot_tile(BLOCK_ROWS, BLOCK_COLUMNS),
         dot_tile(1, BLOCK_COLUMNS),
         dot_tile(1, 1),
     )
-    product, product_transposed = product_tiles, product_transposed_tiles
+    product = tiled_product(*(outer_strip(TILE_ROWS[vectors][LEVEL], vectors) for vectors in (1, 2)))
+    product_transposed = product_transposed_tiles

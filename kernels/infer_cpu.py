@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import codes
 from .activation_cpu import activation_forward, softmax
-from .dense_cpu import COLUMNS, dense_forward, share
+from .dense_cpu import COLUMNS, dense_forward, round_block, share
 from .intrinsics import FLUSH_SUBNORMALS, at, float_mode, set_float_mode
 from .jit import LANES
 from .loss_cpu import loss_row, metric_row
@@ -28,6 +28,7 @@ def forward_block(ops, done, count, factors, params, rows, ping, pong, row):
         if op[codes.KIND] == codes.DENSE:
             in_pong = 1 - in_pong
             target = pong if in_pong else ping
+            round_block(op, source, row, rows)
             # z is not kept: it is given the place of y
             dense_forward(op, params, source, row, target, row, target, 0, rows, 0, vectors, alpha)
             if op[codes.FUNCTION] == codes.SOFTMAX:

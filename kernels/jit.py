@@ -64,6 +64,11 @@ def simd_level() -> str:
     return wanted or available[-1]
 
 
+def has_bfloat16() -> bool:
+    """Whether programs of mixed precision run here: a CPU with products of bfloat16, and vectors to hold them."""
+    return simd_level() == "avx512" and "avx512bf16" in cpu_features()
+
+
 def vector_bytes() -> int:
     """Width in bytes of one panel of weights: a vector register, or the plain loops' unit."""
     return SIMD_LEVELS[simd_level()] or FALLBACK_VECTOR_BYTES
@@ -175,41 +180,47 @@ def _inner_compiler() -> type:
     return InnerCompiler
 
 
-def _for_cpu(function: Callable, dtype: np.dtype, **options: Any) -> Any:
+def _for_cpu(function: Callable, dtype: np.dtype, mixed: bool, **options: Any) -> Any:
     import numba
 
-    return numba.njit(**OPTIONS, **options)(specialised(function, dtype, lambda kernel: _inner(kernel, dtype)))
+    return numba.njit(**OPTIONS, **options)(specialised(function, dtype, lambda kernel: _inner(kernel, dtype, mixed)))
 
 
 @functools.cache
-def _inner(function: Callable, dtype: np.dtype) -> Any:
+def _inner(function: Callable, dtype: np.dtype, mixed: bool) -> Any:
     """Dispatcher of a kernel that programs call; it must not be called from Python."""
     from . import intrinsics, scalar
 
+    if mixed:
+        from .mixed_cpu import TWINS
+
+        function = TWINS.get(function, function)
     if function.__name__ in scalar.PRIMITIVES:
         return getattr(intrinsics, function.__name__)
     if function.__name__ in scalar.BY_PRECISION:
         function = scalar.BY_PRECISION[function.__name__][dtype.itemsize == 8]
     options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": _inner_compiler()}
-    return _for_cpu(function, dtype, **options)
+    return _for_cpu(function, dtype, mixed, **options)
 
 
 _making = threading.RLock()  # without it, threads that ask at once would each compile a program of their own
 
 
-def program(function: Callable, dtype: np.dtype, variant: str = "") -> Any:
+def program(function: Callable, dtype: np.dtype, variant: str = "", mixed: bool = False) -> Any:
     """Compiled entry point that Python calls, for element type ``dtype``; kept in the disk cache.
 
     A dispatcher has one signature. Where arguments come in several types, ``variant`` names the one of this program.
+    With ``mixed``, kernels that have a twin for products of bfloat16 in ``mixed_cpu.py`` are replaced by it.
     """
     with _making:
-        return _program(function, dtype, variant)
+        return _program(function, dtype, variant, mixed)
 
 
 @functools.cache
-def _program(function: Callable, dtype: np.dtype, variant: str) -> Any:
+def _program(function: Callable, dtype: np.dtype, variant: str, mixed: bool = False) -> Any:
     from .cache import ProgramCache
 
-    dispatcher = _for_cpu(function, dtype, no_cfunc_wrapper=True)
-    dispatcher._cache = ProgramCache(dispatcher.py_func.__qualname__ + variant, target_description())
+    dispatcher = _for_cpu(function, dtype, mixed, no_cfunc_wrapper=True)
+    name = dispatcher.py_func.__qualname__ + variant + ("_mixed" if mixed else "")
+    dispatcher._cache = ProgramCache(name, target_description())
     return dispatcher

@@ -80,21 +80,34 @@ def activation_gradient(name, z, alpha, dy):
 # --- dense layer ----------------------------------------------------------------------------------------------
 
 
-def dense_forward(x, kernel, bias=None):
+def bfloat16(values):
+    """Round to the nearest bfloat16, ties to even, as its instructions do: by way of float32, subnormals to zero."""
+    values = np.asarray(values, np.float32)
+    bits = np.where(np.abs(values) < np.finfo(np.float32).tiny, np.copysign(np.float32(0.0), values), values)
+    bits = bits.view(np.uint32)
+    nearest = (bits + np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))) & np.uint32(0xFFFF0000)
+    return np.where(np.isnan(values), np.nan, nearest.view(np.float32)).astype(np.float64)
+
+
+def _operand(values, mixed):
+    return bfloat16(values) if mixed else np.asarray(values, np.float64)
+
+
+def dense_forward(x, kernel, bias=None, mixed=False):
     """Pre-activations (rows, out) of inputs (rows, in), kernel (in, out), bias (out,)."""
-    z = np.asarray(x, np.float64) @ np.asarray(kernel, np.float64)
+    z = _operand(x, mixed) @ _operand(kernel, mixed)
     return z if bias is None else z + np.asarray(bias, np.float64)
 
 
-def dense_backward_input(dz, kernel):
+def dense_backward_input(dz, kernel, mixed=False):
     """Gradient with respect to the inputs, (rows, in), from dz (rows, out)."""
-    return np.asarray(dz, np.float64) @ np.asarray(kernel, np.float64).T
+    return _operand(dz, mixed) @ _operand(kernel, mixed).T
 
 
-def dense_backward_params(x, dz):
+def dense_backward_params(x, dz, mixed=False):
     """Gradients with respect to kernel (in, out) and bias (out,), summed over the rows."""
-    dz = np.asarray(dz, np.float64)
-    return np.asarray(x, np.float64).T @ dz, dz.sum(axis=0)
+    dz = _operand(dz, mixed)
+    return _operand(x, mixed).T @ dz, dz.sum(axis=0)
 
 
 # --- random numbers -------------------------------------------------------------------------------------------
@@ -239,8 +252,9 @@ def optimizer_step(name, hyperparameters, w, g, state):
 def forward(layers, weights, x, seed=0, step=None):
     """Return the outputs of a model, and per layer what its backward pass needs; dropout acts if a step is given.
 
-    A layer is a dict: kind "dense" (activation, alpha, use_bias, l2), "activation" (activation, alpha) or "dropout"
-    (rate, and op where the operation's number is not the layer's place). `weights` are in Keras' order.
+    A layer is a dict: kind "dense" (activation, alpha, use_bias, l2, and mixed for products of bfloat16), "activation"
+    (activation, alpha) or "dropout" (rate, and op where the operation's number is not the layer's place). `weights`
+    are in Keras' order.
     """
     remaining, tape, y = iter(weights), [], np.asarray(x, np.float64)
     for place, layer in enumerate(layers):
@@ -252,7 +266,8 @@ def forward(layers, weights, x, seed=0, step=None):
         else:
             if layer["kind"] == "dense":
                 record["kernel"] = next(remaining)
-                y = dense_forward(y, record["kernel"], next(remaining) if layer.get("use_bias", True) else None)
+                bias = next(remaining) if layer.get("use_bias", True) else None
+                y = dense_forward(y, record["kernel"], bias, layer.get("mixed", False))
             record["z"] = y
             y = activation(layer.get("activation", "linear"), y, layer.get("alpha", 0.0))
         tape.append(record)
@@ -291,11 +306,11 @@ def loss_and_gradients(
         if not (fused and record is tape[-1]):
             d = activation_gradient(layer.get("activation", "linear"), record["z"], layer.get("alpha", 0.0), d)
         if layer["kind"] == "dense":
-            kernel, l2 = record["kernel"], l2_share * layer.get("l2", 0.0)
+            kernel, l2, mixed = record["kernel"], l2_share * layer.get("l2", 0.0), layer.get("mixed", False)
             value += l2 * np.sum(kernel**2)
-            kernel_gradient, bias_gradient = dense_backward_params(record["x"], d)
+            kernel_gradient, bias_gradient = dense_backward_params(record["x"], d, mixed)
             gradients[:0] = [kernel_gradient + 2.0 * l2 * kernel, bias_gradient][: 1 + layer.get("use_bias", True)]
-            d = dense_backward_input(d, kernel)
+            d = dense_backward_input(d, kernel, mixed)
     return value, gradients, output
 
 

@@ -29,7 +29,7 @@ DOT_COLUMNS = {"avx512": 8, "avx2": 4, "neon": 4}  # a power of two, at most the
 POINTERS_SHARED_BY = 3  # rows addressed from one base pointer: one pointer a row would spill
 
 
-def outer_strip(tile_rows, vectors):
+def outer_strip(tile_rows, vectors, operations=Vectors):
     """Product of any number of rows with one or two vectors of columns: the largest tiles that fit, one after another.
 
     Parameters
@@ -38,6 +38,8 @@ def outer_strip(tile_rows, vectors):
         Rows of the tiles, falling to 1.
     vectors : int
         Vectors of columns.
+    operations : Vectors or a subclass
+        What a multiply-add means.
 
     Notes
     -----
@@ -61,7 +63,7 @@ def outer_strip(tile_rows, vectors):
 
         def codegen(context, builder, signature, arguments):
             a, a_row, a_k, b, b_panel, c, c_row, c_panel, rows, count, init, init_panel, mode, relu = arguments
-            simd = Vectors(context, builder, signature.args[0].dtype)
+            simd = operations(context, builder, signature.args[0].dtype)
             place = cgutils.alloca_once_value(builder, I64(0))
             for height in tile_rows:
                 check, body = builder.append_basic_block("more_rows"), builder.append_basic_block("tile")

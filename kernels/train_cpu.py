@@ -46,14 +46,7 @@ def forward(rank, size, sync, ops, count, factors, params, work, features, spars
             if op[codes.FUNCTION] == codes.SOFTMAX:
                 softmax(y, op[codes.Y_ROW], last - first, op[codes.OUTPUTS], op[codes.PANELS])
         elif op[codes.KIND] == codes.DENSE:
-            dense_forward_share(
-                rank, size, op, params, at(work, op[codes.X]), op[codes.X_ROW], at(work, op[codes.Y]), op[codes.Y_ROW],
-                at(work, op[codes.Z]), rows, factors[index, codes.ALPHA],
-            )  # fmt: skip
-            if op[codes.FUNCTION] == codes.SOFTMAX:
-                barrier(sync, size)
-                y = at(work, op[codes.Y] + first * op[codes.Y_ROW])
-                softmax(y, op[codes.Y_ROW], last - first, op[codes.OUTPUTS], op[codes.PANELS])
+            dense_forward_share(rank, size, sync, op, params, work, rows, factors[index, codes.ALPHA])
         else:
             simple_forward(
                 op, factors[index, codes.ALPHA], factors[index, codes.RATE], work, first, last, step,
@@ -127,14 +120,7 @@ def backward(
         if op[codes.KIND] != codes.DENSE:
             continue
         if op[codes.NEEDS_DX]:
-            by_rows = op[codes.BY_ROWS]
-            dense_backward_input_share(rank, size, ops, index, factors, params, work, scratch, rows, by_rows)
-            barrier(sync, size)
-            if by_rows:
-                first, last = share(rank, size, rows)
-                vectors = (op[codes.INPUTS] + LANES - 1) // LANES
-                derivatives(ops, index, factors, work, first, last - first, 0, vectors)
-                barrier(sync, size)
+            dense_backward_input_share(rank, size, sync, ops, index, factors, params, work, scratch, rows)
         dense_update_share(
             rank, size, op, work, features, index == 0 and sparse, params, slot_0, slot_1, scratch, rows,
             run[codes.OPTIMIZER], l2_scale * factors[index, codes.L2], rate, beta_1, 1.0 - beta_1, 1.0 - beta_2,
@@ -159,7 +145,7 @@ def train_steps(
     x : (n, inputs), of the parameters' type or uint8, or ``features``, see ``sparse_cpu.py``
     y : (n, TARGETS), weights : (n,) or (0,)
     order : int64 (n,), updated: the order of the rows in the present epoch
-    params : (P,), slots : (2 * P,), updated: weights and moments
+    params : (P + operands,), slots : (2 * P,), updated: weights, with what mixed precision keeps of them, and moments
     work : workspace laid out by the plan; scratch : (size, ...), one row a member
     stats : float64 (BATCH * (1 + metrics),), loss and metrics of each row of the batch
     results : float64 (epochs, 1 + metrics), updated: sums over rows of the loss and the metrics
@@ -172,7 +158,7 @@ def train_steps(
     steps_per_epoch = (n + batch - 1) // batch
     key_0, key_1 = run[codes.SEED_LOW], run[codes.SEED_HIGH]
     operations, parameters, space = at(ops, 0), at(params, 0), at(work, 0)
-    slot_0, slot_1 = at(slots, 0), at(slots, params.size)
+    slot_0, slot_1 = at(slots, 0), at(slots, slots.size // 2)
     own_scratch, sums = at(scratch, rank * scratch.shape[1]), at(stats, 0)
     input_op, output_op = at(ops, 0), at(ops, (count - 1) * COLUMNS)
     entries, sparse = pointers(features), row_count(features) >= 0

@@ -37,19 +37,19 @@ def assert_same_bits(given, expected):
 
 def assert_padding_is_zero(engine):
     """What fills up the panels of weights must stay zero, or gradients would flow through it."""
-    packed = np.zeros_like(engine.params)
+    packed = np.zeros_like(engine.params[: engine.plan.n_parameters])
     engine.plan.pack(engine.get_weights(), packed)
     if np.isfinite(packed).all():
-        assert_same_bits(engine.params, packed)
+        assert_same_bits(engine.params[: len(packed)], packed)
 
 
-def described(layers):
+def described(layers, mixed=False):
     """Layers as ``kernels.reference`` wants them: dropouts numbered as the plan does, which folds activations."""
     described, operations, foldable = [], 0, False
     for layer in layers:
         if layer.kind == "dense":
             penalty = layer.kernel_regularizer
-            common = {"activation": layer.activation.name, "alpha": layer.activation.alpha}
+            common = {"activation": layer.activation.name, "alpha": layer.activation.alpha, "mixed": mixed}
             described.append(
                 {"kind": "dense", "use_bias": layer.use_bias, "l2": penalty.l2 if penalty else 0.0, **common}
             )
@@ -78,12 +78,15 @@ class Problem:
     rows : number of rows of data
     metrics : names
     weighted : whether the rows have weights
+    mixed : whether products are of bfloat16, for dtype float32
     """
 
-    def __init__(self, layers, inputs, loss, rows=37, metrics=(), weighted=False, seed=0, l2_per_row=False):
+    def __init__(
+        self, layers, inputs, loss, rows=37, metrics=(), weighted=False, seed=0, l2_per_row=False, mixed=False
+    ):  # fmt: skip
         rng = np.random.default_rng(seed)
         self.layers, self.inputs, self.metrics, self.l2_per_row = layers, inputs, tuple(metrics), l2_per_row
-        self.loss = losses.get(loss)
+        self.loss, self.mixed = losses.get(loss), mixed
         plan = lower(layers, inputs, "float64")
         self.weights = [
             (rng.normal(size=s) / np.sqrt(s[0]) if len(s) == 2 else 0.1 * rng.normal(size=s)).astype(np.float32)
@@ -108,7 +111,7 @@ class Problem:
 
     def engine(self, dtype="float32", threads=None):
         """Return an engine with the weights, and the objective."""
-        plan = lower(self.layers, self.inputs, dtype, self.l2_per_row)
+        plan = lower(self.layers, self.inputs, "mixed_bfloat16" if self.mixed else dtype, self.l2_per_row)
         engine = Engine(plan, threads=threads)
         engine.set_weights([w.astype(dtype) for w in self.weights])
         return engine, plan.objective(self.loss, self.metrics)
@@ -128,22 +131,25 @@ class Problem:
         options = {"batch_size": 10, "epochs": 2, "shuffle": True, "seed": 5} | options
         x, y, row_weights = self.data("float64")
         return reference.train(
-            described(self.layers), self.weights, self._named_loss(), optimizer.name, optimizer.hyperparameters(), x, y,
+            self._described(), self.weights, self._named_loss(), optimizer.name, optimizer.hyperparameters(), x, y,
             row_weights=row_weights, metrics=self.metrics, l2_per_row=self.l2_per_row, **options,
         )  # fmt: skip
+
+    def _described(self):
+        return described(self.layers, self.mixed)
 
     def _named_loss(self):
         return self.loss.name + ("_from_logits" if getattr(self.loss, "from_logits", False) else "")
 
     def outputs(self):
         """Outputs of the network for all rows, by the oracle."""
-        return reference.forward(described(self.layers), self.weights, self.x)[0]
+        return reference.forward(self._described(), self.weights, self.x)[0]
 
     def gradients(self):
         """Loss with penalties and gradients over all rows as one batch, by the oracle."""
         x, y, row_weights = self.data("float64")
         value, gradients, _ = reference.loss_and_gradients(
-            described(self.layers), [w.astype(np.float64) for w in self.weights], self._named_loss(), x, y, row_weights,
+            self._described(), [w.astype(np.float64) for w in self.weights], self._named_loss(), x, y, row_weights,
             step=0,
         )  # fmt: skip
         return value, gradients

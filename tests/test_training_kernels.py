@@ -89,16 +89,18 @@ def deep(**options):
     )  # fmt: skip
 
 
-def wide():
+def wide(**options):
     return Problem(
-        [Dense(513, "relu"), Dense(257, "tanh"), Dense(10, "softmax")], 100, "categorical_crossentropy", rows=150
-    )
+        [Dense(513, "relu"), Dense(257, "tanh"), Dense(10, "softmax")], 100, "categorical_crossentropy", rows=150,
+        **options,
+    )  # fmt: skip
 
 
-def tiny():
+def tiny(**options):
     return Problem(
-        [Dense(3, "relu"), Dense(1, "sigmoid")], 2, "binary_crossentropy", rows=23, metrics=["binary_accuracy"]
-    )
+        [Dense(3, "relu"), Dense(1, "sigmoid")], 2, "binary_crossentropy", rows=23, metrics=["binary_accuracy"],
+        **options,
+    )  # fmt: skip
 
 
 def one_layer():

@@ -20,7 +20,7 @@ from fastnn.kernels.simd import MODE_ZERO
 
 from benchmarks.contenders.base import Work
 from benchmarks.problems import ADAM
-from fastnn.plan import aligned_zeros
+from fastnn.layout import aligned_zeros
 
 Array = np.ndarray
 FLOAT32 = np.dtype(np.float32)

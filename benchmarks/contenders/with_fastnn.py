@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from fastnn.kernels.jit import has_bfloat16
 
 import fastnn
 from benchmarks.contenders.base import Contender, Work, need
@@ -62,7 +63,7 @@ class FastNN(Contender):
 
     def fit(self, problem: FitProblem, seed: int) -> Work:
         task, x, y = problem.task, problem.data.x, problem.data.y
-        need(task.dtype == "float32")
+        need(task.dtype == "float32" or has_bfloat16())
         fastnn.set_random_seed(seed)
         model = _model(task, problem.weights, task.dtype)
         return Work(

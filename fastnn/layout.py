@@ -1,0 +1,103 @@
+"""The memory of one batch: places of activations and gradients in one workspace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastnn.kernels import codes, jit
+from fastnn.kernels.dense_cpu import TILE_ROWS
+from fastnn.kernels.mixed_cpu import BLOCK_ROWS, half
+
+PAIR_OF_ONES = np.array([0x3F803F80], np.uint32).view(np.float32)[0]  # two bfloat16 in the place of a float32
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The plan's operation table with the places of one batch's activations and gradients.
+
+    Attributes
+    ----------
+    ops : int64 (operations, OPERATION_COLUMNS)
+    size : elements of the workspace
+    scratch_size : elements of scratch memory of each member of a team
+    """
+
+    ops: np.ndarray
+    size: int
+    scratch_size: int
+
+    def workspace(self, batch_size: int, dtype: np.dtype) -> np.ndarray:
+        """Return zeroed memory with a column of ones before the input of each layer that has a bias."""
+        work = aligned_zeros(self.size, dtype)
+        for op in self.ops:
+            if op[codes.KIND] == codes.DENSE and op[codes.BIAS]:
+                start, row, rows, one = op[codes.X] - 1, op[codes.X_ROW], batch_size, 1.0
+                if op[codes.BATCH_PAIRS]:
+                    start, rows, one = op[codes.BATCH_PAIRS] - 1, half(batch_size), PAIR_OF_ONES
+                work[start : start + rows * row : row] = one
+        return work
+
+
+def layout(ops: np.ndarray, batch_size: int, dtype: np.dtype, mixed: bool, sparse: bool) -> Layout:
+    """Give every operation of ``ops`` its places in a workspace; the arguments are those of ``Plan.layout``."""
+    lanes = jit.lanes(dtype)
+    used = 0
+
+    def stride(panels: int) -> int:
+        # one vector of room before each row; rows a multiple of 1 kB apart would share few cache sets
+        row = (panels + 1) * lanes
+        return row + lanes if row * dtype.itemsize % 1024 == 0 else row
+
+    def buffer(row: int, rows: int = batch_size) -> int:
+        nonlocal used
+        start = used + lanes
+        used += rows * row
+        return start
+
+    ops = ops.copy()
+    row = stride(0 if sparse else -(-int(ops[0, codes.INPUTS]) // lanes))
+    x, gradient = buffer(row), 0
+    for index, op in enumerate(ops):
+        op[codes.X], op[codes.X_ROW] = x, row
+        dense = op[codes.KIND] == codes.DENSE
+        if dense:
+            op[codes.DX] = gradient
+            row = stride(op[codes.PANELS])
+        if dense or not gradient:  # elementwise operations turn the gradient over in place
+            gradient = buffer(row)
+        op[codes.Y], op[codes.Y_ROW], op[codes.DY] = buffer(row), row, gradient
+        keeps_input = dense and op[codes.FUNCTION] in (codes.GELU, codes.SILU)
+        op[codes.Z] = buffer(row) if keeps_input else op[codes.Y] if dense else x
+        if op[codes.KIND] == codes.DROPOUT:
+            op[codes.MASK] = buffer(row)
+        x = op[codes.Y]
+        below = ops[:index]
+        op[codes.NEEDS_DX] = dense and (below[:, codes.KIND] == codes.DENSE).any()
+        op[codes.BY_ROWS] = dense and _softmax_on_top(below)
+    if not mixed:
+        return Layout(ops, used + lanes, 2 * lanes * (TILE_ROWS + batch_size))
+    ops[:, codes.ROW_PAIRS] = buffer(ops[:, [codes.X_ROW, codes.Y_ROW]].max())
+    for op in ops:
+        if op[codes.KIND] == codes.DENSE:
+            op[codes.BATCH_PAIRS] = buffer(op[codes.X_ROW], half(batch_size))
+    return Layout(ops, used + lanes, 2 * lanes * (BLOCK_ROWS + half(batch_size)))
+
+
+def _softmax_on_top(ops: np.ndarray) -> bool:
+    """Whether a softmax is among the operations down to and with the last dense one."""
+    for op in ops[::-1]:
+        if op[codes.FUNCTION] == codes.SOFTMAX:
+            return True
+        if op[codes.KIND] == codes.DENSE:
+            break
+    return False
+
+
+def aligned_zeros(size: int, dtype: np.dtype, alignment: int = 64) -> np.ndarray:
+    """Zeros whose first element lies on a multiple of ``alignment`` bytes, a cache line."""
+    itemsize = np.dtype(dtype).itemsize
+    memory = np.zeros(size * itemsize + alignment, np.uint8)
+    offset = -memory.ctypes.data % alignment
+    return memory[offset : offset + size * itemsize].view(dtype)

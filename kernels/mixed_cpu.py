@@ -1,0 +1,150 @@
+"""Dense layers in mixed precision: products of bfloat16 pairs, everything else float32.
+
+``jit.program(..., mixed=True)`` puts the functions in ``TWINS`` in place of those of the same name elsewhere, so all
+phases of training and prediction are those of float32. Left operands are rounded when a product needs them, weights
+when they have changed: ``params`` holds, behind the float32 weights that the optimizer works on, per dense layer
+
+- at ``W_PAIRS``, for the way forward: panels of L outputs, pairs along the inputs, ``[panel][(inputs + 1) // 2][L]``;
+- at ``WT_PAIRS``, for the way back, if there is one: panels of L inputs, pairs along the outputs, L of them for every
+  two panels of outputs, ``[panel][L * ((PANELS + 1) // 2)][L]``.
+"""
+
+from __future__ import annotations
+
+from . import codes, dense_cpu, gemm_cpu
+from .bfloat16 import Pairs, round_columns, round_row_pairs
+from .dense_cpu import COLUMNS, share, update_tile
+from .intrinsics import at
+from .jit import LANES
+from .simd import MODE_ZERO, TILE_ROWS, outer_strip
+from .team import barrier
+from .vectors import transpose_square
+
+BLOCK_ROWS = 48  # rows of weights updated and rounded in one visit: whole register tiles, whole transposed squares
+
+product = gemm_cpu.tiled_product(*(outer_strip(TILE_ROWS[vectors]["avx512"], vectors, Pairs) for vectors in (1, 2)))
+
+
+def half(count):
+    """Pairs that hold ``count`` elements."""
+    return (count + 1) // 2
+
+
+def forward_weights(op, panel):
+    """Twin of ``dense_cpu.forward_weights``: pairs of weights."""
+    stride = half(op[codes.INPUTS]) * LANES
+    return op[codes.W_PAIRS] + panel * stride, stride, half(op[codes.INPUTS])
+
+
+def round_block(op, x, row, rows):
+    """Twin of ``dense_cpu.round_block``: round rows of inputs in place."""
+    round_columns(rows, op[codes.INPUTS], x, row, x, row, LANES)
+
+
+def input_operand(rank, size, sync, op, work, rows):
+    """Twin of ``dense_cpu.input_operand``: round the input, for this product and as pairs of rows for the update."""
+    first, last = share(rank, size, half(rows))
+    row, count = op[codes.X_ROW], min(rows, 2 * last) - 2 * first
+    x = at(work, op[codes.X] + 2 * first * row)
+    vectors = (op[codes.INPUTS] + LANES - 1) // LANES
+    round_columns(count, op[codes.INPUTS], at(work, op[codes.ROW_PAIRS] + 2 * first * row), row, x, row, LANES)
+    round_row_pairs(count, vectors, at(work, op[codes.BATCH_PAIRS] + first * row), row, x, row)
+    barrier(sync, size)
+    return op[codes.ROW_PAIRS]
+
+
+def gradient_operand(rank, size, sync, op, work, rows):
+    """Twin of ``dense_cpu.gradient_operand``: round the gradient with respect to the output."""
+    first, last = share(rank, size, rows)
+    row = op[codes.Y_ROW]
+    dy, pairs = at(work, op[codes.DY] + first * row), at(work, op[codes.ROW_PAIRS] + first * row)
+    round_columns(last - first, op[codes.OUTPUTS], pairs, row, dy, row, LANES)
+    barrier(sync, size)
+    return op[codes.ROW_PAIRS]
+
+
+def input_gradient(op, params, dy, dx, scratch, rows, column, columns):
+    """Twin of ``dense_cpu.input_gradient`` for pairs dy."""
+    stride = half(op[codes.PANELS]) * LANES * LANES
+    product(
+        dy, op[codes.Y_ROW], 1, at(params, op[codes.WT_PAIRS] + column // LANES * stride), stride,
+        dx, op[codes.X_ROW], LANES, (columns + LANES - 1) // LANES, rows, half(op[codes.OUTPUTS]),
+        scratch, 0, MODE_ZERO, 0,
+    )  # fmt: skip
+
+
+def round_weights(op, params, pair, first, count, scratch):
+    """Round ``count`` rows of weights in a pair of panels from ``first``, a multiple of ``BLOCK_ROWS``.
+
+    ``scratch`` has room for a square of LANES vectors.
+    """
+    panels = min(2, op[codes.PANELS] - 2 * pair)
+    weights = at(params, op[codes.WEIGHTS] + 2 * pair * op[codes.PANEL] + (op[codes.BIAS] + first) * LANES)
+    for panel in range(panels):
+        place, stride, _ = forward_weights(op, 2 * pair + panel)
+        target = at(params, place + first // 2 * LANES)
+        round_row_pairs(count, 1, target, LANES, at(weights, panel * op[codes.PANEL]), LANES)
+    if op[codes.WT_PAIRS]:
+        stride = half(op[codes.PANELS]) * LANES * LANES
+        for row in range(0, count, LANES):
+            rows = min(LANES, count - row)
+            round_columns(rows, panels * LANES, scratch, LANES, at(weights, row * LANES), LANES, op[codes.PANEL])
+            target = at(params, op[codes.WT_PAIRS] + (first + row) // LANES * stride + pair * LANES * LANES)
+            transpose_square(target, scratch, rows)
+
+
+def round_all_weights(ops, params, scratch):
+    """Round the weights of all layers, after they were set; ``scratch`` (LANES * LANES,)."""
+    for index in range(ops.shape[0]):
+        op = at(at(ops, 0), index * COLUMNS)
+        if op[codes.KIND] == codes.DENSE:
+            for pair in range(half(op[codes.PANELS])):
+                for first in range(0, op[codes.INPUTS], BLOCK_ROWS):
+                    count = min(BLOCK_ROWS, op[codes.INPUTS] - first)
+                    round_weights(op, at(params, 0), pair, first, count, at(scratch, 0))
+
+
+def dense_update_share(
+    rank, size, op, work, features, sparse, params, slot_0, slot_1, scratch, rows, optimizer, l2,
+    rate, momentum, share_1, share_2, epsilon, decay, nesterov,
+):  # fmt: skip
+    """Twin of ``dense_cpu.dense_update_share`` for dense rows: new weights are rounded while they are in the cache.
+
+    ``scratch`` holds gradients of ``BLOCK_ROWS`` rows of two panels, then dy of two panels as pairs of rows.
+    """
+    blocks, pairs = (op[codes.INPUTS] + BLOCK_ROWS - 1) // BLOCK_ROWS, half(rows)
+    start, stop = share(rank, size, half(op[codes.PANELS]) * blocks)
+    panel_size = BLOCK_ROWS * LANES
+    gradient, packed = at(scratch, 0), at(scratch, 2 * panel_size)
+    packed_pair = -1
+    for unit in range(start, stop):
+        pair, first = unit // blocks, unit % blocks * BLOCK_ROWS
+        panels, block = min(2, op[codes.PANELS] - 2 * pair), min(BLOCK_ROWS, op[codes.INPUTS] - first)
+        if pair != packed_pair:
+            for panel in range(panels):
+                dy = at(work, op[codes.DY] + (2 * pair + panel) * LANES)
+                round_row_pairs(rows, 1, at(packed, panel * pairs * LANES), LANES, dy, op[codes.Y_ROW])
+            packed_pair = pair
+        # before the first block, as row -1, the bias: the column before x holds ones
+        for row in range(-op[codes.BIAS] if first == 0 else 0, 1):
+            count = block if row == 0 else 1
+            product(
+                at(work, op[codes.BATCH_PAIRS] + first + row), 1, op[codes.X_ROW], packed, pairs * LANES,
+                gradient, LANES, panel_size, panels, count, pairs, gradient, 0, MODE_ZERO, 0,
+            )  # fmt: skip
+            update_tile(
+                op, params, slot_0, slot_1, gradient, panel_size, pair, op[codes.BIAS] + first + row, count,
+                optimizer, l2, rate, momentum, share_1, share_2, epsilon, decay, nesterov,
+            )  # fmt: skip
+        round_weights(op, params, pair, first, block, gradient)
+
+
+TWINS = {
+    gemm_cpu.product: product,
+    dense_cpu.forward_weights: forward_weights,
+    dense_cpu.round_block: round_block,
+    dense_cpu.input_operand: input_operand,
+    dense_cpu.gradient_operand: gradient_operand,
+    dense_cpu.input_gradient: input_gradient,
+    dense_cpu.dense_update_share: dense_update_share,
+}
