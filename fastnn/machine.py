@@ -103,6 +103,7 @@ def cache_usage() -> dict[str, Any]:
     if root is None:
         return {"folder": None}
     current = kernel_folder(target_description())
+    assert current is not None  # there is a root
     sizes = {folder: [file.stat().st_size for file in folder.glob("*.bin")] for folder in _compiled_folders(root)}
     now = sizes.pop(current, [])
     return {

@@ -9,7 +9,7 @@ from . import codes, formulas
 from .intrinsics import at
 from .jit import LANES
 from .scalar import exp, sigmoid, tanh
-from .vectors import vector_loop
+from .tracing import vector_loop
 
 
 def mapping(formula, parametric=False):

@@ -163,7 +163,8 @@ def _inner_compiler() -> type:
             state.flags.no_compile = True
             state.library = InnerLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
             super().run_pass(state)
-            entry = [].append  # stands for machine code that is never made: Numba wants a builtin, a new one each
+            # stands for machine code that is never made: Numba wants a builtin, a new one each
+            entry: Callable = list[Any]().append
             state.targetctx.insert_user_function(entry, state.cr.fndesc, [state.library])
             state.cr = state.cr._replace(cfunc=entry)
             return True

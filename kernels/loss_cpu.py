@@ -25,7 +25,7 @@ from .formulas import (
 from .intrinsics import at
 from .jit import LANES
 from .scalar import exp, log, sigmoid
-from .vectors import vector_loop
+from .tracing import vector_loop
 
 
 def elementwise_loss(code, z, t, columns):

@@ -6,7 +6,7 @@ from . import codes
 from .activation_cpu import copy_vectors
 from .formulas import adam_step, decayed, first_moment, l2_grad, rmsprop_momentum, rmsprop_step, second_moment, velocity
 from .formulas import nesterov as nesterov_weight
-from .vectors import vector_loop
+from .tracing import vector_loop
 
 
 def sgd(w, v, g, momentum, rate):

@@ -12,7 +12,7 @@ from . import codes
 from .activation_cpu import activation_forward, copy_vectors
 from .intrinsics import at
 from .jit import LANES
-from .vectors import vector_loop
+from .tracing import vector_loop
 
 
 def scaled_sum(y, x, factor):

@@ -1,0 +1,198 @@
+"""Loops that apply the scalar formulas to whole vectors.
+
+The formulas of ``scalar.py`` and ``formulas.py`` are plain Python, so they can be run on ``Traced`` values, whose
+operators emit instructions instead of computing. Every element then goes through the same instructions
+wherever it stands in a vector, which no auto-vectoriser promises, and buffers may alias.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from . import scalar
+from .intrinsics import I64
+from .jit import specialised
+from .vectors import Vectors, for_range
+
+FLAGS = ("nsz", "contract")
+FIRST_POINTER = 3  # argument of a vector loop, after rows, row and vectors
+
+
+class Traced:
+    """A vector in the code under construction; arithmetic on it emits instructions."""
+
+    def __init__(self, vectors, value):
+        self.vectors = vectors
+        self.value = value
+
+    def _operand(self, other):
+        return other.value if isinstance(other, Traced) else self.vectors.splat(other)
+
+    def _binary(self, operation, left, right):
+        return Traced(self.vectors, getattr(self.vectors.builder, operation)(left, right, flags=FLAGS))
+
+    def __add__(self, other):
+        return self._binary("fadd", self.value, self._operand(other))
+
+    def __sub__(self, other):
+        return self._binary("fsub", self.value, self._operand(other))
+
+    def __rsub__(self, other):
+        return self._binary("fsub", self._operand(other), self.value)
+
+    def __mul__(self, other):
+        return self._binary("fmul", self.value, self._operand(other))
+
+    def __truediv__(self, other):
+        return self._binary("fdiv", self.value, self._operand(other))
+
+    def __rtruediv__(self, other):
+        return self._binary("fdiv", self._operand(other), self.value)
+
+    def __neg__(self):
+        return Traced(self.vectors, self.vectors.builder.fneg(self.value))
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def _compare(self, operation, other):
+        return Traced(self.vectors, self.vectors.builder.fcmp_ordered(operation, self.value, self._operand(other)))
+
+    def __lt__(self, other):
+        return self._compare("<", other)
+
+    def __le__(self, other):
+        return self._compare("<=", other)
+
+    def __gt__(self, other):
+        return self._compare(">", other)
+
+    def __ge__(self, other):
+        return self._compare(">=", other)
+
+    def __eq__(self, other):
+        return self._compare("==", other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def pow2(n):
+    """Vector twin of ``scalar.pow2``."""
+    kind, mantissa_bits, bias = n.vectors.bits()
+    builder = n.vectors.builder
+    exponent = builder.add(builder.fptosi(n.value, kind), kind(bias))
+    return Traced(n.vectors, builder.bitcast(builder.shl(exponent, kind(mantissa_bits)), n.vectors.type))
+
+
+def _split(x):
+    """Bit pattern of x and its exponent relative to sqrt(1/2)."""
+    kind, mantissa_bits, _ = x.vectors.bits()
+    builder = x.vectors.builder
+    root_half = 0x3F3504F3 if mantissa_bits == 23 else 0x3FE6A09E667F3BCD
+    pattern = builder.bitcast(x.value, kind)
+    return pattern, builder.ashr(builder.sub(pattern, _integers(kind, root_half)), _integers(kind, mantissa_bits))
+
+
+def _integers(kind, number):
+    return ir.Constant(kind, [number] * kind.count)
+
+
+def exponent(x):
+    """Vector twin of ``scalar.exponent``."""
+    return Traced(x.vectors, x.vectors.builder.sitofp(_split(x)[1], x.vectors.type))
+
+
+def mantissa(x):
+    """Vector twin of ``scalar.mantissa``."""
+    kind, mantissa_bits, _ = x.vectors.bits()
+    builder = x.vectors.builder
+    pattern, power = _split(x)
+    pattern = builder.sub(pattern, builder.shl(power, _integers(kind, mantissa_bits)))
+    return Traced(x.vectors, builder.bitcast(pattern, x.vectors.type))
+
+
+def sqrt(x):
+    """Vector twin of ``scalar.sqrt``."""
+    return Traced(x.vectors, x.vectors.call("sqrt", x.value))
+
+
+def floor(x):
+    """Vector twin of ``scalar.floor``."""
+    return Traced(x.vectors, x.vectors.call("floor", x.value))
+
+
+def absolute(x):
+    """Vector twin of ``scalar.absolute``."""
+    return Traced(x.vectors, x.vectors.call("fabs", x.value))
+
+
+def select(condition, x, y):
+    """Vector twin of ``scalar.select``."""
+    chosen = condition.vectors.builder.select(condition.value, condition._operand(x), condition._operand(y))
+    return Traced(condition.vectors, chosen)
+
+
+@functools.cache
+def traceable(function, dtype):
+    """``function`` for ``Traced`` arguments of element type ``dtype``."""
+    if function.__name__ in scalar.PRIMITIVES:
+        return globals()[function.__name__]
+    if function.__name__ in scalar.BY_PRECISION:
+        function = scalar.BY_PRECISION[function.__name__][dtype.itemsize == 8]
+    return specialised(function, dtype, lambda kernel: traceable(kernel, dtype))
+
+
+def vector_loop(formula, outputs, pointers, scalars):
+    """An intrinsic that applies ``formula`` to the vectors of a region of rows.
+
+    Its arguments are ``rows``, ``row`` (elements from one row to the next), ``vectors`` (in a row), then ``pointers``
+    pointers of one element type and ``scalars`` numbers of that type. ``formula`` gets the vectors behind all
+    pointers, then the numbers; what it returns (a tuple if ``outputs`` is above 1) goes to where the first
+    ``outputs`` pointers point.
+    """
+
+    def build(context, builder, signature, arguments):
+        element = signature.args[FIRST_POINTER].dtype
+        vectors = Vectors(context, builder, element)
+        function = traceable(formula, np.dtype(element.name))
+        rows, row, count = arguments[:FIRST_POINTER]
+        bases = arguments[FIRST_POINTER : FIRST_POINTER + pointers]
+        numbers = [Traced(vectors, vectors.broadcast(number)) for number in arguments[FIRST_POINTER + pointers :]]
+        with for_range(builder, rows) as r:
+            start = builder.mul(r, row)
+            with for_range(builder, count) as index:
+                offset = builder.add(start, builder.mul(index, I64(vectors.lanes)))
+                results = function(*(Traced(vectors, vectors.load(base, offset)) for base in bases), *numbers)
+                for result, base in zip((results,) if outputs == 1 else results, bases[:outputs], strict=True):
+                    vectors.store(result.value, base, offset)
+        return context.get_dummy_value()
+
+    return intrinsic(_with_arity(build, pointers, scalars))
+
+
+def _with_arity(build, pointers, scalars):
+    """Numba reads an intrinsic's number of arguments from its definition: one definition for each number in use."""
+
+    def typed(base):
+        element = base.dtype
+        arguments = [types.intp] * FIRST_POINTER + [types.CPointer(element)] * pointers + [element] * scalars
+        return types.void(*arguments), build
+
+    definitions = {
+        (1, 0): lambda typingctx, rows, row, count, a: typed(a),
+        (1, 1): lambda typingctx, rows, row, count, a, s: typed(a),
+        (2, 0): lambda typingctx, rows, row, count, a, b: typed(a),
+        (2, 1): lambda typingctx, rows, row, count, a, b, s: typed(a),
+        (2, 2): lambda typingctx, rows, row, count, a, b, s, t: typed(a),
+        (3, 0): lambda typingctx, rows, row, count, a, b, c: typed(a),
+        (3, 1): lambda typingctx, rows, row, count, a, b, c, s: typed(a),
+        (3, 2): lambda typingctx, rows, row, count, a, b, c, s, t: typed(a),
+        (4, 4): lambda typingctx, rows, row, count, a, b, c, d, s, t, u, v: typed(a),
+        (4, 5): lambda typingctx, rows, row, count, a, b, c, d, s, t, u, v, w: typed(a),
+    }
+    return definitions[pointers, scalars]
