@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+import sklearn
 import sklearn.neural_network as scikit_learn
 from sklearn.datasets import make_classification, make_multilabel_classification, make_regression
+from sklearn.utils.fixes import parse_version
 
 import fastnn
 
+SCIKIT_LEARN_VERSION = parse_version(sklearn.__version__)
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 ROWS = 120
@@ -70,6 +73,8 @@ def assert_equal(ours, theirs, close=1e-6):
 @pytest.mark.parametrize("kind", TARGETS)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_whole_fits(kind, settings, weighted):
+    if kind == "words" and settings.get("early_stopping") and parse_version("1.8") > SCIKIT_LEARN_VERSION:
+        pytest.skip("this scikit-learn cannot stop early with words as labels (its issue 33760)")
     ours, theirs = pair(kind, **({"max_iter": 30, "random_state": 3} | settings))
     for model in (ours, theirs):
         model.fit(X, TARGETS[kind], sample_weight=WEIGHTS if weighted else None)
