@@ -51,7 +51,7 @@ def _scaling() -> Iterable[Fit]:
 def _sign_mnist(batch: int) -> Fit:
     return Fit(
         name=f"sign-mnist-{batch}", data="sign-MNIST", layers=SIGN_MNIST, loss=CROSSENTROPY, batch=batch,
-        epochs=1 if batch < 100 else 2, in_quick=batch in (32, 200),
+        epochs=1 if batch < 100 else 2, tolerance=0.35 if batch < 100 else 0.15, in_quick=batch in (32, 200),
     )  # fmt: skip
 
 
