@@ -126,7 +126,7 @@ class Plan:
         Raises
         ------
         ValueError
-            If the loss and the last layer do not fit together.
+            If the loss and the last layer, or a metric on logits and the loss, do not fit together.
         """
         name, last = loss.name, self.ops[-1]
         function = codes.ACTIVATIONS[last[codes.FUNCTION]]
@@ -153,7 +153,7 @@ class Plan:
             name += FROM_LOGITS
         return Objective(
             loss=codes.LOSSES.index(name),
-            metrics=tuple(codes.METRICS.index(metric) for metric in metrics),
+            metrics=tuple(_metric_code(metric, loss.from_logits) for metric in metrics),
             target_width=1 if name.startswith("sparse") else self.n_outputs,
             ops=ops,
         )
@@ -206,6 +206,17 @@ def _place_pairs(ops: np.ndarray, used: int, lanes: int) -> int:
                 used += int(-(-op[codes.INPUTS] // lanes) * half(op[codes.PANELS])) * lanes * lanes
             has_dense_below = True
     return used
+
+
+def _metric_code(metric: str, logits: bool) -> int:
+    """Code of a metric. One on logits sees what the loss made of them, probabilities, so the loss must take logits."""
+    if metric.endswith(FROM_LOGITS) and not logits:
+        name = metric.removesuffix(FROM_LOGITS)
+        raise ValueError(
+            f"metric {name!r} with from_logits=True needs a loss with from_logits=True too; leave it out of the "
+            "metric, or give it to the loss"
+        )
+    return codes.METRICS.index(metric.removesuffix(FROM_LOGITS))
 
 
 def lower(layers: Iterable[Any], n_inputs: int, dtype: str = "float32", l2_per_row: bool = False) -> Plan:

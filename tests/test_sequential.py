@@ -312,3 +312,16 @@ def test_common_names_come_straight_from_the_package():
     model = fastnn.Sequential([fastnn.Dense(1, input_dim=6), fastnn.Dropout(0.1)])
     model.compile(fastnn.SGD(0.1), "mse")
     assert isinstance(model.fit(X, BINARY, verbose=0, callbacks=[fastnn.Callback()]), fastnn.History)
+
+
+@pytest.mark.parametrize("loss", [losses.CategoricalCrossentropy, losses.BinaryCrossentropy])
+def test_metrics_on_logits(loss):
+    x, y = np.random.default_rng(0).random((8, 3)), np.eye(4)[np.arange(8) % 4]
+    metric = getattr(metrics, loss.__name__)(from_logits=True)
+    model = Sequential([Dense(4, input_dim=3)])
+    model.compile("adam", loss(from_logits=True), metrics=[metric])
+    value, same = model.evaluate(x, y, verbose=0)
+    assert same == pytest.approx(value, rel=1e-5)
+    model.compile("adam", "mse", metrics=[metric])
+    with pytest.raises(ValueError, match="with from_logits=True needs a loss with from_logits=True too"):
+        model.evaluate(x, y, verbose=0)
