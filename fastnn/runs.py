@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
@@ -67,9 +68,10 @@ def _writable(array: np.ndarray) -> np.ndarray:
     return np.asarray(SimpleNamespace(base=array, __array_interface__=interface))
 
 
-def input_program(function: Callable, plan: Plan, dtype: np.dtype) -> Any:
-    """The program of a plan for inputs of ``dtype``: the plan's own or uint8."""
-    return jit.program(function, plan.dtype, "_from_bytes" if dtype == BYTES else "", plan.mixed)
+def input_program(function: Callable, plan: Plan, x: Any) -> Any:
+    """The program of a plan for inputs like x: sparse rows, pixels, or rows of the plan's type."""
+    variant = "_from_sparse" if is_sparse(x) else "_from_bytes" if x.dtype == BYTES else ""
+    return jit.program(function, plan.dtype, variant, plan.mixed)
 
 
 def round_weights(plan: Plan, params: np.ndarray) -> None:
@@ -98,12 +100,12 @@ class Inference:
         ]
         self._dtype = plan.dtype
         self._flops_per_row = plan.flops_per_row
-        self._programs = {dtype: input_program(infer_rows, plan, dtype) for dtype in (plan.dtype, BYTES)}
+        self._program_for = functools.partial(input_program, infer_rows, plan)
+        self._programs: dict[tuple[np.dtype, bool], Any] = {}
         self._tables = (run, ops, plan.factors, plan.scaling)
         self._alone = (0, 1, np.zeros(team.SYNC_SIZE, np.int64))
         self._no_matrix, self._no_vector = np.empty((0, 1), plan.dtype), np.empty(0, plan.dtype)
-        self._no_stats, self._no_features = np.empty((0, 1)), features(None, plan.dtype)
-        self._compiled: set[np.dtype] = set()
+        self._no_stats = np.empty((0, 1))
 
     def __call__(
         self,
@@ -124,7 +126,7 @@ class Inference:
         arguments = (
             *self._tables,
             self._no_matrix if sparse else _writable(x),
-            features(x, self._dtype) if sparse else self._no_features,
+            features(x, self._dtype) if sparse else None,
             self._no_matrix if y is None else _writable(y),
             self._no_vector if weights is None else _writable(weights),
             params,
@@ -132,10 +134,10 @@ class Inference:
             self._no_stats if stats is None else stats,
             self._no_matrix if outputs is None else outputs,
         )
-        program = self._programs[x.dtype]
-        if x.dtype not in self._compiled:
+        program = self._programs.get((x.dtype, sparse))
+        if program is None:
+            program = self._programs[x.dtype, sparse] = self._program_for(x)
             _compile_first(program, self._alone, arguments)
-            self._compiled.add(x.dtype)
         if size == 1:
             program(*self._alone, *arguments)
         else:
@@ -191,7 +193,7 @@ class Run:
         self._hyper = np.zeros(len(codes.HYPERPARAMETERS) + 2)
         self._hyper[codes.LOSS_SCALE :] = loss_scale, loss_limit
         self._results = np.zeros((epochs, 1 + len(objective.metrics)))
-        self._program = input_program(train_steps, plan, x.dtype)
+        self._program = input_program(train_steps, plan, x)
         layout = plan.layout(objective.ops, batch_size, sparse)
         run = run_vector(
             objective.loss, objective.metrics, batch=batch_size, rows=n, targets=y.shape[1], shuffle=shuffle,

@@ -12,12 +12,10 @@ def is_sparse(x: Any) -> bool:
     return getattr(x, "format", None) == "csr"
 
 
-def features(x: Any, dtype: np.dtype, batch_size: int = 0) -> tuple[np.ndarray, ...]:
-    """Entries of x (n, inputs), and room for batches of up to ``batch_size`` of its rows; all empty for a dense x."""
+def features(x: Any, dtype: np.dtype, batch_size: int = 0) -> tuple[np.ndarray, ...] | None:
+    """Entries of x (n, inputs), and room for batches of up to ``batch_size`` of its rows; None for a dense x."""
     if not is_sparse(x):
-        nothing = np.empty(0, dtype)
-        none, numbers = np.empty(0, np.int64), np.empty(0, np.int32)
-        return nothing, numbers, none, none, numbers, nothing
+        return None
     starts = x.indptr.astype(np.int64)
     room = int(np.sort(np.diff(starts))[len(starts) - 1 - batch_size :].sum()) if batch_size else 0
     return (

@@ -26,13 +26,22 @@ from .sparse_cpu import sparse_gradient_tile
 from .team import barrier
 from .vectors import transpose_square
 
-COLUMNS = len(codes.OPERATION_COLUMNS)
+COLUMNS, FACTORS = len(codes.OPERATION_COLUMNS), len(codes.FACTOR_COLUMNS)
 TILE_ROWS = 12  # rows of a weight tile whose gradient is computed and used while it is in the first-level cache
 
 
 def share(rank, size, count):
     """First and last + 1 of the items 0 .. count-1 that belong to a member."""
+    if size == 1:  # a division takes as long as the rest of a small layer's bookkeeping
+        return 0, count
     return rank * count // size, (rank + 1) * count // size
+
+
+def split(number, divisor):
+    """Quotient and remainder."""
+    if divisor == 1:
+        return number, 0
+    return number // divisor, number % divisor
 
 
 def row_cuts(units, size):
@@ -88,8 +97,9 @@ def dense_forward_share(rank, size, sync, op, params, work, rows, alpha):
     cuts = row_cuts(pairs, size)
     start, stop = share(rank, size, pairs * cuts)
     for unit in range(start, stop):
-        panel = unit // cuts * 2
-        first, last = share(unit % cuts, cuts, rows)
+        pair, cut = split(unit, cuts)
+        panel = 2 * pair
+        first, last = share(cut, cuts, rows)
         panels = min(2, op[codes.PANELS] - panel)
         dense_forward(op, params, x, x_row, y, y_row, z, first, last - first, panel, panels, alpha)
     if op[codes.FUNCTION] == codes.SOFTMAX:
@@ -127,7 +137,10 @@ def derivatives(ops, count, factors, work, first, rows, column, vectors):
         else:
             y = at(work, op[codes.Y] + first * row + column)
             z = at(work, op[codes.Z] + first * row + column)
-            activation_backward(op[codes.FUNCTION], dy, y, z, row, rows, op[codes.OUTPUTS], vectors, factors[index, 0])
+            activation_backward(
+                op[codes.FUNCTION], dy, y, z, row, rows, op[codes.OUTPUTS], vectors,
+                factors[index * FACTORS + codes.ALPHA],
+            )  # fmt: skip
             if op[codes.KIND] == codes.DENSE:
                 break
 
@@ -156,8 +169,9 @@ def dense_backward_input_share(rank, size, sync, ops, index, factors, params, wo
     cuts = row_cuts(blocks, size)
     start, stop = share(rank, size, blocks * cuts)
     for unit in range(start, stop):
-        column = unit // cuts * width
-        first, last = share(unit % cuts, cuts, rows)
+        place_of_block, cut = split(unit, cuts)
+        column = place_of_block * width
+        first, last = share(cut, cuts, rows)
         columns, block = min(width, op[codes.INPUTS] - column), last - first
         dy = at(work, place + first * op[codes.Y_ROW])
         dx = at(work, op[codes.DX] + first * op[codes.X_ROW] + column)
@@ -196,12 +210,12 @@ def update_tile(
 
 
 def dense_update_share(
-    rank, size, op, work, features, sparse, params, slot_0, slot_1, scratch, rows, optimizer, l2,
+    rank, size, op, index, work, features, params, slot_0, slot_1, scratch, rows, optimizer, l2,
     rate, momentum, share_1, share_2, epsilon, decay, nesterov,
 ):  # fmt: skip
     """A member's share of dW = x.T @ dy and of the optimizer step, tile by tile; the bias is row 0 of W.
 
-    x is the batch in ``features`` where ``sparse`` is true. ``scratch`` holds one tile of gradients, then two packed
+    x is the batch in ``features``, if sparse, for operation 0. ``scratch`` holds one tile of gradients, then two packed
     panels of dy.
     """
     weight_rows, bias = op[codes.INPUTS] + op[codes.BIAS], op[codes.BIAS]
@@ -210,13 +224,14 @@ def dense_update_share(
     start, stop = share(rank, size, pairs * tiles)
     gradient, packed = at(scratch, 0), at(scratch, 2 * TILE_ROWS * LANES)
     packed_pair = -1
-    for unit in range(start, stop):
-        pair, first = unit // tiles, unit % tiles * TILE_ROWS
+    pair, tile = (0, 0) if start == 0 else (start // tiles, start % tiles)
+    for _ in range(start, stop):
+        first = tile * TILE_ROWS
         panels, count = min(2, op[codes.PANELS] - 2 * pair), min(TILE_ROWS, weight_rows - first)
         if pair != packed_pair:
             pack(packed, at(work, op[codes.DY] + 2 * pair * LANES), op[codes.Y_ROW], rows, panels)
             packed_pair = pair
-        if sparse:
+        if features is not None and index == 0:
             sparse_gradient_tile(gradient, TILE_ROWS * LANES, features, packed, rows, first, count, panels, bias)
         else:  # the column before x holds ones, whose products with dy are the gradient of the bias
             product(
@@ -227,3 +242,6 @@ def dense_update_share(
             op, params, slot_0, slot_1, gradient, TILE_ROWS * LANES, pair, first, count,
             optimizer, l2, rate, momentum, share_1, share_2, epsilon, decay, nesterov,
         )  # fmt: skip
+        tile += 1
+        if tile == tiles:
+            pair, tile = pair + 1, 0

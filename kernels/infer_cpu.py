@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from . import codes
 from .activation_cpu import activation_forward, softmax
-from .dense_cpu import COLUMNS, dense_forward, round_block, share
-from .intrinsics import FLUSH_SUBNORMALS, at, float_mode, set_float_mode
+from .dense_cpu import COLUMNS, FACTORS, dense_forward, round_block, share
+from .intrinsics import FLUSH_SUBNORMALS, at, float_mode, pointers, set_float_mode
 from .jit import LANES
 from .loss_cpu import loss_row, metric_row
-from .sparse_cpu import STARTS, pointers, row_count, sparse_forward
+from .sparse_cpu import STARTS, sparse_forward
 from .team import barrier
 from .vectors import load_row
 
@@ -23,7 +23,7 @@ def forward_block(ops, done, count, factors, params, rows, ping, pong, row):
     """
     source, in_pong = pong if done else ping, done
     for index in range(done, count):
-        op, alpha = at(ops, index * COLUMNS), factors[index, codes.ALPHA]
+        op, alpha = at(ops, index * COLUMNS), factors[index * FACTORS + codes.ALPHA]
         columns, vectors = op[codes.OUTPUTS], op[codes.PANELS]
         if op[codes.KIND] == codes.DENSE:
             in_pong = 1 - in_pong
@@ -39,6 +39,43 @@ def forward_block(ops, done, count, factors, params, rows, ping, pong, row):
     return in_pong
 
 
+def do_blocks(
+    run, ops, count, factors, scaling, x, features, y, weights, params, buffer, row, stats, outputs, start, stop, n,
+):  # fmt: skip
+    """``infer_rows`` for blocks start .. stop - 1 of ``n`` rows, on pointers; rows in ``buffer`` are ``row`` apart."""
+    code, metrics, width = run[codes.LOSS], run[codes.METRICS_COUNT], ops[codes.INPUTS]
+    last_op = at(ops, (count - 1) * COLUMNS)
+    columns, vectors = last_op[codes.OUTPUTS], last_op[codes.PANELS]
+    ping, pong = buffer, at(buffer, BLOCK_ROWS * row)
+    gradient = at(buffer, 2 * BLOCK_ROWS * row)  # not used, but loss_row writes it
+    for block in range(start, stop):
+        first = block * BLOCK_ROWS
+        rows = min(BLOCK_ROWS, n - first)
+        if features is None:
+            for r in range(rows):
+                load_row(width, at(ping, r * row), at(x, (first + r) * width), scaling[0], scaling[1])
+        else:
+            # z is not kept: it is given the place of y
+            alpha = factors[codes.ALPHA]
+            sparse_forward(ops, params, features, features[STARTS], 0, first, first + rows, pong, row, pong, alpha)
+            if ops[codes.FUNCTION] == codes.SOFTMAX:
+                softmax(pong, row, rows, ops[codes.OUTPUTS], ops[codes.PANELS])
+        in_pong = forward_block(ops, int(features is not None), count, factors, params, rows, ping, pong, row)
+        result = pong if in_pong else ping
+        for r in range(rows):
+            values = at(result, r * row)
+            if code == codes.NO_LOSS:
+                for j in range(columns):
+                    outputs[(first + r) * columns + j] = values[j]
+            else:
+                target = at(y, (first + r) * run[codes.TARGETS])
+                weight = weights[first + r] if run[codes.WEIGHTED] else 1.0
+                row_stats = at(stats, (first + r) * (1 + metrics))
+                row_stats[0] = weight * loss_row(code, values, target, gradient, columns, vectors, 1.0)
+                for m in range(metrics):
+                    row_stats[1 + m] = metric_row(run[codes.METRICS_START + m], values, target, columns)
+
+
 def infer_rows(rank, size, sync, run, ops, factors, scaling, x, features, y, weights, params, buffers, stats, outputs):
     """Predict or evaluate a member's share of the rows, block by block.
 
@@ -46,55 +83,24 @@ def infer_rows(rank, size, sync, run, ops, factors, scaling, x, features, y, wei
     ----------
     run : int64, as in ``train_steps``; LOSS = NO_LOSS for predictions
     scaling : (2,), factor and summand of every input
-    x : (n, inputs), of the parameters' type or uint8, or ``features``, see ``sparse_cpu.py``
+    x : (n, inputs), of the parameters' type or uint8; features : None, or sparse rows, see ``sparse_cpu.py``
     y : (n, TARGETS), weights : (n,) or (0,)
     buffers : (size, 2 * BLOCK_ROWS * row + outputs), one row of buffers a member
     stats : float64 (n, 1 + metrics), written where there is a loss: weighted loss and metrics of each row
     outputs : (n, C), written where there is none
     """
-    if not barrier(sync, size):
+    if not barrier(at(sync, 0), size):
         return
     mode = float_mode()
     set_float_mode(mode | FLUSH_SUBNORMALS)
-    count, code, metrics = ops.shape[0], run[codes.LOSS], run[codes.METRICS_COUNT]
-    operations, inputs, parameters = at(ops, 0), at(x, 0), at(params, 0)
-    last_op = at(ops, (count - 1) * COLUMNS)
-    columns, vectors = last_op[codes.OUTPUTS], last_op[codes.PANELS]
-    own = at(buffers, rank * buffers.shape[1])
-    row = (buffers.shape[1] - vectors * LANES) // (2 * BLOCK_ROWS)
-    ping, pong = own, at(own, BLOCK_ROWS * row)
-    gradient = at(own, 2 * BLOCK_ROWS * row)  # not used, but loss_row writes it
-    n, width = x.shape[0], operations[codes.INPUTS]
-    entries, sparse = pointers(features), row_count(features) >= 0
-    if sparse:
-        n = row_count(features)
-    blocks = (n + BLOCK_ROWS - 1) // BLOCK_ROWS
-    start, stop = share(rank, size, blocks)
-    for block in range(start, stop):
-        first = block * BLOCK_ROWS
-        rows = min(BLOCK_ROWS, n - first)
-        if sparse:
-            # z is not kept: it is given the place of y
-            alpha = factors[0, codes.ALPHA]
-            sparse_forward(
-                operations, parameters, entries, entries[STARTS], 0, first, first + rows, pong, row, pong, alpha
-            )
-            if operations[codes.FUNCTION] == codes.SOFTMAX:
-                softmax(pong, row, rows, operations[codes.OUTPUTS], operations[codes.PANELS])
-        else:
-            for r in range(rows):
-                load_row(width, at(ping, r * row), at(inputs, (first + r) * width), scaling[0], scaling[1])
-        in_pong = forward_block(operations, int(sparse), count, factors, parameters, rows, ping, pong, row)
-        result = pong if in_pong else ping
-        for r in range(rows):
-            values = at(result, r * row)
-            if code == codes.NO_LOSS:
-                for j in range(columns):
-                    outputs[first + r, j] = values[j]
-            else:
-                target = at(y, (first + r) * run[codes.TARGETS])
-                weight = weights[first + r] if run[codes.WEIGHTED] else 1.0
-                stats[first + r, 0] = weight * loss_row(code, values, target, gradient, columns, vectors, 1.0)
-                for m in range(metrics):
-                    stats[first + r, 1 + m] = metric_row(run[codes.METRICS_START + m], values, target, columns)
+    count = ops.shape[0]
+    row = (buffers.shape[1] - ops[count - 1, codes.PANELS] * LANES) // (2 * BLOCK_ROWS)
+    n = x.shape[0] if features is None else features[STARTS].size - 1
+    start, stop = share(rank, size, (n + BLOCK_ROWS - 1) // BLOCK_ROWS)
+    # pointers: using an array counts a reference, an atomic operation each time
+    do_blocks(
+        at(run, 0), at(ops, 0), count, at(factors, 0), at(scaling, 0), at(x, 0), pointers(features), at(y, 0),
+        at(weights, 0), at(params, 0), at(buffers, rank * buffers.shape[1]), row, at(stats, 0), at(outputs, 0),
+        start, stop, n,
+    )  # fmt: skip
     set_float_mode(mode)

@@ -24,17 +24,33 @@ def declare(builder, name, result, arguments):
     return cgutils.get_or_insert_function(builder.module, ir.FunctionType(result, arguments), name)
 
 
+def _address(context, builder, base, value):
+    """Address of the first element of an array, or the pointer itself."""
+    return context.make_array(base)(context, builder, value).data if isinstance(base, types.Array) else value
+
+
 @intrinsic
 def at(typingctx, base, offset):
     """Pointer to element ``offset`` of an array or behind a pointer."""
 
     def codegen(context, builder, signature, arguments):
-        start = arguments[0]
-        if isinstance(base, types.Array):
-            start = context.make_array(base)(context, builder, start).data
-        return builder.gep(start, [arguments[1]])
+        return builder.gep(_address(context, builder, base, arguments[0]), [arguments[1]])
 
     return types.CPointer(base.dtype)(base, types.intp), codegen
+
+
+@intrinsic
+def pointers(typingctx, arrays):
+    """Pointers to the first elements of a tuple of arrays, whose use counts no references; None stays None."""
+    if isinstance(arrays, types.NoneType):
+        return arrays(arrays), lambda context, builder, signature, arguments: context.get_dummy_value()
+
+    def codegen(context, builder, signature, arguments):
+        values = cgutils.unpack_tuple(builder, arguments[0])
+        addresses = [_address(context, builder, *pair) for pair in zip(arrays, values, strict=True)]
+        return context.make_tuple(builder, signature.return_type, addresses)
+
+    return types.Tuple([types.CPointer(array.dtype) for array in arrays])(arrays), codegen
 
 
 def _bits(float_type):
@@ -123,7 +139,7 @@ def atomic_add(typingctx, array, index, value):
     """Add to an int64 and return what it held before (acquire and release order)."""
 
     def codegen(context, builder, signature, arguments):
-        data = context.make_array(array)(context, builder, arguments[0]).data
+        data = _address(context, builder, array, arguments[0])
         return builder.atomic_rmw("add", builder.gep(data, [arguments[1]]), arguments[2], "acq_rel")
 
     return types.int64(array, types.intp, types.int64), codegen
@@ -134,7 +150,7 @@ def atomic_load(typingctx, array, index):
     """Read an int64 with acquire order."""
 
     def codegen(context, builder, signature, arguments):
-        data = context.make_array(array)(context, builder, arguments[0]).data
+        data = _address(context, builder, array, arguments[0])
         return builder.load_atomic(builder.gep(data, [arguments[1]]), "acquire", 8)
 
     return types.int64(array, types.intp), codegen
@@ -145,7 +161,7 @@ def atomic_store(typingctx, array, index, value):
     """Write an int64 with release order."""
 
     def codegen(context, builder, signature, arguments):
-        data = context.make_array(array)(context, builder, arguments[0]).data
+        data = _address(context, builder, array, arguments[0])
         builder.store_atomic(arguments[2], builder.gep(data, [arguments[1]]), "release", 8)
         return context.get_dummy_value()
 

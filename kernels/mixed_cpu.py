@@ -105,7 +105,7 @@ def round_all_weights(ops, params, scratch):
 
 
 def dense_update_share(
-    rank, size, op, work, features, sparse, params, slot_0, slot_1, scratch, rows, optimizer, l2,
+    rank, size, op, index, work, features, params, slot_0, slot_1, scratch, rows, optimizer, l2,
     rate, momentum, share_1, share_2, epsilon, decay, nesterov,
 ):  # fmt: skip
     """Twin of ``dense_cpu.dense_update_share`` for dense rows: new weights are rounded while they are in the cache.

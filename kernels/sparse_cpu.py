@@ -30,19 +30,6 @@ def clear(target, count):
         target[i] = 0.0
 
 
-def row_count(features):
-    """Number of sparse rows; -1 where the input is dense."""
-    return features[STARTS].size - 1
-
-
-def pointers(features):
-    """What the functions below take: pointers to the arrays, whose use counts no references."""
-    return (
-        at(features[VALUES], 0), at(features[NUMBERS], 0), at(features[STARTS], 0), at(features[PLACES], 0),
-        at(features[ROWS], 0), at(features[SHARES], 0),
-    )  # fmt: skip
-
-
 def sparse_forward(op, params, features, order, ordered, first, last, y, y_row, z, alpha):
     """``dense_forward`` of rows order[first] .. order[last - 1], or first .. last - 1 where ``ordered`` is 0.
 

@@ -11,6 +11,7 @@ from . import codes
 from .activation_cpu import softmax
 from .dense_cpu import (
     COLUMNS,
+    FACTORS,
     dense_backward_input_share,
     dense_forward_share,
     dense_update_share,
@@ -18,38 +19,38 @@ from .dense_cpu import (
     share,
     simple_forward,
 )
-from .intrinsics import FLUSH_SUBNORMALS, at, float_mode, set_float_mode, sqrt
+from .intrinsics import FLUSH_SUBNORMALS, at, float_mode, pointers, set_float_mode, sqrt
 from .jit import LANES
 from .loss_cpu import column_losses, limited_crossentropy, loss_row, metric_row
 from .rng import FIRST_DROPOUT_STREAM, shuffle
-from .sparse_cpu import pointers, row_count, sparse_forward, transpose_batch
+from .sparse_cpu import sparse_forward, transpose_batch
 from .team import barrier
 from .vectors import load_row, sum_of_squares
 
 
 def gather(x, width, scaling, order, first, last, target, row):
-    """Scale rows order[first] .. order[last - 1] of x (n, width) into consecutive rows of ``target``."""
+    """Scale rows order[first] .. order[last - 1] of x (n, width) into rows first .. last - 1 of ``target``."""
     for i in range(first, last):
-        load_row(width, at(target, (i - first) * row), at(x, order[i] * width), scaling[0], scaling[1])
+        load_row(width, at(target, i * row), at(x, order[i] * width), scaling[0], scaling[1])
 
 
-def forward(rank, size, sync, ops, count, factors, params, work, features, sparse, order, rows, step, key_0, key_1):
-    """All operations on the batch in the workspace, or where ``sparse`` in ``features``, a barrier after each."""
+def forward(rank, size, sync, ops, count, factors, params, work, features, order, rows, step, key_0, key_1):
+    """All operations on the batch, in the workspace or, if sparse, in ``features``; a barrier after each."""
     for index in range(count):
-        op = at(ops, index * COLUMNS)
+        op, factor = at(ops, index * COLUMNS), at(factors, index * FACTORS)
         first, last = share(rank, size, rows)
-        if index == 0 and sparse:
+        if features is not None and index == 0:
             y, z = at(work, op[codes.Y] + first * op[codes.Y_ROW]), at(work, op[codes.Z] + first * op[codes.Y_ROW])
             sparse_forward(
-                op, params, features, order, 1, first, last, y, op[codes.Y_ROW], z, factors[index, codes.ALPHA]
+                op, params, features, order, 1, first, last, y, op[codes.Y_ROW], z, factor[codes.ALPHA]
             )
             if op[codes.FUNCTION] == codes.SOFTMAX:
                 softmax(y, op[codes.Y_ROW], last - first, op[codes.OUTPUTS], op[codes.PANELS])
         elif op[codes.KIND] == codes.DENSE:
-            dense_forward_share(rank, size, sync, op, params, work, rows, factors[index, codes.ALPHA])
+            dense_forward_share(rank, size, sync, op, params, work, rows, factor[codes.ALPHA])
         else:
             simple_forward(
-                op, factors[index, codes.ALPHA], factors[index, codes.RATE], work, first, last, step,
+                op, factor[codes.ALPHA], factor[codes.RATE], work, first, last, step,
                 FIRST_DROPOUT_STREAM + index, key_0, key_1,
             )  # fmt: skip
         barrier(sync, size)
@@ -80,6 +81,8 @@ def losses(run, op, work, y, weights, order, first, last, scale, limit, stats, s
             run[codes.LOSS], outputs, row, gradients, y, weights, weighted, chosen, last - first, scale,
             row_stats, 1 + metrics, scratch,
         )  # fmt: skip
+        if metrics == 0 and limit == 0.0:
+            return
     for r in range(last - first):
         target, output = at(y, chosen[r] * run[codes.TARGETS]), at(outputs, r * row)
         weight = weights[chosen[r]] if weighted else 1.0
@@ -100,33 +103,88 @@ def penalty(ops, count, factors, params):
     """Sum of l2 * w**2 over all kernels; biases are not penalised."""
     total = 0.0
     for index in range(count):
-        op = at(ops, index * COLUMNS)
-        if factors[index, codes.L2] != 0.0:
+        op, factor = at(ops, index * COLUMNS), at(factors, index * FACTORS)
+        if factor[codes.L2] != 0.0:
             for panel in range(op[codes.PANELS]):
                 place = op[codes.WEIGHTS] + panel * op[codes.PANEL] + op[codes.BIAS] * LANES
-                total += factors[index, codes.L2] * sum_of_squares(op[codes.INPUTS], at(params, place))
+                total += factor[codes.L2] * sum_of_squares(op[codes.INPUTS], at(params, place))
     return total
 
 
 def backward(
-    rank, size, sync, run, hyper, rate, l2_scale, ops, count, factors, params, slot_0, slot_1, work, features, sparse,
-    scratch, rows,
+    rank, size, sync, run, hyper, rate, l2_scale, ops, count, factors, params, slot_0, slot_1, work, features, scratch,
+    rows,
 ):  # fmt: skip
     """Gradients and optimizer steps from the last operation to the first; weights are read before they change."""
     beta_1, beta_2 = hyper[codes.BETA_1], hyper[codes.BETA_2]
     decay = hyper[codes.LEARNING_RATE] * hyper[codes.WEIGHT_DECAY]
     for index in range(count - 1, -1, -1):
-        op = at(ops, index * COLUMNS)
+        op, factor = at(ops, index * COLUMNS), at(factors, index * FACTORS)
         if op[codes.KIND] != codes.DENSE:
             continue
         if op[codes.NEEDS_DX]:
             dense_backward_input_share(rank, size, sync, ops, index, factors, params, work, scratch, rows)
         dense_update_share(
-            rank, size, op, work, features, index == 0 and sparse, params, slot_0, slot_1, scratch, rows,
-            run[codes.OPTIMIZER], l2_scale * factors[index, codes.L2], rate, beta_1, 1.0 - beta_1, 1.0 - beta_2,
+            rank, size, op, index, work, features, params, slot_0, slot_1, scratch, rows,
+            run[codes.OPTIMIZER], l2_scale * factor[codes.L2], rate, beta_1, 1.0 - beta_1, 1.0 - beta_2,
             hyper[codes.EPSILON], decay, hyper[codes.NESTEROV] != 0.0,
         )  # fmt: skip
     barrier(sync, size)
+
+
+def do_steps(
+    rank, size, sync, run, hyper, state, ops, count, factors, scaling, x, features, y, weights, order, params,
+    slot_0, slot_1, work, scratch, stats, results, start, stop,
+):  # fmt: skip
+    """``train_steps`` on pointers."""
+    n, batch, metrics = run[codes.ROWS], run[codes.BATCH], run[codes.METRICS_COUNT]
+    steps_per_epoch = (n + batch - 1) // batch
+    key_0, key_1 = run[codes.SEED_LOW], run[codes.SEED_HIGH]
+    output_op = at(ops, (count - 1) * COLUMNS)
+    t, power_1, power_2 = state[0], state[1], state[2]
+    epoch, place = start // steps_per_epoch, start % steps_per_epoch * batch
+    for _ in range(start, stop):
+        rows = min(batch, n - place)
+        if place == 0 and run[codes.SHUFFLE]:
+            if rank == 0:
+                shuffle(order, n, run[codes.FIRST_EPOCH] + epoch, key_0, key_1)
+            barrier(sync, size)
+        chosen = at(order, place)
+        first, last = share(rank, size, rows)
+        if features is None:
+            gather(at(x, 0), ops[codes.INPUTS], scaling, chosen, first, last, at(work, ops[codes.X]), ops[codes.X_ROW])
+        elif rank == 0:
+            transpose_batch(features, chosen, rows, ops[codes.INPUTS])
+        barrier(sync, size)
+        forward(rank, size, sync, ops, count, factors, params, work, features, chosen, rows, int(t), key_0, key_1)
+        unit = unit_share(run, weights, chosen, rows)
+        scale, limit = unit * hyper[codes.LOSS_SCALE], hyper[codes.LOSS_LIMIT]
+        losses(run, output_op, work, y, weights, chosen, first, last, scale, limit, stats, scratch)
+        derivatives(ops, count, factors, work, first, last - first, 0, output_op[codes.PANELS])
+        barrier(sync, size)
+        if rank == 0:
+            mean = float(rows) * unit if run[codes.WEIGHTED_MEAN] else 1.0
+            share_of_penalty = mean if run[codes.L2_PER_ROW] else float(rows)
+            sums = at(results, epoch * (1 + metrics))
+            sums[0] += share_of_penalty * penalty(ops, count, factors, params)
+            for m in range(1 + metrics):
+                factor = mean * hyper[codes.LOSS_SCALE] if m == 0 else mean
+                for r in range(rows):
+                    sums[m] += factor * stats[r * (1 + metrics) + m]
+        t, power_1, power_2 = t + 1.0, power_1 * hyper[codes.BETA_1], power_2 * hyper[codes.BETA_2]
+        rate = hyper[codes.LEARNING_RATE]
+        if run[codes.OPTIMIZER] == codes.ADAM or run[codes.OPTIMIZER] == codes.ADAMW:
+            rate = rate * sqrt(1.0 - power_2) / (1.0 - power_1)
+        barrier(sync, size)  # the penalty is read before the weights change
+        backward(
+            rank, size, sync, run, hyper, rate, unit if run[codes.L2_PER_ROW] else 1.0, ops, count, factors,
+            params, slot_0, slot_1, work, features, scratch, rows,
+        )  # fmt: skip
+        place += batch
+        if place >= n:
+            epoch, place = epoch + 1, 0
+    if rank == 0:
+        state[0], state[1], state[2] = t, power_1, power_2
 
 
 def train_steps(
@@ -142,7 +200,7 @@ def train_steps(
     state : float64 (3,), updated: optimizer steps t, beta_1**t, beta_2**t
     ops : int64 (operations, OPERATION_COLUMNS), factors : (operations, FACTOR_COLUMNS)
     scaling : (2,), factor and summand of every input
-    x : (n, inputs), of the parameters' type or uint8, or ``features``, see ``sparse_cpu.py``
+    x : (n, inputs), of the parameters' type or uint8; features : None, or sparse rows, see ``sparse_cpu.py``
     y : (n, TARGETS), weights : (n,) or (0,)
     order : int64 (n,), updated: the order of the rows in the present epoch
     params : (P + operands,), slots : (2 * P,), updated: weights, with what mixed precision keeps of them, and moments
@@ -150,62 +208,15 @@ def train_steps(
     stats : float64 (BATCH * (1 + metrics),), loss and metrics of each row of the batch
     results : float64 (epochs, 1 + metrics), updated: sums over rows of the loss and the metrics
     """
-    if not barrier(sync, size):
+    if not barrier(at(sync, 0), size):
         return
     mode = float_mode()
     set_float_mode(mode | FLUSH_SUBNORMALS)
-    count, n, batch, metrics = ops.shape[0], run[codes.ROWS], run[codes.BATCH], run[codes.METRICS_COUNT]
-    steps_per_epoch = (n + batch - 1) // batch
-    key_0, key_1 = run[codes.SEED_LOW], run[codes.SEED_HIGH]
-    operations, parameters, space = at(ops, 0), at(params, 0), at(work, 0)
-    slot_0, slot_1 = at(slots, 0), at(slots, slots.size // 2)
-    own_scratch, sums = at(scratch, rank * scratch.shape[1]), at(stats, 0)
-    input_op, output_op = at(ops, 0), at(ops, (count - 1) * COLUMNS)
-    entries, sparse = pointers(features), row_count(features) >= 0
-    t, power_1, power_2 = state[0], state[1], state[2]
-    for step in range(start, stop):
-        epoch, place = step // steps_per_epoch, step % steps_per_epoch * batch
-        rows = min(batch, n - place)
-        if place == 0 and run[codes.SHUFFLE]:
-            if rank == 0:
-                shuffle(at(order, 0), n, run[codes.FIRST_EPOCH] + epoch, key_0, key_1)
-            barrier(sync, size)
-        chosen = at(order, place)
-        first, last = share(rank, size, rows)
-        target = at(space, input_op[codes.X] + first * input_op[codes.X_ROW])
-        if sparse:
-            if rank == 0:
-                transpose_batch(entries, chosen, rows, input_op[codes.INPUTS])
-        else:
-            gather(at(x, 0), input_op[codes.INPUTS], scaling, chosen, first, last, target, input_op[codes.X_ROW])
-        barrier(sync, size)
-        forward(
-            rank, size, sync, operations, count, factors, parameters, space, entries, sparse, chosen, rows, int(t),
-            key_0, key_1,
-        )  # fmt: skip
-        unit = unit_share(run, at(weights, 0), chosen, rows)
-        scale, limit = unit * hyper[codes.LOSS_SCALE], hyper[codes.LOSS_LIMIT]
-        losses(run, output_op, space, at(y, 0), at(weights, 0), chosen, first, last, scale, limit, sums, own_scratch)
-        derivatives(operations, count, factors, space, first, last - first, 0, output_op[codes.PANELS])
-        barrier(sync, size)
-        if rank == 0:
-            mean = float(rows) * unit if run[codes.WEIGHTED_MEAN] else 1.0
-            share_of_penalty = mean if run[codes.L2_PER_ROW] else float(rows)
-            results[epoch, 0] += share_of_penalty * penalty(operations, count, factors, parameters)
-            for m in range(1 + metrics):
-                factor = mean * hyper[codes.LOSS_SCALE] if m == 0 else mean
-                for r in range(rows):
-                    results[epoch, m] += factor * stats[r * (1 + metrics) + m]
-        t, power_1, power_2 = t + 1.0, power_1 * hyper[codes.BETA_1], power_2 * hyper[codes.BETA_2]
-        rate = hyper[codes.LEARNING_RATE]
-        if run[codes.OPTIMIZER] == codes.ADAM or run[codes.OPTIMIZER] == codes.ADAMW:
-            rate = rate * sqrt(1.0 - power_2) / (1.0 - power_1)
-        if size > 1:
-            barrier(sync, size)  # the penalty is read before the weights change
-        backward(
-            rank, size, sync, run, hyper, rate, unit if run[codes.L2_PER_ROW] else 1.0, operations, count, factors,
-            parameters, slot_0, slot_1, space, entries, sparse, own_scratch, rows,
-        )  # fmt: skip
-    if rank == 0:
-        state[0], state[1], state[2] = t, power_1, power_2
+    # pointers: using an array counts a reference, an atomic operation each time
+    do_steps(
+        rank, size, at(sync, 0), at(run, 0), at(hyper, 0), at(state, 0), at(ops, 0), ops.shape[0], at(factors, 0),
+        at(scaling, 0), at(x, 0), pointers(features), at(y, 0), at(weights, 0), at(order, 0), at(params, 0),
+        at(slots, 0), at(slots, slots.size // 2), at(work, 0), at(scratch, rank * scratch.shape[1]), at(stats, 0),
+        at(results, 0), start, stop,
+    )  # fmt: skip
     set_float_mode(mode)
