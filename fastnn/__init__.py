@@ -22,10 +22,12 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test compar
     from fastnn import utils as utils
     from fastnn.backend import get_num_threads as get_num_threads
     from fastnn.backend import set_num_threads as set_num_threads
+    from fastnn.callbacks import BackupAndRestore as BackupAndRestore
     from fastnn.callbacks import Callback as Callback
     from fastnn.callbacks import EarlyStopping as EarlyStopping
     from fastnn.callbacks import History as History
     from fastnn.callbacks import LambdaCallback as LambdaCallback
+    from fastnn.callbacks import ModelCheckpoint as ModelCheckpoint
     from fastnn.estimators import MLPClassifier as MLPClassifier
     from fastnn.estimators import MLPRegressor as MLPRegressor
     from fastnn.layers import Activation as Activation
@@ -64,6 +66,7 @@ _HOME = {  # public name -> the module that defines it
     "Activation": "layers",
     "Adam": "optimizers",
     "AdamW": "optimizers",
+    "BackupAndRestore": "callbacks",
     "Callback": "callbacks",
     "Dense": "layers",
     "Dropout": "layers",
@@ -74,6 +77,7 @@ _HOME = {  # public name -> the module that defines it
     "LambdaCallback": "callbacks",
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
+    "ModelCheckpoint": "callbacks",
     "Perceptron": "perceptron",
     "RMSprop": "optimizers",
     "Rescaling": "layers",

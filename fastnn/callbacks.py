@@ -4,79 +4,19 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-HOOKS = tuple(
-    f"on_{phase}_{moment}"
-    for phase in ("train", "epoch", "train_batch", "test", "test_batch", "predict", "predict_batch")
-    for moment in ("begin", "end")
-)
+from fastnn.callback_base import HOOKS, Callback, check_mode, modern, smaller_is_better
+from fastnn.checkpoints import BackupAndRestore, ModelCheckpoint
 
-
-class Callback:
-    """Base of the callbacks: override the hooks you need.
-
-    Batch hooks make training advance one step at a time, and epoch hooks one epoch at a time; without any, many
-    epochs run in one compiled call.
-
-    Attributes
-    ----------
-    model : Sequential
-        The model at work; set its ``stop_training`` to end the fit.
-    params : dict
-        ``verbose``, ``epochs`` and ``steps``, the steps of an epoch.
-    """
-
-    model: Any = None
-    params: Mapping[str, Any] = {}
-
-    def set_model(self, model: Any) -> None:
-        """Called once before training with the model."""
-        self.model = model
-
-    def set_params(self, params: Mapping[str, Any]) -> None:
-        """Called once before training with `params`."""
-        self.params = params
-
-    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        """Called before the first epoch."""
-
-    def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
-        """Called after the last epoch with its logs."""
-
-    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Called before each epoch; epochs count from 0."""
-
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Called after each epoch with its loss and metrics, those of validation under ``val_`` names."""
-
-    def on_train_batch_begin(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Called before each training step of an epoch."""
-
-    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Called after each training step, with the means over the epoch so far."""
-
-    def on_test_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        """Called before an evaluation, also that of a validation."""
-
-    def on_test_end(self, logs: Mapping[str, float] | None = None) -> None:
-        """Called after an evaluation."""
-
-    def on_test_batch_begin(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Called before each batch of an evaluation."""
-
-    def on_test_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Called after each batch of an evaluation, with the means so far."""
-
-    def on_predict_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Called before a prediction."""
-
-    def on_predict_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Called after a prediction."""
-
-    def on_predict_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Called before each batch of a prediction."""
-
-    def on_predict_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Called after each batch of a prediction, with its ``outputs``."""
+__all__ = [
+    "HOOKS",
+    "BackupAndRestore",
+    "Callback",
+    "CallbackList",
+    "EarlyStopping",
+    "History",
+    "LambdaCallback",
+    "ModelCheckpoint",
+]
 
 
 class History(Callback):
@@ -114,7 +54,7 @@ class LambdaCallback(Callback):
 
     def __init__(self, **hooks: Callable[..., Any] | None) -> None:
         for name, function in hooks.items():
-            if _modern(name) not in HOOKS:
+            if modern(name) not in HOOKS:
                 raise TypeError(f"LambdaCallback has no hook {name!r}; choose from {', '.join(HOOKS)}")
             if function is not None:
                 setattr(self, name, function)
@@ -154,13 +94,11 @@ class EarlyStopping(Callback):
         restore_best_weights: bool = False,
         start_from_epoch: int = 0,
     ) -> None:
-        if mode not in ("auto", "min", "max"):
-            raise ValueError(f'mode must be "auto", "min" or "max"; got {mode!r}')
         self.monitor = monitor
         self.min_delta = abs(min_delta)
         self.patience = patience
         self.verbose = verbose
-        self.mode = mode
+        self.mode = check_mode(mode)
         self.baseline = baseline
         self.restore_best_weights = restore_best_weights
         self.start_from_epoch = start_from_epoch
@@ -201,12 +139,8 @@ class EarlyStopping(Callback):
     def _improves(self, value: float, reference: float | None) -> bool:
         if reference is None:
             return True
-        smaller = self.mode == "min" or (self.mode == "auto" and self._direction() == "min")
+        smaller = smaller_is_better(self.monitor, self.mode, self.model.metrics)
         return value + self.min_delta < reference if smaller else value - self.min_delta > reference
-
-    def _direction(self) -> str:
-        name = self.monitor.removeprefix("val_")
-        return next((metric.direction for metric in self.model.metrics if metric.name == name), "min")
 
     def _warn_missing(self, logs: Mapping[str, float]) -> None:
         if not self._warned:
@@ -269,12 +203,7 @@ class CallbackList:
 
 def _names(callback: Callback, hook: str) -> list[str]:
     """Return the names under which a callback has this hook of its own."""
-    names = [name for name in ("on_batch_begin", "on_batch_end") if _modern(name) == hook and hasattr(callback, name)]
+    names = [name for name in ("on_batch_begin", "on_batch_end") if modern(name) == hook and hasattr(callback, name)]
     if getattr(getattr(callback, hook), "__func__", None) is not getattr(Callback, hook):
         names.append(hook)
     return names
-
-
-def _modern(hook: str) -> str:
-    """Return the name of a hook in Keras 3: ``on_batch_end`` is an old name of ``on_train_batch_end``."""
-    return hook.replace("on_batch", "on_train_batch")

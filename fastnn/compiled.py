@@ -6,6 +6,7 @@ from typing import Any
 
 from fastnn import data, losses, optimizers, saving
 from fastnn.metrics import Metric, get_list
+from fastnn.record import TrainingRecord
 from fastnn.structure import LayerStack
 
 
@@ -15,6 +16,9 @@ class CompiledStack(LayerStack):
     optimizer: optimizers.Optimizer | None = None
     loss: losses.Loss | None = None
     metrics: Sequence[Metric] = ()
+    _training: Any = None  # the fit in progress
+    _record: TrainingRecord | None = None  # where the last fit ended
+    _restored = False  # since the fit began
 
     def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None) -> None:
         """Choose how the model is trained; the optimizer starts afresh.
@@ -40,10 +44,18 @@ class CompiledStack(LayerStack):
         """Names of what `evaluate` returns: the loss, then the metrics in the order of `compile`."""
         return ["loss", *(metric.name for metric in self.metrics)]
 
-    def save(self, path: str | os.PathLike[str], overwrite: bool = True) -> None:
-        """Write the model to a file: configuration and weights, as safetensors whatever the file is called.
+    def save(self, path: str | os.PathLike[str], overwrite: bool = True, *, include_optimizer: bool = True) -> None:
+        """Write the model to a file, as safetensors whatever the file is called.
 
-        The file is written under another name and renamed, so a failure leaves an older one as it was.
+        It holds configuration, weights, the optimizer's state, the history and the place of the training. The file is
+        written under another name and renamed, so a failure leaves an older one as it was.
+
+        Parameters
+        ----------
+        path : str or path
+        overwrite : bool, default=True
+        include_optimizer : bool, default=True
+            Without it, state of the optimizer, history and place are left out, and the file is a third of the size.
 
         Raises
         ------
@@ -55,7 +67,40 @@ class CompiledStack(LayerStack):
             If the model is not built yet.
         """
         self._need_built()
-        saving.write(path, saving.to_bytes(self), overwrite)
+        saving.write(path, saving.to_bytes(self, include_optimizer), overwrite)
+
+    def restore(self, path: str | os.PathLike[str]) -> None:
+        """Bring weights, optimizer and the place of the training to what a file of this model holds.
+
+        A callback may do it in ``on_train_begin``; the fit then goes on where the model in the file was.
+
+        Raises
+        ------
+        ModelFileError
+            A ValueError: if the file is damaged, or of another model; this one is then as it was.
+        """
+        self._need_built()
+        saving.restore(self, saving.read(path), repr(os.fspath(path)))
+        self._restored = True
+
+    def restored_record(self) -> TrainingRecord | None:
+        """Return, once, the place of the training that `restore` has read."""
+        record, self._restored = self._record if self._restored else None, False
+        return record
+
+    def record(self) -> TrainingRecord | None:
+        """Return how far training has come."""
+        return self._training.record() if self._training is not None else self._record
+
+    def take_record(self, record: TrainingRecord | None) -> None:
+        """Let the next fit with ``initial_epoch`` go on as the fit of this record would."""
+        self._record = record
+
+    def optimizer_state(self) -> dict[str, Any] | None:
+        """Return counters and moments of the optimizer; None before its first step."""
+        if self.optimizer is None or self._engine is None or self._engine.step == 0:
+            return None
+        return self._engine.get_state()
 
     def __reduce__(self) -> Any:
         return saving.from_bytes, (saving.to_bytes(self), "the pickle", type(self), self._device, self._threads)

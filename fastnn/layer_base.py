@@ -4,7 +4,7 @@ Shapes are tuples with None for the number of rows, as in Keras: (None, 8) is a 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -58,6 +58,7 @@ class Layer:
         self.weight_shapes: dict[str, tuple[int, ...]] = {}
         self.in_model = False
         self._values: list[np.ndarray] = []  # the weights, as long as no engine holds them
+        self._expected = False  # whether the weights that are there must fit, instead of being drawn anew
         self._engine: Any = None
         self._first = 0  # position of the first weight of this layer among those of the engine
 
@@ -82,11 +83,28 @@ class Layer:
         self.compute_output_shape(input_shape)
         self.input_shape = input_shape
         shapes = self._shapes_of_weights(input_shape)
-        if shapes == self.weight_shapes:
+        if self._expected:
+            for name, shape in shapes.items():
+                if self.weight_shapes.get(name) != shape:
+                    given = self.weight_shapes.get(name, "none")
+                    raise ValueError(f"the weight {self.name}/{name} has the shape {shape}; got {given}")
+            values = dict(zip(self.weight_shapes, self._values, strict=True))
+            self._values = [values[name].astype(dtype) for name in shapes]
+        elif shapes == self.weight_shapes:
             self._values = [value.astype(dtype) for value in self._values]
         else:
             self._values = [self._initializer(name)(shape, dtype) for name, shape in shapes.items()]
-            self.weight_shapes = shapes
+        self.weight_shapes, self._expected = shapes, False
+
+    def expect(self, tensors: Mapping[str, np.ndarray] | None) -> None:
+        """Take the weights from the tensors of a file; ``build`` then checks them and draws none. None ends that."""
+        self._expected = tensors is not None
+        if tensors is None:
+            return
+        prefix = f"{self.name}/"
+        mine = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        self._values = list(mine.values())
+        self.weight_shapes = {name: value.shape for name, value in mine.items()}
 
     def _shapes_of_weights(self, input_shape: Shape) -> dict[str, tuple[int, ...]]:
         return {}

@@ -36,7 +36,8 @@ class Sequential(CompiledStack):
 
     Notes
     -----
-    Copies, pickles and saved files hold configuration and weights; the optimizer starts afresh in them.
+    Copies, pickles and saved files hold configuration, weights, the optimizer's state and how far training has come, so
+    that it can go on in them.
 
     Examples
     --------
@@ -92,7 +93,8 @@ class Sequential(CompiledStack):
         sample_weight : array-like of shape (n,), optional
             Weight of each row.
         initial_epoch : int, default=0
-            Epoch to start at, to go on with a training.
+            Epoch to start at, to go on with a training: with the seed of the fit before, so that a fit in parts, also
+            one saved and loaded in between, ends with the same bits as one in a piece.
         nb_epoch : int, optional
             Old spelling of `epochs`; warns once.
 
@@ -135,7 +137,7 @@ class Sequential(CompiledStack):
             batch_size=batch_size,
             epochs=len(run_epochs),
             shuffle=bool(shuffle),
-            seed=seeding.fresh_seed(),
+            seed=self._record.seed if run_epochs.start and self._record else seeding.fresh_seed(),
             first_epoch=run_epochs.start,
         )
         validate = None
@@ -144,7 +146,11 @@ class Sequential(CompiledStack):
                 training.evaluate, self.engine, validation, objective, self.metrics, listeners, batch_size
             )
         self.history = listeners.history
-        training.Training(self, run, run_epochs, self.metrics, listeners, line, validate).train()
+        self._training = training.Training(self, run, run_epochs, self.metrics, listeners, line, validate)
+        try:
+            self._training.train()
+        finally:
+            self._record, self._training = self._training.record(), None
         return listeners.history
 
     def evaluate(
@@ -273,7 +279,7 @@ def load_model(
     ----------
     path : str or path
     compile : bool, default=True
-        Compile the model as it was compiled when it was saved; the optimizer starts afresh.
+        Compile the model as it was compiled when it was saved, with the optimizer's state.
     device, threads
         As in `Sequential`.
 
@@ -281,7 +287,7 @@ def load_model(
     ------
     FileNotFoundError
         If there is no such file.
-    ValueError
-        If it is no model of fastnn, damaged, or of a newer format.
+    ModelFileError
+        A ValueError: if it is no model of fastnn, damaged, or of a newer format.
     """
     return saving.from_bytes(saving.read(path), repr(os.fspath(path)), Sequential, device, threads, compile)

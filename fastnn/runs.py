@@ -181,6 +181,7 @@ class Run:
         self.engine = engine
         self.done = 0
         self.rows = n
+        self.seed = seed
         self.batch_size = batch_size
         self.epochs = epochs
         self.steps_per_epoch = -(-n // batch_size)
@@ -231,6 +232,28 @@ class Run:
         if size == self._team.size:
             self._team.report(steps, seconds, time.process_time() - processor)
         return steps
+
+    def seek(self, seed: int, epoch_index: int, step: int = 0, sums: Sequence[float] = ()) -> None:
+        """Go on as a run with this seed does that has done so many epochs, and so many steps of the next with `sums`.
+
+        Weights and the optimizer's state are left alone.
+        """
+        self.seed, self.done = seed, epoch_index * self.steps_per_epoch + step
+        run = self._arguments[0]
+        run[codes.SEED_LOW], run[codes.SEED_HIGH] = seed & 0xFFFFFFFF, seed >> 32
+        if step:
+            self._results[epoch_index] = sums
+            if run[codes.SHUFFLE]:  # else the program does it before the first step of an epoch
+                from fastnn.kernels.rng import shuffle
+
+                epoch = int(run[codes.FIRST_EPOCH]) + epoch_index
+                jit.program(shuffle, self.engine.plan.dtype)(
+                    self.order, self.rows, epoch, int(run[codes.SEED_LOW]), int(run[codes.SEED_HIGH])
+                )
+
+    def sums(self, epoch_index: int) -> np.ndarray:
+        """Sums of the loss and the metrics over the rows seen so far in an epoch of this run."""
+        return self._results[epoch_index]
 
     def rewind(self) -> None:
         """Go back to the first step; weights and the optimizer's state stay."""

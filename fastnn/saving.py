@@ -1,8 +1,10 @@
 """Model files: weights as safetensors, with the configuration as JSON in the file's metadata. No pickle, no code.
 
-Format 1: the metadata have one key, ``fastnn``: a JSON object of ``version`` (1), ``model``, ``compile`` and
-``metadata``. It is one key because safetensors writes several in any order, and equal models are to make equal files.
-Tensors are named ``<layer>/<weight>``, such as ``dense/kernel``; names that begin with ``optimizer:`` are reserved.
+Format 1: the metadata have one key, ``fastnn``: a JSON object of ``version`` (1), ``model``, ``compile``,
+``metadata`` and, if the file holds the state of a training, ``training``. It is one key because safetensors writes
+several in any order, and equal models are to make equal files. Tensors are named ``<layer>/<weight>``, such as
+``dense/kernel``; the optimizer's are ``optimizer:counters`` and ``optimizer:<moment>:<position of the weight>``, moments
+that are all zero left out.
 """
 
 import json
@@ -12,13 +14,20 @@ from typing import Any
 
 import numpy as np
 
+from fastnn import layers as layer_kinds
 from fastnn.identifiers import serialize
 from fastnn.kernels.cache import write_atomically
+from fastnn.record import TrainingRecord
 
 FORMAT, VERSION = "fastnn", 1
+COUNTERS = "optimizer:counters"
 
 
-def to_bytes(model: Any) -> bytes:
+class ModelFileError(ValueError):
+    """A file that is no model of fastnn, or a damaged one, or one of a newer format."""
+
+
+def to_bytes(model: Any, include_optimizer: bool = True) -> bytes:
     """Return a model as the content of a file."""
     from safetensors.numpy import save
 
@@ -34,8 +43,17 @@ def to_bytes(model: Any) -> bytes:
             "loss": model.loss and serialize(model.loss),
             "metrics": [serialize(metric) for metric in model.metrics],
         }
-    weights = dict(zip(model.weight_shapes(), model.get_weights(), strict=True))
-    return save(weights, {FORMAT: json.dumps(config)})
+    tensors = dict(zip(model.weight_shapes(), model.get_weights(), strict=True))
+    state, record = model.optimizer_state(), model.record()
+    if include_optimizer and (state or record):
+        moments = state["moments"] if state else []
+        config["training"] = {"moments": len(moments), "record": record and record.to_config()}
+        if state:
+            tensors[COUNTERS] = state["counters"]
+        for moment, values in enumerate(moments):
+            if any(value.any() for value in values):
+                tensors |= {f"optimizer:{moment}:{place}": value for place, value in enumerate(values)}
+    return save(tensors, {FORMAT: json.dumps(config)})
 
 
 def from_bytes(content: bytes, source: str, kind: Any, device: str, threads: int | None, compiled: bool = True) -> Any:
@@ -51,60 +69,123 @@ def from_bytes(content: bytes, source: str, kind: Any, device: str, threads: int
     device, threads
         Where the model runs.
     compiled : bool, default=True
-        Compile it as it was.
+        Compile it as it was, with the optimizer's state.
 
     Raises
     ------
-    ValueError
+    ModelFileError
         If the content is no model of fastnn, damaged, or of a newer format.
     """
     config, tensors = _parse(content, source)
     try:
-        model = kind.from_config(config["model"], device=device, threads=threads)
-        if model.built:
-            model.set_weights([tensors[name] for name in model.weight_shapes()])
+        described = config["model"]
+        layers = [layer_kinds.get(layer) for layer in described["layers"]]
+        for layer in layers:
+            layer.expect(tensors)
+        model = kind(layers, described["name"], described["dtype"], device=device, threads=threads)
+        if described.get("input_shape") is not None:
+            model.build(described["input_shape"])
+        if not model.built:
+            for layer in layers:
+                layer.expect(None)
         if compiled and config["compile"] is not None:
             model.compile(**config["compile"])
+            _set_training(model, config, tensors)
         model.metadata = dict(config.get("metadata", {}))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{source} is a damaged model file ({error!r})") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a damaged configuration leads to
+        raise _damaged(source, error) from error
     return model
 
 
+def restore(model: Any, content: bytes, source: str) -> None:
+    """Bring a built and compiled model to the state of the same model in a file.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is damaged or of another model; the given one is then as it was.
+    """
+    saved = from_bytes(content, source, type(model), "cpu", None)
+    shapes, dtype = model.weight_shapes(), model.dtype
+    optimizers = [type(of.optimizer).__name__ for of in (saved, model)]
+    if (saved.weight_shapes(), saved.dtype) != (shapes, dtype) or optimizers[0] != optimizers[1]:
+        raise ModelFileError(
+            f"{source} is of another model: it has the weights {saved.weight_shapes()} of {saved.dtype} and the "
+            f"optimizer {optimizers[0]}, this one has {shapes} of {dtype} and {optimizers[1]}"
+        )
+    model.set_weights(saved.get_weights())
+    rate = vars(saved.optimizer).get("_learning_rate")
+    if isinstance(rate, float):  # a callback may have changed it
+        model.optimizer.learning_rate = rate
+    model.engine.set_state(saved.engine.get_state())
+    model.take_record(saved.record())
+
+
+def _set_training(model: Any, config: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
+    """Give a compiled model the state of its optimizer and the place of its training."""
+    training = config.get("training")
+    if training is None:
+        return
+    if training["record"] is not None:
+        model.take_record(TrainingRecord.from_config(training["record"]))
+    if COUNTERS not in tensors:
+        return
+    counters, expected = tensors[COUNTERS], model.engine.get_state()
+    if counters.shape != expected["counters"].shape or not ((counters >= 0) & (counters < 2**53)).all():
+        raise ValueError(f"{COUNTERS} are {counters}")
+    moments = []
+    for moment, values in enumerate(expected["moments"]):
+        names = [f"optimizer:{moment}:{place}" for place in range(len(values))]
+        given = [tensors.get(name, value) for name, value in zip(names, values, strict=True)]
+        for name, value, zeros in zip(names, given, values, strict=True):
+            if value.shape != zeros.shape or value.dtype != zeros.dtype:
+                raise ValueError(f"{name} is {value.dtype} {value.shape}, expected {zeros.dtype} {zeros.shape}")
+        moments.append(given)
+    model.engine.set_state({"counters": counters, "moments": moments})
+
+
+def _damaged(source: str, error: Exception) -> ModelFileError:
+    return ModelFileError(f"{source} is a damaged model file ({error!r})")
+
+
 def _parse(content: bytes, source: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return configuration and tensors."""
+    """Return configuration and tensors; safetensors checks that the tensors fill the file to its end."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
     try:
         tensors = load(content)
         size = int.from_bytes(content[:8], "little")
-        metadata = json.loads(content[8 : 8 + size]).get("__metadata__", {})
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise ValueError(f"{source} is not a model saved by fastnn, or it is damaged ({error})") from None
+        metadata = json.loads(content[8 : 8 + size]).get("__metadata__") or {}
+    except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ModelFileError(f"{source} is not a model saved by fastnn, or it is damaged ({error})") from None
     if FORMAT not in metadata:
-        raise ValueError(f"{source} is a safetensors file, but not a model saved by fastnn")
+        raise ModelFileError(f"{source} is a safetensors file, but not a model saved by fastnn")
     try:
         config = json.loads(metadata[FORMAT])
         version = config["version"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{source} is a damaged model file: its configuration cannot be read ({error!r})") from None
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ModelFileError(
+            f"{source} is a damaged model file: its configuration cannot be read ({error!r})"
+        ) from None
     if not isinstance(version, int) or version > VERSION:
-        raise ValueError(
+        raise ModelFileError(
             f"{source} has version {version!r} of the format, this fastnn reads up to {VERSION}: install a newer fastnn"
         )
     return config, tensors
 
 
 def write(path: str | os.PathLike[str], content: bytes, overwrite: bool = True) -> None:
-    """Write a model file, whole or not at all.
+    """Write a model file, whole or not at all, and through to the disk.
 
     Raises
     ------
     FileExistsError
         If the file exists and `overwrite` is false.
     OSError
-        If it cannot be written.
+        If it cannot be written; an older file is then as it was.
     """
     target = Path(path)
     if target.is_dir():
@@ -113,7 +194,10 @@ def write(path: str | os.PathLike[str], content: bytes, overwrite: bool = True) 
         raise FileNotFoundError(f"cannot save to {str(target)!r}: there is no folder {str(target.parent)!r}")
     if target.exists() and not overwrite:
         raise FileExistsError(f"{str(target)!r} exists and overwrite is False")
-    write_atomically(target, content)
+    try:
+        write_atomically(target.resolve(), content, durable=True)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot save to {str(target)!r}: {error.strerror or error}") from error
 
 
 def read(path: str | os.PathLike[str]) -> bytes:

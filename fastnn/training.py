@@ -10,6 +10,7 @@ from fastnn.callbacks import CallbackList
 from fastnn.data import Samples
 from fastnn.metrics import Metric
 from fastnn.progress import ProgressLine
+from fastnn.record import TrainingRecord
 
 Logs = dict[str, float]
 
@@ -29,7 +30,7 @@ class Training:
     Parameters
     ----------
     model : Sequential
-        Only its ``stop_training`` is looked at.
+        Its ``stop_training`` is looked at; what a callback restores to it is where training begins.
     run : backend.Run
     epochs : range
         Numbers of the epochs.
@@ -66,6 +67,9 @@ class Training:
         """
         self.model.stop_training = False
         self.callbacks.call("on_train_begin", {})
+        restored = self.model.restored_record()
+        if restored is not None:
+            self._go_on_from(restored)
         try:
             self._train()
         except BaseException:
@@ -75,13 +79,44 @@ class Training:
             raise
         self.callbacks.call("on_train_end", self.logs)
 
+    def record(self) -> TrainingRecord:
+        """Return how far training has come; an epoch whose end is being reported counts as done."""
+        run, past = self.run, self.callbacks.history
+        history, epochs = {name: list(values) for name, values in past.history.items()}, list(past.epoch)
+        if self.finished and epochs[-1:] != [self.epochs[self.finished - 1]]:
+            for name, value in self.logs.items():
+                history.setdefault(name, []).append(value)
+            epochs.append(self.epochs[self.finished - 1])
+        step = max(0, run.done - self.finished * run.steps_per_epoch)
+        sums = run.sums(self.finished).tolist() if step else []
+        return TrainingRecord(run.seed, self.epochs.start + self.finished, step, sums, history, epochs)
+
+    def _go_on_from(self, record: TrainingRecord) -> None:
+        """Begin where another training of the same model stopped."""
+        place, per_epoch = record.epoch - self.epochs.start, self.run.steps_per_epoch
+        if record.step > per_epoch:
+            raise ValueError(
+                f"the training to go on with has done {record.step} steps of an epoch, which has only {per_epoch} here: "
+                "give the same data and batch_size as before"
+            )
+        step = record.step if 0 <= place < len(self.epochs) else 0
+        self.finished = min(max(0, place), len(self.epochs))
+        self.run.seek(record.seed, self.finished, step, record.sums)
+        history = self.callbacks.history
+        history.history = {name: list(values) for name, values in record.history.items()}
+        history.epoch = list(record.epochs)
+        if step == per_epoch:  # all steps of an epoch whose end nobody was told
+            self._begin(self.finished)
+            self._report()
+
     def _train(self) -> None:
         run, per_epoch = self.run, self.run.steps_per_epoch
         total = len(self.epochs) * per_epoch
-        end = None
+        begun = end = None
         while run.done < total and not self.model.stop_training:
             before, (first, step) = run.done, divmod(run.done, per_epoch)
-            if step == 0:
+            if step == 0 or begun is None:
+                begun = first
                 self._begin(first)
             start = time.perf_counter()
             self._advance(first, step, total)

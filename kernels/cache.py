@@ -77,11 +77,18 @@ def prune(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write ``content`` to a temporary name beside ``path`` and rename it, so no reader sees half a file."""
+def write_atomically(path: Path, content: bytes, durable: bool = False) -> None:
+    """Write ``content`` to a temporary name beside ``path`` and rename it, so no reader sees half a file.
+
+    With ``durable`` the content is on the disk before the name is, so that not even a power cut leaves half a file.
+    """
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
-        temporary.write_bytes(content)
+        with open(temporary, "wb") as file:
+            file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)

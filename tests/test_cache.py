@@ -129,15 +129,26 @@ def test_a_folder_that_is_read_only(tmp_path, monkeypatch):
     assert not was_loaded(dispatcher())
 
 
-def test_a_full_disk(fresh_cache, monkeypatch):
-    write = cache.Path.write_bytes
+class half_written:  # noqa: N801 - stands for open
+    """A file on a disk that is full when half of the content is there."""
 
-    def half(path, content):
-        write(path, content[: len(content) // 2])
+    def __init__(self, path, mode):
+        self.file = open(path, mode)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+
+    def write(self, content):
+        self.file.write(content[: len(content) // 2])
         raise OSError(28, "No space left on device")
 
+
+def test_a_full_disk(fresh_cache, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(cache.Path, "write_bytes", half)
+        patch.setattr(cache, "open", half_written, raising=False)
         assert not was_loaded(dispatcher())
     assert list(fresh_cache.glob("kernels-*/*")) == []
     assert not was_loaded(dispatcher())

@@ -1,0 +1,97 @@
+"""The base of all callbacks: Keras' hooks."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+HOOKS = tuple(
+    f"on_{phase}_{moment}"
+    for phase in ("train", "epoch", "train_batch", "test", "test_batch", "predict", "predict_batch")
+    for moment in ("begin", "end")
+)
+
+
+class Callback:
+    """Base of the callbacks: override the hooks you need.
+
+    Batch hooks make training advance one step at a time, and epoch hooks one epoch at a time; without any, many
+    epochs run in one compiled call.
+
+    Attributes
+    ----------
+    model : Sequential
+        The model at work; set its ``stop_training`` to end the fit.
+    params : dict
+        ``verbose``, ``epochs`` and ``steps``, the steps of an epoch.
+    """
+
+    model: Any = None
+    params: Mapping[str, Any] = {}
+
+    def set_model(self, model: Any) -> None:
+        """Called once before training with the model."""
+        self.model = model
+
+    def set_params(self, params: Mapping[str, Any]) -> None:
+        """Called once before training with `params`."""
+        self.params = params
+
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        """Called before the first epoch."""
+
+    def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
+        """Called after the last epoch with its logs."""
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Called before each epoch; epochs count from 0."""
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Called after each epoch with its loss and metrics, those of validation under ``val_`` names."""
+
+    def on_train_batch_begin(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Called before each training step of an epoch."""
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Called after each training step, with the means over the epoch so far."""
+
+    def on_test_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        """Called before an evaluation, also that of a validation."""
+
+    def on_test_end(self, logs: Mapping[str, float] | None = None) -> None:
+        """Called after an evaluation."""
+
+    def on_test_batch_begin(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Called before each batch of an evaluation."""
+
+    def on_test_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Called after each batch of an evaluation, with the means so far."""
+
+    def on_predict_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Called before a prediction."""
+
+    def on_predict_end(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Called after a prediction."""
+
+    def on_predict_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Called before each batch of a prediction."""
+
+    def on_predict_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Called after each batch of a prediction, with its ``outputs``."""
+
+
+def modern(hook: str) -> str:
+    """Return the name of a hook in Keras 3: ``on_batch_end`` is an old name of ``on_train_batch_end``."""
+    return hook.replace("on_batch", "on_train_batch")
+
+
+def smaller_is_better(monitor: str, mode: str, metrics: Iterable[Any]) -> bool:
+    """Return whether a monitored value improves by falling; the mode "auto" asks the metric of that name."""
+    name = monitor.removeprefix("val_")
+    auto = next((metric.direction for metric in metrics if metric.name == name), "min")
+    return (auto if mode == "auto" else mode) == "min"
+
+
+def check_mode(mode: str) -> str:
+    """Return the mode of a monitored value, or raise ValueError."""
+    if mode not in ("auto", "min", "max"):
+        raise ValueError(f'mode must be "auto", "min" or "max"; got {mode!r}')
+    return mode

@@ -1,0 +1,188 @@
+"""Callbacks that write the model to files, so that a training can go on after whatever ended it."""
+
+import math
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fastnn import checks
+from fastnn.callback_base import Callback, check_mode, smaller_is_better
+
+
+class _Saver(Callback):
+    """A callback that works after every epoch, or every so many steps."""
+
+    def __init__(self, save_freq: int | str) -> None:
+        self.save_freq = save_freq
+        self._steps = 0
+        if save_freq == "epoch":
+            self.on_epoch_end = self._after_epoch  # type: ignore[method-assign]
+        else:  # only then training has to stop after every step
+            self.save_freq = checks.integer("save_freq", save_freq, 1)
+            self.on_epoch_begin = self._note_epoch  # type: ignore[method-assign]
+            self.on_train_batch_end = self._after_step  # type: ignore[method-assign]
+
+    def _note_epoch(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        self._epoch = epoch
+
+    def _after_step(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        self._steps += 1
+        if self._steps % self.save_freq == 0:  # type: ignore[operator]
+            self._save(self._epoch, batch, logs or {})
+
+    def _after_epoch(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        self._save(epoch, None, logs or {})
+
+    def _save(self, epoch: int, batch: int | None, logs: Mapping[str, float]) -> None:
+        raise NotImplementedError
+
+
+class ModelCheckpoint(_Saver):
+    """Saves the model during training, each file whole or not at all.
+
+    Parameters
+    ----------
+    filepath : str or path
+        Name of the file; ``{epoch}``, ``{batch}`` (both from 1) and the names of the logs in it are filled in, such as
+        ``"model-{epoch:02d}-{val_loss:.3f}.fastnn"``.
+    monitor : str, default="val_loss"
+        Name in the logs, for `save_best_only`.
+    verbose : int, default=0
+        With 1, says what it does.
+    save_best_only : bool, default=False
+        Save only when the monitored value is the best so far.
+    save_weights_only : bool, default=False
+        Leave the optimizer's state out.
+    mode : {"auto", "min", "max"}, default="auto"
+        What is better; ``"auto"`` asks the metric.
+    save_freq : "epoch" or int, default="epoch"
+        After every epoch, or after so many steps.
+    initial_value_threshold : float, optional
+        Value that must be beaten for the first save of `save_best_only`.
+
+    Notes
+    -----
+    ``load_model`` reads the file. A fit with ``initial_epoch`` set to the number of epochs done goes on as if nothing
+    had been between: the file holds the optimizer's state and the seed of the run.
+    """
+
+    def __init__(
+        self,
+        filepath: str | os.PathLike[str],
+        monitor: str = "val_loss",
+        verbose: int = 0,
+        save_best_only: bool = False,
+        save_weights_only: bool = False,
+        mode: str = "auto",
+        save_freq: int | str = "epoch",
+        initial_value_threshold: float | None = None,
+    ) -> None:
+        super().__init__(save_freq)
+        self.filepath = os.fspath(filepath)
+        self.monitor = monitor
+        self.verbose = verbose
+        self.save_best_only = save_best_only
+        self.save_weights_only = save_weights_only
+        self.mode = check_mode(mode)
+        self.best = initial_value_threshold
+
+    def _save(self, epoch: int, batch: int | None, logs: Mapping[str, float]) -> None:
+        if self.save_best_only and not self._is_best(epoch, logs):
+            return
+        try:
+            path = self.filepath.format(epoch=epoch + 1, batch=0 if batch is None else batch + 1, **logs)
+        except KeyError as error:
+            raise KeyError(
+                f"filepath={self.filepath!r} asks for {error.args[0]!r}, which is not among the logs: {', '.join(logs)}"
+            ) from None
+        self.model.save(path, include_optimizer=not self.save_weights_only)
+        if self.verbose:
+            print(f"Epoch {epoch + 1}: saving model to {path}")
+
+    def _is_best(self, epoch: int, logs: Mapping[str, float]) -> bool:
+        value = logs.get(self.monitor)
+        if value is None:
+            warnings.warn(
+                f"ModelCheckpoint looks at {self.monitor!r}, which is not among the logs: {', '.join(logs)}",
+                UserWarning,
+                stacklevel=2,
+            )
+            return False
+        if math.isnan(value):
+            return False
+        best, smaller = self.best, smaller_is_better(self.monitor, self.mode, self.model.metrics)
+        if best is not None and (value >= best if smaller else value <= best):
+            if self.verbose:
+                print(f"Epoch {epoch + 1}: {self.monitor} did not improve from {best:.5f}")
+            return False
+        self.best = value
+        return True
+
+
+class BackupAndRestore(_Saver):
+    """Keeps a backup of a fit while it runs; the same fit started again goes on where the backup was made.
+
+    The run that goes on ends with the same bits as one that was never stopped: the backup holds weights, optimizer
+    state, place in the epoch, seed and history.
+
+    Parameters
+    ----------
+    backup_dir : str or path
+        Folder of the backup, of one fit only; made if it is missing.
+    save_freq : "epoch" or int, default="epoch"
+        After every epoch, or after so many steps.
+    double_checkpoint : bool, default=False
+        Keep the backup before the last as well; it is used if the last cannot be read.
+    delete_checkpoint : bool, default=True
+        Delete the backup when the fit is done.
+
+    Raises
+    ------
+    ValueError
+        From ``fit``, if the backup is of another model, or no backup can be read.
+    """
+
+    NAME = "backup.fastnn"
+
+    def __init__(
+        self,
+        backup_dir: str | os.PathLike[str],
+        save_freq: int | str = "epoch",
+        double_checkpoint: bool = False,
+        delete_checkpoint: bool = True,
+    ) -> None:
+        super().__init__(save_freq)
+        if not os.fspath(backup_dir):
+            raise ValueError("backup_dir must name a folder; got ''")
+        self.backup_dir = Path(backup_dir)
+        self.double_checkpoint = double_checkpoint
+        self.delete_checkpoint = delete_checkpoint
+        self._file = self.backup_dir / self.NAME
+        self._former = self.backup_dir / f"former-{self.NAME}"
+
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        self.backup_dir.mkdir(parents=True, exist_ok=True)
+        for unfinished in self.backup_dir.glob("*.tmp"):
+            unfinished.unlink(missing_ok=True)
+        backups = [path for path in (self._file, self._former) if path.exists()]
+        for path in backups:
+            try:
+                self.model.restore(path)
+            except ValueError:
+                if path is backups[-1]:
+                    raise
+                path.unlink()
+            else:
+                break
+
+    def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
+        if self.delete_checkpoint:
+            for path in (self._file, self._former):
+                path.unlink(missing_ok=True)
+
+    def _save(self, epoch: int, batch: int | None, logs: Mapping[str, float]) -> None:
+        if self.double_checkpoint and self._file.exists():
+            os.replace(self._file, self._former)
+        self.model.save(self._file)

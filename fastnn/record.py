@@ -1,0 +1,57 @@
+"""How far a fit has come: what has to be kept beside weights and optimizer to go on with the same bits."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass
+class TrainingRecord:
+    """Place of a fit, and its history.
+
+    Attributes
+    ----------
+    seed : int
+        Of the order of the rows and of dropout, 0 <= seed < 2**63.
+    epoch : int
+        Number of the epoch to go on with, which is the number of those that are done.
+    step : int
+        Steps of it that are done.
+    sums : list of float
+        Sums of its loss and metrics over the rows of these steps.
+    history : dict of str to list of float
+        Logs of the epochs that are done.
+    epochs : list of int
+        Their numbers.
+    """
+
+    seed: int
+    epoch: int = 0
+    step: int = 0
+    sums: list[float] = field(default_factory=list)
+    history: dict[str, list[float]] = field(default_factory=dict)
+    epochs: list[int] = field(default_factory=list)
+
+    def to_config(self) -> dict[str, Any]:
+        """Return the record as plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_config(cls, config: Any) -> TrainingRecord:
+        """Return the record that a file holds.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is damaged.
+        """
+        record = cls(**config)
+        counts = [record.epoch, record.step, *record.epochs]
+        if any(type(count) is not int or not 0 <= count < 2**53 for count in counts):
+            raise ValueError(f"the epochs and steps of the training must be whole numbers; got {counts}")
+        if type(record.seed) is not int or not 0 <= record.seed < 2**63:
+            raise ValueError(f"the seed of the training must be a whole number; got {record.seed!r}")
+        record.sums = [float(value) for value in record.sums]
+        record.history = {str(name): [float(v) for v in values] for name, values in record.history.items()}
+        return record
