@@ -5,7 +5,6 @@ import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from fastnn import checks
 from fastnn.callback_base import Callback, check_mode, smaller_is_better

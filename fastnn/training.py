@@ -96,8 +96,8 @@ class Training:
         place, per_epoch = record.epoch - self.epochs.start, self.run.steps_per_epoch
         if record.step > per_epoch:
             raise ValueError(
-                f"the training to go on with has done {record.step} steps of an epoch, which has only {per_epoch} here: "
-                "give the same data and batch_size as before"
+                f"the training to go on with has done {record.step} steps of an epoch, which has only {per_epoch} "
+                "here: give the same data and batch_size as before"
             )
         step = record.step if 0 <= place < len(self.epochs) else 0
         self.finished = min(max(0, place), len(self.epochs))

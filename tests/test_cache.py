@@ -129,11 +129,11 @@ def test_a_folder_that_is_read_only(tmp_path, monkeypatch):
     assert not was_loaded(dispatcher())
 
 
-class half_written:  # noqa: N801 - stands for open
+class HalfWritten:
     """A file on a disk that is full when half of the content is there."""
 
     def __init__(self, path, mode):
-        self.file = open(path, mode)
+        self.file = open(path, mode)  # noqa: SIM115 - closed at the end
 
     def __enter__(self):
         return self
@@ -148,7 +148,7 @@ class half_written:  # noqa: N801 - stands for open
 
 def test_a_full_disk(fresh_cache, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(cache, "open", half_written, raising=False)
+        patch.setattr(cache, "open", HalfWritten, raising=False)
         assert not was_loaded(dispatcher())
     assert list(fresh_cache.glob("kernels-*/*")) == []
     assert not was_loaded(dispatcher())

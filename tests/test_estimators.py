@@ -25,6 +25,8 @@ TARGETS = {
     "regression": make_regression(ROWS, 6, noise=5.0, random_state=0)[1] / 100,
     "multioutput": make_regression(ROWS, 6, n_targets=3, random_state=0)[1] / 100,
 }
+
+
 def class_for(kind):
     return getattr(fastnn, "MLPRegressor" if kind in ("regression", "multioutput") else "MLPClassifier")
 
