@@ -83,7 +83,7 @@ class Engine:
     def predict(self, x: np.ndarray, threads: int | None = None) -> np.ndarray:
         """Outputs (n, n_outputs) for rows x (n, n_inputs) of the plan's dtype, C-contiguous."""
         if self._predictor is None:
-            self._predictor = Inference(self.plan, self.plan.ops, run_vector(codes.NO_LOSS))
+            self._predictor = Inference(self.plan, run_vector(codes.NO_LOSS))
         outputs = np.empty((x.shape[0], self.plan.n_outputs), self.plan.dtype)
         self._predictor(self.params, x, outputs=outputs, threads=threads or self.threads)
         return outputs
@@ -99,7 +99,7 @@ class Engine:
         """
         stats = np.empty((x.shape[0], 1 + len(objective.metrics)))
         run = run_vector(objective.loss, objective.metrics, targets=y.shape[1], weighted=weights is not None)
-        infer = Inference(self.plan, objective.ops, run)
+        infer = Inference(self.plan, run, objective)
         infer(self.params, x, y=y, weights=weights, stats=stats, threads=threads or self.threads)
         means = stats.mean(axis=0)
         means[0] += self._penalty() / (x.shape[0] if self.plan.l2_per_row else 1)
@@ -138,7 +138,8 @@ class Engine:
         first_epoch : number of the first epoch
         order : int64 (n,), the order of the rows where ``shuffle`` is False; it may be changed between epochs
         loss_scale : factor of every row's loss
-        loss_limit : the largest that one output adds to a cross-entropy of logits as it is reported; 0 for no limit
+        loss_limit : the largest that one output adds to a cross-entropy of logits as it is reported, if labels are not
+            smoothed; 0 for no limit
         weighted_mean : divide the sums over a batch, of metrics too, by the sum of its weights instead of its rows, and
             weigh the metrics; penalties that are divided by the rows are then divided by that sum as well
 

@@ -144,8 +144,7 @@ def targets(y: Any, n_rows: int, n_outputs: int, loss: Loss, dtype: Any, name: s
     array = to_array(y, name)
     if array.ndim == 0 or array.shape[0] != n_rows:
         raise ValueError(f"x has {n_rows} rows, but {name} has the shape {array.shape}")
-    sparse = loss.name.startswith("sparse")
-    width = 1 if sparse else n_outputs
+    sparse, width = loss.sparse, loss.target_width(n_outputs)
     given = array
     if array.ndim == 1 and width == 1:
         array = array[:, np.newaxis]

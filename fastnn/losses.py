@@ -1,55 +1,52 @@
-"""Losses: names, aliases and how labels are to be given. The formulas are in ``fastnn.kernels``."""
+"""Losses: names and parameters, those of Keras where it has the loss. The formulas are in ``fastnn.kernels``."""
 
 import math
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from fastnn import checks
+from fastnn.crossentropies import (
+    BinaryCrossentropy,
+    BinaryFocalCrossentropy,
+    CategoricalCrossentropy,
+    CategoricalFocalCrossentropy,
+    SparseCategoricalCrossentropy,
+    SparseCategoricalFocalCrossentropy,
+)
 from fastnn.identifiers import resolve
+from fastnn.loss_base import Loss, as_rows
 
-
-class Loss:
-    """What training makes small; callable on arrays.
-
-    A loss averages over the rows of a batch. Squared, absolute and binary losses average over the outputs of a row
-    first; the categorical ones sum over its classes.
-    """
-
-    name: ClassVar[str]
-    target_range: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
-    from_logits = False
-
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
-        """Return the mean loss of predictions of shape (rows, outputs), each row times its weight."""
-        rows = self.rows(y_true, y_pred)
-        return float(np.mean(rows if sample_weight is None else rows * np.asarray(sample_weight, np.float64)))
-
-    def rows(self, y_true: Any, y_pred: Any) -> np.ndarray:
-        """Return the loss of each row, shape (rows,)."""
-        from fastnn.kernels import reference
-
-        name = self.name + ("_from_logits" if self.from_logits else "")
-        return reference.loss(name, *as_rows(y_true, y_pred, self.name.startswith("sparse")))
-
-    def get_config(self) -> dict[str, Any]:
-        """Return arguments that make an equal object."""
-        return {}
-
-
-def as_rows(y_true: Any, y_pred: Any, sparse: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return targets and predictions as float64 matrices with one row per sample.
-
-    Raises
-    ------
-    ValueError
-        If their shapes do not fit, class numbers (`sparse`) being one column.
-    """
-    truth, predicted = (np.asarray(y, np.float64) for y in (y_true, y_pred))
-    rows = [y.reshape(-1, 1) if y.ndim < 2 else y for y in (truth, predicted)]
-    expected = (len(rows[1]), 1) if sparse else rows[1].shape
-    if rows[0].shape != expected:
-        raise ValueError(f"y_true has the shape {truth.shape}, but y_pred of shape {predicted.shape} needs {expected}")
-    return rows[0], rows[1]
+__all__ = [
+    "BinaryCrossentropy",
+    "BinaryFocalCrossentropy",
+    "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
+    "Huber",
+    "LogCosh",
+    "Loss",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "Poisson",
+    "PoissonDeviance",
+    "Quantile",
+    "SparseCategoricalCrossentropy",
+    "SparseCategoricalFocalCrossentropy",
+    "as_rows",
+    "binary_crossentropy",
+    "binary_focal_crossentropy",
+    "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "get",
+    "huber",
+    "is_function",
+    "log_cosh",
+    "mean_absolute_error",
+    "mean_squared_error",
+    "poisson",
+    "sparse_categorical_crossentropy",
+]
 
 
 class MeanSquaredError(Loss):
@@ -64,56 +61,90 @@ class MeanAbsoluteError(Loss):
     name = "mean_absolute_error"
 
 
-class _Crossentropy(Loss):
-    """Negative log-likelihood of the targets."""
+class Huber(Loss):
+    """Half the squared difference up to `delta`, linear beyond (Huber, 1964): outliers pull no harder than `delta`.
 
-    target_range = (0.0, 1.0)
+    Parameters
+    ----------
+    delta : float, default=1.0
+        Difference at which it becomes linear, > 0.
+    """
 
-    def __init__(self, from_logits: bool = False) -> None:
-        self.from_logits = bool(from_logits)
+    name = "huber"
+
+    def __init__(self, delta: float = 1.0) -> None:
+        self.delta = checks.number("delta", delta, 0.0, above=True)
+
+    def factors(self, n_outputs: int) -> np.ndarray:
+        from fastnn.kernels import codes
+
+        row = super().factors(n_outputs)
+        row[codes.SHAPE] = self.delta
+        return row
 
     def get_config(self) -> dict[str, Any]:
-        return {"from_logits": self.from_logits}
+        return {"delta": self.delta}
 
 
-class BinaryCrossentropy(_Crossentropy):
-    """Cross-entropy; targets 0 or 1 (or between), one per output.
+class LogCosh(Loss):
+    """log(cosh(difference)): squared for small differences, absolute for large ones."""
 
-    Parameters
-    ----------
-    from_logits : bool, default=False
-        Whether the last layer gives logits (no activation) rather than probabilities.
-    """
-
-    name = "binary_crossentropy"
+    name = "log_cosh"
 
 
-class CategoricalCrossentropy(_Crossentropy):
-    """Cross-entropy; targets one-hot, one column per class.
+class Quantile(Loss):
+    """Pinball loss, least at quantiles of the targets given the inputs (Koenker and Bassett, 1978).
+
+    A difference counts `level` times where the target lies above the output, 1 - `level` times where below; the
+    loss averages over targets and levels.
 
     Parameters
     ----------
-    from_logits : bool, default=False
-        Whether the last layer gives logits (no activation) rather than probabilities.
+    levels : float or sequence of float, default=0.5
+        Levels of the quantiles, each in (0, 1). With several, the network has an output for each level of each target:
+        output ``i * len(levels) + k`` is the quantile of target i at ``levels[k]``, and targets have
+        ``outputs / len(levels)`` columns.
     """
 
-    name = "categorical_crossentropy"
+    name = "quantile"
+
+    def __init__(self, levels: float | Sequence[float] = 0.5) -> None:
+        given = np.atleast_1d(np.asarray(levels, dtype=object)).tolist()
+        if np.ndim(levels) > 1 or not given:
+            raise ValueError(f"levels must be a number or a list of numbers in (0, 1); got {levels!r}")
+        self.levels = [checks.number("levels", level, 0.0, 1.0, above=True) for level in given]
+
+    def target_width(self, n_outputs: int) -> int:
+        if n_outputs % len(self.levels):
+            raise ValueError(
+                f"loss 'quantile' with {len(self.levels)} levels needs as many outputs for each target: a multiple of "
+                f"{len(self.levels)} units in the last layer; it has {n_outputs}"
+            )
+        return n_outputs // len(self.levels)
+
+    def factors(self, n_outputs: int) -> np.ndarray:
+        from fastnn.kernels import codes
+
+        row = super().factors(n_outputs)
+        row[codes.PER_OUTPUT :] = np.tile(self.levels, self.target_width(n_outputs))
+        return row
+
+    def get_config(self) -> dict[str, Any]:
+        return {"levels": self.levels}
 
 
-class SparseCategoricalCrossentropy(_Crossentropy):
-    """Cross-entropy; targets are class numbers 0 .. classes-1.
+class Poisson(Loss):
+    """Negative log-likelihood of rates up to a constant, ``rate - target * log(rate)``; targets >= 0."""
 
-    Parameters
-    ----------
-    from_logits : bool, default=False
-        Whether the last layer gives logits (no activation) rather than probabilities.
-    """
-
-    name = "sparse_categorical_crossentropy"
+    name = "poisson"
+    target_range = (0.0, math.inf)
 
 
 class PoissonDeviance(Loss):
-    """Half the Poisson deviance of rates, ``target * log(target / rate) - target + rate``; targets >= 0."""
+    """Half the Poisson deviance of rates, ``target * log(target / rate) - target + rate``; targets >= 0.
+
+    It differs from `Poisson` by a constant, which makes it 0 for perfect rates.
+    """
 
     name = "poisson_deviance"
     target_range = (0.0, math.inf)
@@ -122,13 +153,20 @@ class PoissonDeviance(Loss):
 _CLASSES: tuple[type[Loss], ...] = (
     MeanSquaredError,
     MeanAbsoluteError,
+    Huber,
+    LogCosh,
+    Quantile,
     BinaryCrossentropy,
     CategoricalCrossentropy,
     SparseCategoricalCrossentropy,
+    BinaryFocalCrossentropy,
+    CategoricalFocalCrossentropy,
+    SparseCategoricalFocalCrossentropy,
+    Poisson,
     PoissonDeviance,
 )
 _TABLE: dict[str, type[Loss]] = {cls.name: cls for cls in _CLASSES}
-_TABLE |= {"mse": MeanSquaredError, "mae": MeanAbsoluteError, "bce": BinaryCrossentropy}
+_TABLE |= {"mse": MeanSquaredError, "mae": MeanAbsoluteError, "bce": BinaryCrossentropy, "pinball": Quantile}
 
 
 def mean_squared_error(y_true: Any, y_pred: Any) -> np.ndarray:
@@ -141,14 +179,33 @@ def mean_absolute_error(y_true: Any, y_pred: Any) -> np.ndarray:
     return MeanAbsoluteError().rows(y_true, y_pred)
 
 
-def binary_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> np.ndarray:
+def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> np.ndarray:
+    """Return Huber's loss of each row, shape (rows,)."""
+    return Huber(delta).rows(y_true, y_pred)
+
+
+def log_cosh(y_true: Any, y_pred: Any) -> np.ndarray:
+    """Return log(cosh(difference)) of each row, shape (rows,)."""
+    return LogCosh().rows(y_true, y_pred)
+
+
+def poisson(y_true: Any, y_pred: Any) -> np.ndarray:
+    """Return Poisson's loss of each row, shape (rows,)."""
+    return Poisson().rows(y_true, y_pred)
+
+
+def binary_crossentropy(
+    y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0
+) -> np.ndarray:
     """Return the binary cross-entropy of each row, shape (rows,)."""
-    return BinaryCrossentropy(from_logits).rows(y_true, y_pred)
+    return BinaryCrossentropy(from_logits, label_smoothing).rows(y_true, y_pred)
 
 
-def categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> np.ndarray:
+def categorical_crossentropy(
+    y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0
+) -> np.ndarray:
     """Return the cross-entropy of each row with one-hot targets, shape (rows,)."""
-    return CategoricalCrossentropy(from_logits).rows(y_true, y_pred)
+    return CategoricalCrossentropy(from_logits, label_smoothing).rows(y_true, y_pred)
 
 
 def sparse_categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> np.ndarray:
@@ -156,12 +213,27 @@ def sparse_categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool 
     return SparseCategoricalCrossentropy(from_logits).rows(y_true, y_pred)
 
 
+def binary_focal_crossentropy(y_true: Any, y_pred: Any, *args: Any, **options: Any) -> np.ndarray:
+    """Return the binary focal cross-entropy of each row, shape (rows,); options as in `BinaryFocalCrossentropy`."""
+    return BinaryFocalCrossentropy(*args, **options).rows(y_true, y_pred)
+
+
+def categorical_focal_crossentropy(y_true: Any, y_pred: Any, *args: Any, **options: Any) -> np.ndarray:
+    """Return the focal cross-entropy of each row, shape (rows,); options as in `CategoricalFocalCrossentropy`."""
+    return CategoricalFocalCrossentropy(*args, **options).rows(y_true, y_pred)
+
+
 _FUNCTIONS = (
     mean_squared_error,
     mean_absolute_error,
+    huber,
+    log_cosh,
+    poisson,
     binary_crossentropy,
     categorical_crossentropy,
     sparse_categorical_crossentropy,
+    binary_focal_crossentropy,
+    categorical_focal_crossentropy,
 )
 
 

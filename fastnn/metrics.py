@@ -54,7 +54,7 @@ class Metric:
 
         n_outputs = np.shape(y_pred)[1] if np.ndim(y_pred) > 1 else 1
         sparse = n_outputs > 1 and np.size(y_true) == len(y_true)
-        rows = losses.as_rows(y_true, y_pred, sparse)
+        rows = losses.as_rows(y_true, y_pred, 1 if sparse else n_outputs)
         return self.finish(float(reference.metric(self.resolve(n_outputs, sparse), *rows).mean()))
 
     def get_config(self) -> dict[str, Any]:
@@ -147,6 +147,18 @@ class SparseCategoricalCrossentropy(_Crossentropy):
     kernel = "sparse_categorical_crossentropy"
 
 
+class LogCoshError(Metric):
+    """Mean of log(cosh(difference))."""
+
+    kernel = "log_cosh"
+
+
+class Poisson(Metric):
+    """Negative log-likelihood of Poisson rates up to a constant, one per output."""
+
+    kernel = "poisson"
+
+
 class PoissonDeviance(Metric):
     """Half the Poisson deviance of rates, one per output."""
 
@@ -163,10 +175,13 @@ _CLASSES: tuple[type[Metric], ...] = (
     BinaryCrossentropy,
     CategoricalCrossentropy,
     SparseCategoricalCrossentropy,
+    LogCoshError,
+    Poisson,
     PoissonDeviance,
 )
 _TABLE = {cls.kernel: cls for cls in _CLASSES} | {
     "acc": Accuracy,
+    "log_cosh_error": LogCoshError,
     "mse": MeanSquaredError,
     "mae": MeanAbsoluteError,
     "bce": BinaryCrossentropy,

@@ -16,6 +16,7 @@ import numpy as np
 from fastnn.kernels import codes, jit
 from fastnn.kernels.mixed_cpu import half
 from fastnn.layout import Layout, layout
+from fastnn.losses import Loss, MeanSquaredError
 
 DTYPES = ("float32", "float64", MIXED := "mixed_bfloat16")
 FROM_LOGITS = "_from_logits"
@@ -31,12 +32,14 @@ class Objective:
     metrics : codes of the metrics; they see probabilities, also where the loss is given logits
     target_width : columns of the targets, 1 for class numbers
     ops : the plan's operation table, its last activation left out where the loss includes it
+    factors : (1 + metrics, LOSS_COLUMNS + n_outputs), parameters of the loss and of each metric
     """
 
     loss: int
     metrics: tuple[int, ...]
     target_width: int
     ops: np.ndarray = field(repr=False)
+    factors: np.ndarray = field(repr=False)
 
 
 class Plan:
@@ -120,8 +123,8 @@ class Plan:
                 weights.append(rows[0].copy())
         return weights
 
-    def objective(self, loss: Any, metrics: Iterable[str] = ()) -> Objective:
-        """Bind a loss (with ``name`` and ``from_logits``) and names of metrics to this network.
+    def objective(self, loss: Loss, metrics: Iterable[str] = ()) -> Objective:
+        """Bind a loss and names of metrics to this network.
 
         Raises
         ------
@@ -141,12 +144,18 @@ class Plan:
                 f"Leave from_logits out, or the activation"
             )
         fused = {
-            "sigmoid": "binary_crossentropy",
-            "softmax": "categorical_crossentropy",
-            "exponential": "poisson_deviance",
+            "sigmoid": ("binary_crossentropy", "binary_focal_crossentropy"),
+            "softmax": ("categorical_crossentropy", "categorical_focal_crossentropy"),
+            "exponential": ("poisson_deviance", "poisson"),
         }
-        includes_activation = name.removeprefix("sparse_") == fused.get(function)
-        ops = self.ops.copy()
+        includes_activation = name.removeprefix("sparse_") in fused.get(function, ())
+        metrics, target_width = tuple(metrics), loss.target_width(self.n_outputs)
+        if metrics and not loss.sparse and target_width != self.n_outputs:
+            raise ValueError(
+                f"loss {name!r} has {self.n_outputs} outputs for {target_width} targets, and no metric is defined for "
+                "that: leave the metrics out"
+            )
+        ops, plain = self.ops.copy(), MeanSquaredError().factors(self.n_outputs)
         if includes_activation:
             ops[-1, codes.FUNCTION] = codes.LINEAR
         if includes_activation or loss.from_logits:
@@ -154,8 +163,9 @@ class Plan:
         return Objective(
             loss=codes.LOSSES.index(name),
             metrics=tuple(_metric_code(metric, loss.from_logits) for metric in metrics),
-            target_width=1 if name.startswith("sparse") else self.n_outputs,
+            target_width=target_width,
             ops=ops,
+            factors=np.array([loss.factors(self.n_outputs), *[plain] * len(metrics)], self.dtype),
         )
 
     def check_trainable(self) -> None:

@@ -88,7 +88,7 @@ class Inference:
     Calls may overlap: each has buffers of its own.
     """
 
-    def __init__(self, plan: Plan, ops: np.ndarray, run: np.ndarray) -> None:
+    def __init__(self, plan: Plan, run: np.ndarray, objective: Objective | None = None) -> None:
         from fastnn.kernels.infer_cpu import BLOCK_ROWS, infer_rows
 
         lanes = jit.lanes(plan.dtype)
@@ -102,7 +102,9 @@ class Inference:
         self._flops_per_row = plan.flops_per_row
         self._program_for = functools.partial(input_program, infer_rows, plan)
         self._programs: dict[tuple[np.dtype, bool], Any] = {}
-        self._tables = (run, ops, plan.factors, plan.scaling)
+        ops = plan.ops if objective is None else objective.ops
+        loss_factors = np.empty((0, 0), plan.dtype) if objective is None else objective.factors
+        self._tables = (run, ops, plan.factors, loss_factors, plan.scaling)
         self._alone = (0, 1, np.zeros(team.SYNC_SIZE, np.int64))
         self._no_matrix, self._no_vector = np.empty((0, 1), plan.dtype), np.empty(0, plan.dtype)
         self._no_stats = np.empty((0, 1))
@@ -192,7 +194,8 @@ class Run:
         )
         self._seconds_per_step = self._flops / FLOPS_PER_SECOND + 1e-6
         self._hyper = np.zeros(len(codes.HYPERPARAMETERS) + 2)
-        self._hyper[codes.LOSS_SCALE :] = loss_scale, loss_limit
+        smooth = objective.factors[0, codes.KEPT] < 1.0
+        self._hyper[codes.LOSS_SCALE :] = loss_scale, 0.0 if smooth else loss_limit
         self._results = np.zeros((epochs, 1 + len(objective.metrics)))
         self._program = input_program(train_steps, plan, x)
         layout = plan.layout(objective.ops, batch_size, sparse)
@@ -202,7 +205,7 @@ class Run:
             first_epoch=first_epoch, weighted_mean=weighted_mean and weights is not None, l2_per_row=plan.l2_per_row,
         )  # fmt: skip
         self._arguments = (
-            run, self._hyper, engine.state, layout.ops, plan.factors, plan.scaling,
+            run, self._hyper, engine.state, layout.ops, plan.factors, objective.factors, plan.scaling,
             np.empty((0, 1), plan.dtype) if sparse else _writable(x), features(x, plan.dtype, batch_size), _writable(y),
             _flat_weights(weights, plan.dtype), self.order, engine.params, engine.slots,
             layout.workspace(batch_size, plan.dtype), np.zeros((self._team.full, layout.scratch_size), plan.dtype),

@@ -24,12 +24,34 @@ LOSSES = (
     "sparse_categorical_crossentropy_from_logits",
     "poisson_deviance",
     "poisson_deviance_from_logits",  # of logarithms of rates
+    "poisson",
+    "poisson_from_logits",
+    "huber",
+    "log_cosh",
+    "quantile",
+    "binary_focal_crossentropy",
+    "categorical_focal_crossentropy",
+    "sparse_categorical_focal_crossentropy",
+    "binary_focal_crossentropy_from_logits",
+    "categorical_focal_crossentropy_from_logits",
+    "sparse_categorical_focal_crossentropy_from_logits",
 )
 (
-    MSE, MAE, BINARY_CE, CATEGORICAL_CE, SPARSE_CE,
-    BINARY_CE_LOGITS, CATEGORICAL_CE_LOGITS, SPARSE_CE_LOGITS, POISSON, POISSON_LOG_RATE,
+    MSE, MAE, BINARY_CE, CATEGORICAL_CE, SPARSE_CE, BINARY_CE_LOGITS, CATEGORICAL_CE_LOGITS, SPARSE_CE_LOGITS,
+    DEVIANCE, DEVIANCE_LOG_RATE, POISSON, POISSON_LOG_RATE, HUBER, LOG_COSH, QUANTILE,
+    BINARY_FOCAL, CATEGORICAL_FOCAL, SPARSE_FOCAL, BINARY_FOCAL_LOGITS, CATEGORICAL_FOCAL_LOGITS, SPARSE_FOCAL_LOGITS,
 ) = range(len(LOSSES))  # fmt: skip
 NO_LOSS = -1  # for predictions
+
+# Columns of the table of a loss's parameters: a row for the loss, then one for each metric.
+LOSS_COLUMNS = (
+    "KEPT", "SPREAD",  # label smoothing: a target t counts as KEPT * t + SPREAD
+    "SHAPE",  # delta of Huber's loss, gamma of focal ones
+    "POSITIVE", "NEGATIVE",  # weights of the targets 1 and 0 of the binary focal loss
+    "REPEATS",  # outputs for each target: the levels of quantiles
+)  # fmt: skip
+# They are followed by a number for each output: its weight in a categorical focal loss, its level as a quantile.
+KEPT, SPREAD, SHAPE, POSITIVE, NEGATIVE, REPEATS, PER_OUTPUT = range(len(LOSS_COLUMNS) + 1)
 
 # Metrics continue the numbering of the losses: every loss is a metric too.
 METRICS = (*LOSSES, "binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy")

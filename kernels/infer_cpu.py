@@ -40,7 +40,8 @@ def forward_block(ops, done, count, factors, params, rows, ping, pong, row):
 
 
 def do_blocks(
-    run, ops, count, factors, scaling, x, features, y, weights, params, buffer, row, stats, outputs, start, stop, n,
+    run, ops, count, factors, loss_factors, scaling, x, features, y, weights, params, buffer, row, stats, outputs,
+    start, stop, n,
 ):  # fmt: skip
     """``infer_rows`` for blocks start .. stop - 1 of ``n`` rows, on pointers; rows in ``buffer`` are ``row`` apart."""
     code, metrics, width = run[codes.LOSS], run[codes.METRICS_COUNT], ops[codes.INPUTS]
@@ -71,17 +72,22 @@ def do_blocks(
                 target = at(y, (first + r) * run[codes.TARGETS])
                 weight = weights[first + r] if run[codes.WEIGHTED] else 1.0
                 row_stats = at(stats, (first + r) * (1 + metrics))
-                row_stats[0] = weight * loss_row(code, values, target, gradient, columns, vectors, 1.0)
+                row_stats[0] = weight * loss_row(code, values, target, gradient, columns, vectors, 1.0, loss_factors)
                 for m in range(metrics):
-                    row_stats[1 + m] = metric_row(run[codes.METRICS_START + m], values, target, columns)
+                    own = at(loss_factors, (1 + m) * (codes.PER_OUTPUT + columns))
+                    row_stats[1 + m] = metric_row(run[codes.METRICS_START + m], values, target, columns, own)
 
 
-def infer_rows(rank, size, sync, run, ops, factors, scaling, x, features, y, weights, params, buffers, stats, outputs):
+def infer_rows(
+    rank, size, sync, run, ops, factors, loss_factors, scaling, x, features, y, weights, params, buffers, stats,
+    outputs,
+):  # fmt: skip
     """Predict or evaluate a member's share of the rows, block by block.
 
     Parameters
     ----------
     run : int64, as in ``train_steps``; LOSS = NO_LOSS for predictions
+    loss_factors : as in ``train_steps``; not read for predictions
     scaling : (2,), factor and summand of every input
     x : (n, inputs), of the parameters' type or uint8; features : None, or sparse rows, see ``sparse_cpu.py``
     y : (n, TARGETS), weights : (n,) or (0,)
@@ -99,8 +105,8 @@ def infer_rows(rank, size, sync, run, ops, factors, scaling, x, features, y, wei
     start, stop = share(rank, size, (n + BLOCK_ROWS - 1) // BLOCK_ROWS)
     # pointers: using an array counts a reference, an atomic operation each time
     do_blocks(
-        at(run, 0), at(ops, 0), count, at(factors, 0), at(scaling, 0), at(x, 0), pointers(features), at(y, 0),
-        at(weights, 0), at(params, 0), at(buffers, rank * buffers.shape[1]), row, at(stats, 0), at(outputs, 0),
-        start, stop, n,
+        at(run, 0), at(ops, 0), count, at(factors, 0), at(loss_factors, 0), at(scaling, 0), at(x, 0),
+        pointers(features), at(y, 0), at(weights, 0), at(params, 0), at(buffers, rank * buffers.shape[1]), row,
+        at(stats, 0), at(outputs, 0), start, stop, n,
     )  # fmt: skip
     set_float_mode(mode)

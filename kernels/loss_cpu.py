@@ -1,34 +1,51 @@
 """Losses with their gradients, and metrics, of one row.
 
 Letters: C outputs of a row. ``z`` holds the network's outputs, or logits for the codes that end in LOGITS; afterwards
-it holds outputs (probabilities). ``t`` is the row's target: C values, or the class number for the sparse losses.
+it holds outputs (probabilities). ``t`` is the row's target: C values (fewer for quantiles), or the class number for the
+sparse losses. ``factors`` is the loss's row of the table of parameters, ``codes.LOSS_COLUMNS``.
 """
 
 from __future__ import annotations
 
 from . import codes
 from .activation_cpu import exponentials, largest_of, scale_vectors
-from .formulas import (
+from .loss_formulas import (
     absolute_error,
     absolute_error_grad,
     binary_crossentropy,
     binary_crossentropy_grad,
+    binary_focal,
+    binary_focal_grad,
+    class_focal_factor,
+    class_focal_slope,
     clip_probability,
     crossentropy,
+    huber,
+    huber_grad,
+    log_cosh,
+    log_cosh_grad,
     log_rate_deviance,
+    log_rate_poisson,
     logit_crossentropy,
+    logit_focal,
+    logit_focal_grad,
+    pinball,
+    pinball_grad,
+    poisson,
     poisson_deviance,
-    poisson_deviance_grad,
+    poisson_grad,
     squared_error,
     squared_error_grad,
 )
-from .intrinsics import at
-from .jit import LANES
 from .scalar import exp, log, sigmoid
-from .tracing import vector_loop
 
 
-def elementwise_loss(code, z, t, columns):
+def smoothed(target, factors):
+    """Target after label smoothing."""
+    return factors[codes.KEPT] * target + factors[codes.SPREAD]
+
+
+def elementwise_loss(code, z, t, columns, factors):
     """Mean over the C outputs of a loss that treats them alike; the outputs stay as they are."""
     total = 0.0
     if code == codes.MSE:
@@ -39,20 +56,44 @@ def elementwise_loss(code, z, t, columns):
             total += absolute_error(z[j], t[j])
     elif code == codes.BINARY_CE:
         for j in range(columns):
-            total += binary_crossentropy(z[j], t[j])
+            total += binary_crossentropy(z[j], smoothed(t[j], factors))
     elif code == codes.BINARY_CE_LOGITS:
         for j in range(columns):
-            total += logit_crossentropy(z[j], t[j])
-    elif code == codes.POISSON:
+            total += logit_crossentropy(z[j], smoothed(t[j], factors))
+    elif code == codes.DEVIANCE:
         for j in range(columns):
             total += poisson_deviance(z[j], t[j])
-    elif code == codes.POISSON_LOG_RATE:
+    elif code == codes.DEVIANCE_LOG_RATE:
         for j in range(columns):
             total += log_rate_deviance(z[j], t[j])
+    elif code == codes.POISSON:
+        for j in range(columns):
+            total += poisson(z[j], t[j])
+    elif code == codes.POISSON_LOG_RATE:
+        for j in range(columns):
+            total += log_rate_poisson(z[j], t[j])
+    elif code == codes.HUBER:
+        for j in range(columns):
+            total += huber(z[j], t[j], factors[codes.SHAPE])
+    elif code == codes.LOG_COSH:
+        for j in range(columns):
+            total += log_cosh(z[j], t[j])
+    elif code == codes.QUANTILE:
+        repeats = int(factors[codes.REPEATS])
+        for j in range(columns):
+            total += pinball(z[j], t[j // repeats], factors[codes.PER_OUTPUT + j])
+    elif code == codes.BINARY_FOCAL or code == codes.BINARY_FOCAL_LOGITS:
+        gamma, positive, negative = factors[codes.SHAPE], factors[codes.POSITIVE], factors[codes.NEGATIVE]
+        for j in range(columns):
+            target = smoothed(t[j], factors)
+            if code == codes.BINARY_FOCAL:
+                total += binary_focal(z[j], target, gamma, positive, negative)
+            else:
+                total += logit_focal(z[j], target, gamma, positive, negative)
     return total / float(columns)
 
 
-def elementwise_gradient(code, z, t, d, columns, scale):
+def elementwise_gradient(code, z, t, d, columns, scale, factors):
     """d = scale * gradient of ``elementwise_loss``; logits become probabilities, log-rates rates."""
     scale = scale / float(columns)
     if code == codes.MSE:
@@ -63,80 +104,145 @@ def elementwise_gradient(code, z, t, d, columns, scale):
             d[j] = scale * absolute_error_grad(z[j], t[j])
     elif code == codes.BINARY_CE:
         for j in range(columns):
-            d[j] = scale * binary_crossentropy_grad(z[j], t[j])
+            d[j] = scale * binary_crossentropy_grad(z[j], smoothed(t[j], factors))
     elif code == codes.BINARY_CE_LOGITS:
         for j in range(columns):
             z[j] = sigmoid(z[j])
-            d[j] = scale * (z[j] - t[j])
-    elif code == codes.POISSON:
+            d[j] = scale * (z[j] - smoothed(t[j], factors))
+    elif code == codes.DEVIANCE or code == codes.POISSON:
         for j in range(columns):
-            d[j] = scale * poisson_deviance_grad(z[j], t[j])
-    elif code == codes.POISSON_LOG_RATE:
+            d[j] = scale * poisson_grad(z[j], t[j])
+    elif code == codes.DEVIANCE_LOG_RATE or code == codes.POISSON_LOG_RATE:
         for j in range(columns):
             z[j] = exp(z[j])
             d[j] = scale * (z[j] - t[j])
+    elif code == codes.HUBER:
+        for j in range(columns):
+            d[j] = scale * huber_grad(z[j], t[j], factors[codes.SHAPE])
+    elif code == codes.LOG_COSH:
+        for j in range(columns):
+            d[j] = scale * log_cosh_grad(z[j], t[j])
+    elif code == codes.QUANTILE:
+        repeats = int(factors[codes.REPEATS])
+        for j in range(columns):
+            d[j] = scale * pinball_grad(z[j], t[j // repeats], factors[codes.PER_OUTPUT + j])
+    elif code == codes.BINARY_FOCAL or code == codes.BINARY_FOCAL_LOGITS:
+        gamma, positive, negative = factors[codes.SHAPE], factors[codes.POSITIVE], factors[codes.NEGATIVE]
+        for j in range(columns):
+            target = smoothed(t[j], factors)
+            if code == codes.BINARY_FOCAL:
+                d[j] = scale * binary_focal_grad(z[j], target, gamma, positive, negative)
+            else:
+                d[j] = scale * logit_focal_grad(z[j], target, gamma, positive, negative)
+                z[j] = sigmoid(z[j])
 
 
-def target_of(code, t, j):
-    """Target of class j of a categorical loss or metric, one-hot or sparse."""
-    if code == codes.SPARSE_CE or code == codes.SPARSE_CE_LOGITS:
-        return 1.0 if t[0] == j else 0.0
-    return t[j]
+def target_of(code, t, j, factors):
+    """Target of class j of a categorical loss, one-hot or sparse, after label smoothing."""
+    if (
+        code == codes.SPARSE_CE
+        or code == codes.SPARSE_CE_LOGITS
+        or code == codes.SPARSE_FOCAL
+        or code == codes.SPARSE_FOCAL_LOGITS
+    ):
+        return smoothed(1.0 if t[0] == j else 0.0, factors)
+    return smoothed(t[j], factors)
 
 
-def softmax_crossentropy(code, z, t, d, columns, vectors, scale):
+def softmax_crossentropy(code, z, t, d, columns, vectors, scale, factors):
     """Cross-entropy of logits z; z becomes softmax(z), d = scale * gradient."""
     largest = largest_of(z, columns)
     target_sum, target_shift = 0.0, 0.0
     for j in range(columns):
-        target = target_of(code, t, j)
+        target = target_of(code, t, j, factors)
         target_sum += target
         if target != 0.0:  # a logit of -infinity is no matter where its target is 0
             target_shift += target * (z[j] - largest)
     total = exponentials(z, columns, vectors, largest)
     scale_vectors(1, 0, vectors, z, 1.0 / total)
     for j in range(columns):
-        d[j] = scale * (target_sum * z[j] - target_of(code, t, j))
+        d[j] = scale * (target_sum * z[j] - target_of(code, t, j, factors))
     return target_sum * log(total) - target_shift
 
 
-def probability_crossentropy(code, z, t, columns):
-    """Cross-entropy of outputs z scaled to sum 1, as in Keras."""
+def softmax_focal(code, z, t, d, columns, vectors, scale, factors):
+    """Focal cross-entropy of logits z; z becomes softmax(z), d = scale * gradient."""
+    largest, gamma = largest_of(z, columns), factors[codes.SHAPE]
+    for j in range(columns):
+        d[j] = z[j] - largest
+    total = exponentials(z, columns, vectors, largest)
+    scale_vectors(1, 0, vectors, z, 1.0 / total)
+    value, slopes, log_total = 0.0, 0.0, log(total)
+    for j in range(columns):
+        target = factors[codes.PER_OUTPUT + j] * target_of(code, t, j, factors)
+        surprise = log_total - d[j]
+        d[j] = 0.0
+        if target != 0.0:
+            factor = target * class_focal_factor(z[j], gamma)
+            value += factor * surprise
+            d[j] = -factor * class_focal_slope(z[j], surprise, gamma)
+        slopes += d[j]
+    for j in range(columns):
+        d[j] = scale * (d[j] - z[j] * slopes)
+    return value
+
+
+def probability_crossentropy(code, z, t, columns, factors):
+    """Cross-entropy, or focal one, of outputs z scaled to sum 1, as in Keras."""
     total, value = 0.0, 0.0
     for j in range(columns):
         total += z[j]
     for j in range(columns):
-        value += crossentropy(z[j] / total, target_of(code, t, j))
+        share = crossentropy(z[j] / total, target_of(code, t, j, factors))
+        if code == codes.CATEGORICAL_FOCAL or code == codes.SPARSE_FOCAL:
+            p = clip_probability(z[j] / total)
+            share *= factors[codes.PER_OUTPUT + j] * class_focal_factor(p, factors[codes.SHAPE])
+        value += share
     return value
 
 
-def probability_crossentropy_gradient(code, z, t, d, columns, scale):
+def probability_crossentropy_gradient(code, z, t, d, columns, scale, factors):
     """d = scale * gradient of ``probability_crossentropy``; 0 through a clipped probability."""
-    total, weighted = 0.0, 0.0
+    total, weighted, gamma = 0.0, 0.0, factors[codes.SHAPE]
     for j in range(columns):
         total += z[j]
     for j in range(columns):
         p = z[j] / total
-        d[j] = -target_of(code, t, j) / p if clip_probability(p) == p else 0.0
+        d[j] = -target_of(code, t, j, factors) / p if clip_probability(p) == p else 0.0
+        if code == codes.CATEGORICAL_FOCAL or code == codes.SPARSE_FOCAL:
+            slope = class_focal_slope(p, -log(clip_probability(p)), gamma)
+            d[j] = d[j] * factors[codes.PER_OUTPUT + j] * class_focal_factor(p, gamma) * slope
         weighted += d[j] * p
     for j in range(columns):
         d[j] = scale * (d[j] - weighted) / total
 
 
-def loss_row(code, z, t, d, columns, vectors, scale):
+def loss_row(code, z, t, d, columns, vectors, scale, factors):
     """Return the loss of a row; d (C) = scale * its gradient with respect to z, and z becomes the outputs.
 
     ``vectors`` vectors of z and the first C elements of d are written.
     """
     if code == codes.CATEGORICAL_CE_LOGITS or code == codes.SPARSE_CE_LOGITS:
-        return softmax_crossentropy(code, z, t, d, columns, vectors, scale)
-    if code == codes.CATEGORICAL_CE or code == codes.SPARSE_CE:
-        value = probability_crossentropy(code, z, t, columns)
-        probability_crossentropy_gradient(code, z, t, d, columns, scale)
+        return softmax_crossentropy(code, z, t, d, columns, vectors, scale, factors)
+    if code == codes.CATEGORICAL_FOCAL_LOGITS or code == codes.SPARSE_FOCAL_LOGITS:
+        return softmax_focal(code, z, t, d, columns, vectors, scale, factors)
+    if on_probabilities(code):
+        value = probability_crossentropy(code, z, t, columns, factors)
+        probability_crossentropy_gradient(code, z, t, d, columns, scale, factors)
         return value
-    value = elementwise_loss(code, z, t, columns)
-    elementwise_gradient(code, z, t, d, columns, scale)
+    value = elementwise_loss(code, z, t, columns, factors)
+    elementwise_gradient(code, z, t, d, columns, scale, factors)
     return value
+
+
+def on_probabilities(code):
+    """Whether a loss is a categorical one of probabilities."""
+    return (
+        code == codes.CATEGORICAL_CE
+        or code == codes.SPARSE_CE
+        or code == codes.CATEGORICAL_FOCAL
+        or code == codes.SPARSE_FOCAL
+    )
 
 
 def limited_crossentropy(y, t, columns, limit):
@@ -157,7 +263,7 @@ def largest_place(y, columns):
     return place
 
 
-def metric_row(code, y, t, columns):
+def metric_row(code, y, t, columns, factors):
     """Metric of a row from its outputs y."""
     if code == codes.BINARY_ACCURACY:
         right = 0.0
@@ -168,74 +274,6 @@ def metric_row(code, y, t, columns):
         return 1.0 if largest_place(y, columns) == largest_place(t, columns) else 0.0
     if code == codes.SPARSE_ACCURACY:
         return 1.0 if largest_place(y, columns) == t[0] else 0.0
-    if code == codes.CATEGORICAL_CE or code == codes.SPARSE_CE:
-        return probability_crossentropy(code, y, t, columns)
-    return elementwise_loss(code, y, t, columns)
-
-
-def squared_column(z, t, w, scale):
-    """Weighted loss, output and scaled gradient of squared errors, one row in each lane."""
-    return w * squared_error(z, t), z, w * scale * squared_error_grad(z, t)
-
-
-def absolute_column(z, t, w, scale):
-    """Weighted loss, output and scaled gradient of absolute errors, one row in each lane."""
-    return w * absolute_error(z, t), z, w * scale * absolute_error_grad(z, t)
-
-
-def probability_column(z, t, w, scale):
-    """Weighted loss, output and scaled gradient of binary cross-entropies, one row in each lane."""
-    return w * binary_crossentropy(z, t), z, w * scale * binary_crossentropy_grad(z, t)
-
-
-def logit_column(z, t, w, scale):
-    """Weighted loss, probability and scaled gradient of binary cross-entropies of logits, one row in each lane."""
-    p = sigmoid(z)
-    return w * logit_crossentropy(z, t), p, w * scale * (p - t)
-
-
-def rate_column(z, t, w, scale):
-    """Weighted loss, output and scaled gradient of Poisson deviances, one row in each lane."""
-    return w * poisson_deviance(z, t), z, w * scale * poisson_deviance_grad(z, t)
-
-
-def log_rate_column(z, t, w, scale):
-    """Weighted loss, rate and scaled gradient of Poisson deviances of log-rates, one row in each lane."""
-    y = exp(z)
-    return w * log_rate_deviance(z, t), y, w * scale * (y - t)
-
-
-squared_columns, absolute_columns = vector_loop(squared_column, 3, 3, 1), vector_loop(absolute_column, 3, 3, 1)
-probability_columns, logit_columns = vector_loop(probability_column, 3, 3, 1), vector_loop(logit_column, 3, 3, 1)
-rate_columns, log_rate_columns = vector_loop(rate_column, 3, 3, 1), vector_loop(log_rate_column, 3, 3, 1)
-
-
-def column_losses(code, z, row, d, targets, weights, weighted, order, rows, scale, stats, stats_row, scratch):
-    """``loss_row`` for ``rows`` rows of a network with one output, LANES rows at a time.
-
-    z, d : outputs and gradients, ``row`` elements from one row to the next
-    targets, weights : of all rows, found through ``order``
-    stats : the weighted loss goes to the first of every ``stats_row``
-    scratch : 3 * LANES elements
-    """
-    zs, ts, ws = scratch, at(scratch, LANES), at(scratch, 2 * LANES)
-    for first in range(0, rows, LANES):
-        count = min(LANES, rows - first)
-        for i in range(count):
-            chosen = order[first + i]
-            zs[i], ts[i], ws[i] = z[(first + i) * row], targets[chosen], weights[chosen] if weighted else 1.0
-        if code == codes.MSE:
-            squared_columns(1, 0, 1, zs, ts, ws, scale)
-        elif code == codes.MAE:
-            absolute_columns(1, 0, 1, zs, ts, ws, scale)
-        elif code == codes.BINARY_CE:
-            probability_columns(1, 0, 1, zs, ts, ws, scale)
-        elif code == codes.POISSON:
-            rate_columns(1, 0, 1, zs, ts, ws, scale)
-        elif code == codes.POISSON_LOG_RATE:
-            log_rate_columns(1, 0, 1, zs, ts, ws, scale)
-        else:
-            logit_columns(1, 0, 1, zs, ts, ws, scale)
-        for i in range(count):
-            stats[(first + i) * stats_row] = zs[i]
-            z[(first + i) * row], d[(first + i) * row] = ts[i], ws[i]
+    if on_probabilities(code):
+        return probability_crossentropy(code, y, t, columns, factors)
+    return elementwise_loss(code, y, t, columns, factors)

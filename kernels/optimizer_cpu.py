@@ -1,11 +1,20 @@
-"""Optimizer steps on whole vectors of the flat parameter vector; formulas in ``formulas.py``."""
+"""Optimizer steps on whole vectors of the flat parameter vector; formulas in ``optimizer_formulas.py``."""
 
 from __future__ import annotations
 
 from . import codes
 from .activation_cpu import copy_vectors
-from .formulas import adam_step, decayed, first_moment, l2_grad, rmsprop_momentum, rmsprop_step, second_moment, velocity
-from .formulas import nesterov as nesterov_weight
+from .optimizer_formulas import (
+    adam_step,
+    decayed,
+    first_moment,
+    l2_grad,
+    rmsprop_momentum,
+    rmsprop_step,
+    second_moment,
+    velocity,
+)
+from .optimizer_formulas import nesterov as nesterov_weight
 from .tracing import vector_loop
 
 

@@ -8,74 +8,9 @@ import math
 
 import numpy as np
 
-from .codes import HYPERPARAMETERS
-
-_erf = np.vectorize(math.erf, otypes=[np.float64])
-SELU_SCALE, SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
-MARGIN = 1e-7  # probabilities are clipped to [margin, 1 - margin]
-
-
-# --- activations ----------------------------------------------------------------------------------------------
-
-
-def _normal_distribution(z):
-    return (1.0 + _erf(z / math.sqrt(2.0))) / 2.0
-
-
-def _sigmoid(z):
-    return 1.0 / (1.0 + np.exp(-z))
-
-
-def _softmax(z):
-    powers = np.exp(z - z.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
-
-
-_ACTIVATIONS = {
-    "linear": lambda z, alpha: z.copy(),
-    "relu": lambda z, alpha: np.maximum(z, 0.0),
-    "sigmoid": lambda z, alpha: _sigmoid(z),
-    "tanh": lambda z, alpha: np.tanh(z),
-    "softmax": lambda z, alpha: _softmax(z),
-    "leaky_relu": lambda z, alpha: np.where(z > 0, z, alpha * z),
-    "elu": lambda z, alpha: np.where(z > 0, z, alpha * np.expm1(z)),
-    "selu": lambda z, alpha: SELU_SCALE * np.where(z > 0, z, SELU_ALPHA * np.expm1(z)),
-    "gelu": lambda z, alpha: z * _normal_distribution(z),
-    "silu": lambda z, alpha: z * _sigmoid(z),
-    "softplus": lambda z, alpha: np.logaddexp(0.0, z),
-    "step": lambda z, alpha: np.where(z > 0, 1.0, 0.0),
-    "exponential": lambda z, alpha: np.exp(z),
-}
-_DERIVATIVES = {
-    "linear": lambda z, alpha: np.ones_like(z),
-    "relu": lambda z, alpha: np.where(z > 0, 1.0, 0.0),
-    "sigmoid": lambda z, alpha: _sigmoid(z) * (1.0 - _sigmoid(z)),
-    "tanh": lambda z, alpha: 1.0 - np.tanh(z) ** 2,
-    "leaky_relu": lambda z, alpha: np.where(z > 0, 1.0, alpha),
-    "elu": lambda z, alpha: np.where(z > 0, 1.0, alpha * np.exp(z)),
-    "selu": lambda z, alpha: SELU_SCALE * np.where(z > 0, 1.0, SELU_ALPHA * np.exp(z)),
-    "gelu": lambda z, alpha: _normal_distribution(z) + z * np.exp(-z * z / 2.0) / math.sqrt(2.0 * math.pi),
-    "silu": lambda z, alpha: _sigmoid(z) * (1.0 + z * (1.0 - _sigmoid(z))),
-    "softplus": lambda z, alpha: _sigmoid(z),
-    "exponential": lambda z, alpha: np.exp(z),
-}
-
-
-def activation(name, z, alpha=0.0):
-    """Return the outputs of an activation for pre-activations z of any shape; softmax runs along the last axis."""
-    with np.errstate(over="ignore"):
-        return _ACTIVATIONS[name](np.asarray(z, np.float64), alpha)
-
-
-def activation_gradient(name, z, alpha, dy):
-    """Gradient with respect to z, given the gradient dy with respect to the outputs."""
-    z, dy = np.asarray(z, np.float64), np.asarray(dy, np.float64)
-    if name == "softmax":
-        y = _softmax(z)
-        return y * (dy - (dy * y).sum(axis=-1, keepdims=True))
-    with np.errstate(over="ignore"):
-        return dy * _DERIVATIVES[name](z, alpha)
-
+from .reference_activations import activation, activation_gradient
+from .reference_losses import loss, loss_gradient, metric
+from .reference_optimizers import optimizer_step
 
 # --- dense layer ----------------------------------------------------------------------------------------------
 
@@ -148,105 +83,7 @@ def dropout_mask(rows, columns, rate, seed, op, step):
     return np.where(words >= math.floor(rate * 2.0**32 + 0.5), 1.0 / (1.0 - rate), 0.0)
 
 
-# --- losses and metrics of each row -----------------------------------------------------------------------------
-
-
-def _dense_target(name, target, output):
-    target = np.asarray(target, np.float64)
-    return np.eye(output.shape[1])[target[:, 0].astype(np.intp)] if name.startswith("sparse_") else target
-
-
-def _unclipped(p):
-    return (p >= MARGIN) & (p <= 1.0 - MARGIN)
-
-
-def loss(name, target, output):
-    """Loss of each row, (rows,); `output` holds logits where the name says so."""
-    y = np.asarray(output, np.float64)
-    t, name = _dense_target(name, target, y), name.removeprefix("sparse_")
-    if name == "mean_squared_error":
-        return ((y - t) ** 2).mean(axis=1)
-    if name == "mean_absolute_error":
-        return np.abs(y - t).mean(axis=1)
-    if name == "binary_crossentropy":
-        p = np.clip(y, MARGIN, 1.0 - MARGIN)
-        return -(t * np.log(p) + (1.0 - t) * np.log(1.0 - p)).mean(axis=1)
-    if name == "binary_crossentropy_from_logits":
-        return (np.logaddexp(0.0, y) - t * y).mean(axis=1)
-    if name == "categorical_crossentropy":  # of rows scaled to sum 1, as in Keras
-        p = y / y.sum(axis=1, keepdims=True)
-        return -(t * np.log(np.clip(p, MARGIN, 1.0 - MARGIN))).sum(axis=1)
-    if name == "categorical_crossentropy_from_logits":
-        shifted = y - y.max(axis=1, keepdims=True)
-        return (t * (np.log(np.exp(shifted).sum(axis=1, keepdims=True)) - shifted)).sum(axis=1)
-    if name.startswith("poisson_deviance"):  # half of it
-        log_rate = y if name.endswith("from_logits") else np.log(y)
-        deviance = np.exp(log_rate) - t + np.where(t > 0, t * (np.log(np.where(t > 0, t, 1.0)) - log_rate), 0.0)
-        return deviance.mean(axis=1)
-    raise ValueError(f"unknown loss {name!r}")
-
-
-def loss_gradient(name, target, output):
-    """Gradient of each row's loss with respect to its outputs (or logits), (rows, outputs)."""
-    y = np.asarray(output, np.float64)
-    t, name = _dense_target(name, target, y), name.removeprefix("sparse_")
-    if name == "mean_squared_error":
-        return 2.0 * (y - t) / y.shape[1]
-    if name == "mean_absolute_error":
-        return np.sign(y - t) / y.shape[1]
-    if name == "binary_crossentropy":
-        p = np.clip(y, MARGIN, 1.0 - MARGIN)
-        return np.where(_unclipped(y), (p - t) / (p * (1.0 - p)), 0.0) / y.shape[1]
-    if name == "binary_crossentropy_from_logits":
-        return (activation("sigmoid", y) - t) / y.shape[1]
-    if name == "categorical_crossentropy":
-        total = y.sum(axis=1, keepdims=True)
-        p = y / total
-        dp = np.where(_unclipped(p), -t / np.clip(p, MARGIN, 1.0), 0.0)
-        return (dp - (dp * p).sum(axis=1, keepdims=True)) / total
-    if name == "categorical_crossentropy_from_logits":
-        return t.sum(axis=1, keepdims=True) * _softmax(y) - t
-    if name == "poisson_deviance":
-        return (1.0 - t / y) / y.shape[1]
-    if name == "poisson_deviance_from_logits":
-        return (np.exp(y) - t) / y.shape[1]
-    raise ValueError(f"unknown loss {name!r}")
-
-
-def metric(name, target, output):
-    """Metric of each row, (rows,); every loss is a metric too."""
-    if not name.endswith("accuracy"):
-        return loss(name, target, output)
-    y = np.asarray(output, np.float64)
-    t = _dense_target(name, target, y)
-    if name == "binary_accuracy":
-        return ((y > 0.5) == t).mean(axis=1)
-    return (y.argmax(axis=1) == t.argmax(axis=1)).astype(np.float64)
-
-
 # --- training -------------------------------------------------------------------------------------------------
-
-
-def optimizer_step(name, hyperparameters, w, g, state):
-    """One step over the flat weights w, in place; the dict `state`, empty at first, keeps moments and the count."""
-    h = dict(zip(HYPERPARAMETERS, hyperparameters, strict=True))
-    rate, beta_1, beta_2, epsilon = (h[key] for key in ("learning_rate", "beta_1", "beta_2", "epsilon"))
-    state["step"] = t = state.get("step", 0) + 1
-    m, v = (state.setdefault(key, np.zeros_like(w)) for key in "mv")
-    if name == "sgd":
-        m[:] = beta_1 * m - rate * g
-        w += beta_1 * m - rate * g if h["nesterov"] else m
-    elif name == "rmsprop":
-        v[:] = beta_2 * v + (1.0 - beta_2) * g**2
-        m[:] = beta_1 * m + rate * g / np.sqrt(v + epsilon)
-        w -= m
-    elif name in ("adam", "adamw"):
-        w -= rate * h["weight_decay"] * w
-        m[:] = beta_1 * m + (1.0 - beta_1) * g
-        v[:] = beta_2 * v + (1.0 - beta_2) * g**2
-        w -= rate * math.sqrt(1.0 - beta_2**t) / (1.0 - beta_1**t) * m / (np.sqrt(v) + epsilon)
-    else:
-        raise ValueError(f"unknown optimizer {name!r}")
 
 
 def forward(layers, weights, x, seed=0, step=None):
@@ -283,7 +120,7 @@ def _mean_weights(rows, row_weights, weighted_mean):
 
 def loss_and_gradients(
     layers, weights, name, x, y, row_weights=None, seed=0, step=None, loss_scale=1.0, weighted_mean=False,
-    l2_per_row=False,
+    l2_per_row=False, loss_options=None,
 ):  # fmt: skip
     """Loss of a batch with its penalties, gradient of every weight array, and the outputs.
 
@@ -291,14 +128,16 @@ def loss_and_gradients(
     """
     output, tape = forward(layers, weights, x, seed, step)
     fused = {
-        "sigmoid": "binary_crossentropy", "softmax": "categorical_crossentropy", "exponential": "poisson_deviance",
-    }  # fmt: skip
-    fused = name.removeprefix("sparse_") == fused.get(layers[-1].get("activation"))
+        "sigmoid": ("binary_crossentropy", "binary_focal_crossentropy"),
+        "softmax": ("categorical_crossentropy", "categorical_focal_crossentropy"),
+        "exponential": ("poisson_deviance", "poisson"),
+    }
+    fused = name.removeprefix("sparse_") in fused.get(layers[-1].get("activation"), ())
     predicted, name = (tape[-1]["z"], name + "_from_logits") if fused else (output, name)
     scale, l2_share = _mean_weights(len(x), row_weights, weighted_mean)
     scale, l2_share = loss_scale * scale, l2_share if l2_per_row else 1.0
-    value, gradients = scale @ loss(name, y, predicted), []
-    d = scale[:, None] * loss_gradient(name, y, predicted)
+    value, gradients = scale @ loss(name, y, predicted, **(loss_options or {})), []
+    d = scale[:, None] * loss_gradient(name, y, predicted, **(loss_options or {}))
     for layer, record in zip(reversed(layers), reversed(tape), strict=True):
         if layer["kind"] == "dropout":
             d = d * record["mask"]
@@ -317,6 +156,7 @@ def loss_and_gradients(
 def train(
     layers, weights, name, optimizer, hyperparameters, x, y, *, batch_size, epochs=1, shuffle=True, seed=0,
     row_weights=None, metrics=(), first_epoch=0, state=None, loss_scale=1.0, weighted_mean=False, l2_per_row=False,
+    loss_options=None,
 ):  # fmt: skip
     """Train copies of the weights; return them and, per epoch, the means over its rows of loss and metrics."""
     state, n = {} if state is None else state, len(x)
@@ -331,8 +171,9 @@ def train(
             chosen = None if row_weights is None else row_weights[rows]
             step = state.get("step", 0)
             value, gradients, output = loss_and_gradients(
-                layers, weights, name, x[rows], y[rows], chosen, seed, step, loss_scale, weighted_mean, l2_per_row
-            )
+                layers, weights, name, x[rows], y[rows], chosen, seed, step, loss_scale, weighted_mean, l2_per_row,
+                loss_options,
+            )  # fmt: skip
             optimizer_step(optimizer, hyperparameters, flat, np.concatenate([g.ravel() for g in gradients]), state)
             shares = _mean_weights(len(rows), chosen if weighted_mean else None, weighted_mean)[0]
             logs[epoch] += np.multiply(len(rows), [value, *(shares @ metric(key, y[rows], output) for key in metrics)])

@@ -18,6 +18,7 @@ LOG2_E = 1.4426950408889634
 # ln 2 in two parts: the first has 9 bits, so its product with an exponent is exact in either precision.
 LN2_HIGH = 0.693359375
 LN2_LOW = -0.00021219444005469057
+SMALLEST = 1.1754943508222875e-38  # normal float32
 
 PRIMITIVES = ("pow2", "exponent", "mantissa", "sqrt", "floor", "absolute", "select")
 
@@ -131,6 +132,11 @@ def log1p_unit(t):
     s = t / (2.0 + t)
     u = s * s
     return 2.0 * s + 2.0 * s * u * atanh_series(u)
+
+
+def power(x, y):
+    """x**y for x >= 0 and y >= 0; what lies below the normal numbers is taken for the smallest of them."""
+    return exp(y * log(select(x < SMALLEST, SMALLEST, x)))
 
 
 # --- ranges and polynomials that depend on the precision --------------------------------------------------------

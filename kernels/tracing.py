@@ -192,6 +192,8 @@ def _with_arity(build, pointers, scalars):
         (3, 0): lambda typingctx, rows, row, count, a, b, c: typed(a),
         (3, 1): lambda typingctx, rows, row, count, a, b, c, s: typed(a),
         (3, 2): lambda typingctx, rows, row, count, a, b, c, s, t: typed(a),
+        (3, 3): lambda typingctx, rows, row, count, a, b, c, s, t, u: typed(a),
+        (3, 4): lambda typingctx, rows, row, count, a, b, c, s, t, u, v: typed(a),
         (4, 4): lambda typingctx, rows, row, count, a, b, c, d, s, t, u, v: typed(a),
         (4, 5): lambda typingctx, rows, row, count, a, b, c, d, s, t, u, v, w: typed(a),
     }

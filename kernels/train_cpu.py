@@ -21,7 +21,8 @@ from .dense_cpu import (
 )
 from .intrinsics import FLUSH_SUBNORMALS, at, float_mode, pointers, set_float_mode, sqrt
 from .jit import LANES
-from .loss_cpu import column_losses, limited_crossentropy, loss_row, metric_row
+from .loss_columns_cpu import column_losses
+from .loss_cpu import limited_crossentropy, loss_row, metric_row
 from .rng import FIRST_DROPOUT_STREAM, shuffle
 from .sparse_cpu import sparse_forward, transpose_batch
 from .team import barrier
@@ -66,11 +67,11 @@ def unit_share(run, weights, order, rows):
     return 1.0 / total if total != 0.0 else 0.0
 
 
-def losses(run, op, work, y, weights, order, first, last, scale, limit, stats, scratch):
+def losses(run, op, work, y, weights, order, first, last, scale, limit, factors, stats, scratch):
     """Loss, gradient and metrics of rows first .. last of the batch; ``order`` starts at the batch.
 
-    ``scale`` is the factor of the gradients, ``limit`` the largest loss of an output, or 0. Metrics are weighted
-    where the mean is.
+    ``scale`` is the factor of the gradients, ``limit`` the largest loss of an output, or 0. ``factors`` are the
+    parameters of the loss, then of each metric. Metrics are weighted where the mean is.
     """
     metrics, columns, row = run[codes.METRICS_COUNT], op[codes.OUTPUTS], op[codes.Y_ROW]
     weighted = run[codes.WEIGHTED]
@@ -78,7 +79,7 @@ def losses(run, op, work, y, weights, order, first, last, scale, limit, stats, s
     chosen, row_stats = at(order, first), at(stats, first * (1 + metrics))
     if columns == 1:
         column_losses(
-            run[codes.LOSS], outputs, row, gradients, y, weights, weighted, chosen, last - first, scale,
+            run[codes.LOSS], outputs, row, gradients, y, weights, weighted, chosen, last - first, scale, factors,
             row_stats, 1 + metrics, scratch,
         )  # fmt: skip
         if metrics == 0 and limit == 0.0:
@@ -88,14 +89,17 @@ def losses(run, op, work, y, weights, order, first, last, scale, limit, stats, s
         weight = weights[chosen[r]] if weighted else 1.0
         if columns > 1:
             gradient = at(gradients, r * row)
-            value = loss_row(run[codes.LOSS], output, target, gradient, columns, op[codes.PANELS], weight * scale)
+            value = loss_row(
+                run[codes.LOSS], output, target, gradient, columns, op[codes.PANELS], weight * scale, factors
+            )
             row_stats[r * (1 + metrics)] = weight * value
             if limit > 0.0 and run[codes.LOSS] == codes.SPARSE_CE_LOGITS and value > limit:
                 row_stats[r * (1 + metrics)] = weight * limit
         if limit > 0.0 and run[codes.LOSS] == codes.BINARY_CE_LOGITS:
             row_stats[r * (1 + metrics)] = weight * limited_crossentropy(output, target, columns, limit)
         for m in range(metrics):
-            value = metric_row(run[codes.METRICS_START + m], output, target, columns)
+            own = at(factors, (1 + m) * (codes.PER_OUTPUT + columns))
+            value = metric_row(run[codes.METRICS_START + m], output, target, columns, own)
             row_stats[r * (1 + metrics) + 1 + m] = weights[chosen[r]] * value if run[codes.WEIGHTED_MEAN] else value
 
 
@@ -133,8 +137,8 @@ def backward(
 
 
 def do_steps(
-    rank, size, sync, run, hyper, state, ops, count, factors, scaling, x, features, y, weights, order, params,
-    slot_0, slot_1, work, scratch, stats, results, start, stop,
+    rank, size, sync, run, hyper, state, ops, count, factors, loss_factors, scaling, x, features, y, weights, order,
+    params, slot_0, slot_1, work, scratch, stats, results, start, stop,
 ):  # fmt: skip
     """``train_steps`` on pointers."""
     n, batch, metrics = run[codes.ROWS], run[codes.BATCH], run[codes.METRICS_COUNT]
@@ -159,7 +163,7 @@ def do_steps(
         forward(rank, size, sync, ops, count, factors, params, work, features, chosen, rows, int(t), key_0, key_1)
         unit = unit_share(run, weights, chosen, rows)
         scale, limit = unit * hyper[codes.LOSS_SCALE], hyper[codes.LOSS_LIMIT]
-        losses(run, output_op, work, y, weights, chosen, first, last, scale, limit, stats, scratch)
+        losses(run, output_op, work, y, weights, chosen, first, last, scale, limit, loss_factors, stats, scratch)
         derivatives(ops, count, factors, work, first, last - first, 0, output_op[codes.PANELS])
         barrier(sync, size)
         if rank == 0:
@@ -188,8 +192,8 @@ def do_steps(
 
 
 def train_steps(
-    rank, size, sync, run, hyper, state, ops, factors, scaling, x, features, y, weights, order, params, slots, work,
-    scratch, stats, results, start, stop,
+    rank, size, sync, run, hyper, state, ops, factors, loss_factors, scaling, x, features, y, weights, order, params,
+    slots, work, scratch, stats, results, start, stop,
 ):  # fmt: skip
     """Do steps ``start`` .. ``stop`` - 1 of a run as member ``rank`` of a team of ``size``.
 
@@ -199,6 +203,7 @@ def train_steps(
     run : int64 (RUN_COLUMNS + metrics,), hyper : float64 (HYPERPARAMETERS + 2,)
     state : float64 (3,), updated: optimizer steps t, beta_1**t, beta_2**t
     ops : int64 (operations, OPERATION_COLUMNS), factors : (operations, FACTOR_COLUMNS)
+    loss_factors : (1 + metrics, LOSS_COLUMNS + C), parameters of the loss and of each metric
     scaling : (2,), factor and summand of every input
     x : (n, inputs), of the parameters' type or uint8; features : None, or sparse rows, see ``sparse_cpu.py``
     y : (n, TARGETS), weights : (n,) or (0,)
@@ -215,8 +220,8 @@ def train_steps(
     # pointers: using an array counts a reference, an atomic operation each time
     do_steps(
         rank, size, at(sync, 0), at(run, 0), at(hyper, 0), at(state, 0), at(ops, 0), ops.shape[0], at(factors, 0),
-        at(scaling, 0), at(x, 0), pointers(features), at(y, 0), at(weights, 0), at(order, 0), at(params, 0),
-        at(slots, 0), at(slots, slots.size // 2), at(work, 0), at(scratch, rank * scratch.shape[1]), at(stats, 0),
-        at(results, 0), start, stop,
+        at(loss_factors, 0), at(scaling, 0), at(x, 0), pointers(features), at(y, 0), at(weights, 0), at(order, 0),
+        at(params, 0), at(slots, 0), at(slots, slots.size // 2), at(work, 0), at(scratch, rank * scratch.shape[1]),
+        at(stats, 0), at(results, 0), start, stop,
     )  # fmt: skip
     set_float_mode(mode)

@@ -67,6 +67,12 @@ def described(layers, mixed=False):
     return described
 
 
+def declared_loss(name, **options):
+    """Return the loss of a kernel, whose name may end in ``_from_logits``."""
+    logits = {"from_logits": True} if name.endswith("entropy_from_logits") else {}
+    return losses.get({"class_name": name.removesuffix("_from_logits"), "config": {**logits, **options}})
+
+
 class Problem:
     """A network with a loss, random weights and random data, exact in float32, for the engine and the oracle.
 
@@ -99,11 +105,11 @@ class Problem:
     def _targets(self, rng, rows, outputs):
         classes = rng.integers(0, outputs, (rows, 1))
         return {
-            "sparse_categorical_crossentropy": lambda: classes,
-            "categorical_crossentropy": lambda: np.eye(outputs)[classes[:, 0]],
-            "binary_crossentropy": lambda: rng.integers(0, 2, (rows, outputs)),
-            "poisson_deviance": lambda: rng.poisson(1.5, (rows, outputs)),
-        }.get(self.loss.name, lambda: rng.normal(size=(rows, outputs)))()
+            "sparse": lambda: classes,
+            "categorical": lambda: np.eye(outputs)[classes[:, 0]],
+            "binary": lambda: rng.integers(0, 2, (rows, outputs)),
+            "poisson": lambda: rng.poisson(1.5, (rows, outputs)),
+        }.get(self.loss.name.split("_")[0], lambda: rng.normal(size=(rows, self.loss.target_width(outputs))))()
 
     def data(self, dtype):
         """Arrays x, y and the rows' weights or None."""
@@ -132,7 +138,8 @@ class Problem:
         x, y, row_weights = self.data("float64")
         return reference.train(
             self._described(), self.weights, self._named_loss(), optimizer.name, optimizer.hyperparameters(), x, y,
-            row_weights=row_weights, metrics=self.metrics, l2_per_row=self.l2_per_row, **options,
+            row_weights=row_weights, metrics=self.metrics, l2_per_row=self.l2_per_row,
+            loss_options=self.loss.parameters(), **options,
         )  # fmt: skip
 
     def _described(self):
@@ -150,7 +157,7 @@ class Problem:
         x, y, row_weights = self.data("float64")
         value, gradients, _ = reference.loss_and_gradients(
             self._described(), [w.astype(np.float64) for w in self.weights], self._named_loss(), x, y, row_weights,
-            step=0,
+            step=0, loss_options=self.loss.parameters(),
         )  # fmt: skip
         return value, gradients
 

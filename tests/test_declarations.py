@@ -159,6 +159,17 @@ def test_optimizers_by_name_class_and_configuration(name):
         (lambda: optimizers.SGD(momentum=-0.1), "momentum must be >= 0"),
         (lambda: optimizers.AdamW(weight_decay=-1), "weight_decay must be >= 0"),
         (lambda: regularizers.L2(-1), "l2 must be >= 0"),
+        (lambda: losses.Huber(0), "delta must be > 0"),
+        (lambda: losses.Quantile([0.5, 1.0]), "levels must be > 0 and < 1; got 1.0"),
+        (lambda: losses.Quantile([]), "levels must be a number or a list of numbers in"),
+        (lambda: losses.BinaryCrossentropy(label_smoothing=1.0), "label_smoothing must be >= 0 and < 1"),
+        (lambda: losses.BinaryFocalCrossentropy(gamma=-1), "gamma must be >= 0"),
+        (lambda: losses.BinaryFocalCrossentropy(alpha=1.5), "alpha must be in"),
+        (lambda: losses.CategoricalFocalCrossentropy([0.5, -1]), "alpha must be >= 0"),
+        (
+            lambda: losses.CategoricalFocalCrossentropy([0.5, 1]).factors(3),
+            "alpha must be one number or 3, one for each",
+        ),
     ],
 )
 def test_ranges(make, message):
@@ -186,6 +197,41 @@ def test_losses_by_every_name():
     loss = losses.get({"class_name": "BinaryCrossentropy", "config": {"from_logits": True}})
     assert (loss.name, loss.from_logits) == ("binary_crossentropy", True)
     assert losses.get(identifiers.serialize(loss)).from_logits is True
+
+
+@pytest.mark.parametrize("name", [name for name in codes.LOSSES if not name.endswith("from_logits")])
+def test_every_loss_of_the_kernels_survives_its_configuration(name):
+    loss = losses.get(name)
+    assert loss.name == name
+    again = losses.get(identifiers.serialize(loss))
+    assert type(again) is type(loss)
+    assert again.get_config() == loss.get_config()
+    assert len(loss.factors(4)) == codes.PER_OUTPUT + 4
+    assert (loss.factors(1 if "categorical" not in name else 2) >= 0.0).all()
+
+
+def test_losses_of_keras_as_functions():
+    y, p = np.array([1.0, 0.0]), np.array([0.9, 0.2])
+    np.testing.assert_allclose(losses.huber(y, p + 2.0, delta=0.5), [0.5 * (1.9 - 0.25), 0.5 * (2.2 - 0.25)])
+    np.testing.assert_allclose(losses.log_cosh(y, p), np.log(np.cosh(y - p)))
+    np.testing.assert_allclose(losses.poisson(y, p), p - y * np.log(p))
+    np.testing.assert_allclose(losses.binary_focal_crossentropy(y, p), [-0.01 * np.log(0.9), -0.04 * np.log(0.8)])
+    focal = losses.categorical_focal_crossentropy(np.eye(2), np.array([[0.9, 0.1], [0.2, 0.8]]), alpha=1.0)
+    np.testing.assert_allclose(focal, [-0.01 * np.log(0.9), -0.04 * np.log(0.8)])
+    smooth = losses.binary_crossentropy(y, p, label_smoothing=0.2)
+    np.testing.assert_allclose(smooth, -np.log([0.9, 0.8]) * 0.9 - np.log([0.1, 0.2]) * 0.1)
+    for function in losses._FUNCTIONS:
+        assert losses.get(function).name == function.__name__
+
+
+def test_quantile_of_several_targets():
+    """Output i * levels + k is level k of target i."""
+    loss = losses.Quantile([0.1, 0.9])
+    assert loss.target_width(4) == 2
+    value = loss([[0.0, 10.0]], [[-1.0, 1.0, 9.0, 11.0]])
+    assert value == pytest.approx((0.1 + 0.1 + 0.1 + 0.1) / 4)
+    with pytest.raises(ValueError, match="a multiple of 2 units in the last layer; it has 3"):
+        loss.target_width(3)
 
 
 def test_values_of_losses_and_metrics():
@@ -222,7 +268,8 @@ def test_accuracy_resolves_as_in_keras(n_outputs, sparse, kernel):
 
 
 def test_every_metric_of_the_kernels_can_be_named():
-    names = {name for name in codes.METRICS if not name.endswith("from_logits")}
+    with_parameters = ("huber", "quantile", *(name for name in codes.LOSSES if "focal" in name))
+    names = {name for name in codes.METRICS if not name.endswith("from_logits") and name not in with_parameters}
     resolved = {metrics.get(name).resolve(3, name.startswith("sparse")) for name in names}
     assert resolved == names
     assert metrics.BinaryCrossentropy(from_logits=True).resolve(1, False) == "binary_crossentropy_from_logits"

@@ -6,7 +6,17 @@ from harness import Problem, assert_close
 
 from fastnn.activations import Activation as Function
 from fastnn.layers import Activation, Dense, Dropout
-from fastnn.losses import BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy
+from fastnn.losses import (
+    BinaryCrossentropy,
+    BinaryFocalCrossentropy,
+    CategoricalCrossentropy,
+    CategoricalFocalCrossentropy,
+    Huber,
+    LogCosh,
+    Quantile,
+    SparseCategoricalCrossentropy,
+    SparseCategoricalFocalCrossentropy,
+)
 from fastnn.regularizers import L2
 
 
@@ -35,6 +45,20 @@ def networks():
     )
     yield "rates", [Dense(7, "exponential"), Dense(3, "softplus")], "poisson_deviance"
     yield "exponential rates", [Dense(7, "tanh"), Dense(3, "exponential")], "poisson_deviance"
+    yield "counts", [Dense(7, "tanh"), Dense(3, "exponential")], "poisson"
+    yield "huber", [Dense(7, "tanh"), Dense(3)], Huber(0.7)
+    yield "log-cosh", [Dense(7, "tanh"), Dense(1)], LogCosh()
+    yield "quantiles", [Dense(7, "tanh"), Dense(6)], Quantile([0.1, 0.5, 0.9])
+    yield "quantile", [Dense(7, "tanh"), Dense(1)], Quantile(0.9)
+    yield "smooth", [Dense(7, "tanh"), Dense(3, "softmax")], SparseCategoricalCrossentropy(label_smoothing=0.2)
+    yield "focal", [Dense(7, "tanh"), Dense(1, "sigmoid")], BinaryFocalCrossentropy(True, gamma=1.5)
+    yield "focal probabilities", [Dense(7, "tanh"), Dense(3, "softmax")], BinaryFocalCrossentropy(gamma=0.5)
+    yield "focal classes", [Dense(7, "tanh"), Dense(3, "softmax")], SparseCategoricalFocalCrossentropy([0.2, 0.3, 0.5])
+    yield (
+        "focal classes of sigmoids",
+        [Dense(7, "tanh"), Dense(3, "sigmoid")],
+        CategoricalFocalCrossentropy(gamma=1.3, label_smoothing=0.1),
+    )
     yield "penalties", [Dense(6, "tanh", kernel_regularizer=L2(0.1)), Dense(2, kernel_regularizer=L2(0.3))], "mse"
 
 

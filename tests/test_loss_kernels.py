@@ -6,28 +6,43 @@ from fastnn.kernels import jit, reference
 from fastnn.kernels.codes import LOSSES, METRICS
 from fastnn.kernels.intrinsics import at
 from fastnn.kernels.loss_cpu import loss_row, metric_row
-from harness import Problem, tolerance
+from harness import Problem, declared_loss, tolerance
 
 from fastnn import losses
 from fastnn.layers import Dense
 
 GUARD = 12345.0
 ON_LOGITS = [name for name in LOSSES if name.endswith("from_logits")]
-ON_OUTPUTS = [name for name in METRICS if not name.endswith("from_logits")]
+WITH_PARAMETERS = ("huber", "quantile", *(name for name in LOSSES if "focal" in name))  # no metrics
+ON_OUTPUTS = [name for name in METRICS if not name.endswith("from_logits") and name not in WITH_PARAMETERS]
 
 
-def loss_case(is_metric, code, z, t, d, columns, vectors, scale):
+OPTIONS = {  # odd parameters for losses that have some
+    "huber": {"delta": 0.6},
+    "quantile": {"levels": 0.2},
+    "binary_focal_crossentropy": {"gamma": 1.5, "alpha": 0.3, "apply_class_balancing": True, "label_smoothing": 0.1},
+    "categorical_focal_crossentropy": {"gamma": 0.7, "alpha": 0.4, "label_smoothing": 0.1},
+    "sparse_categorical_focal_crossentropy": {"gamma": 3.0, "alpha": 0.9},
+}
+
+
+def options_of(name):
+    return OPTIONS.get(name.removesuffix("_from_logits"), {})
+
+
+def loss_case(is_metric, code, z, t, d, columns, vectors, scale, factors):
     """Loss with gradient, or metric, of one row."""
     if is_metric:
-        return metric_row(code, at(z, 0), at(t, 0), columns)
-    return loss_row(code, at(z, 0), at(t, 0), at(d, 0), columns, vectors, scale)
+        return metric_row(code, at(z, 0), at(t, 0), columns, at(factors, 0))
+    return loss_row(code, at(z, 0), at(t, 0), at(d, 0), columns, vectors, scale, at(factors, 0))
 
 
-def loss_of(dtype, name, target, output, scale=1.0):
+def loss_of(dtype, name, target, output, scale=1.0, **options):
     """Losses, gradients and outputs (probabilities of logits) of rows, each from guarded memory."""
     lanes = jit.lanes(dtype)
     rows, columns = output.shape
     width = -(-columns // lanes) * lanes
+    factors = declared_loss(name, **options).factors(columns).astype(dtype)
     values, gradients, outputs = np.empty(rows), np.empty((rows, columns)), np.empty((rows, columns))
     for r in range(rows):
         z, d = np.full(width + 3, GUARD, dtype), np.full(columns + 3, GUARD, dtype)
@@ -35,7 +50,7 @@ def loss_of(dtype, name, target, output, scale=1.0):
         z[:columns] = output[r]
         program = jit.program(loss_case, dtype)
         code = LOSSES.index(name)
-        values[r] = program(0, code, z, target[r].astype(dtype), d, columns, width // lanes, scale)
+        values[r] = program(0, code, z, target[r].astype(dtype), d, columns, width // lanes, scale, factors)
         gradients[r], outputs[r] = d[:columns], z[:columns]
         assert (z[width:] == GUARD).all()
         assert (d[columns:] == GUARD).all()
@@ -44,8 +59,9 @@ def loss_of(dtype, name, target, output, scale=1.0):
 
 def metric_of(dtype, name, target, output):
     program, code, unused = jit.program(loss_case, dtype), METRICS.index(name), np.zeros(1, dtype)
+    factors = losses.MeanSquaredError().factors(output.shape[1]).astype(dtype)
     return [
-        program(1, code, y.astype(dtype), t.astype(dtype), unused, len(y), 0, 1.0)
+        program(1, code, y.astype(dtype), t.astype(dtype), unused, len(y), 0, 1.0, factors)
         for y, t in zip(output, target, strict=True)
     ]
 
@@ -74,10 +90,11 @@ def case(rng, name, columns, dtype):
 @pytest.mark.parametrize("name", LOSSES)
 def test_loss_and_gradient(rng, dtype, name, columns):
     target, output = case(rng, name, columns, dtype)
-    values, gradients, outputs = loss_of(dtype, name, target, output, 0.25)
+    options = options_of(name)
+    values, gradients, outputs = loss_of(dtype, name, target, output, 0.25, **options)
     close = tolerance(dtype, 2e-6, 2e-14)
-    np.testing.assert_allclose(values, reference.loss(name, target, output), rtol=close, atol=close)
-    expected = 0.25 * reference.loss_gradient(name, target, output)
+    np.testing.assert_allclose(values, reference.loss(name, target, output, **options), rtol=close, atol=close)
+    expected = 0.25 * reference.loss_gradient(name, target, output, **options)
     np.testing.assert_allclose(gradients, expected, rtol=close, atol=close)
     kind = "linear" if name not in ON_LOGITS else name.split("_")[0]
     activation = {"linear": "linear", "binary": "sigmoid", "poisson": "exponential"}.get(kind, "softmax")
@@ -95,6 +112,41 @@ def test_soft_targets(rng, dtype):
             np.testing.assert_allclose(values, reference.loss(name + suffix, target, output), rtol=close)
             expected = reference.loss_gradient(name + suffix, target, output)
             np.testing.assert_allclose(gradients, expected, rtol=close, atol=close)
+
+
+def test_label_smoothing(rng, dtype):
+    close = tolerance(dtype, 2e-6, 2e-14)
+    for name in LOSSES:
+        if "crossentropy" in name:
+            target, output = case(rng, name, 5, dtype)
+            values, gradients, _ = loss_of(dtype, name, target, output, label_smoothing=0.3)
+            expected = reference.loss(name, target, output, label_smoothing=0.3)
+            np.testing.assert_allclose(values, expected, rtol=close, atol=close)
+            expected = reference.loss_gradient(name, target, output, label_smoothing=0.3)
+            np.testing.assert_allclose(gradients, expected, rtol=close, atol=close)
+
+
+def test_a_weight_for_each_class(rng, dtype):
+    close, alpha = tolerance(dtype, 2e-6, 2e-14), [0.1, 0.5, 0.0, 2.0, 1.0]
+    for name in LOSSES:
+        if "categorical_focal" in name:
+            target, output = case(rng, name, 5, dtype)
+            values, gradients, _ = loss_of(dtype, name, target, output, alpha=alpha)
+            np.testing.assert_allclose(
+                values, reference.loss(name, target, output, alpha=alpha), rtol=close, atol=close
+            )
+            expected = reference.loss_gradient(name, target, output, alpha=alpha)
+            np.testing.assert_allclose(gradients, expected, rtol=close, atol=close)
+
+
+@pytest.mark.parametrize("columns", [3, 6, 63])
+def test_several_levels_of_quantiles(rng, dtype, columns):
+    levels, close = [0.1, 0.5, 0.95], tolerance(dtype, 2e-6, 2e-14)
+    target, output = rng.normal(size=(6, columns // 3)).astype(dtype), rng.normal(size=(6, columns)).astype(dtype)
+    values, gradients, _ = loss_of(dtype, "quantile", target, output, levels=levels)
+    np.testing.assert_allclose(values, reference.loss("quantile", target, output, levels=levels), rtol=close)
+    expected = reference.loss_gradient("quantile", target, output, levels=levels)
+    np.testing.assert_allclose(gradients, expected, rtol=close)
 
 
 def test_huge_logits_of_two_classes(dtype):
@@ -159,7 +211,7 @@ def test_nan_shows(rng, dtype, name):
     target, output = case(rng, name, 3, dtype)
     output[2, 1] = np.nan
     target[2] = 1
-    values, gradients, _ = loss_of(dtype, name, target, output)
+    values, gradients, _ = loss_of(dtype, name, target, output, **options_of(name))
     assert np.isnan(values[2])
     assert np.isfinite(np.delete(values, 2)).all()
     assert np.isnan(gradients[2, 1]) or name in ("binary_crossentropy", "categorical_crossentropy")
@@ -212,12 +264,25 @@ NETWORKS = [  # last activation, loss, metric: on outputs, on logits, and both a
     ("softmax", "mean_squared_error", "categorical_accuracy"),
     ("exponential", "poisson_deviance", "poisson_deviance"),
     ("softplus", "poisson_deviance", None),
+    ("exponential", "poisson", "mean_squared_error"),
+    ("softplus", "poisson", None),
+    ("linear", losses.Huber(0.7), "mean_absolute_error"),
+    ("linear", "log_cosh", "log_cosh"),
+    ("linear", losses.Quantile(0.2), "mean_absolute_error"),
+    ("sigmoid", losses.BinaryCrossentropy(label_smoothing=0.2), "binary_crossentropy"),
+    ("sigmoid", losses.BinaryFocalCrossentropy(True, 0.3, 1.5, label_smoothing=0.1), "binary_accuracy"),
+    ("softmax", losses.BinaryFocalCrossentropy(gamma=1.0), "binary_accuracy"),
+    ("softmax", losses.CategoricalCrossentropy(label_smoothing=0.2), "categorical_crossentropy"),
+    ("softmax", losses.CategoricalFocalCrossentropy(0.6, 1.5), "categorical_accuracy"),
+    ("softmax", losses.SparseCategoricalCrossentropy(label_smoothing=0.2), "sparse_categorical_crossentropy"),
+    ("linear", losses.SparseCategoricalFocalCrossentropy(0.6, 1.5, True, 0.1), "sparse_categorical_accuracy"),
+    ("sigmoid", losses.SparseCategoricalFocalCrossentropy([0.6, 0.5, 0.4, 0.3, 1.0], 1.5), None),
 ]
 
 
 CASES = [
-    pytest.param(*network, weighted, outputs, id=f"{network[0]}-{losses.get(network[1]).name}-{weighted}-{outputs}")
-    for network in NETWORKS
+    pytest.param(*network, weighted, outputs, id=f"{i}-{losses.get(network[1]).name}-{weighted}-{outputs}")
+    for i, network in enumerate(NETWORKS)
     for weighted, outputs in ((False, 5), (True, 5), (True, 1))
     if outputs > 1 or not (network[0] == "softmax" or "categorical" in losses.get(network[1]).name)
 ]

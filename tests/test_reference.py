@@ -117,16 +117,67 @@ def loss_case(rng, name):
     classes = rng.integers(0, 4, (6, 1))
     if name.startswith("sparse"):
         return classes.astype(np.float64), output
-    if name == "poisson_deviance":
+    if name in ("poisson", "poisson_deviance"):
         return rng.poisson(1.5, (6, 4)).astype(np.float64), np.exp(output)
     return (np.eye(4)[classes[:, 0]] if name.startswith("categorical") else rng.uniform(size=(6, 4))), output
 
 
+OPTIONS = {
+    "huber": {"delta": 0.6},
+    "quantile": {"levels": [0.1, 0.8]},
+    "binary_crossentropy": {"label_smoothing": 0.2},
+    "sparse_categorical_crossentropy": {"label_smoothing": 0.2},
+    "binary_focal_crossentropy": {"gamma": 1.5, "alpha": 0.3, "apply_class_balancing": True, "label_smoothing": 0.1},
+    "categorical_focal_crossentropy": {"gamma": 0.7, "alpha": [0.3, 0.2, 0.1, 0.4], "label_smoothing": 0.1},
+}
+
+
+@pytest.mark.parametrize("given", [False, True])
 @pytest.mark.parametrize("name", LOSSES)
-def test_loss_gradients(rng, name):
+def test_loss_gradients(rng, name, given):
     target, output = loss_case(rng, name)
-    slopes = central_difference(lambda: reference.loss(name, target, output).sum(), output)
-    np.testing.assert_allclose(reference.loss_gradient(name, target, output), slopes, rtol=1e-6, atol=1e-8)
+    options = OPTIONS.get(name.removesuffix("_from_logits"), {}) if given else {}
+    slopes = central_difference(lambda: reference.loss(name, target, output, **options).sum(), output)
+    gradient = reference.loss_gradient(name, target, output, **options)
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-6, atol=1e-8)
+
+
+def test_losses_are_pytorchs(rng):
+    torch = pytest.importorskip("torch")
+    functional, z, t = torch.nn.functional, rng.normal(size=(6, 4)), rng.normal(size=(6, 4))
+    labels, counts = rng.integers(0, 4, 6), rng.poisson(1.5, (6, 4))
+    hits = rng.integers(0, 2, (6, 4)).astype(np.float64)
+
+    def agree(name, target, value, **options):
+        assert reference.loss(name, target, z, **options).mean() == pytest.approx(value.item(), rel=1e-12)
+
+    logits, target = torch.tensor(z), torch.tensor(t)
+    agree("huber", t, functional.huber_loss(logits, target, delta=0.6), delta=0.6)
+    agree("mean_absolute_error", t, functional.l1_loss(logits, target))
+    smooth = functional.cross_entropy(logits, torch.tensor(labels), label_smoothing=0.2)
+    for name, truth in (("sparse_categorical", labels[:, None]), ("categorical", np.eye(4)[labels])):
+        agree(f"{name}_crossentropy_from_logits", truth, smooth, label_smoothing=0.2)
+    hit = torch.tensor(hits)
+    smooth = functional.binary_cross_entropy_with_logits(logits, 0.8 * hit + 0.1)
+    agree("binary_crossentropy_from_logits", hits, smooth, label_smoothing=0.2)
+    agree("poisson_from_logits", counts, functional.poisson_nll_loss(logits, torch.tensor(counts)))
+
+
+def test_quantile_loss_is_least_at_the_quantile(rng):
+    y, levels = rng.normal(size=(999, 1)), [0.25, 0.8]
+    best = np.quantile(y, levels)
+    least = reference.loss("quantile", y, np.tile(best, (999, 1)), levels=levels).mean()
+    for shift in ([0.01, 0.0], [-0.01, 0.0], [0.0, 0.01], [0.0, -0.01]):
+        assert reference.loss("quantile", y, np.tile(best + shift, (999, 1)), levels=levels).mean() > least
+
+
+def test_focal_losses_without_focus_are_crossentropies(rng):
+    for name, options in (("binary", {}), ("categorical", {"alpha": 1.0}), ("sparse_categorical", {"alpha": 1.0})):
+        for suffix in ("", "_from_logits"):
+            target, output = loss_case(rng, f"{name}_crossentropy{suffix}")
+            plain = reference.loss(f"{name}_crossentropy{suffix}", target, output)
+            focal = reference.loss(f"{name}_focal_crossentropy{suffix}", target, output, gamma=0.0, **options)
+            np.testing.assert_allclose(focal, plain, rtol=1e-12)
 
 
 def test_sparse_and_one_hot_losses_agree(rng):

@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from fastnn.kernels import formulas, jit, reference, scalar
+from fastnn.kernels import formulas, jit, loss_formulas, optimizer_formulas, reference, scalar
 from scipy import special
 
 FLOATS = (np.float32, np.float64)
@@ -42,7 +42,7 @@ ALPHA = {"leaky_relu": 0.2, "elu": 1.5}
 
 
 def formula(name):
-    return getattr(scalar, name, None) or getattr(formulas, name)
+    return next(getattr(module, name) for module in (scalar, formulas, loss_formulas) if hasattr(module, name))
 
 
 def plain(name, x):
@@ -129,7 +129,9 @@ def test_nan_stays_nan(name, evaluate, dtype):
     assert np.isnan(evaluate(name, np.array([np.nan], dtype))).all()
 
 
-@pytest.mark.parametrize("name", ["crossentropy", "binary_crossentropy", "logit_crossentropy", "absolute_error_grad"])
+@pytest.mark.parametrize(
+    "name", ["crossentropy", "binary_crossentropy", "logit_crossentropy", "absolute_error_grad", "log_cosh"]
+)
 def test_nan_reaches_the_loss(name):
     assert math.isnan(formula(name)(math.nan, 1.0))
 
@@ -161,7 +163,7 @@ def test_exp_passes_to_its_limits(evaluate, dtype):
 
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_plain_functions_keep_the_type(dtype):
-    for module in (scalar, formulas):
+    for module in (scalar, formulas, loss_formulas, optimizer_formulas):
         for name, function in inspect.getmembers(module, inspect.isfunction):
             if function.__module__ == module.__name__ and name not in ("select", "_is_single", "_by_precision"):
                 arguments = [dtype(0.25)] * len(inspect.signature(function).parameters)
@@ -214,42 +216,77 @@ def test_derivatives_at_zero():
     assert formulas.relu_grad(0.0) == 0.0
     assert formulas.leaky_relu_grad(0.0, 0.2) == 0.2
     assert formulas.elu_grad(0.0, 1.0) == 1.0
-    assert formulas.absolute_error_grad(3.0, 3.0) == 0.0
+    assert loss_formulas.absolute_error_grad(3.0, 3.0) == 0.0
 
 
-LOSSES = {
-    "mean_squared_error": (formulas.squared_error, formulas.squared_error_grad),
-    "mean_absolute_error": (formulas.absolute_error, formulas.absolute_error_grad),
-    "binary_crossentropy": (formulas.binary_crossentropy, formulas.binary_crossentropy_grad),
-    "binary_crossentropy_from_logits": (formulas.logit_crossentropy, formulas.logit_crossentropy_grad),
-    "poisson_deviance": (formulas.poisson_deviance, formulas.poisson_deviance_grad),
-    "poisson_deviance_from_logits": (formulas.log_rate_deviance, formulas.log_rate_deviance_grad),
-}
+LOSSES = {  # value, gradient, parameters of the oracle, and of the formulas
+    "mean_squared_error": ("squared_error", "squared_error_grad", {}, ()),
+    "mean_absolute_error": ("absolute_error", "absolute_error_grad", {}, ()),
+    "huber": ("huber", "huber_grad", {"delta": 0.4}, (0.4,)),
+    "log_cosh": ("log_cosh", "log_cosh_grad", {}, ()),
+    "quantile": ("pinball", "pinball_grad", {"levels": 0.2}, (0.2,)),
+    "binary_crossentropy": ("binary_crossentropy", "binary_crossentropy_grad", {}, ()),
+    "binary_crossentropy_from_logits": ("logit_crossentropy", "logit_crossentropy_grad", {}, ()),
+    "binary_focal_crossentropy": (
+        "binary_focal", "binary_focal_grad",
+        {"gamma": 1.7, "alpha": 0.3, "apply_class_balancing": True}, (1.7, 0.3, 0.7),
+    ),
+    "binary_focal_crossentropy_from_logits": ("logit_focal", "logit_focal_grad", {"gamma": 2.0}, (2.0, 1.0, 1.0)),
+    "poisson": ("poisson", "poisson_grad", {}, ()),
+    "poisson_from_logits": ("log_rate_poisson", "log_rate_poisson_grad", {}, ()),
+    "poisson_deviance": ("poisson_deviance", "poisson_grad", {}, ()),
+    "poisson_deviance_from_logits": ("log_rate_deviance", "log_rate_poisson_grad", {}, ()),
+}  # fmt: skip
+ON_PROBABILITIES = ("binary_crossentropy", "binary_focal_crossentropy")
 
 
 @pytest.mark.parametrize("target", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("name", LOSSES)
 def test_loss_and_its_slope(name, target):
-    value, gradient = LOSSES[name]
+    *formulas_of_it, options, parameters = LOSSES[name]
+    value, gradient = (getattr(loss_formulas, formula) for formula in formulas_of_it)
     points = [1e-9, 1e-4, 0.21, 0.7, 0.9999, 1.0 - 1e-9]
-    points += {"binary_crossentropy": [], "poisson_deviance": [40.0]}.get(name, [-800.0, -3.0, 40.0])
+    others = {"poisson": [40.0], "poisson_deviance": [40.0], "binary_focal_crossentropy_from_logits": [-30.0, 30.0]}
+    points += [] if name in ON_PROBABILITIES else others.get(name, [-800.0, -3.0, 40.0])
+    # the focal oracle takes 1 - p, whose digits are few for a sure output
+    close = {"rel": 1e-6, "abs": 1e-9} if "focal" in name else {"rel": 1e-12, "abs": 1e-15}
     for y in points:
         output = np.array([[y]])
-        assert value(y, target) == pytest.approx(reference.loss(name, [[target]], output)[0], rel=1e-12, abs=1e-15)
-        given, step = gradient(y, target), min(1e-5, abs(y) / 100.0, abs(1.0 - y) / 100.0)
-        assert given == pytest.approx(reference.loss_gradient(name, [[target]], output)[0, 0], rel=1e-12, abs=1e-15)
-        if abs(y - target) > step:
-            slope = (value(y + step, target) - value(y - step, target)) / (2.0 * step)
-            assert given == pytest.approx(slope, rel=1e-4, abs=1e-6), y
+        value_there = value(y, target, *parameters)
+        assert value_there == pytest.approx(reference.loss(name, [[target]], output, **options)[0], **close)
+        given, step = gradient(y, target, *parameters), min(1e-5, abs(y) / 100.0, abs(1.0 - y) / 100.0)
+        oracle = reference.loss_gradient(name, [[target]], output, **options)[0, 0]
+        assert given == pytest.approx(oracle, **close)
+        if abs(y - target) > step and 1e-7 < y < 1.0 - 1e-7:
+            above, below = value(y + step, target, *parameters), value(y - step, target, *parameters)
+            assert given == pytest.approx((above - below) / (2.0 * step), rel=1e-4, abs=1e-6), y
+
+
+def test_huge_logits_of_focal_losses():
+    for target, z in ((0.0, 1e30), (1.0, -1e30)):
+        assert loss_formulas.logit_focal(z, target, 2.0, 1.0, 1.0) == 1e30
+        assert loss_formulas.logit_focal_grad(z, target, 2.0, 1.0, 1.0) == 1.0 - 2.0 * target
+        assert loss_formulas.logit_focal(-z, target, 0.5, 1.0, 1.0) == 0.0
+        assert abs(loss_formulas.logit_focal_grad(-z, target, 0.5, 1.0, 1.0)) < 1e-15
+
+
+def test_power():
+    for x in (1e-3, 0.3, 1.0, 7.0):
+        for y in (0.0, 0.5, 2.0, 5.0):
+            assert scalar.power(x, y) == pytest.approx(x**y, rel=1e-14)
+    assert scalar.power(0.0, 0.0) == 1.0
+    assert scalar.power(0.0, 2.0) < 1e-75
+    assert math.isnan(scalar.power(math.nan, 2.0))
 
 
 def test_crossentropy_terms_sum_to_the_oracles_loss(rng):
     p = reference.activation("softmax", rng.normal(size=(5, 4)))
     target = np.eye(4)[[0, 1, 2, 3, 0]]
-    terms = [[formulas.crossentropy(*pair) for pair in zip(*rows, strict=True)] for rows in zip(p, target, strict=True)]
+    term = loss_formulas.crossentropy
+    terms = [[term(*pair) for pair in zip(*rows, strict=True)] for rows in zip(p, target, strict=True)]
     np.testing.assert_allclose(np.sum(terms, axis=1), reference.loss("categorical_crossentropy", target, p), rtol=1e-13)
-    assert formulas.crossentropy_grad(0.25, 1.0) == -4.0
-    assert formulas.crossentropy_grad(1e-8, 1.0) == 0.0
+    assert loss_formulas.crossentropy_grad(0.25, 1.0) == -4.0
+    assert loss_formulas.crossentropy_grad(1e-8, 1.0) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -271,23 +308,23 @@ def test_optimizers_are_the_oracles(rng, name, hyperparameters):
     flat, state = np.array([w]), {}
     for count, g in enumerate(gradients, 1):
         if name == "sgd":
-            m = formulas.velocity(m, g, beta_1, rate)
-            w = formulas.nesterov(w, m, g, beta_1, rate) if nesterov else w + m
+            m = optimizer_formulas.velocity(m, g, beta_1, rate)
+            w = optimizer_formulas.nesterov(w, m, g, beta_1, rate) if nesterov else w + m
             if beta_1 == 0.0:
-                assert formulas.sgd(flat[0], g, rate) == pytest.approx(w, rel=1e-14)
+                assert optimizer_formulas.sgd(flat[0], g, rate) == pytest.approx(w, rel=1e-14)
         elif name == "rmsprop":
-            v = formulas.second_moment(v, g, 1.0 - beta_2)
-            m = formulas.rmsprop_momentum(m, formulas.rmsprop_step(g, v, rate, epsilon), beta_1)
+            v = optimizer_formulas.second_moment(v, g, 1.0 - beta_2)
+            m = optimizer_formulas.rmsprop_momentum(m, optimizer_formulas.rmsprop_step(g, v, rate, epsilon), beta_1)
             w -= m
         else:
-            w = formulas.decayed(w, rate * decay)
-            m = formulas.first_moment(m, g, 1.0 - beta_1)
-            v = formulas.second_moment(v, g, 1.0 - beta_2)
+            w = optimizer_formulas.decayed(w, rate * decay)
+            m = optimizer_formulas.first_moment(m, g, 1.0 - beta_1)
+            v = optimizer_formulas.second_moment(v, g, 1.0 - beta_2)
             corrected = rate * math.sqrt(1.0 - beta_2**count) / (1.0 - beta_1**count)
-            w -= formulas.adam_step(m, v, corrected, epsilon)
+            w -= optimizer_formulas.adam_step(m, v, corrected, epsilon)
         reference.optimizer_step(name, hyperparameters, flat, np.array([g]), state)
         assert w == pytest.approx(flat[0], rel=1e-13)
 
 
 def test_l2_gradient():
-    assert formulas.l2_grad(3.0, 0.5) == 3.0
+    assert optimizer_formulas.l2_grad(3.0, 0.5) == 3.0

@@ -1,0 +1,133 @@
+"""Losses of networks with one output, LANES rows at a time."""
+
+from __future__ import annotations
+
+from . import codes
+from .intrinsics import at
+from .jit import LANES
+from .loss_cpu import smoothed
+from .loss_formulas import (
+    absolute_error,
+    absolute_error_grad,
+    binary_crossentropy,
+    binary_crossentropy_grad,
+    binary_focal,
+    binary_focal_grad,
+    huber,
+    huber_grad,
+    log_cosh,
+    log_cosh_grad,
+    log_rate_deviance,
+    log_rate_poisson,
+    logit_crossentropy,
+    logit_focal,
+    logit_focal_grad,
+    pinball,
+    pinball_grad,
+    poisson,
+    poisson_deviance,
+    poisson_grad,
+    squared_error,
+    squared_error_grad,
+)
+from .scalar import exp, sigmoid
+from .tracing import vector_loop
+
+
+def on_outputs(value, gradient):
+    """Vector loop over weighted losses, outputs and scaled gradients, one row in each lane."""
+
+    def column(z, t, w, scale):
+        return w * value(z, t), z, w * scale * gradient(z, t)
+
+    return vector_loop(column, 3, 3, 1)
+
+
+def on_shaped_outputs(value, gradient):
+    """Twin of ``on_outputs`` for a loss with a parameter."""
+
+    def column(z, t, w, scale, shape):
+        return w * value(z, t, shape), z, w * scale * gradient(z, t, shape)
+
+    return vector_loop(column, 3, 3, 2)
+
+
+def on_links(value, link):
+    """Vector loop where ``link`` gives outputs, and their difference from the target is the gradient."""
+
+    def column(z, t, w, scale):
+        y = link(z)
+        return w * value(z, t), y, w * scale * (y - t)
+
+    return vector_loop(column, 3, 3, 1)
+
+
+def focal_column(p, t, w, scale, gamma, positive, negative):
+    """Weighted loss, probability and scaled gradient of focal cross-entropies, one row in each lane."""
+    loss = binary_focal(p, t, gamma, positive, negative)
+    return w * loss, p, w * scale * binary_focal_grad(p, t, gamma, positive, negative)
+
+
+def logit_focal_column(z, t, w, scale, gamma, positive, negative):
+    """``focal_column`` of logits."""
+    loss = logit_focal(z, t, gamma, positive, negative)
+    return w * loss, sigmoid(z), w * scale * logit_focal_grad(z, t, gamma, positive, negative)
+
+
+squared_columns = on_outputs(squared_error, squared_error_grad)
+absolute_columns = on_outputs(absolute_error, absolute_error_grad)
+log_cosh_columns = on_outputs(log_cosh, log_cosh_grad)
+probability_columns = on_outputs(binary_crossentropy, binary_crossentropy_grad)
+poisson_columns, deviance_columns = on_outputs(poisson, poisson_grad), on_outputs(poisson_deviance, poisson_grad)
+huber_columns, pinball_columns = on_shaped_outputs(huber, huber_grad), on_shaped_outputs(pinball, pinball_grad)
+logit_columns = on_links(logit_crossentropy, sigmoid)
+log_rate_columns, log_rate_deviance_columns = on_links(log_rate_poisson, exp), on_links(log_rate_deviance, exp)
+focal_columns, logit_focal_columns = vector_loop(focal_column, 3, 3, 4), vector_loop(logit_focal_column, 3, 3, 4)
+
+
+def column_losses(code, z, row, d, targets, weights, weighted, order, rows, scale, factors, stats, stats_row, scratch):
+    """``loss_row`` for ``rows`` rows of a network with one output, LANES rows at a time.
+
+    z, d : outputs and gradients, ``row`` elements from one row to the next
+    targets, weights : of all rows, found through ``order``
+    stats : the weighted loss goes to the first of every ``stats_row``
+    scratch : 3 * LANES elements
+    """
+    zs, ts, ws = scratch, at(scratch, LANES), at(scratch, 2 * LANES)
+    for first in range(0, rows, LANES):
+        count = min(LANES, rows - first)
+        for i in range(count):
+            chosen = order[first + i]
+            zs[i], ts[i] = z[(first + i) * row], smoothed(targets[chosen], factors)
+            ws[i] = weights[chosen] if weighted else 1.0
+        if code == codes.MSE:
+            squared_columns(1, 0, 1, zs, ts, ws, scale)
+        elif code == codes.MAE:
+            absolute_columns(1, 0, 1, zs, ts, ws, scale)
+        elif code == codes.BINARY_CE:
+            probability_columns(1, 0, 1, zs, ts, ws, scale)
+        elif code == codes.BINARY_CE_LOGITS:
+            logit_columns(1, 0, 1, zs, ts, ws, scale)
+        elif code == codes.POISSON:
+            poisson_columns(1, 0, 1, zs, ts, ws, scale)
+        elif code == codes.POISSON_LOG_RATE:
+            log_rate_columns(1, 0, 1, zs, ts, ws, scale)
+        elif code == codes.DEVIANCE:
+            deviance_columns(1, 0, 1, zs, ts, ws, scale)
+        elif code == codes.DEVIANCE_LOG_RATE:
+            log_rate_deviance_columns(1, 0, 1, zs, ts, ws, scale)
+        elif code == codes.HUBER:
+            huber_columns(1, 0, 1, zs, ts, ws, scale, factors[codes.SHAPE])
+        elif code == codes.LOG_COSH:
+            log_cosh_columns(1, 0, 1, zs, ts, ws, scale)
+        elif code == codes.QUANTILE:
+            pinball_columns(1, 0, 1, zs, ts, ws, scale, factors[codes.PER_OUTPUT])
+        else:
+            gamma, positive, negative = factors[codes.SHAPE], factors[codes.POSITIVE], factors[codes.NEGATIVE]
+            if code == codes.BINARY_FOCAL:
+                focal_columns(1, 0, 1, zs, ts, ws, scale, gamma, positive, negative)
+            else:
+                logit_focal_columns(1, 0, 1, zs, ts, ws, scale, gamma, positive, negative)
+        for i in range(count):
+            stats[(first + i) * stats_row] = zs[i]
+            z[(first + i) * row], d[(first + i) * row] = ts[i], ws[i]

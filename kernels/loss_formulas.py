@@ -1,0 +1,203 @@
+"""Losses of one output and their derivatives: each formula once, in plain Python, written as `scalar.py` asks.
+
+NaN stays NaN.
+"""
+
+from .formulas import relu
+from .scalar import absolute, exp, log, log1p_unit, power, select, sigmoid, tanh
+
+PROBABILITY_MARGIN = 1e-7  # Keras' epsilon: probabilities are clipped to [margin, 1 - margin]
+LN2 = 0.6931471805599453
+
+
+def squared_error(y, target):
+    """(y - target)**2."""
+    return (y - target) * (y - target)
+
+
+def squared_error_grad(y, target):
+    """Differentiate squared_error with respect to y."""
+    return 2.0 * (y - target)
+
+
+def absolute_error(y, target):
+    """abs(y - target)."""
+    return absolute(y - target)
+
+
+def absolute_error_grad(y, target):
+    """Differentiate absolute_error with respect to y: the sign of the difference, 0 at 0."""
+    difference = y - target
+    return select(difference > 0.0, 1.0, select(difference < 0.0, -1.0, difference))
+
+
+def huber(y, target, delta):
+    """Half the squared error up to a difference of delta, linear beyond (Huber 1964)."""
+    size = absolute(y - target)
+    return select(size > delta, delta * (size - 0.5 * delta), 0.5 * size * size)
+
+
+def huber_grad(y, target, delta):
+    """Differentiate huber with respect to y: the difference clipped to [-delta, delta]."""
+    difference = y - target
+    difference = select(difference > delta, delta, difference)
+    return select(difference < -delta, -delta, difference)
+
+
+def log_cosh(y, target):
+    """log(cosh(y - target)) without overflow."""
+    size = absolute(y - target)
+    return size + (log1p_unit(exp(-2.0 * size)) - LN2)
+
+
+def log_cosh_grad(y, target):
+    """Differentiate log_cosh with respect to y."""
+    return tanh(y - target)
+
+
+def pinball(y, target, level):
+    """Loss whose least expectation is at the quantile ``level`` of the targets (Koenker and Bassett 1978)."""
+    difference = target - y
+    return select(difference > 0.0, level * difference, (level - 1.0) * difference)
+
+
+def pinball_grad(y, target, level):
+    """Differentiate pinball with respect to y; 0 at 0."""
+    difference = y - target
+    return select(difference > 0.0, 1.0 - level, select(difference < 0.0, -level, difference))
+
+
+def logit_crossentropy(z, target):
+    """Binary cross-entropy of the logit z: softplus(z) - target * z without overflow."""
+    return relu(z) - z * target + log1p_unit(exp(-absolute(z)))
+
+
+def logit_crossentropy_grad(z, target):
+    """Differentiate logit_crossentropy with respect to z."""
+    return sigmoid(z) - target
+
+
+def clip_probability(p):
+    """Clip p to [1e-7, 1 - 1e-7]."""
+    p = select(p < PROBABILITY_MARGIN, PROBABILITY_MARGIN, p)
+    return select(p > 1.0 - PROBABILITY_MARGIN, 1.0 - PROBABILITY_MARGIN, p)
+
+
+def binary_crossentropy(p, target):
+    """Binary cross-entropy of the probability p, clipped as in Keras."""
+    q = clip_probability(p)
+    return -(target * log(q) + (1.0 - target) * log(1.0 - q))
+
+
+def binary_crossentropy_grad(p, target):
+    """Differentiate binary_crossentropy with respect to p; 0 where p is clipped."""
+    q = clip_probability(p)
+    return select(absolute(p - q) > 0.0, 0.0, (q - target) / (q * (1.0 - q)))
+
+
+def crossentropy(p, target):
+    """One class's term of the categorical cross-entropy: -target * log(p), p clipped as in Keras."""
+    return -target * log(clip_probability(p))
+
+
+def crossentropy_grad(p, target):
+    """Differentiate crossentropy with respect to p; 0 where p is clipped."""
+    q = clip_probability(p)
+    return select(absolute(p - q) > 0.0, 0.0, -target / q)
+
+
+def balance(target, positive, negative):
+    """Weight of an output by its target: ``positive`` for 1, ``negative`` for 0."""
+    return target * positive + (1.0 - target) * negative
+
+
+def wrong_share(p, target):
+    """Probability that the probability p gives to the wrong side of a binary target."""
+    return target * (1.0 - p) + (1.0 - target) * p
+
+
+def per_wrong_share(surprise, wrong):
+    """surprise / wrong, the surprise being -log(1 - wrong); it tends to 1."""
+    divisor = select(wrong < PROBABILITY_MARGIN, PROBABILITY_MARGIN, wrong)
+    return select(wrong < PROBABILITY_MARGIN, 1.0, surprise / divisor)
+
+
+def focal_slope(q, factor):
+    """q * factor, 0 where q is 0 though the factor be infinite."""
+    return select(q == 0.0, 0.0, q * factor)
+
+
+def logit_focal(z, target, gamma, positive, negative):
+    """Binary focal cross-entropy of the logit z (Lin et al. 2017, https://arxiv.org/abs/1708.02002)."""
+    factor = balance(target, positive, negative) * power(wrong_share(sigmoid(z), target), gamma)
+    return factor * logit_crossentropy(z, target)
+
+
+def logit_focal_grad(z, target, gamma, positive, negative):
+    """Differentiate logit_focal with respect to z."""
+    p = sigmoid(z)
+    wrong = wrong_share(p, target)
+    tilt = gamma * (1.0 - 2.0 * target) * per_wrong_share(logit_crossentropy(z, target), wrong)
+    slope = p - target + focal_slope(p * (1.0 - p), tilt)
+    return balance(target, positive, negative) * power(wrong, gamma) * slope
+
+
+def binary_focal(p, target, gamma, positive, negative):
+    """Binary focal cross-entropy of the probability p, clipped as in Keras."""
+    factor = balance(target, positive, negative) * power(wrong_share(clip_probability(p), target), gamma)
+    return factor * binary_crossentropy(p, target)
+
+
+def binary_focal_grad(p, target, gamma, positive, negative):
+    """Differentiate binary_focal with respect to p; 0 where p is clipped."""
+    q = clip_probability(p)
+    wrong = wrong_share(q, target)
+    tilt = gamma * (1.0 - 2.0 * target) * per_wrong_share(binary_crossentropy(q, target), wrong)
+    slope = (q - target) / (q * (1.0 - q)) + tilt
+    gradient = balance(target, positive, negative) * power(wrong, gamma) * slope
+    return select(absolute(p - q) > 0.0, 0.0, gradient)
+
+
+def class_focal_factor(p, gamma):
+    """(1 - p)**gamma, what a class's cross-entropy is multiplied by."""
+    return power(1.0 - p, gamma)
+
+
+def class_focal_slope(p, surprise, gamma):
+    """-p / factor times the derivative of factor * surprise with respect to p; surprise = -log(p)."""
+    return 1.0 + focal_slope(p, gamma * per_wrong_share(surprise, 1.0 - p))
+
+
+def poisson(y, target):
+    """Negative log-likelihood of a Poisson rate y, up to a constant, as in Keras: y - target * log(y)."""
+    return y - select(target > 0.0, target * log(y), 0.0)
+
+
+def poisson_grad(y, target):
+    """Differentiate poisson, and the deviance, with respect to y."""
+    return 1.0 - select(target > 0.0, target / y, 0.0)
+
+
+def log_rate_poisson(z, target):
+    """Poisson's negative log-likelihood of the rate e**z."""
+    return exp(z) - target * z
+
+
+def log_rate_poisson_grad(z, target):
+    """Differentiate log_rate_poisson, and the deviance, with respect to z."""
+    return exp(z) - target
+
+
+def poisson_constant(target):
+    """target * log(target) - target, the part of the Poisson deviance that no rate changes; 0 at 0."""
+    return target * log(select(target > 0.0, target, 1.0)) - target
+
+
+def poisson_deviance(y, target):
+    """Half the Poisson deviance of the rate y: target * log(target / y) - target + y."""
+    return poisson_constant(target) + poisson(y, target)
+
+
+def log_rate_deviance(z, target):
+    """Half the Poisson deviance of the rate e**z."""
+    return poisson_constant(target) + log_rate_poisson(z, target)

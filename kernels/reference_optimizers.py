@@ -1,0 +1,29 @@
+"""The oracle's optimizers in float64 NumPy; see ``reference.py``."""
+
+import math
+
+import numpy as np
+
+from .codes import HYPERPARAMETERS
+
+
+def optimizer_step(name, hyperparameters, w, g, state):
+    """One step over the flat weights w, in place; the dict `state`, empty at first, keeps moments and the count."""
+    h = dict(zip(HYPERPARAMETERS, hyperparameters, strict=True))
+    rate, beta_1, beta_2, epsilon = (h[key] for key in ("learning_rate", "beta_1", "beta_2", "epsilon"))
+    state["step"] = t = state.get("step", 0) + 1
+    m, v = (state.setdefault(key, np.zeros_like(w)) for key in "mv")
+    if name == "sgd":
+        m[:] = beta_1 * m - rate * g
+        w += beta_1 * m - rate * g if h["nesterov"] else m
+    elif name == "rmsprop":
+        v[:] = beta_2 * v + (1.0 - beta_2) * g**2
+        m[:] = beta_1 * m + rate * g / np.sqrt(v + epsilon)
+        w -= m
+    elif name in ("adam", "adamw"):
+        w -= rate * h["weight_decay"] * w
+        m[:] = beta_1 * m + (1.0 - beta_1) * g
+        v[:] = beta_2 * v + (1.0 - beta_2) * g**2
+        w -= rate * math.sqrt(1.0 - beta_2**t) / (1.0 - beta_1**t) * m / (np.sqrt(v) + epsilon)
+    else:
+        raise ValueError(f"unknown optimizer {name!r}")
