@@ -5,7 +5,6 @@ from __future__ import annotations
 from . import codes
 from .intrinsics import at
 from .jit import LANES
-from .loss_cpu import smoothed
 from .loss_formulas import (
     absolute_error,
     absolute_error_grad,
@@ -94,11 +93,12 @@ def column_losses(code, z, row, d, targets, weights, weighted, order, rows, scal
     scratch : 3 * LANES elements
     """
     zs, ts, ws = scratch, at(scratch, LANES), at(scratch, 2 * LANES)
+    kept, spread = factors[codes.KEPT], factors[codes.SPREAD]
     for first in range(0, rows, LANES):
         count = min(LANES, rows - first)
         for i in range(count):
             chosen = order[first + i]
-            zs[i], ts[i] = z[(first + i) * row], smoothed(targets[chosen], factors)
+            zs[i], ts[i] = z[(first + i) * row], kept * targets[chosen] + spread
             ws[i] = weights[chosen] if weighted else 1.0
         if code == codes.MSE:
             squared_columns(1, 0, 1, zs, ts, ws, scale)
