@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test compar
     from fastnn.layers import Flatten as Flatten
     from fastnn.layers import Input as Input
     from fastnn.layers import Rescaling as Rescaling
+    from fastnn.loss_curve import LossCurveDisplay as LossCurveDisplay
     from fastnn.models import Sequential as Sequential
     from fastnn.models import load_model as load_model
     from fastnn.optimizers import SGD as SGD
@@ -75,6 +76,7 @@ _HOME = {  # public name -> the module that defines it
     "History": "callbacks",
     "Input": "layers",
     "LambdaCallback": "callbacks",
+    "LossCurveDisplay": "loss_curve",
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
     "ModelCheckpoint": "callbacks",

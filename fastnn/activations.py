@@ -86,6 +86,11 @@ def _maker(activation: Activation) -> Any:
 _TABLE = {name: _maker(activation) for name, activation in _BY_NAME.items()}
 
 
+def names() -> list[str]:
+    """Return the names and aliases that `get` knows."""
+    return list(_TABLE)
+
+
 def get(identifier: Any) -> Activation:
     """Return an activation by name, object or configuration dict; None means ``linear``.
 

@@ -97,11 +97,7 @@ class Engine:
         ----------
         x : (n, n_inputs), y : (n, target_width), weights : None or (n,); C-contiguous, of the plan's dtype
         """
-        stats = np.empty((x.shape[0], 1 + len(objective.metrics)))
-        run = run_vector(objective.loss, objective.metrics, targets=y.shape[1], weighted=weights is not None)
-        infer = Inference(self.plan, run, objective)
-        infer(self.params, x, y=y, weights=weights, stats=stats, threads=threads or self.threads)
-        means = stats.mean(axis=0)
+        means = Evaluation(self, objective, x, y, weights)(threads).mean(axis=0)
         means[0] += self._penalty() / (x.shape[0] if self.plan.l2_per_row else 1)
         return means
 
@@ -153,6 +149,39 @@ class Engine:
             self, objective, x, y, weights, batch_size, epochs, shuffle, seed, first_epoch, order, loss_scale,
             loss_limit, weighted_mean,
         )  # fmt: skip
+
+
+class Evaluation:
+    """Loss and metrics of each of some rows, prepared once, so that a call does little but compute.
+
+    Parameters
+    ----------
+    engine, objective, x, y, weights
+        As in ``Engine.evaluate``.
+    """
+
+    def __init__(
+        self, engine: Engine, objective: Objective, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None
+    ) -> None:
+        run = run_vector(objective.loss, objective.metrics, targets=y.shape[1], weighted=weights is not None)
+        self._engine, self._x, self._y, self._weights = engine, x, y, weights
+        self._infer = Inference(engine.plan, run, objective)
+        self._stats = np.empty((x.shape[0], 1 + len(objective.metrics)))
+
+    def __call__(self, threads: int | None = None) -> np.ndarray:
+        """Weighted loss, without penalties, and metrics of the rows with the engine's present weights.
+
+        The float64 array (n, 1 + metrics) belongs to the next call.
+        """
+        self._infer(
+            self._engine.params,
+            self._x,
+            y=self._y,
+            weights=self._weights,
+            stats=self._stats,
+            threads=threads or self._engine.threads,
+        )
+        return self._stats
 
 
 class LossGradient:

@@ -1,76 +1,28 @@
-"""What `MLPClassifier` and `MLPRegressor` share: parameters, checks, first weights, and the engine behind them."""
+"""What `MLPClassifier` and `MLPRegressor` share: fits, predictions, and the engine behind them."""
 
-import functools
-import math
-from collections.abc import Mapping
-from itertools import pairwise
-from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context
-from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.base import _fit_context, is_classifier
+from sklearn.utils import check_array, check_consistent_length, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fastnn.backend import Engine
 from fastnn.estimator_callbacks import CallbackSupportMixin, FitTasks
 from fastnn.estimator_conversion import Conversion
+from fastnn.estimator_held_out import HeldOut, Rows, split, validation_arguments
 from fastnn.estimator_lbfgs import train_full_batch
-from fastnn.estimator_training import EpochLoop, Rows
-from fastnn.layers import Dense
+from fastnn.estimator_rules import EpochRules
+from fastnn.estimator_training import Deadline, StochasticFit
 from fastnn.losses import Loss
-from fastnn.optimizers import SGD, Adam, Optimizer
-from fastnn.plan import lower
-from fastnn.regularizers import L2
-
-_GLOROT_FACTOR = {"logistic": 2.0}  # 6 for the other activations
+from fastnn.plan import MIXED, lower
 
 
-class BaseMLP(EpochLoop, Conversion, CallbackSupportMixin, BaseEstimator):
+class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
     """Base of the two estimators; a subclass names its loss, encodes its targets and decodes the outputs."""
-
-    _parameter_constraints: ClassVar[dict[str, list]] = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions({"identity", "logistic", "tanh", "relu"})],
-        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state"],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="left")],
-        "nesterovs_momentum": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
-        "dtype": [StrOptions({"float32", "float64", "auto"})],
-        "threads": [Interval(Integral, 1, None, closed="left"), None],
-    }
-
-    @classmethod
-    @functools.cache
-    def _get_param_names(cls) -> list[str]:
-        """Return the names of the parameters, found once: searches ask for them many times a fit."""
-        return super()._get_param_names()
 
     coefs_: list[np.ndarray]
     intercepts_: list[np.ndarray]
-
-    def _keep(self, arguments: Mapping[str, Any]) -> None:
-        """Store the arguments of a constructor, unchanged and unchecked, as scikit-learn asks."""
-        for name in self._get_param_names():
-            setattr(self, name, arguments[name])
 
     def _loss(self) -> Loss:
         raise NotImplementedError
@@ -86,12 +38,34 @@ class BaseMLP(EpochLoop, Conversion, CallbackSupportMixin, BaseEstimator):
             )
         return True
 
-    def _encode(self, y: np.ndarray, fresh: bool, incremental: bool) -> np.ndarray:
-        """Check targets; returns them in shape (n, targets). Sets ``n_outputs_`` and ``out_activation_``."""
+    def _read_targets(self, y: np.ndarray, name: str) -> Any:
+        """Check targets by themselves; returns them in the form that the next three take."""
         raise NotImplementedError
 
+    def _learn_targets(self, targets: Any, fresh: bool, incremental: bool) -> None:
+        """Set ``n_outputs_`` and ``out_activation_`` for the targets of a fit."""
+        raise NotImplementedError
+
+    def _encode(self, targets: Any, name: str) -> np.ndarray:
+        """Check that targets suit the model; returns them as the loss takes them, shape (n, columns)."""
+        raise NotImplementedError
+
+    def _class_weights(self, targets: Any, incremental: bool) -> np.ndarray | None:
+        """Weight of each row by its class, shape (n,)."""
+        return None
+
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        validation_data: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
         """Train for at most `max_iter` epochs, from new weights unless `warm_start` is set.
 
         Parameters
@@ -103,6 +77,12 @@ class BaseMLP(EpochLoop, Conversion, CallbackSupportMixin, BaseEstimator):
         sample_weight : array-like of shape (n_samples,), optional
             Weights, not all zero. The loss of a batch is the weighted mean of its rows, and the penalty is divided by
             the sum of its weights; a batch whose weights add up to zero changes no weight by itself.
+        validation_data : tuple (X, y) or (X, y, sample_weight), optional
+            Rows that are not trained on. Their loss after each epoch is recorded in ``validation_loss_curve_``, and
+            `early_stopping` looks at them instead of splitting rows off.
+        X_val, y_val, sample_weight_val : array-like, optional
+            The same as three arguments, as scikit-learn's ``HistGradientBoostingClassifier`` takes them: a
+            ``Pipeline(steps, transform_input=["X_val"])`` can transform them on their way.
 
         Returns
         -------
@@ -111,42 +91,71 @@ class BaseMLP(EpochLoop, Conversion, CallbackSupportMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For a parameter out of range, data that do not fit, or weights that ran off to infinity.
+            For a parameter out of range, data that do not fit, or weights that ran off to infinity. The estimator is
+            then as it was before.
 
         Warns
         -----
         ConvergenceWarning
-            If the loss still improved in the last of `max_iter` epochs.
+            If the loss still improved in the last of `max_iter` epochs, or when `time_limit` was reached.
         """
-        self._fit(X, y, sample_weight, incremental=False)
+        validation = validation_arguments(validation_data, X_val, y_val, sample_weight_val)
+        self._fit(X, y, sample_weight, incremental=False, validation=validation)
         return self
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, incremental: bool) -> None:
-        self._check_possible(incremental)
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation: tuple[Any, Any, Any] | None = None
+    ) -> None:
+        before, engine = dict(self.__dict__), self.__dict__.get("_engine")
+        step = engine and engine.step
+        before |= {name: list(before[name]) for name in ("loss_curve_", "validation_scores_") if before.get(name)}
+        try:
+            self._learn(X, y, sample_weight, incremental, validation)
+        except Exception:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            if engine and engine.step != step:
+                self._forget_engine()
+            raise
+
+    def _learn(
+        self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation: tuple[Any, Any, Any] | None
+    ) -> None:
+        deadline = Deadline(self.time_limit)
+        self._check_possible(incremental, validation is not None)
         fresh = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         dtypes = self._dtypes() if fresh else self.coefs_[0].dtype
         X, y = validate_data(self, X, y, accept_sparse="csr", multi_output=True, dtype=dtypes, order="C", reset=fresh)
-        targets = self._encode(y, fresh, incremental).astype(X.dtype)
-        rows = Rows(X, targets, self._check_weights(sample_weight, X))
+        targets = self._read_targets(y, "y")
+        self._learn_targets(targets, fresh, incremental)
+        data = self._rows(X, y, targets, sample_weight, "y", incremental)
+        held_out = None if validation is None else self._validation_rows(*validation, X.dtype)
         random_state = check_random_state(self.random_state)
         if fresh:
             self._initialize(random_state, X.dtype)
-        tasks = FitTasks(self, 1 if incremental else self.max_iter, X, y, rows.weights)
+        tasks = FitTasks(self, 1 if incremental else self.max_iter, X, y, data.rows.weights)
         if self.solver == "lbfgs":
-            weights = train_full_batch(self, rows, tasks)
+            weights = train_full_batch(self, data.rows, tasks, deadline)
         else:
-            weights = self._train_stochastic(rows, random_state, tasks, fresh, incremental)
+            weights = self._train_stochastic(data, held_out, random_state, tasks, deadline, fresh, incremental)
         if not all(np.isfinite(array).all() for array in weights):
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
                 "preprocessed."
             )
-        self.coefs_, self.intercepts_ = weights[::2], weights[1::2]
+        self._keep_weights(weights)
         self._get_engine()
         tasks.end(self._weights)
 
     def _train_stochastic(
-        self, rows: Rows, random_state: np.random.RandomState, tasks: FitTasks, fresh: bool, incremental: bool
+        self,
+        data: HeldOut,
+        held_out: HeldOut | None,
+        random_state: np.random.RandomState,
+        tasks: FitTasks,
+        deadline: Deadline,
+        fresh: bool,
+        incremental: bool,
     ) -> list[np.ndarray]:
         """Train epoch by epoch; returns the weights, which the engine keeps for the next call if they are finite."""
         if fresh or self.early_stopping == (getattr(self, "best_validation_score_", None) is None):
@@ -154,61 +163,67 @@ class BaseMLP(EpochLoop, Conversion, CallbackSupportMixin, BaseEstimator):
         if not (incremental and hasattr(self, "_optimizer")):
             self._optimizer = self._make_optimizer()
             self._forget_engine()
-        engine = self._get_engine()
-        objective = engine.plan.objective(self._loss(), self._metrics())
-        self._train(engine, objective, rows, random_state, tasks, incremental)
+        engine, rows = self._get_engine(), data.rows
+        if self.early_stopping and held_out is None:
+            stratify = is_classifier(self) and self.n_outputs_ == 1
+            rows, held_out = split(data, self.validation_fraction, stratify, random_state)
+        fit = StochasticFit(self, engine, rows, held_out, random_state, tasks, deadline, incremental)
+        self.stop_reason_ = fit.train()
         weights = self._engine_weights = engine.get_weights()
-        if not all(np.isfinite(array).all() for array in weights):
-            self._forget_engine()
         return weights
 
     def _dtypes(self) -> Any:
         """Types of X that are kept; others become the first of them."""
-        return (np.float64, np.float32) if self.dtype == "auto" else self.dtype
+        return {"auto": (np.float64, np.float32), MIXED: np.float32}.get(self.dtype, self.dtype)
 
-    def _check_possible(self, incremental: bool) -> None:
-        if any(size <= 0 for size in self._hidden_sizes()):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {self._hidden_sizes()}.")
+    def _check_possible(self, incremental: bool, validated: bool) -> None:
+        self._hidden_sizes()  # tells what is wrong with them
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
+        if self.solver == "lbfgs":
+            refused = {"dropout": np.any(self.dropout), "callbacks": self.callbacks, "validation data": validated}
+            for name in (name for name, value in refused.items() if value):
+                raise ValueError(f"solver='lbfgs' takes no {name}, since it knows no epochs: use 'adam' or 'sgd'")
 
-    def _hidden_sizes(self) -> list[int]:
-        sizes = self.hidden_layer_sizes
-        return list(sizes) if np.iterable(sizes) else [sizes]
+    def _rows(
+        self, X: Any, y: np.ndarray, targets: Any, sample_weight: Any, name: str, incremental: bool = False
+    ) -> HeldOut:
+        """Return checked rows with encoded targets, and with weights of their classes too."""
+        given = self._check_weights(sample_weight, X)
+        of_classes = self._class_weights(targets, incremental)
+        weights = given if of_classes is None else of_classes * (1.0 if given is None else given)
+        if weights is not None and not weights.any():
+            raise ValueError("Sample weights must contain at least one non-zero number.")
+        encoded = self._encode(targets, name).astype(X.dtype)
+        return HeldOut(Rows(X, encoded, None if weights is None else weights.astype(X.dtype)), y, given)
+
+    def _validation_rows(self, X: Any, y: Any, sample_weight: Any, dtype: Any) -> HeldOut:
+        X = validate_data(self, X, accept_sparse="csr", dtype=dtype, order="C", reset=False)
+        y = check_array(y, ensure_2d=False, dtype=None, input_name="y of the validation data")
+        check_consistent_length(X, y)
+        name = "y of the validation data"
+        return self._rows(X, y, self._read_targets(y, name), sample_weight, name)
 
     def _check_weights(self, sample_weight: Any, X: np.ndarray) -> np.ndarray | None:
         if sample_weight is None:
             return None
-        weights = _check_sample_weight(sample_weight, X, dtype=X.dtype)
-        if not weights.any():
-            raise ValueError("Sample weights must contain at least one non-zero number.")
-        return weights
+        return _check_sample_weight(sample_weight, X, dtype=X.dtype)
 
     def _initialize(self, random_state: np.random.RandomState, dtype: np.dtype) -> None:
-        """Draw weights and biases uniformly (Glorot and Bengio, 2010), in scikit-learn's order."""
-        sizes = [self.n_features_in_, *self._hidden_sizes(), self.n_outputs_]
-        self.n_layers_ = len(sizes)
-        self.coefs_, self.intercepts_ = [], []
-        for fan_in, fan_out in pairwise(sizes):
-            bound = math.sqrt(_GLOROT_FACTOR.get(self.activation, 6.0) / (fan_in + fan_out))
-            self.coefs_.append(random_state.uniform(-bound, bound, (fan_in, fan_out)).astype(dtype))
-            self.intercepts_.append(random_state.uniform(-bound, bound, fan_out).astype(dtype))
+        self._layers(self._hidden_sizes())  # tells what is wrong with them
+        self._keep_weights(self._draw_weights(random_state, dtype))
+        self.n_layers_ = len(self.coefs_) + 1
         self.t_ = 0
 
-    def _make_optimizer(self) -> Optimizer:
-        if self.solver == "sgd":
-            return SGD(self.learning_rate_init, self.momentum, nesterov=self.nesterovs_momentum)
-        return Adam(self.learning_rate_init, self.beta_1, self.beta_2, self.epsilon)
+    def _keep_weights(self, weights: list[np.ndarray]) -> None:
+        """Set ``coefs_`` and ``intercepts_`` from the weights of an engine."""
+        self.coefs_, self.intercepts_ = weights[::2], weights[1::2]
 
     def _make_engine(self, dtype: Any) -> Engine:
         """Return a new engine without weights."""
-        penalty = L2(self.alpha / 2)
-        activations = [self.activation] * (len(self.coefs_) - 1) + [self.out_activation_]
-        layers = [
-            Dense(coef.shape[1], activation, kernel_regularizer=penalty)
-            for coef, activation in zip(self.coefs_, activations, strict=True)
-        ]
-        return Engine(lower(layers, self.n_features_in_, np.dtype(dtype).name, l2_per_row=True), threads=self.threads)
+        layers = self._layers([coef.shape[1] for coef in self.coefs_[:-1]])
+        plan = lower(layers, self.n_features_in_, dtype, l2_per_row=True)
+        return Engine(plan, self.device, self.threads)
 
     def _weights(self) -> list[np.ndarray]:
         """Return ``coefs_`` and ``intercepts_`` in the order of an engine."""
@@ -217,7 +232,7 @@ class BaseMLP(EpochLoop, Conversion, CallbackSupportMixin, BaseEstimator):
     def _get_engine(self) -> Engine:
         """Return the engine, holding ``coefs_`` and ``intercepts_``; it is made anew after unpickling."""
         if not hasattr(self, "_engine"):
-            engine = self._make_engine(self.coefs_[0].dtype)
+            engine = self._make_engine(MIXED if self.dtype == MIXED else self.coefs_[0].dtype.name)
             if hasattr(self, "_optimizer"):
                 engine.reset_optimizer(self._optimizer)
                 if hasattr(self, "_optimizer_state"):
@@ -238,6 +253,12 @@ class BaseMLP(EpochLoop, Conversion, CallbackSupportMixin, BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=self.coefs_[0].dtype, order="C", reset=False)
         return self._get_engine().predict(X)
+
+    def plot_loss_curve(self, *, ax: Any = None, name: str | None = None, **kwargs: Any) -> Any:
+        """Draw ``loss_curve_`` and ``validation_loss_curve_``; see `fastnn.LossCurveDisplay.from_estimator`."""
+        from fastnn.loss_curve import LossCurveDisplay
+
+        return LossCurveDisplay.from_estimator(self, ax=ax, name=name, **kwargs)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

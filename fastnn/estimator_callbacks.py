@@ -1,6 +1,7 @@
-"""scikit-learn's callbacks, which it has from version 1.9 on, around a fit and each of its epochs."""
+"""Callbacks of the estimators: scikit-learn's, which it has from version 1.9 on, and what fastnn's get to see."""
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -51,3 +52,28 @@ class FitTasks:
             return {"coefs_": arrays[::2], "intercepts_": arrays[1::2]}
 
         return bool(task.call_on_fit_task_end(**self._about, reconstruction_attributes=learned))
+
+
+class Trainee:
+    """The ``model`` of fastnn's callbacks in the fit of an estimator.
+
+    Attributes
+    ----------
+    stop_training : bool
+        Set it to end the fit after the present step or epoch.
+    optimizer : Optimizer
+        Its ``learning_rate`` may be changed.
+    metrics : sequence
+        Says of the logs' ``val_score`` that more is better.
+    estimator
+        The estimator at work; it has what it learned only when the fit is over.
+    """
+
+    metrics = (SimpleNamespace(name="score", direction="max"),)
+
+    def __init__(self, estimator: Any, engine: Any) -> None:
+        self.stop_training = False
+        self.estimator = estimator
+        self.optimizer = engine.optimizer
+        self.get_weights = engine.get_weights
+        self.set_weights = engine.set_weights

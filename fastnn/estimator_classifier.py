@@ -1,17 +1,26 @@
 """The scikit-learn face for classification."""
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils import column_or_1d
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets, type_of_target
 
 from fastnn.estimator_base import BaseMLP
-from fastnn.estimator_training import Rows
 from fastnn.losses import BinaryCrossentropy, Loss, SparseCategoricalCrossentropy
+
+
+class Labels(NamedTuple):
+    """Checked labels."""
+
+    multilabel: bool  # whether a row may have several
+    y: np.ndarray  # (n,), or (n, classes) of 0 and 1
+    classes: np.ndarray  # that occur, in order
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
@@ -23,8 +32,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     ----------
     hidden_layer_sizes : int or sequence of int, default=(100,)
         Neurons of each hidden layer; ``()`` for none.
-    activation : {'identity', 'logistic', 'tanh', 'relu'}, default='relu'
-        Activation of the hidden layers.
+    activation : str, Activation or list of them, default='relu'
+        Activation of the hidden layers, or one for each of them: 'identity', 'logistic', 'tanh', 'relu', or any other
+        name or object of `fastnn.activations`.
     solver : {'adam', 'sgd', 'lbfgs'}, default='adam'
         Optimizer; 'lbfgs' is SciPy's L-BFGS-B on all rows at once, in float64 whatever `dtype` is.
     alpha : float, default=0.0001
@@ -61,12 +71,33 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Training stops after more than so many epochs in a row without improvement; inf is never, and fastest.
     max_fun : int, default=15000
         Most evaluations of the loss by 'lbfgs', >= 1.
-    dtype : {'float32', 'float64', 'auto'}, default='float32'
+    dtype : {'float32', 'float64', 'auto', 'mixed_bfloat16'}, default='float32'
         Type of parameters, computation and outputs; 'auto' is that of X, as in scikit-learn. 'float64' and 'auto' also
         draw scikit-learn's orders of the rows, so that a fit repeats scikit-learn's with the same `random_state`;
-        'float32' is faster.
+        'float32' is faster. 'mixed_bfloat16' has products of bfloat16 and everything else in float32, as in
+        `fastnn.Sequential`: for large networks on CPUs that have them.
     threads : int or None, default=None
         Threads for training and prediction. None: one for small steps, else the cores that the process may use.
+    device : {'cpu'}, default='cpu'
+        Where to compute.
+    n_layers, width : int or None, default=None
+        Number of hidden layers, >= 0, and neurons of each, >= 1: two numbers for a search, in the place of
+        `hidden_layer_sizes`. If only one is given, the other is 1 or 100.
+    dropout : float or list of float, default=0.0
+        Share of the outputs of each hidden layer that a training step sets to zero (Srivastava et al., 2014), in
+        [0, 1); or one for each layer. Not for 'lbfgs'.
+    class_weight : dict, 'balanced', list of dicts or None, default=None
+        Weight of the rows of each class in the loss, multiplied by `sample_weight`; 'balanced' is
+        ``n_samples / (n_classes * rows of the class)``. A dict for each label where a row may have several. Scores know
+        nothing of it.
+    scoring : str, callable or None, default=None
+        Score of the held-out rows with `early_stopping`: a scorer of scikit-learn, by name or as a callable
+        ``(estimator, X, y)``; 'loss' for the validation loss; None for the accuracy (R² of a regressor).
+    callbacks : Callback, list of Callback or None, default=None
+        Objects of `fastnn.callbacks`, which see ``loss`` and, of held-out rows, ``val_loss`` and ``val_score``. Not for
+        'lbfgs'. (scikit-learn's own callbacks are set with ``set_callbacks``.)
+    time_limit : float or None, default=None
+        Seconds after which `fit` ends, > 0: after a whole step, and at least one.
 
     Attributes
     ----------
@@ -76,8 +107,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     loss_, best_loss_, loss_curve_ : float, float or None, list of float
         Mean loss of the last epoch, least one (None with early stopping), and all.
     validation_scores_, best_validation_score_ : list of float and float, or None
-        Accuracies on the held-out rows with early stopping. 'lbfgs' sets neither these nor `loss_curve_` and
-        `best_loss_`.
+        Accuracies (or values of `scoring`) on the held-out rows with early stopping. 'lbfgs' sets neither these nor
+        `loss_curve_` and `best_loss_`.
+    validation_loss_curve_ : list of float, or None
+        Mean loss of the held-out rows after each epoch, without the penalty.
+    stop_reason_ : {'max_iter', 'no_improvement', 'time_limit', 'callback', 'interrupt'}
+        What ended the last fit.
     n_iter_, t_ : int
         Epochs of the last call, and rows seen since the weights were drawn.
     n_features_in_, n_layers_, n_outputs_, feature_names_in_, out_activation_
@@ -92,10 +127,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     array(['differ'], dtype='<U6')
     """
 
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        **BaseMLP._parameter_constraints,
+        "class_weight": [dict, list, StrOptions({"balanced"}), None],
+    }
+
     def __init__(
         self,
         hidden_layer_sizes: int | Sequence[int] = (100,),
-        activation: str = "relu",
+        activation: Any = "relu",
         *,
         solver: str = "adam",
         alpha: float = 0.0001,
@@ -120,6 +160,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         max_fun: int = 15000,
         dtype: str = "float32",
         threads: int | None = None,
+        device: str = "cpu",
+        n_layers: int | None = None,
+        width: int | None = None,
+        dropout: float | Sequence[float] = 0.0,
+        class_weight: Any = None,
+        scoring: Any = None,
+        callbacks: Any = None,
+        time_limit: float | None = None,
     ) -> None:
         self._keep(locals())
 
@@ -157,43 +205,59 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
-    def _validation_score(self, outputs: np.ndarray, rows: Rows) -> float:
+    def _validation_score(self, outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray | None) -> float:
         softmax = self.out_activation_ == "softmax"
-        right = outputs.argmax(axis=1) == rows.y[:, 0] if softmax else ((outputs > 0.5) == rows.y).all(axis=1)
-        return float(np.average(right, weights=rows.weights))
+        right = outputs.argmax(axis=1) == targets[:, 0] if softmax else ((outputs > 0.5) == targets).all(axis=1)
+        return float(np.average(right, weights=weights))
 
-    def _encode(self, y: np.ndarray, fresh: bool, incremental: bool) -> np.ndarray:
-        kind = type_of_target(y, input_name="y")
+    def _read_targets(self, y: np.ndarray, name: str) -> Labels:
+        kind = type_of_target(y, input_name=name)
         if kind not in ("binary", "multiclass", "multilabel-indicator"):
             check_classification_targets(y)
-        multilabel = kind == "multilabel-indicator"
         if kind == "multiclass-multioutput":
             raise ValueError("Multioutput target data is not supported with label binarization")
-        if not multilabel:
-            y = column_or_1d(y, warn=True)
-        classes = np.arange(y.shape[1]) if multilabel else np.unique(y)
+        if kind == "multilabel-indicator":
+            return Labels(True, y, np.arange(y.shape[1]))
+        y = column_or_1d(y, warn=True)
+        return Labels(False, y, np.unique(y))
+
+    def _learn_targets(self, targets: Labels, fresh: bool, incremental: bool) -> None:
+        multilabel, classes = targets.multilabel, targets.classes
         if fresh:
             self._multilabel = multilabel
             if not incremental:
                 self.classes_ = classes
-        if multilabel != self._multilabel or (multilabel and y.shape[1] != len(self.classes_)):
-            raise ValueError(
-                f"y of shape {y.shape} has another kind of labels than this model, which knows {self.classes_}"
-            )
         if self.warm_start and set(classes) != set(self.classes_):
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
                 f"Previously got {self.classes_}, `y` has {classes}"
             )
-        if len(np.setdiff1d(classes, self.classes_)):
-            raise ValueError(
-                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
-            )
-        softmax = len(self.classes_) > 2 and not multilabel
+        softmax = len(self.classes_) > 2 and not self._multilabel
         self.n_outputs_ = len(self.classes_) if softmax or multilabel else 1
         self.out_activation_ = "softmax" if softmax else "logistic"
-        targets = y != 0 if multilabel else np.searchsorted(self.classes_, y)[:, np.newaxis]
-        return targets
+
+    def _encode(self, targets: Labels, name: str) -> np.ndarray:
+        multilabel, y, classes = targets
+        if multilabel != self._multilabel or (multilabel and y.shape[1] != len(self.classes_)):
+            raise ValueError(
+                f"{name} of shape {y.shape} has another kind of labels than this model, which knows {self.classes_}"
+            )
+        if len(np.setdiff1d(classes, self.classes_)):
+            raise ValueError(
+                f"`{name}` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. "
+                f"'{name}' has {classes}."
+            )
+        return y != 0 if multilabel else np.searchsorted(self.classes_, y)[:, np.newaxis]
+
+    def _class_weights(self, targets: Labels, incremental: bool) -> np.ndarray | None:
+        if self.class_weight is None:
+            return None
+        if incremental and self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' cannot be used with partial_fit, which sees only a part of the rows: give a "
+                "dict, from sklearn.utils.class_weight.compute_class_weight over all rows for instance"
+            )
+        return compute_sample_weight(self.class_weight, targets.y)
 
     def _loss(self) -> Loss:
         return SparseCategoricalCrossentropy() if self.out_activation_ == "softmax" else BinaryCrossentropy()

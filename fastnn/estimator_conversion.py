@@ -1,5 +1,6 @@
 """Conversion of fitted estimators to scikit-learn's and back."""
 
+import warnings
 from copy import deepcopy
 from typing import Any, Self
 
@@ -7,6 +8,10 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
+from fastnn import activations
+from fastnn.estimator_options import NetworkOptions
+
+_ELSEWHERE = {"dtype", "threads", "device", "n_layers", "width"}  # parameters that need not be lost in a conversion
 _FITTED = (
     "classes_", "n_features_in_", "feature_names_in_", "n_outputs_", "out_activation_", "n_layers_", "coefs_",
     "intercepts_", "n_iter_", "t_", "loss_", "loss_curve_", "best_loss_", "validation_scores_",
@@ -14,11 +19,12 @@ _FITTED = (
 )  # fmt: skip
 
 
-class Conversion:
+class Conversion(NetworkOptions):
     """Gives an estimator `to_sklearn` and `from_sklearn`."""
 
     _multilabel = False
     classes_: np.ndarray
+    coefs_: list[np.ndarray]
 
     def to_sklearn(self) -> Any:
         """Return scikit-learn's estimator with the same parameters and a copy of what was learned.
@@ -29,10 +35,29 @@ class Conversion:
         ------
         NotFittedError
             If nothing was learned yet.
+        ValueError
+            If scikit-learn's could not predict the same: for an activation that it does not have, or several.
+
+        Warns
+        -----
+        UserWarning
+            If parameters that only training looks at, such as `dropout`, are left out.
         """
         check_is_fitted(self)
         names = _scikit_learns(self)._get_param_names()
-        twin = _scikit_learns(self)(**{name: getattr(self, name) for name in names})
+        parameters = {name: getattr(self, name) for name in names} | self._scikit_learns_network()
+        lost = [
+            f"{name}={getattr(self, name)!r}"
+            for name, default in self._defaults().items()
+            if name not in names and name not in _ELSEWHERE and getattr(self, name) is not default
+        ]
+        if lost:
+            warnings.warn(
+                f"{', '.join(lost)}: left out, since scikit-learn has nothing like it; predictions stay the same",
+                UserWarning,
+                stacklevel=2,
+            )
+        twin = _scikit_learns(self)(**parameters)
         _copy_fitted(self, twin)
         if is_classifier(self):
             from sklearn.preprocessing import LabelBinarizer
@@ -69,6 +94,26 @@ class Conversion:
         if is_classifier(twin):
             twin._multilabel = estimator._label_binarizer.y_type_.startswith("multilabel")
         return twin
+
+
+    def _scikit_learns_network(self) -> dict[str, Any]:
+        """Parameters of scikit-learn's that make the same network."""
+        given = [self.activation] if _is_one(self.activation) else self.activation
+        used = {activations.get(activation) for activation in given} or {activations.linear}
+        names = {activations.get(name): name for name in ("identity", "logistic", "tanh", "relu")}
+        if len(used) > 1 or not used <= set(names):
+            raise ValueError(
+                f"activation={self.activation!r} cannot be expressed by scikit-learn, which has one of "
+                f"{', '.join(names.values())} for all hidden layers"
+            )
+        sizes = self.hidden_layer_sizes
+        if self.n_layers is not None or self.width is not None:
+            sizes = tuple(coef.shape[1] for coef in self.coefs_[:-1])
+        return {"activation": names[used.pop()], "hidden_layer_sizes": sizes}
+
+
+def _is_one(activation: Any) -> bool:
+    return isinstance(activation, (str, activations.Activation))
 
 
 def _scikit_learns(estimator: Any) -> Any:

@@ -7,12 +7,14 @@ from sklearn.utils.optimize import _check_optimize_result
 
 from fastnn.backend import LossGradient
 from fastnn.estimator_callbacks import FitTasks
-from fastnn.estimator_training import Rows
+from fastnn.estimator_held_out import Rows
+from fastnn.estimator_training import Deadline
 
-STOPPED_BY_CALLBACK = 99  # SciPy's status
+_STOPPED = 99  # SciPy's status after StopIteration
+_USER = 5  # calls from here up to the line that called fit
 
 
-def train_full_batch(model: Any, rows: Rows, tasks: FitTasks) -> list[np.ndarray]:
+def train_full_batch(model: Any, rows: Rows, tasks: FitTasks, deadline: Deadline) -> list[np.ndarray]:
     """Minimise the loss over all rows by an estimator's parameters, from its present weights; returns the new ones.
 
     Computes in float64 whatever the type of the rows: the line search of L-BFGS compares losses that differ less than
@@ -24,8 +26,7 @@ def train_full_batch(model: Any, rows: Rows, tasks: FitTasks) -> list[np.ndarray
     engine = model._make_engine(np.float64)
     engine.set_weights(model._weights())
     objective = engine.plan.objective(model._loss(), model._metrics())
-    arrays: list[Any] = [array if array is None else array.astype(np.float64, copy=False) for array in rows]
-    loss_gradient = LossGradient(engine, objective, *arrays, **model._reporting(np.dtype(np.float64)))
+    loss_gradient = LossGradient(engine, objective, *rows.astype(np.float64), **model._reporting(np.dtype(np.float64)))
 
     begun = 0  # iterations; the first evaluation of each begins it
 
@@ -42,21 +43,28 @@ def train_full_batch(model: Any, rows: Rows, tasks: FitTasks) -> list[np.ndarray
         if model.verbose:
             print(f"Iteration {model.n_iter_}, loss = {intermediate_result.fun:.8f}")
         if tasks.end_epoch(lambda: [array.astype(dtype) for array in engine.plan.unpack(intermediate_result.x)]):
+            model.stop_reason_ = "callback"
+        elif deadline.is_over():
+            model.stop_reason_ = "time_limit"
+        if model.stop_reason_:
             raise StopIteration
 
-    model.n_iter_ = 0
+    model.n_iter_, model.stop_reason_ = 0, ""
     result = minimize(
         reported,
         engine.params.copy(),
         method="L-BFGS-B",
         jac=True,
-        callback=tell if model.verbose or tasks.wanted else None,
+        callback=tell if model.verbose or tasks.wanted or deadline.is_set else None,
         options={"maxfun": model.max_fun, "maxiter": model.max_iter, "gtol": model.tol},
     )
-    if result.status == STOPPED_BY_CALLBACK:
+    if result.status == _STOPPED:
         model.n_iter_ = result.nit
+        if model.stop_reason_ == "time_limit":
+            deadline.warn(result.nit, _USER)
     else:
         model.n_iter_ = _check_optimize_result("lbfgs", result, model.max_iter)
+        model.stop_reason_ = "max_iter" if result.status == 1 else "no_improvement"
     model.loss_ = float(result.fun)
     model._forget_engine()
     return [array.astype(dtype) for array in engine.plan.unpack(result.x)]

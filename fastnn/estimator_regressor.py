@@ -10,7 +10,6 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from fastnn.estimator_base import BaseMLP
-from fastnn.estimator_training import Rows
 from fastnn.losses import Loss, MeanSquaredError, PoissonDeviance
 
 
@@ -24,8 +23,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     ----------
     loss : {'squared_error', 'poisson'}, default='squared_error'
         'poisson' is for counts: the outputs are exponentials, and targets must not be negative.
-    hidden_layer_sizes, ..., threads
-        As in `MLPClassifier`.
+    hidden_layer_sizes, ..., time_limit
+        As in `MLPClassifier`, which has `class_weight` besides.
 
     Attributes
     ----------
@@ -44,7 +43,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self,
         loss: str = "squared_error",
         hidden_layer_sizes: int | Sequence[int] = (100,),
-        activation: str = "relu",
+        activation: Any = "relu",
         *,
         solver: str = "adam",
         alpha: float = 0.0001,
@@ -69,6 +68,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         max_fun: int = 15000,
         dtype: str = "float32",
         threads: int | None = None,
+        device: str = "cpu",
+        n_layers: int | None = None,
+        width: int | None = None,
+        dropout: float | Sequence[float] = 0.0,
+        scoring: Any = None,
+        callbacks: Any = None,
+        time_limit: float | None = None,
     ) -> None:
         self._keep(locals())
 
@@ -84,22 +90,27 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         outputs = self._outputs(X)
         return outputs[:, 0] if self.n_outputs_ == 1 else outputs
 
-    def _validation_score(self, outputs: np.ndarray, rows: Rows) -> float:
+    def _validation_score(self, outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray | None) -> float:
         from sklearn.metrics import r2_score
 
-        return float(r2_score(rows.y, outputs, sample_weight=rows.weights))
+        return float(r2_score(targets, outputs, sample_weight=weights))
 
-    def _encode(self, y: np.ndarray, fresh: bool, incremental: bool) -> np.ndarray:
+    def _read_targets(self, y: np.ndarray, name: str) -> np.ndarray:
         targets = np.asarray(y, dtype=np.float64)
         if targets.ndim == 1 or targets.shape[1] == 1:
             targets = column_or_1d(targets, warn=True)[:, np.newaxis]
         if self.loss == "poisson" and targets.min() < 0:
-            raise ValueError(f"loss='poisson' needs targets y >= 0; the least is {targets.min()}")
+            raise ValueError(f"loss='poisson' needs targets {name} >= 0; the least is {targets.min()}")
+        return targets
+
+    def _learn_targets(self, targets: np.ndarray, fresh: bool, incremental: bool) -> None:
         if fresh:
             self.n_outputs_ = targets.shape[1]
             self.out_activation_ = "exp" if self.loss == "poisson" else "identity"
+
+    def _encode(self, targets: np.ndarray, name: str) -> np.ndarray:
         if targets.shape[1] != self.n_outputs_:
-            raise ValueError(f"y has {targets.shape[1]} columns, but this model has {self.n_outputs_} outputs")
+            raise ValueError(f"{name} has {targets.shape[1]} columns, but this model has {self.n_outputs_} outputs")
         return targets
 
     def _loss(self) -> Loss:

@@ -1,229 +1,201 @@
-"""The loop over epochs of the scikit-learn face, and its rules of when to slow down and when to end."""
+"""A fit of the scikit-learn face, epoch by epoch."""
 
 import math
+import time
 import warnings
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from fastnn.backend import Engine
-from fastnn.estimator_callbacks import FitTasks
-from fastnn.optimizers import Optimizer
-from fastnn.plan import Objective
+from fastnn.callbacks import CallbackList
+from fastnn.estimator_callbacks import FitTasks, Trainee
+from fastnn.estimator_held_out import HeldOut, Judge, Rows
 
-_SMALLEST_LEARNING_RATE = 1e-6  # where learning_rate="adaptive" gives up, as in scikit-learn
-
-
-class Rows(NamedTuple):
-    """Rows to train or to score on."""
-
-    x: Any  # (n, n_features), an array or compressed sparse rows
-    y: np.ndarray  # (n, targets), encoded for the loss
-    weights: np.ndarray | None  # (n,)
-
-    def take(self, index: np.ndarray) -> "Rows":
-        return Rows(self.x[index], self.y[index], None if self.weights is None else self.weights[index])
+_USER = 6  # calls from here up to the line that called fit
 
 
-class EpochLoop:
-    """Trains an engine by the parameters and attributes of the estimator that this is mixed into."""
+class Deadline:
+    """Time that a fit may take.
 
-    solver: str
-    batch_size: int | str
-    learning_rate: str
-    learning_rate_init: float
-    power_t: float
-    max_iter: int
-    shuffle: bool
-    tol: float
-    verbose: bool
-    dtype: str
-    early_stopping: bool
-    validation_fraction: float
-    n_iter_no_change: float
+    Parameters
+    ----------
+    limit : float or None
+        Seconds from now.
+    """
 
-    n_outputs_: int
-    n_iter_: int
-    t_: int
-    loss_: float
-    loss_curve_: list[float]
-    best_loss_: Any  # float, or None with early stopping
-    validation_scores_: Any  # list of float and float, or None without early stopping
-    best_validation_score_: Any
-    _no_improvement_count: int
-    _shuffle_seed: int
-    _optimizer: Optimizer
-
-    def _loss_scale(self) -> float:
-        """Factor that makes fastnn's loss of a row, a mean over its outputs, scikit-learn's."""
-        raise NotImplementedError
-
-    def _reporting(self, dtype: np.dtype) -> dict[str, Any]:
-        """Options of a run that make its losses scikit-learn's, which clips probabilities to [eps, 1 - eps]."""
-        limit = 0.0 if self.dtype == "float32" else -math.log(np.finfo(dtype).eps)
-        return {"loss_scale": self._loss_scale(), "loss_limit": limit, "weighted_mean": True}
-
-    def _reported_loss(self, logs: np.ndarray) -> float:
-        """Loss of an epoch as scikit-learn reports it, from the means of the loss and of the metrics."""
-        return float(logs[0])
-
-    def _validation_score(self, outputs: np.ndarray, rows: Rows) -> float:
-        """Score of finite outputs for held-out rows."""
-        raise NotImplementedError
-
-    def _reset_records(self, fresh: bool) -> None:
-        """Forget what was reached so far, by the measure that `early_stopping` chooses."""
-        if fresh or not hasattr(self, "loss_curve_"):
-            self.loss_curve_ = []
-        self.best_loss_ = None if self.early_stopping else math.inf
-        self.validation_scores_ = [] if self.early_stopping else None
-        self.best_validation_score_ = -math.inf if self.early_stopping else None
-        self._no_improvement_count = 0
-
-    def _train(
-        self,
-        engine: Engine,
-        objective: Objective,
-        rows: Rows,
-        random_state: np.random.RandomState,
-        tasks: FitTasks,
-        incremental: bool,
-    ) -> None:
-        held_out = None
-        if self.early_stopping:
-            rows, held_out = self._hold_out(rows, random_state)
-        replay = self.shuffle and self.dtype != "float32"  # scikit-learn's orders, drawn from its generator
-        if replay:
-            self._shuffle_seed = 0
-        elif not (incremental and hasattr(self, "_shuffle_seed")):  # partial fits continue one series of orders
-            self._shuffle_seed = int(random_state.randint(np.iinfo(np.int32).max))
-        self.n_iter_ = 0
-        best_weights = engine.get_weights()
-        epochs = 1 if incremental else self.max_iter
-        run = engine.train(
-            objective,
-            *rows,
-            batch_size=self._rows_per_batch(rows.x.shape[0]),
-            epochs=epochs,
-            shuffle=self.shuffle and not replay,
-            seed=self._shuffle_seed,
-            first_epoch=len(self.loss_curve_),
-            **self._reporting(rows.x.dtype),
-        )
-        stopping = False
-        try:
-            while not stopping and self.n_iter_ < epochs:
-                ahead = 1 if replay or tasks.wanted else self._epochs_to_look_ahead()
-                if run.done == self.n_iter_ * run.steps_per_epoch:
-                    tasks.begin_epoch()
-                    if replay:
-                        run.order[:] = run.order[random_state.permutation(len(run.order))]
-                run.advance(min(self.n_iter_ + ahead, epochs) * run.steps_per_epoch - run.done)
-                while not stopping and self.n_iter_ < run.done // run.steps_per_epoch:
-                    self._record_loss(self._reported_loss(run.logs(self.n_iter_)), rows.x.shape[0])
-                    if held_out is None:
-                        self._compare_loss()
-                    elif self._compare_score(self._score_of(engine.predict(held_out.x), held_out)):
-                        best_weights = engine.get_weights()
-                    stopping = self._should_stop()
-                    stopping |= tasks.end_epoch(engine.get_weights)
-        except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=6)
-        else:
-            if not (stopping or incremental):
-                warnings.warn(
-                    f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization hasn't "
-                    "converged yet.",
-                    ConvergenceWarning,
-                    stacklevel=6,
-                )
-        if held_out is not None:
-            engine.set_weights(best_weights)
-
-    def _hold_out(self, rows: Rows, random_state: np.random.RandomState) -> tuple[Rows, Rows]:
-        """Split off the validation rows, stratified where there is one output to classify."""
-        from sklearn.base import is_classifier
-        from sklearn.model_selection import train_test_split
-
-        train, held_out = train_test_split(
-            np.arange(rows.x.shape[0]),
-            random_state=random_state,
-            test_size=self.validation_fraction,
-            stratify=rows.y != 0 if is_classifier(self) and self.n_outputs_ == 1 else None,
-        )
-        if len(held_out) < 2:
-            raise ValueError(
-                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
-            )
-        return rows.take(train), rows.take(held_out)
-
-    def _score_of(self, outputs: np.ndarray, rows: Rows) -> float:
-        return self._validation_score(outputs, rows) if np.isfinite(outputs).all() else np.nan
-
-    def _rows_per_batch(self, n_rows: int) -> int:
-        if isinstance(self.batch_size, str):  # "auto"
-            return min(200, n_rows)
-        if self.batch_size > n_rows:
-            warnings.warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=7
-            )
-        return min(self.batch_size, n_rows)
-
-    def _epochs_to_look_ahead(self) -> int:
-        """Epochs from here after the last of which something can change at the earliest: a stop or a new rate."""
-        if self.early_stopping or self._invscaling:
-            return 1
-        if math.isinf(self.n_iter_no_change):
-            return self.max_iter
-        return max(1, int(self.n_iter_no_change) - self._no_improvement_count + 1)
+    def __init__(self, limit: float | None) -> None:
+        self._limit = limit
+        self._end = math.inf if limit is None else time.perf_counter() + limit
 
     @property
-    def _invscaling(self) -> bool:
-        return self.solver == "sgd" and self.learning_rate == "invscaling"
+    def is_set(self) -> bool:
+        return self._limit is not None
 
-    def _record_loss(self, loss: float, n_rows: int) -> None:
-        self.n_iter_ += 1
-        self.t_ += n_rows
-        self.loss_ = loss
-        self.loss_curve_.append(loss)
-        if self.verbose:
-            print(f"Iteration {self.n_iter_}, loss = {loss:.8f}")
+    def is_over(self) -> bool:
+        return time.perf_counter() >= self._end
 
-    def _compare_loss(self) -> None:
-        self._no_improvement_count = self._no_improvement_count + 1 if self.loss_ > self.best_loss_ - self.tol else 0
-        self.best_loss_ = min(self.best_loss_, self.loss_)
+    def slice(self) -> dict[str, float]:
+        """Return the option of ``Run.advance`` that keeps it from computing for much longer."""
+        return {} if not self.is_set else {"seconds": min(0.1, self._end - time.perf_counter())}
 
-    def _compare_score(self, score: float) -> bool:
-        """Record the score of the held-out rows; True if it is the best so far."""
-        self.validation_scores_.append(score)
-        if self.verbose:
-            print(f"Validation score: {score:f}")
-        worse = score < self.best_validation_score_ + self.tol
-        self._no_improvement_count = self._no_improvement_count + 1 if worse else 0
-        best = score > self.best_validation_score_
-        if best:
-            self.best_validation_score_ = score
-        return best
-
-    def _should_stop(self) -> bool:
-        """Set the learning rate for the next epoch; True if there should be none."""
-        if self._invscaling:
-            self._optimizer.learning_rate = self.learning_rate_init / (self.t_ + 1) ** self.power_t
-        if self._no_improvement_count <= self.n_iter_no_change:
-            return False
-        subject = "Validation score" if self.early_stopping else "Training loss"
-        message = (
-            f"{subject} did not improve more than tol={self.tol:f} for {self.n_iter_no_change} consecutive epochs."
+    def warn(self, iterations: int, stacklevel: int) -> None:
+        warnings.warn(
+            f"time_limit={self._limit} s was reached after {iterations} iterations, and the optimization hasn't "
+            "converged yet.",
+            ConvergenceWarning,
+            stacklevel=stacklevel + 1,
         )
-        if self.solver == "sgd" and self.learning_rate == "adaptive":
-            if self._optimizer.learning_rate > _SMALLEST_LEARNING_RATE:
-                self._optimizer.learning_rate /= 5.0
-                self._no_improvement_count = 0
-                if self.verbose:
-                    print(f"{message} Setting learning rate to {self._optimizer.learning_rate:f}")
-                return False
-            message += " Learning rate too small."
-        if self.verbose:
-            print(f"{message} Stopping.")
-        return True
+
+
+class StochasticFit:
+    """One fit in progress, of an estimator whose solver takes batches.
+
+    Parameters
+    ----------
+    model
+        The estimator: its parameters say how, and its attributes record what came of it.
+    engine : Engine
+        Has the weights to start from, and the optimizer.
+    rows : Rows
+    held_out : HeldOut or None
+    random_state : RandomState
+        Draws the orders of the rows, or a seed for them.
+    tasks : FitTasks
+    deadline : Deadline
+    incremental : bool
+        Whether this is one epoch of `partial_fit`.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        engine: Engine,
+        rows: Rows,
+        held_out: HeldOut | None,
+        random_state: np.random.RandomState,
+        tasks: FitTasks,
+        deadline: Deadline,
+        incremental: bool,
+    ) -> None:
+        self.model, self.engine, self.random_state = model, engine, random_state
+        self.tasks, self.deadline, self.incremental = tasks, deadline, incremental
+        self.replay = model.shuffle and model._repeats_scikit_learn  # scikit-learn's, drawn from its generator
+        if not (incremental and hasattr(model, "_shuffle_seed")):  # partial fits continue one series of orders
+            drawn = not self.replay or np.any(model.dropout)
+            model._shuffle_seed = int(random_state.randint(np.iinfo(np.int32).max)) if drawn else 0
+        self.epochs = 1 if incremental else model.max_iter
+        self.first_epoch = len(model.loss_curve_)
+        objective = engine.plan.objective(model._loss(), model._metrics())
+        self.run = engine.train(
+            objective,
+            *rows,
+            batch_size=model._rows_per_batch(rows.x.shape[0]),
+            epochs=self.epochs,
+            shuffle=model.shuffle and not self.replay,
+            seed=model._shuffle_seed,
+            first_epoch=self.first_epoch,
+            **model._reporting(rows.x.dtype),
+        )
+        self.judge = None if held_out is None else Judge(model, engine, objective, held_out)
+        self.best_weights = engine.get_weights() if model.early_stopping else None
+        self.trainee = Trainee(model, engine)
+        self.logs: dict[str, float] = {}
+        self.listeners = None
+        if model.callbacks is not None:
+            steps = self.run.steps_per_epoch
+            parameters = {"verbose": model.verbose, "epochs": self.epochs, "steps": steps}
+            self.listeners = CallbackList(model.callbacks, self.trainee, **parameters)
+
+    def train(self) -> str:
+        """Train until the parameters, a callback or the user say stop; returns who it was, for ``stop_reason_``."""
+        model = self.model
+        model.n_iter_ = 0
+        self._call("on_train_begin", {})
+        try:
+            reason = self._train()
+        except KeyboardInterrupt:
+            reason = "interrupt"
+            warnings.warn("Training interrupted by user.", stacklevel=_USER)
+        if reason == "max_iter" and not self.incremental:
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({model.max_iter}) reached and the optimization hasn't "
+                "converged yet.",
+                ConvergenceWarning,
+                stacklevel=_USER,
+            )
+        elif reason == "time_limit":
+            self.deadline.warn(model.n_iter_, _USER)
+        if self.best_weights is not None:
+            self.engine.set_weights(self.best_weights)
+        self._call("on_train_end", self.logs)
+        return reason
+
+    def _train(self) -> str:
+        model, run, per_epoch = self.model, self.run, self.run.steps_per_epoch
+        each_batch, each_epoch = self._looks_at("train_batch"), self._looks_at("epoch")
+        each_epoch |= bool(each_batch or self.replay or self.tasks.wanted or self.judge)
+        while model.n_iter_ < self.epochs:
+            if run.done == model.n_iter_ * per_epoch:
+                self._begin_epoch()
+            ahead = 1 if each_epoch else model._epochs_to_look_ahead()
+            self._advance(min(model.n_iter_ + ahead, self.epochs) * per_epoch - run.done, each_batch)
+            late = self.deadline.is_over()
+            cut = late or self.trainee.stop_training
+            finished = -(-run.done // per_epoch) if cut else run.done // per_epoch
+            while model.n_iter_ < finished:
+                if reason := self._end_epoch():
+                    return reason
+            if cut and run.done < self.epochs * per_epoch:
+                return "time_limit" if late else "callback"
+        return "max_iter"
+
+    def _begin_epoch(self) -> None:
+        self.tasks.begin_epoch()
+        self._call("on_epoch_begin", self.first_epoch + self.model.n_iter_, {})
+        if self.replay:
+            self.run.order[:] = self.run.order[self.random_state.permutation(self.run.rows)]
+
+    def _advance(self, steps: int, each_batch: bool) -> None:
+        if not each_batch:
+            self.run.advance(steps, **self.deadline.slice())
+            return
+        epoch, step = divmod(self.run.done, self.run.steps_per_epoch)
+        self._call("on_train_batch_begin", step, {})
+        self.run.advance(1)
+        self._call("on_train_batch_end", step, {"loss": self.model._reported_loss(self.run.logs(epoch))})
+
+    def _end_epoch(self) -> str:
+        """Record an epoch, which a deadline or callback may have cut short; returns why to stop, if so."""
+        model, epoch = self.model, self.model.n_iter_
+        rows = min((self.run.done - epoch * self.run.steps_per_epoch) * self.run.batch_size, self.run.rows)
+        model._record_loss(model._reported_loss(self.run.logs(epoch)), rows)
+        self.logs = {"loss": model.loss_}
+        if self.judge is not None:
+            self._judge(self.judge)
+        if not model.early_stopping:
+            model._compare_loss()
+        self._call("on_epoch_end", self.first_epoch + epoch, self.logs)
+        stop = "no_improvement" if model._should_stop() else ""
+        if self.tasks.end_epoch(self.engine.get_weights) or self.trainee.stop_training:
+            stop = stop or "callback"
+        return stop
+
+    def _judge(self, judge: Judge) -> None:
+        model = self.model
+        loss = judge.loss()
+        model._record_validation_loss(loss)
+        self.logs["val_loss"] = loss
+        if model.early_stopping:
+            score = judge.score(loss)
+            self.logs["val_score"] = score
+            if model._compare_score(score):
+                self.best_weights = self.engine.get_weights()
+
+    def _looks_at(self, phase: str) -> bool:
+        return self.listeners is not None and self.listeners.looks_at(phase)
+
+    def _call(self, hook: str, *arguments: Any) -> None:
+        if self.listeners is not None:
+            self.listeners.call(hook, *arguments)

@@ -213,13 +213,13 @@ class Run:
         )  # fmt: skip
         _compile_first(self._program, (0, 1, np.zeros(team.SYNC_SIZE, np.int64)), (*self._arguments, 0, 0))
 
-    def advance(self, steps: int) -> int:
-        """Do up to ``steps`` steps in one compiled call of about ``SLICE_SECONDS`` at most, and return how many.
+    def advance(self, steps: int, seconds: float = SLICE_SECONDS) -> int:
+        """Do up to ``steps`` steps in one compiled call of about ``seconds`` at most, and return how many.
 
         Ctrl-C arrives after the call; the weights are then those of a whole step.
         """
         left = self.epochs * self.steps_per_epoch - self.done
-        steps = max(0, min(steps, left, max(1, int(SLICE_SECONDS / self._seconds_per_step))))
+        steps = max(0, min(steps, left, max(1, int(seconds / self._seconds_per_step))))
         if not steps:
             return 0
         self._hyper[: codes.LOSS_SCALE] = self.engine.optimizer.hyperparameters()

@@ -223,7 +223,7 @@ CLASSIFIER, REGRESSOR = fastnn.MLPClassifier, fastnn.MLPRegressor
     [
         (lambda: CLASSIFIER(solver="newton").fit(X, BINARY), "lbfgs"),
         (lambda: REGRESSOR(loss="poisson").fit(X, -BINARY), "poisson"),
-        (lambda: CLASSIFIER(activation="gelu").fit(X, BINARY), "activation"),
+        (lambda: CLASSIFIER(activation="gaussian").fit(X, BINARY), "activation"),
         (lambda: CLASSIFIER(dtype="float16").fit(X, BINARY), "dtype"),
         (lambda: CLASSIFIER(hidden_layer_sizes=(3, 0)).fit(X, BINARY), "hidden_layer_sizes must be > 0"),
         (lambda: CLASSIFIER().fit(X, BINARY, sample_weight=np.zeros(ROWS)), "zero"),

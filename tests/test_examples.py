@@ -87,6 +87,15 @@ def test_grid_search(run, pima):
     assert best > worst
 
 
+def test_beyond_scikit_learn(run, tmp_path):
+    pytest.importorskip("matplotlib")
+    printed = run("09_beyond_scikit_learn", tmp_path)
+    found = re.search(r"plain ([\d.]+)%, with all of this ([\d.]+)%", printed)
+    plain, better = (float(share) for share in found.groups())
+    assert better > plain
+    assert is_picture(tmp_path / "loss_curve.png")
+
+
 @pytest.mark.slow
 def test_sign_mnist(run, sign_mnist, tmp_path):
     printed = run("07_sign_mnist", "--epochs", 2, "--folder", tmp_path)

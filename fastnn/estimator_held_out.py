@@ -1,0 +1,132 @@
+"""Rows that an estimator does not train on: where they come from, their loss, and their score after each epoch."""
+
+import copy
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastnn.backend import Engine, Evaluation
+from fastnn.plan import Objective
+
+
+class Rows(NamedTuple):
+    """Rows to train on, or to hold out."""
+
+    x: Any  # (n, n_features), an array or compressed sparse rows
+    y: np.ndarray  # (n, targets), encoded for the loss
+    weights: np.ndarray | None  # (n,), of the loss
+
+    def take(self, index: np.ndarray) -> "Rows":
+        return Rows(self.x[index], self.y[index], None if self.weights is None else self.weights[index])
+
+    def astype(self, dtype: Any) -> "Rows":
+        x, y, weights = (array if array is None else array.astype(dtype, copy=False) for array in self)
+        return Rows(x, y, weights)  # type: ignore[arg-type]
+
+
+class HeldOut(NamedTuple):
+    """Held-out rows, with what a score looks at."""
+
+    rows: Rows
+    labels: np.ndarray  # as the user gave them
+    sample_weight: np.ndarray | None  # as the user gave them
+
+
+def validation_arguments(data: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any] | None:
+    """Return (X, y, weights) from either of the two ways to give validation data to `fit`; None for none.
+
+    Raises
+    ------
+    ValueError
+        For both ways at once, or one half of either.
+    """
+    if data is not None:
+        if X is not None or y is not None or sample_weight is not None:
+            raise ValueError("give either validation_data or X_val and y_val, not both")
+        if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+            raise ValueError("validation_data must be a tuple (X, y) or (X, y, sample_weight)")
+        return data[0], data[1], data[2] if len(data) == 3 else None
+    if X is None and y is None and sample_weight is None:
+        return None
+    if X is None or y is None:
+        raise ValueError("X_val and y_val must be given together")
+    return X, y, sample_weight
+
+
+def split(data: HeldOut, fraction: float, stratify: bool, random_state: np.random.RandomState) -> tuple[Rows, HeldOut]:
+    """Return rows to train on and held-out rows, drawn as scikit-learn draws them."""
+    from sklearn.model_selection import train_test_split
+
+    rows, labels, sample_weight = data
+    train, held_out = train_test_split(
+        np.arange(rows.x.shape[0]),
+        random_state=random_state,
+        test_size=fraction,
+        stratify=rows.y != 0 if stratify else None,
+    )
+    if len(held_out) < 2:
+        raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")
+    weights = None if sample_weight is None else sample_weight[held_out]
+    return rows.take(train), HeldOut(rows.take(held_out), labels[held_out], weights)
+
+
+class Judge:
+    """Gives loss and score of a network on held-out rows.
+
+    Parameters
+    ----------
+    estimator
+        Its `scoring` names the score; None is that of its `_validation_score`.
+    engine : Engine
+        Holds the weights that are judged.
+    objective : Objective
+    data : HeldOut
+    """
+
+    def __init__(self, estimator: Any, engine: Engine, objective: Objective, data: HeldOut) -> None:
+        self._estimator, self._engine, self._data = estimator, engine, data
+        self._evaluate = Evaluation(engine, objective, *data.rows)
+        self._scorer = scorer(estimator.scoring)
+
+    def loss(self) -> float:
+        """Mean loss as the estimator reports it, without penalties."""
+        stats, weights = self._evaluate(), self._data.rows.weights
+        if weights is None:
+            means = stats.mean(axis=0)
+        else:
+            stats[:, 1:] *= weights[:, np.newaxis]
+            means = stats.sum(axis=0) / weights.sum(dtype=np.float64)
+        means[0] *= self._estimator._loss_scale()
+        return self._estimator._reported_loss(means)
+
+    def score(self, loss: float) -> float:
+        """Score of the rows, given their loss; NaN where an output is not finite."""
+        if self._estimator.scoring == "loss":
+            return -loss
+        rows, labels, sample_weight = self._data
+        if self._scorer is None or not np.isfinite(loss):
+            outputs = self._engine.predict(rows.x)
+            if not np.isfinite(outputs).all():
+                return np.nan
+            if self._scorer is None:
+                return self._estimator._validation_score(outputs, rows.y, sample_weight)
+        options = {} if sample_weight is None else {"sample_weight": sample_weight}
+        return float(self._scorer(self._view(), rows.x, labels, **options))
+
+    def _view(self) -> Any:
+        """Return the estimator as it would be if training ended now."""
+        view = copy.copy(self._estimator)
+        view.__dict__.pop("feature_names_in_", None)  # what is scored has lost its names
+        view._keep_weights(self._engine.get_weights())
+        view._engine, view._engine_weights = self._engine, view._weights()
+        return view
+
+
+def scorer(scoring: Any) -> Callable | None:
+    """Return the scorer of a name or callable; None for the estimator's own score, and for 'loss'."""
+    if scoring is None or scoring == "loss":
+        return None
+    from sklearn.metrics import get_scorer
+
+    return get_scorer(scoring)

@@ -1,0 +1,170 @@
+"""Parameters of the two estimators: their ranges, and the layers, first weights and optimizer that they ask for."""
+
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from inspect import signature
+from itertools import pairwise
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import Interval, Options, StrOptions, validate_parameter_constraints
+
+from fastnn import activations
+from fastnn.callbacks import Callback
+from fastnn.layers import Dense, Dropout, Layer
+from fastnn.optimizers import SGD, Adam, Optimizer
+from fastnn.plan import DTYPES
+from fastnn.regularizers import L2
+
+_GLOROT_FACTOR = {"sigmoid": 2.0}  # 6 for the other activations
+_WIDTH = 100  # of a hidden layer that nothing is said about
+
+
+def _whole(low: int) -> Interval:
+    return Interval(Integral, low, None, closed="left")
+
+
+def _real(low: float, high: float | None = None, closed: str = "left") -> Interval:
+    return Interval(Real, low, high, closed=closed)
+
+
+class NetworkOptions(BaseEstimator):
+    """Keeps, checks and reads the parameters of an estimator."""
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        "hidden_layer_sizes": ["array-like", _whole(1)],
+        "activation": [StrOptions(set(activations.names())), activations.Activation, "array-like"],
+        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
+        "alpha": [_real(0)],
+        "batch_size": [StrOptions({"auto"}), _whole(1)],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate_init": [_real(0, closed="neither")],
+        "power_t": [_real(0)],
+        "max_iter": [_whole(1)],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [_real(0)],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [_real(0, 1)],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [_real(0, 1)],
+        "beta_1": [_real(0, 1)],
+        "beta_2": [_real(0, 1)],
+        "epsilon": [_real(0, closed="neither")],
+        "n_iter_no_change": [_whole(1), Options(Real, {np.inf})],
+        "max_fun": [_whole(1)],
+        "dtype": [StrOptions({*DTYPES, "auto"})],
+        "threads": [_whole(1), None],
+        "device": [str],
+        "n_layers": [_whole(0), None],
+        "width": [_whole(1), None],
+        "dropout": [_real(0, 1), "array-like"],
+        "scoring": [str, callable, None],
+        "callbacks": [Callback, list, tuple, None],
+        "time_limit": [_real(0, closed="neither"), None],
+    }
+
+    n_features_in_: int
+    n_outputs_: int
+    out_activation_: str
+
+    @classmethod
+    @functools.cache
+    def _defaults(cls) -> dict[str, Any]:
+        """Return the parameters and their defaults, found once: searches ask for them many times a fit."""
+        parameters = signature(cls.__init__).parameters
+        return {name: parameters[name].default for name in super()._get_param_names()}
+
+    @classmethod
+    def _get_param_names(cls) -> list[str]:
+        return list(cls._defaults())
+
+    def _keep(self, arguments: Mapping[str, Any]) -> None:
+        """Store the arguments of a constructor, unchanged and unchecked, as scikit-learn asks."""
+        for name in self._defaults():
+            setattr(self, name, arguments[name])
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Give parameters that are younger than a pickle their defaults."""
+        super().__setstate__(self._defaults() | state)
+
+    def _validate_params(self) -> None:
+        """Check the parameters that are not at their defaults against ``_parameter_constraints``."""
+        given = {name: getattr(self, name) for name, default in self._defaults().items()}
+        given = {name: value for name, value in given.items() if value is not self._defaults()[name]}
+        constraints = {name: self._parameter_constraints[name] for name in given}
+        validate_parameter_constraints(constraints, given, caller_name=type(self).__name__)
+
+    def _hidden_sizes(self) -> list[int]:
+        """Neurons of each hidden layer, from `hidden_layer_sizes` or from `n_layers` and `width`.
+
+        Raises
+        ------
+        ValueError
+            For both at once, or a size that is not positive.
+        """
+        sizes = self.hidden_layer_sizes
+        sizes = list(sizes) if np.iterable(sizes) else [sizes]
+        if self.n_layers is not None or self.width is not None:
+            if sizes != [_WIDTH]:
+                raise ValueError(
+                    f"hidden_layer_sizes={self.hidden_layer_sizes!r} and n_layers={self.n_layers}, width={self.width} "
+                    "both say how large the network is: set either hidden_layer_sizes, or n_layers and width"
+                )
+            sizes = [self.width or _WIDTH] * (1 if self.n_layers is None else self.n_layers)
+        if any(size <= 0 for size in sizes):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+        return sizes
+
+    def _layers(self, hidden_sizes: Sequence[int]) -> list[Layer]:
+        """Declare a network with hidden layers of these sizes.
+
+        Raises
+        ------
+        ValueError
+            For an unknown activation or an improper dropout rate, or a list of them that is not one for each layer.
+        """
+        penalty, count = L2(self.alpha / 2), len(hidden_sizes)
+        functions = _for_each_layer("activation", self.activation, count)
+        rates = _for_each_layer("dropout", self.dropout, count)
+        layers: list[Layer] = []
+        for units, function, rate in zip(hidden_sizes, functions, rates, strict=True):
+            layers.append(Dense(units, function, kernel_regularizer=penalty))
+            if rate:
+                layers.append(Dropout(rate))
+        return [*layers, Dense(self.n_outputs_, self.out_activation_, kernel_regularizer=penalty)]
+
+    def _draw_weights(self, random_state: np.random.RandomState, dtype: np.dtype) -> list[np.ndarray]:
+        """Draw weights and biases uniformly (Glorot and Bengio, 2010), in scikit-learn's order."""
+        sizes = [self.n_features_in_, *self._hidden_sizes(), self.n_outputs_]
+        functions = _for_each_layer("activation", self.activation, len(sizes) - 2)
+        if not functions and isinstance(self.activation, (str, activations.Activation)):
+            functions = [self.activation]
+        names = [activations.get(function).name for function in functions] or ["relu"]
+        weights = []
+        for (fan_in, fan_out), name in zip(pairwise(sizes), [*names, names[-1]], strict=False):
+            bound = math.sqrt(_GLOROT_FACTOR.get(name, 6.0) / (fan_in + fan_out))
+            weights.append(random_state.uniform(-bound, bound, (fan_in, fan_out)).astype(dtype))
+            weights.append(random_state.uniform(-bound, bound, fan_out).astype(dtype))
+        return weights
+
+    def _make_optimizer(self) -> Optimizer:
+        if self.solver == "sgd":
+            return SGD(self.learning_rate_init, self.momentum, nesterov=self.nesterovs_momentum)
+        return Adam(self.learning_rate_init, self.beta_1, self.beta_2, self.epsilon)
+
+
+def _for_each_layer(name: str, value: Any, layers: int) -> list:
+    if isinstance(value, str) or not hasattr(value, "__len__"):
+        return [value] * layers
+    if len(value) != layers:
+        raise ValueError(
+            f"{name}={value!r} is a list for {len(value)} hidden layers, but there are {layers}: give one item for "
+            f"each of them, or a single one for all"
+        )
+    return list(value)
