@@ -31,10 +31,12 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test compar
     from fastnn.estimators import MLPClassifier as MLPClassifier
     from fastnn.estimators import MLPRegressor as MLPRegressor
     from fastnn.layers import Activation as Activation
+    from fastnn.layers import BatchNormalization as BatchNormalization
     from fastnn.layers import Dense as Dense
     from fastnn.layers import Dropout as Dropout
     from fastnn.layers import Flatten as Flatten
     from fastnn.layers import Input as Input
+    from fastnn.layers import LayerNormalization as LayerNormalization
     from fastnn.layers import Rescaling as Rescaling
     from fastnn.loss_curve import LossCurveDisplay as LossCurveDisplay
     from fastnn.models import Sequential as Sequential
@@ -68,6 +70,7 @@ _HOME = {  # public name -> the module that defines it
     "Adam": "optimizers",
     "AdamW": "optimizers",
     "BackupAndRestore": "callbacks",
+    "BatchNormalization": "layers",
     "Callback": "callbacks",
     "Dense": "layers",
     "Dropout": "layers",
@@ -76,6 +79,7 @@ _HOME = {  # public name -> the module that defines it
     "History": "callbacks",
     "Input": "layers",
     "LambdaCallback": "callbacks",
+    "LayerNormalization": "layers",
     "LossCurveDisplay": "loss_curve",
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",

@@ -65,20 +65,23 @@ class Engine:
         self.state[:] = 0.0, 1.0, 1.0
 
     def get_state(self) -> dict[str, Any]:
-        """State of the optimizer, independent of the machine: its counters, and its moments shaped like the weights."""
-        moments = np.split(self.slots, 2)
-        return {"counters": self.state.copy(), "moments": [self.plan.unpack(slot) for slot in moments if slot.size]}
+        """State of the optimizer, independent of the machine.
+
+        Its counters, and its moments shaped like the weights that are trained.
+        """
+        slots = (slot for slot in np.split(self.slots, 2) if slot.size)
+        return {"counters": self.state.copy(), "moments": [self.plan.unpack(slot, trained=True) for slot in slots]}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Bring the optimizer given to ``reset_optimizer`` to a state from ``get_state``."""
         self.state[:] = state["counters"]
         for slot, moments in zip(np.split(self.slots, 2), state["moments"], strict=True):
-            self.plan.pack(moments, slot)
+            self.plan.pack(moments, slot, trained=True)
 
     def gradient(self, objective: Objective, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> Any:
-        """Mean gradient of the loss over all rows as one batch, shaped like ``get_weights()``."""
-        _, gradient = LossGradient(self, objective, x, y, weights)(self.params)
-        return self.plan.unpack(gradient)
+        """Mean gradient of the loss over all rows as one training batch, shaped like the weights that are trained."""
+        _, gradient = LossGradient(self, objective, x, y, weights)(self.params[: self.plan.n_parameters])
+        return self.plan.unpack(gradient, trained=True)
 
     def predict(self, x: np.ndarray, threads: int | None = None) -> np.ndarray:
         """Outputs (n, n_outputs) for rows x (n, n_inputs) of the plan's dtype, C-contiguous."""
@@ -185,7 +188,7 @@ class Evaluation:
 
 
 class LossGradient:
-    """Loss and gradient over all rows as one batch, as a function of the flat weights.
+    """Loss and gradient over all rows as one batch, in training, as a function of the flat trained parameters.
 
     Prepared once, so that a call does little but compute; it leaves the engine alone.
 
@@ -205,16 +208,17 @@ class LossGradient:
         **options: Any,
     ) -> None:
         self._engine = Engine(engine.plan, threads=engine.threads)
+        self._engine.params[:] = engine.params
         self._engine.reset_optimizer(_GradientOnly())
         everything = {"batch_size": x.shape[0], "epochs": 1, "shuffle": False, "seed": 0}
         self._run = self._engine.train(objective, x, y, weights, **everything, **options)
 
     def __call__(self, params: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean loss and metrics, and the gradient, for a flat vector laid out like ``Engine.params``.
+        """Mean loss and metrics, and the gradient, for a flat vector of ``Plan.n_parameters``.
 
         The arrays belong to the next call.
         """
-        self._engine.params[:] = params
+        self._engine.params[: params.size] = params
         self._run.rewind()
         self._run.advance(1)
         return self._run.logs(0), self._engine.slots[: self._engine.plan.n_parameters]

@@ -112,7 +112,7 @@ class CompiledStack(LayerStack):
     def _optimizer_params(self) -> int:
         if self.optimizer is None or self._engine is None or self._engine.step == 0:
             return 0
-        return self.optimizer.slots * self.count_params() + 2  # the learning rate and the number of steps
+        return self.optimizer.slots * self._trainable_params() + 2  # the learning rate and the number of steps
 
     def _need_compiled(self, what: str) -> None:
         if self.optimizer is None or self.loss is None:

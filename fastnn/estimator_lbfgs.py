@@ -52,7 +52,7 @@ def train_full_batch(model: Any, rows: Rows, tasks: FitTasks, deadline: Deadline
     model.n_iter_, model.stop_reason_ = 0, ""
     result = minimize(
         reported,
-        engine.params.copy(),
+        engine.params[: engine.plan.n_parameters].copy(),
         method="L-BFGS-B",
         jac=True,
         callback=tell if model.verbose or tasks.wanted or deadline.is_set else None,

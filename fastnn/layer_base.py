@@ -45,6 +45,7 @@ class Layer:
     """
 
     kind: ClassVar[str]
+    statistics: ClassVar[tuple[str, ...]] = ()  # names of the weights that are not trained
     input_shape: Shape | None = None
 
     def __init__(self, name: str | None = None, input_shape: Any = None, input_dim: int | None = None) -> None:
@@ -116,6 +117,10 @@ class Layer:
         """Count the weights."""
         return sum(math.prod(shape) for shape in self.weight_shapes.values())
 
+    def count_trainable_params(self) -> int:
+        """Count the weights that are trained."""
+        return self.count_params() - sum(math.prod(self.weight_shapes.get(name, (0,))) for name in self.statistics)
+
     def get_weights(self) -> list[np.ndarray]:
         """Return copies of the weights; for Dense the kernel (inputs, units) and the bias (units,)."""
         if self._engine is None:
@@ -142,6 +147,20 @@ class Layer:
     def weights(self) -> list[np.ndarray]:
         """The same as `get_weights`."""
         return self.get_weights()
+
+    @property
+    def trainable_weights(self) -> list[np.ndarray]:
+        """Copies of the weights that are trained."""
+        return self._chosen_weights(trained=True)
+
+    @property
+    def non_trainable_weights(self) -> list[np.ndarray]:
+        """Copies of the weights that are not trained."""
+        return self._chosen_weights(trained=False)
+
+    def _chosen_weights(self, trained: bool) -> list[np.ndarray]:
+        named = zip(self.weight_shapes, self.get_weights(), strict=True)
+        return [weight for name, weight in named if (name not in self.statistics) == trained]
 
     def bind(self, engine: Any, first: int) -> None:
         """Hand the weights over to an engine that already holds copies of them from position `first` on."""

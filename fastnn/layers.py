@@ -8,6 +8,7 @@ import numpy as np
 from fastnn import activations, checks, initializers, regularizers
 from fastnn.identifiers import old_spelling, resolve, serialize
 from fastnn.layer_base import Layer, Shape, row_shape
+from fastnn.normalization import BatchNormalization, LayerNormalization
 
 
 class Input(Layer):
@@ -237,6 +238,8 @@ class Rescaling(Layer):
 
 
 _TABLE = {
+    "batch_normalization": BatchNormalization,
+    "layer_normalization": LayerNormalization,
     "input": Input,
     "inputlayer": Input,
     "dense": Dense,

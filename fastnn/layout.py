@@ -9,6 +9,7 @@ import numpy as np
 from fastnn.kernels import codes, jit
 from fastnn.kernels.dense_cpu import TILE_ROWS
 from fastnn.kernels.mixed_cpu import BLOCK_ROWS, half
+from fastnn.places import NORMALIZATIONS, WITH_WEIGHTS
 
 PAIR_OF_ONES = np.array([0x3F803F80], np.uint32).view(np.float32)[0]  # two bfloat16 in the place of a float32
 
@@ -61,21 +62,24 @@ def layout(ops: np.ndarray, batch_size: int, dtype: np.dtype, mixed: bool, spars
     x, gradient = buffer(row), 0
     for index, op in enumerate(ops):
         op[codes.X], op[codes.X_ROW] = x, row
-        dense = op[codes.KIND] == codes.DENSE
+        below = ops[:index]
+        dense, normal = op[codes.KIND] == codes.DENSE, op[codes.KIND] in NORMALIZATIONS
         if dense:
             op[codes.DX] = gradient
             row = stride(op[codes.PANELS])
-        if dense or not gradient:  # elementwise operations turn the gradient over in place
+        if dense or not gradient:  # other operations turn the gradient over in place
             gradient = buffer(row)
         op[codes.Y], op[codes.Y_ROW], op[codes.DY] = buffer(row), row, gradient
-        keeps_input = dense and op[codes.FUNCTION] in (codes.GELU, codes.SILU)
-        op[codes.Z] = buffer(row) if keeps_input else op[codes.Y] if dense else x
+        keeps_input = op[codes.FUNCTION] in (codes.GELU, codes.SILU)
+        op[codes.Z] = x if not (dense or normal) else buffer(row) if keeps_input else op[codes.Y]
         if op[codes.KIND] == codes.DROPOUT:
             op[codes.MASK] = buffer(row)
+        if normal:
+            op[codes.NORMAL], op[codes.SUMS] = buffer(row), buffer(row, 2)
+            op[codes.DEVIATIONS] = buffer(max(row, stride(-(-batch_size // lanes))), 1)
         x = op[codes.Y]
-        below = ops[:index]
-        op[codes.NEEDS_DX] = dense and (below[:, codes.KIND] == codes.DENSE).any()
-        op[codes.BY_ROWS] = dense and _softmax_on_top(below)
+        op[codes.NEEDS_DX] = (dense or normal) and np.isin(below[:, codes.KIND], WITH_WEIGHTS).any()
+        op[codes.BY_ROWS] = (dense or normal) and _softmax_on_top(below)
     if not mixed:
         return Layout(ops, used + lanes, 2 * lanes * (TILE_ROWS + batch_size))
     ops[:, codes.ROW_PAIRS] = buffer(ops[:, [codes.X_ROW, codes.Y_ROW]].max())
@@ -86,11 +90,11 @@ def layout(ops: np.ndarray, batch_size: int, dtype: np.dtype, mixed: bool, spars
 
 
 def _softmax_on_top(ops: np.ndarray) -> bool:
-    """Whether a softmax is among the operations down to and with the last dense one."""
+    """Whether a softmax is among the operations down to and with the last one that has weights."""
     for op in ops[::-1]:
         if op[codes.FUNCTION] == codes.SOFTMAX:
             return True
-        if op[codes.KIND] == codes.DENSE:
+        if op[codes.KIND] in WITH_WEIGHTS:
             break
     return False
 

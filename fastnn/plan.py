@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from fastnn.kernels import codes, jit
-from fastnn.kernels.mixed_cpu import half
 from fastnn.layout import Layout, layout
 from fastnn.losses import Loss, MeanSquaredError
+from fastnn.places import WITH_WEIGHTS, Place, place_pairs, place_parameters, place_statistics, weight_places
 
 DTYPES = ("float32", "float64", MIXED := "mixed_bfloat16")
 FROM_LOGITS = "_from_logits"
@@ -50,10 +50,13 @@ class Plan:
     n_inputs, n_outputs : int
         Width of a row of input and of output.
     dtype : numpy.dtype
+    weights : list of Place
+        Where the weights of all layers lie, in the order of `weight_shapes`.
     weight_shapes : list of tuple
-        (inputs, units) and, with a bias, (units,) of every dense layer, in order.
+        In the order of the layers: of a dense layer (inputs, units) and, with a bias, (units,); of a normalization
+        (inputs,) for gamma and beta, if it has them, and for the moving mean and variance of a batch normalization.
     n_parameters : int
-        Elements of the flat parameter vector, padding included.
+        Elements of the flat vector of trained parameters, padding included.
     ops, factors : ndarray
         Integer table (operations, OPERATION_COLUMNS) and float table (operations, FACTOR_COLUMNS).
     scaling : ndarray of shape (2,)
@@ -61,7 +64,8 @@ class Plan:
     mixed : bool
         Whether products are of bfloat16, their sums and everything else float32.
     memory_size : int
-        Elements of the vector that holds the parameters and, behind them, the rounded weights of mixed precision.
+        Elements of the vector that holds the parameters and, behind them, what is not trained: the statistics of
+        normalizations and the rounded weights of mixed precision.
     l2_per_row : bool
         Whether a penalty is divided by the rows of the batch, as scikit-learn does, or not, as Keras does.
     """
@@ -82,46 +86,38 @@ class Plan:
         self.n_inputs = int(ops[0, codes.INPUTS])
         self.n_outputs = int(ops[-1, codes.OUTPUTS])
         self.dense = [op for op in ops if op[codes.KIND] == codes.DENSE]
-        self.n_parameters = int(sum(op[codes.PANEL] * op[codes.PANELS] for op in self.dense))
         self.mixed = mixed
-        self.memory_size = _place_pairs(ops, self.n_parameters, jit.lanes(self.dtype)) if mixed else self.n_parameters
-        self.weight_shapes: list[tuple[int, ...]] = []
-        for op in self.dense:
-            self.weight_shapes.append((int(op[codes.INPUTS]), int(op[codes.OUTPUTS])))
-            if op[codes.BIAS]:
-                self.weight_shapes.append((int(op[codes.OUTPUTS]),))
+        lanes = jit.lanes(self.dtype)
+        self.n_parameters = place_parameters(ops, lanes)
+        self.memory_size = place_statistics(ops, self.n_parameters, lanes)
+        if mixed:
+            self.memory_size = place_pairs(ops, self.memory_size, lanes)
+        self.weights, self._ones = weight_places(ops, lanes)
+        self.weight_shapes = [place.shape for place in self.weights]
 
     @property
     def flops_per_row(self) -> int:
         """Multiplications and additions of one row's way forward."""
         return int(sum(2 * op[codes.INPUTS] * op[codes.OUTPUTS] for op in self.dense))
 
-    def _panels(self, flat: np.ndarray, op: np.ndarray) -> np.ndarray:
-        """View of a dense operation's part of a flat vector, (panels, inputs + bias, lanes)."""
-        part = flat[op[codes.WEIGHTS] : op[codes.WEIGHTS] + op[codes.PANEL] * op[codes.PANELS]]
-        return part.reshape(op[codes.PANELS], op[codes.INPUTS] + op[codes.BIAS], -1)
+    def pack(self, weights: Sequence[np.ndarray], flat: np.ndarray, trained: bool = False) -> None:
+        """Write weights of ``weight_shapes`` to a flat vector of ``memory_size``.
 
-    def pack(self, weights: Sequence[np.ndarray], flat: np.ndarray) -> None:
-        """Write weights of ``weight_shapes`` to a flat vector of ``n_parameters``."""
-        arrays = iter(weights)
-        for op in self.dense:
-            panels, bias = self._panels(flat, op), op[codes.BIAS]
-            rows = np.zeros((op[codes.INPUTS] + bias, panels.shape[0] * panels.shape[2]), self.dtype)
-            rows[bias:, : op[codes.OUTPUTS]] = next(arrays)
-            if bias:
-                rows[0, : op[codes.OUTPUTS]] = next(arrays)
-            panels[...] = rows.reshape(len(rows), panels.shape[0], -1).transpose(1, 0, 2)
+        With ``trained``, the arrays are of the trained weights alone and ``n_parameters`` elements are enough.
+        """
+        places = self._places(trained)
+        for place, weight in zip(places, weights, strict=True):
+            place.write(flat, weight)
+        if not trained:
+            for place in self._ones:
+                place.write(flat, np.ones(place.shape))
 
-    def unpack(self, flat: np.ndarray) -> list[np.ndarray]:
-        """Return copies of the weights in a flat vector, shaped like ``weight_shapes``."""
-        weights = []
-        for op in self.dense:
-            panels, bias = self._panels(flat, op), op[codes.BIAS]
-            rows = panels.transpose(1, 0, 2).reshape(panels.shape[1], -1)[:, : op[codes.OUTPUTS]]
-            weights.append(rows[bias:].copy())
-            if bias:
-                weights.append(rows[0].copy())
-        return weights
+    def unpack(self, flat: np.ndarray, trained: bool = False) -> list[np.ndarray]:
+        """Return copies of the weights in a flat vector; the arguments are those of `pack`."""
+        return [place.read(flat) for place in self._places(trained)]
+
+    def _places(self, trained: bool) -> list[Place]:
+        return [place for place in self.weights if place.trained or not trained]
 
     def objective(self, loss: Loss, metrics: Iterable[str] = ()) -> Objective:
         """Bind a loss and names of metrics to this network.
@@ -184,8 +180,10 @@ class Plan:
         Raises
         ------
         ValueError
-            For sparse inputs in mixed precision.
+            For sparse inputs in mixed precision, or that no dense layer reads.
         """
+        if sparse and ops[0, codes.KIND] != codes.DENSE:
+            raise ValueError("sparse rows need a dense layer as the first operation: put other layers behind it")
         if sparse and self.mixed:
             raise ValueError("dtype 'mixed_bfloat16' is not trained on sparse rows: use float32, or a dense array")
         return layout(ops, batch_size, self.dtype, self.mixed, sparse)
@@ -202,20 +200,6 @@ def _can_mix() -> bool:
         stacklevel=3,
     )
     return False
-
-
-def _place_pairs(ops: np.ndarray, used: int, lanes: int) -> int:
-    """Place the rounded weights of ``ops`` from element ``used`` on; return the number of elements then used."""
-    has_dense_below = False
-    for op in ops:
-        if op[codes.KIND] == codes.DENSE:
-            op[codes.W_PAIRS] = used
-            used += int(op[codes.PANELS] * half(op[codes.INPUTS])) * lanes
-            if has_dense_below:
-                op[codes.WT_PAIRS] = used
-                used += int(-(-op[codes.INPUTS] // lanes) * half(op[codes.PANELS])) * lanes * lanes
-            has_dense_below = True
-    return used
 
 
 def _metric_code(metric: str, logits: bool) -> int:
@@ -235,8 +219,8 @@ def lower(layers: Iterable[Any], n_inputs: int, dtype: str = "float32", l2_per_r
     Parameters
     ----------
     layers : iterable of layers
-        With ``kind`` "input", "flatten", "rescaling", "dense", "activation" or "dropout" and the attributes of
-        ``fastnn.layers``.
+        With ``kind`` "input", "flatten", "rescaling", "dense", "activation", "dropout", "batch_normalization"
+        or "layer_normalization" and the attributes of ``fastnn.layers``.
     n_inputs : int
         Width of a row of input.
     dtype : {"float32", "float64", "mixed_bfloat16"}
@@ -257,38 +241,47 @@ def lower(layers: Iterable[Any], n_inputs: int, dtype: str = "float32", l2_per_r
     name = "float32" if name == MIXED else name
     lanes = jit.lanes(np.dtype(name))
     rows: list[list[int]] = []
-    factors: list[tuple[float, float, float]] = []
-    width, used = n_inputs, 0
+    factors: list[dict[int, float]] = []
+    width = n_inputs
     scale, offset = 1.0, 0.0
 
-    def append(**columns: int) -> None:
+    def append(factor: dict[int, float], **columns: int) -> None:
+        columns = {"INPUTS": width, "OUTPUTS": width, **columns}
+        columns["PANELS"] = -(-columns["OUTPUTS"] // lanes)
         rows.append([columns.get(column, 0) for column in codes.OPERATION_COLUMNS])
+        factors.append(factor)
 
     for layer in layers:
         if layer.kind == "dense":
-            panels, panel = -(-layer.units // lanes), (width + layer.use_bias) * lanes
-            append(
-                KIND=codes.DENSE, INPUTS=width, OUTPUTS=layer.units, BIAS=int(layer.use_bias), WEIGHTS=used,
-                FUNCTION=codes.ACTIVATIONS.index(layer.activation.name), PANEL=panel, PANELS=panels,
-            )  # fmt: skip
             penalty = layer.kernel_regularizer
-            factors.append((layer.activation.alpha, 0.0, penalty.l2 if penalty else 0.0))
-            width, used = layer.units, used + panel * panels
+            append(
+                {codes.ALPHA: layer.activation.alpha, codes.L2: penalty.l2 if penalty else 0.0},
+                KIND=codes.DENSE, OUTPUTS=layer.units, BIAS=int(layer.use_bias),
+                FUNCTION=codes.ACTIVATIONS.index(layer.activation.name), PANEL=(width + layer.use_bias) * lanes,
+            )  # fmt: skip
+            width = layer.units
         elif layer.kind == "activation" and layer.activation.name != "linear":
             function = codes.ACTIVATIONS.index(layer.activation.name)
-            if rows and rows[-1][codes.KIND] == codes.DENSE and rows[-1][codes.FUNCTION] == codes.LINEAR:
+            if rows and rows[-1][codes.KIND] in WITH_WEIGHTS and rows[-1][codes.FUNCTION] == codes.LINEAR:
                 rows[-1][codes.FUNCTION] = function
-                factors[-1] = (layer.activation.alpha, *factors[-1][1:])
+                factors[-1][codes.ALPHA] = layer.activation.alpha
             else:
-                append(KIND=codes.ACTIVATION, INPUTS=width, OUTPUTS=width, FUNCTION=function, PANELS=-(-width // lanes))
-                factors.append((layer.activation.alpha, 0.0, 0.0))
+                append({codes.ALPHA: layer.activation.alpha}, KIND=codes.ACTIVATION, FUNCTION=function)
         elif layer.kind == "rescaling":
             if rows:
                 raise ValueError(f"layer {layer.name!r} rescales inputs: it must stand before all layers that compute")
             scale, offset = scale * layer.scale, offset * layer.scale + layer.offset
         elif layer.kind == "dropout" and layer.rate > 0.0:
-            append(KIND=codes.DROPOUT, INPUTS=width, OUTPUTS=width, PANELS=-(-width // lanes))
-            factors.append((0.0, layer.rate, 0.0))
+            append({codes.RATE: layer.rate}, KIND=codes.DROPOUT)
+        elif layer.kind in ("batch_normalization", "layer_normalization"):
+            batch = layer.kind == "batch_normalization"
+            append(
+                {codes.VARIANCE_OFFSET: layer.epsilon, codes.MOVING_SHARE: 1.0 - layer.momentum if batch else 0.0},
+                KIND=codes.BATCH_NORM if batch else codes.LAYER_NORM,
+                SCALES=int(layer.scale), CENTERS=int(layer.center),
+            )  # fmt: skip
     if not rows:
         raise ValueError("the model computes nothing: add a Dense or an Activation layer")
-    return Plan(np.array(rows, np.int64), np.array(factors, name), l2_per_row, (scale, offset), mixed)
+    columns = range(len(codes.FACTOR_COLUMNS))
+    table = np.array([[factor.get(column, 0.0) for column in columns] for factor in factors], name)
+    return Plan(np.array(rows, np.int64), table, l2_per_row, (scale, offset), mixed)

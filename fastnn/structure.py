@@ -177,7 +177,7 @@ class LayerStack:
         return "float64" if self.dtype == "float64" else "float32"
 
     def get_weights(self) -> list[np.ndarray]:
-        """Return copies of all weights: kernel (inputs, units) and bias (units,) of each Dense layer in turn."""
+        """Return copies of all weights, layer by layer; of Dense kernel (inputs, units) and bias (units,)."""
         if self._engine is not None:
             return self._engine.get_weights()
         return [weight for layer in self.layers for weight in layer.get_weights()]
@@ -206,6 +206,16 @@ class LayerStack:
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shapes of all weights under names such as ``dense/kernel``, in the order of `get_weights`."""
         return {f"{layer.name}/{name}": shape for layer in self.layers for name, shape in layer.weight_shapes.items()}
+
+    @property
+    def trainable_weights(self) -> list[np.ndarray]:
+        """Copies of the weights that are trained."""
+        return [weight for layer in self.layers for weight in layer.trainable_weights]
+
+    @property
+    def non_trainable_weights(self) -> list[np.ndarray]:
+        """Copies of the weights that are not trained, such as the moving averages of `BatchNormalization`."""
+        return [weight for layer in self.layers for weight in layer.non_trainable_weights]
 
     def count_params(self) -> int:
         """Count the weights."""
@@ -242,8 +252,8 @@ class LayerStack:
             Called with the text instead of printing it.
         """
         count = sum(layer.count_params() for layer in self.layers)
-        extra = self._optimizer_params()
-        counts = {"Total params": count + extra, "Trainable params": count, "Non-trainable params": 0}
+        trained, extra = self._trainable_params(), self._optimizer_params()
+        counts = {"Total params": count + extra, "Trainable params": trained, "Non-trainable params": count - trained}
         if extra:
             counts["Optimizer params"] = extra
         print_summary(
@@ -254,6 +264,9 @@ class LayerStack:
             line_length=line_length,
             print_fn=print_fn,
         )
+
+    def _trainable_params(self) -> int:
+        return sum(layer.count_trainable_params() for layer in self.layers)
 
     def _optimizer_params(self) -> int:
         return 0

@@ -68,9 +68,9 @@ LEARNING_RATE, BETA_1, BETA_2, EPSILON, WEIGHT_DECAY, NESTEROV = range(len(HYPER
 LOSS_SCALE, LOSS_LIMIT = len(HYPERPARAMETERS), len(HYPERPARAMETERS) + 1
 
 # Operations of a plan and the columns of its integer table; offsets and strides count elements.
-DENSE, ACTIVATION, DROPOUT = range(3)
+DENSE, ACTIVATION, DROPOUT, BATCH_NORM, LAYER_NORM = range(5)
 OPERATION_COLUMNS = (
-    "KIND",  # one of DENSE, ACTIVATION, DROPOUT
+    "KIND",  # one of DENSE, ACTIVATION, DROPOUT, BATCH_NORM, LAYER_NORM
     "INPUTS", "OUTPUTS",  # real widths
     "BIAS",  # 1 if the first row of every weight panel is the bias, else 0
     "FUNCTION",  # activation code
@@ -80,16 +80,25 @@ OPERATION_COLUMNS = (
     "DX", "DY",  # gradients with respect to input and output, strided like them
     "MASK",  # multipliers of a dropout, strided like the output
     "NEEDS_DX",  # 1 if an operation below has parameters
-    "BY_ROWS",  # 1 if the derivatives below a dense layer need whole rows (a softmax is among them)
+    "BY_ROWS",  # 1 if the derivatives below a layer with weights need whole rows (a softmax is among them)
     "W_PAIRS", "WT_PAIRS",  # mixed precision: weights for the way forward and back (0: not needed), in the parameters
     "ROW_PAIRS", "BATCH_PAIRS",  # mixed precision: left operand, and input as pairs of rows, in the workspace
+    # normalizations; what belongs to a column is PANELS * LANES elements
+    "GAMMA", "BETA",  # factors and summands in the parameters
+    "SCALES", "CENTERS",  # 1 if gamma, beta are trained
+    "MOVING",  # batch: moving means, then moving variances, behind the parameters
+    "NORMAL",  # normalized input in the workspace, strided like the output
+    "DEVIATIONS",  # reciprocal standard deviation of every column (batch) or row (layer) in the workspace
+    "SUMS",  # two sums for every column in the workspace, Y_ROW elements apart
 )  # fmt: skip
 (
     KIND, INPUTS, OUTPUTS, BIAS, FUNCTION, WEIGHTS, PANEL, PANELS, X, X_ROW, Z, Y, Y_ROW, DX, DY, MASK, NEEDS_DX,
-    BY_ROWS, W_PAIRS, WT_PAIRS, ROW_PAIRS, BATCH_PAIRS,
+    BY_ROWS, W_PAIRS, WT_PAIRS, ROW_PAIRS, BATCH_PAIRS, GAMMA, BETA, SCALES, CENTERS, MOVING, NORMAL, DEVIATIONS, SUMS,
 ) = range(len(OPERATION_COLUMNS))  # fmt: skip
-FACTOR_COLUMNS = ("ALPHA", "RATE", "L2")  # of the float table: activation parameter, dropout rate, penalty
-ALPHA, RATE, L2 = range(len(FACTOR_COLUMNS))
+# Columns of the float table: activation parameter, dropout rate, penalty; what a normalization adds to the variance,
+# and the share of a batch in its moving statistics.
+FACTOR_COLUMNS = ("ALPHA", "RATE", "L2", "VARIANCE_OFFSET", "MOVING_SHARE")
+ALPHA, RATE, L2, VARIANCE_OFFSET, MOVING_SHARE = range(len(FACTOR_COLUMNS))
 
 # Columns of the integer vector that describes a run; the codes of the metrics follow them.
 RUN_COLUMNS = (

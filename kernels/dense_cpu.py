@@ -123,10 +123,10 @@ def simple_forward(op, alpha, rate, work, first, last, step, stream, key_0, key_
 
 
 def derivatives(ops, count, factors, work, first, rows, column, vectors):
-    """Take the gradient of a region back through the elementwise operations on top of operation ``count``.
+    """Take the gradient of a region back through the elementwise operations below operation ``count``.
 
     The gradient with respect to the output of operation ``count`` - 1 becomes, in place, the one before
-    the activation of the last dense layer below.
+    the activation of the next layer below that has weights.
     """
     for index in range(count - 1, -1, -1):
         op = at(ops, index * COLUMNS)
@@ -141,7 +141,7 @@ def derivatives(ops, count, factors, work, first, rows, column, vectors):
                 op[codes.FUNCTION], dy, y, z, row, rows, op[codes.OUTPUTS], vectors,
                 factors[index * FACTORS + codes.ALPHA],
             )  # fmt: skip
-            if op[codes.KIND] == codes.DENSE:
+            if op[codes.KIND] != codes.ACTIVATION:
                 break
 
 

@@ -8,6 +8,7 @@ from .dense_cpu import COLUMNS, FACTORS, dense_forward, round_block, share
 from .intrinsics import FLUSH_SUBNORMALS, at, float_mode, pointers, set_float_mode
 from .jit import LANES
 from .loss_cpu import loss_row, metric_row
+from .normalization_cpu import normalise_block
 from .sparse_cpu import STARTS, sparse_forward
 from .team import barrier
 from .vectors import load_row
@@ -23,7 +24,8 @@ def forward_block(ops, done, count, factors, params, rows, ping, pong, row):
     """
     source, in_pong = pong if done else ping, done
     for index in range(done, count):
-        op, alpha = at(ops, index * COLUMNS), factors[index * FACTORS + codes.ALPHA]
+        op, factor = at(ops, index * COLUMNS), at(factors, index * FACTORS)
+        alpha = factor[codes.ALPHA]
         columns, vectors = op[codes.OUTPUTS], op[codes.PANELS]
         if op[codes.KIND] == codes.DENSE:
             in_pong = 1 - in_pong
@@ -34,7 +36,10 @@ def forward_block(ops, done, count, factors, params, rows, ping, pong, row):
             if op[codes.FUNCTION] == codes.SOFTMAX:
                 softmax(target, row, rows, columns, vectors)
             source = target
-        elif op[codes.KIND] != codes.DROPOUT:
+        elif op[codes.KIND] >= codes.BATCH_NORM:
+            spare = ping if in_pong else pong
+            normalise_block(op, factor, params, source, row, rows, spare)
+        elif op[codes.KIND] == codes.ACTIVATION:
             activation_forward(op[codes.FUNCTION], source, row, rows, columns, vectors, alpha)
     return in_pong
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from .reference_activations import activation, activation_gradient
 from .reference_losses import loss, loss_gradient, metric
+from .reference_normalization import normalization_backward, normalization_forward, weights_of_normalization
 from .reference_optimizers import optimizer_step
 
 # --- dense layer ----------------------------------------------------------------------------------------------
@@ -90,8 +91,8 @@ def forward(layers, weights, x, seed=0, step=None):
     """Return the outputs of a model, and per layer what its backward pass needs; dropout acts if a step is given.
 
     A layer is a dict: kind "dense" (activation, alpha, use_bias, l2, and mixed for products of bfloat16), "activation"
-    (activation, alpha) or "dropout" (rate, and op where the operation's number is not the layer's place). `weights`
-    are in Keras' order.
+    (activation, alpha), "dropout" (rate, and op where the operation's number is not the layer's place), or a
+    normalization (see ``reference_normalization.py``). `weights` are in Keras' order.
     """
     remaining, tape, y = iter(weights), [], np.asarray(x, np.float64)
     for place, layer in enumerate(layers):
@@ -100,6 +101,9 @@ def forward(layers, weights, x, seed=0, step=None):
             shape, op = y.shape, layer.get("op", place)
             record["mask"] = 1.0 if step is None else dropout_mask(*shape, layer["rate"], seed, op, step)
             y = y * record["mask"]
+        elif layer["kind"].endswith("normalization"):
+            own = {weight: next(remaining) for weight, _ in weights_of_normalization(layer)}
+            y = normalization_forward(layer, own, y, record, training=step is not None)
         else:
             if layer["kind"] == "dense":
                 record["kernel"] = next(remaining)
@@ -122,7 +126,7 @@ def loss_and_gradients(
     layers, weights, name, x, y, row_weights=None, seed=0, step=None, loss_scale=1.0, weighted_mean=False,
     l2_per_row=False, loss_options=None,
 ):  # fmt: skip
-    """Loss of a batch with its penalties, gradient of every weight array, and the outputs.
+    """Loss of a batch with its penalties, gradient of every trained weight array, and the outputs.
 
     An activation before the loss that goes with it is differentiated with it, as a loss on logits.
     """
@@ -142,6 +146,10 @@ def loss_and_gradients(
         if layer["kind"] == "dropout":
             d = d * record["mask"]
             continue
+        if layer["kind"].endswith("normalization"):
+            d, own_gradients = normalization_backward(layer, record, d)
+            gradients[:0] = own_gradients
+            continue
         if not (fused and record is tape[-1]):
             d = activation_gradient(layer.get("activation", "linear"), record["z"], layer.get("alpha", 0.0), d)
         if layer["kind"] == "dense":
@@ -153,6 +161,15 @@ def loss_and_gradients(
     return value, gradients, output
 
 
+def _trained(layers):
+    """For every weight array whether it is trained."""
+    for layer in layers:
+        if layer["kind"] == "dense":
+            yield from [True] * (1 + layer.get("use_bias", True))
+        elif layer["kind"].endswith("normalization"):
+            yield from (trained for _, trained in weights_of_normalization(layer))
+
+
 def train(
     layers, weights, name, optimizer, hyperparameters, x, y, *, batch_size, epochs=1, shuffle=True, seed=0,
     row_weights=None, metrics=(), first_epoch=0, state=None, loss_scale=1.0, weighted_mean=False, l2_per_row=False,
@@ -160,9 +177,10 @@ def train(
 ):  # fmt: skip
     """Train copies of the weights; return them and, per epoch, the means over its rows of loss and metrics."""
     state, n = {} if state is None else state, len(x)
-    flat = np.concatenate([np.ravel(w) for w in weights]).astype(np.float64)
-    ends = np.cumsum([np.size(w) for w in weights])[:-1]
-    weights = [part.reshape(np.shape(w)) for part, w in zip(np.split(flat, ends), weights, strict=True)]
+    weights = [np.array(w, np.float64) for w in weights]
+    trained = [w for w, is_trained in zip(weights, _trained(layers), strict=True) if is_trained]
+    flat = np.concatenate([w.ravel() for w in trained])
+    parts = np.split(flat, np.cumsum([w.size for w in trained])[:-1])
     logs = np.zeros((epochs, 1 + len(metrics)))
     for epoch in range(epochs):
         order = permutation(n, seed, first_epoch + epoch) if shuffle else np.arange(n)
@@ -175,6 +193,8 @@ def train(
                 loss_options,
             )  # fmt: skip
             optimizer_step(optimizer, hyperparameters, flat, np.concatenate([g.ravel() for g in gradients]), state)
+            for weight, part in zip(trained, parts, strict=True):
+                weight[...] = part.reshape(weight.shape)
             shares = _mean_weights(len(rows), chosen if weighted_mean else None, weighted_mean)[0]
             logs[epoch] += np.multiply(len(rows), [value, *(shares @ metric(key, y[rows], output) for key in metrics)])
     return weights, logs / n

@@ -12,14 +12,16 @@ import functools
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from . import scalar
-from .intrinsics import I64
+from .intrinsics import I32, I64
 from .jit import specialised
 from .vectors import Vectors, for_range
 
 FLAGS = ("nsz", "contract")
+PARTIAL_SUMS = 4  # additions under way at once; one waits for the one before it
 FIRST_POINTER = 3  # argument of a vector loop, after rows, row and vectors
 
 
@@ -147,14 +149,15 @@ def traceable(function, dtype):
     return specialised(function, dtype, lambda kernel: traceable(kernel, dtype))
 
 
-def vector_loop(formula, outputs, pointers, scalars):
+def vector_loop(formula, outputs, pointers, scalars, fixed=0):
     """An intrinsic that applies ``formula`` to the vectors of a region of rows.
 
     Its arguments are ``rows``, ``row`` (elements from one row to the next), ``vectors`` (in a row), then ``pointers``
     pointers of one element type and ``scalars`` numbers of that type. ``formula`` gets the vectors behind all
     pointers, then the numbers; what it returns (a tuple if ``outputs`` is above 1) goes to where the first
-    ``outputs`` pointers point.
+    ``outputs`` pointers point. The last ``fixed`` pointers stand for the same vectors in every row.
     """
+    moving = pointers - fixed
 
     def build(context, builder, signature, arguments):
         element = signature.args[FIRST_POINTER].dtype
@@ -166,13 +169,107 @@ def vector_loop(formula, outputs, pointers, scalars):
         with for_range(builder, rows) as r:
             start = builder.mul(r, row)
             with for_range(builder, count) as index:
-                offset = builder.add(start, builder.mul(index, I64(vectors.lanes)))
-                results = function(*(Traced(vectors, vectors.load(base, offset)) for base in bases), *numbers)
+                column = builder.mul(index, I64(vectors.lanes))
+                offset = builder.add(start, column)
+                places = [offset] * moving + [column] * fixed
+                values = [Traced(vectors, vectors.load(*place)) for place in zip(bases, places, strict=True)]
+                results = function(*values, *numbers)
                 for result, base in zip((results,) if outputs == 1 else results, bases[:outputs], strict=True):
                     vectors.store(result.value, base, offset)
         return context.get_dummy_value()
 
     return intrinsic(_with_arity(build, pointers, scalars))
+
+
+def _totals(vectors, count, terms, sums):
+    """``sums`` vectors: the sums of the tuples terms(0) .. terms(count - 1), by way of ``PARTIAL_SUMS`` of each."""
+    builder = vectors.builder
+    partial = [[cgutils.alloca_once(builder, vectors.type) for _ in range(sums)] for _ in range(PARTIAL_SUMS)]
+    for place in (place for places in partial for place in places):
+        builder.store(vectors.zero, place)
+
+    def plus(value, other):
+        return builder.fadd(value, other, flags=FLAGS)
+
+    def add(index, places):
+        for place, term in zip(places, terms(index), strict=True):
+            builder.store(plus(builder.load(place), term), place)
+
+    groups = builder.sdiv(count, I64(PARTIAL_SUMS))
+    grouped = builder.mul(groups, I64(PARTIAL_SUMS))
+    with for_range(builder, groups) as group:
+        for i, places in enumerate(partial):
+            add(builder.add(builder.mul(group, I64(PARTIAL_SUMS)), I64(i)), places)
+    with for_range(builder, builder.sub(count, grouped)) as index:
+        add(builder.add(grouped, index), partial[0])
+    return [functools.reduce(plus, map(builder.load, places)) for places in zip(*partial, strict=True)]
+
+
+def column_sums(formula, sums, pointers, fixed=0):
+    """An intrinsic that adds up ``formula`` over the rows of a region, in every column.
+
+    Its arguments are those of a ``vector_loop`` of ``formula``, but that the results, ``sums`` vectors for every vector
+    of a row, go to where the first ``sums`` pointers point; they are not read.
+    """
+
+    def build(context, builder, signature, arguments):
+        element = signature.args[FIRST_POINTER].dtype
+        vectors = Vectors(context, builder, element)
+        function = traceable(formula, np.dtype(element.name))
+        rows, row, count = arguments[:FIRST_POINTER]
+        targets, sources = arguments[FIRST_POINTER : FIRST_POINTER + sums], arguments[FIRST_POINTER + sums :]
+        with for_range(builder, count) as index:
+            column = builder.mul(index, I64(vectors.lanes))
+
+            def terms(r):
+                offset = builder.add(builder.mul(r, row), column)
+                places = [offset] * (pointers - fixed) + [column] * fixed
+                values = [Traced(vectors, vectors.load(*place)) for place in zip(sources, places, strict=True)]
+                results = function(*values)
+                return [result.value for result in ((results,) if sums == 1 else results)]
+
+            for total, target in zip(_totals(vectors, rows, terms, sums), targets, strict=True):
+                vectors.store(total, target, column)
+        return context.get_dummy_value()
+
+    return intrinsic(_with_arity(build, sums + pointers, 0))
+
+
+def row_sum(formula, pointers, scalars):
+    """An intrinsic that gives the sum of ``formula`` over the first ``count`` >= 1 elements behind its pointers.
+
+    Its arguments are ``count``, ``pointers`` pointers of one element type to memory of whole vectors and ``scalars``
+    numbers of that type.
+    """
+
+    def build(context, builder, signature, arguments):
+        element = signature.args[1].dtype
+        vectors = Vectors(context, builder, element)
+        function = traceable(formula, np.dtype(element.name))
+        count, bases = arguments[0], arguments[1 : 1 + pointers]
+        numbers = [Traced(vectors, vectors.broadcast(number)) for number in arguments[1 + pointers :]]
+
+        def terms(index):
+            offset = builder.mul(index, I64(vectors.lanes))
+            return [function(*(Traced(vectors, vectors.load(base, offset)) for base in bases), *numbers).value]
+
+        whole = builder.sdiv(builder.sub(count, I64(1)), I64(vectors.lanes))  # one vector remains, full or not
+        (total,) = _totals(vectors, whole, terms, 1)
+        there = vectors.first(builder.sub(count, builder.mul(whole, I64(vectors.lanes))))
+        last = builder.select(there, terms(whole)[0], vectors.zero)
+        total = vectors.sums([builder.fadd(total, last, flags=FLAGS)])
+        return builder.extract_element(total, I32(0))
+
+    def typed(element):
+        return element(types.intp, *[types.CPointer(element)] * pointers, *[element] * scalars), build
+
+    definitions = {
+        (1, 0): lambda typingctx, count, a: typed(a.dtype),
+        (1, 1): lambda typingctx, count, a, s: typed(a.dtype),
+        (2, 0): lambda typingctx, count, a, b: typed(a.dtype),
+        (3, 0): lambda typingctx, count, a, b, c: typed(a.dtype),
+    }
+    return intrinsic(definitions[pointers, scalars])
 
 
 def _with_arity(build, pointers, scalars):
@@ -194,7 +291,9 @@ def _with_arity(build, pointers, scalars):
         (3, 2): lambda typingctx, rows, row, count, a, b, c, s, t: typed(a),
         (3, 3): lambda typingctx, rows, row, count, a, b, c, s, t, u: typed(a),
         (3, 4): lambda typingctx, rows, row, count, a, b, c, s, t, u, v: typed(a),
+        (4, 0): lambda typingctx, rows, row, count, a, b, c, d: typed(a),
         (4, 4): lambda typingctx, rows, row, count, a, b, c, d, s, t, u, v: typed(a),
         (4, 5): lambda typingctx, rows, row, count, a, b, c, d, s, t, u, v, w: typed(a),
+        (6, 1): lambda typingctx, rows, row, count, a, b, c, d, e, f, s: typed(a),
     }
     return definitions[pointers, scalars]

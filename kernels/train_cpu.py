@@ -23,6 +23,7 @@ from .intrinsics import FLUSH_SUBNORMALS, at, float_mode, pointers, set_float_mo
 from .jit import LANES
 from .loss_columns_cpu import column_losses
 from .loss_cpu import limited_crossentropy, loss_row, metric_row
+from .normalization_cpu import normalise_backward_share, normalise_forward_share
 from .rng import FIRST_DROPOUT_STREAM, shuffle
 from .sparse_cpu import sparse_forward, transpose_batch
 from .team import barrier
@@ -49,6 +50,8 @@ def forward(rank, size, sync, ops, count, factors, params, work, features, order
                 softmax(y, op[codes.Y_ROW], last - first, op[codes.OUTPUTS], op[codes.PANELS])
         elif op[codes.KIND] == codes.DENSE:
             dense_forward_share(rank, size, sync, op, params, work, rows, factor[codes.ALPHA])
+        elif op[codes.KIND] >= codes.BATCH_NORM:
+            normalise_forward_share(rank, size, sync, op, factor, params, work, rows)
         else:
             simple_forward(
                 op, factor[codes.ALPHA], factor[codes.RATE], work, first, last, step,
@@ -124,6 +127,11 @@ def backward(
     decay = hyper[codes.LEARNING_RATE] * hyper[codes.WEIGHT_DECAY]
     for index in range(count - 1, -1, -1):
         op, factor = at(ops, index * COLUMNS), at(factors, index * FACTORS)
+        if op[codes.KIND] >= codes.BATCH_NORM:
+            normalise_backward_share(
+                rank, size, sync, ops, index, factors, params, slot_0, slot_1, work, rows, run[codes.OPTIMIZER],
+                rate, beta_1, 1.0 - beta_1, 1.0 - beta_2, hyper[codes.EPSILON], decay, hyper[codes.NESTEROV] != 0.0,
+            )  # fmt: skip
         if op[codes.KIND] != codes.DENSE:
             continue
         if op[codes.NEEDS_DX]:

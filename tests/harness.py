@@ -2,6 +2,7 @@
 
 import numpy as np
 from fastnn.kernels import reference
+from fastnn.kernels.reference_normalization import weights_of_normalization
 
 from fastnn import losses, optimizers
 from fastnn.backend import Engine
@@ -37,10 +38,11 @@ def assert_same_bits(given, expected):
 
 def assert_padding_is_zero(engine):
     """What fills up the panels of weights must stay zero, or gradients would flow through it."""
-    packed = np.zeros_like(engine.params[: engine.plan.n_parameters])
+    packed = np.zeros_like(engine.params)
     engine.plan.pack(engine.get_weights(), packed)
+    trained = engine.plan.n_parameters
     if np.isfinite(packed).all():
-        assert_same_bits(engine.params[: len(packed)], packed)
+        assert_same_bits(engine.params[:trained], packed[:trained])
 
 
 def described(layers, mixed=False):
@@ -64,6 +66,10 @@ def described(layers, mixed=False):
             described.append({"kind": "dropout", "rate": layer.rate, "op": operations})
             operations += 1
             foldable = False
+        elif layer.kind.endswith("normalization"):
+            described.append({"kind": layer.kind, **layer.get_config()})
+            operations += 1
+            foldable = True
     return described
 
 
@@ -71,6 +77,23 @@ def declared_loss(name, **options):
     """Return the loss of a kernel, whose name may end in ``_from_logits``."""
     logits = {"from_logits": True} if name.endswith("entropy_from_logits") else {}
     return losses.get({"class_name": name.removesuffix("_from_logits"), "config": {**logits, **options}})
+
+
+def weight_names(described):
+    """Name of every weight array of layers as ``described`` gives them."""
+    for layer in described:
+        if layer["kind"] == "dense":
+            yield from ("kernel", "bias")[: 1 + layer["use_bias"]]
+        elif layer["kind"].endswith("normalization"):
+            yield from (name for name, _ in weights_of_normalization(layer))
+
+
+def random_weight(rng, name, shape):
+    """A weight array that suits its name."""
+    if name == "moving_variance":
+        return rng.uniform(0.5, 2.0, shape)
+    spread = 1.0 / np.sqrt(shape[0]) if name == "kernel" else 0.1
+    return (name == "gamma") + spread * rng.normal(size=shape)
 
 
 class Problem:
@@ -95,8 +118,8 @@ class Problem:
         self.loss, self.mixed = losses.get(loss), mixed
         plan = lower(layers, inputs, "float64")
         self.weights = [
-            (rng.normal(size=s) / np.sqrt(s[0]) if len(s) == 2 else 0.1 * rng.normal(size=s)).astype(np.float32)
-            for s in plan.weight_shapes
+            random_weight(rng, name, shape).astype(np.float32)
+            for name, shape in zip(weight_names(self._described()), plan.weight_shapes, strict=True)
         ]
         self.x = rng.normal(size=(rows, inputs)).astype(np.float32)
         self.y = self._targets(rng, rows, plan.n_outputs).astype(np.float32)

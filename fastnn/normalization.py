@@ -1,0 +1,222 @@
+"""Layers that normalize: declarations, as in ``layers.py``."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fastnn import checks, initializers
+from fastnn.identifiers import serialize
+from fastnn.layer_base import Layer, Shape
+
+
+class _Normalization(Layer):
+    """What normalizations have in common: factors gamma and summands beta for every column."""
+
+    def __init__(
+        self,
+        axis: int,
+        epsilon: float,
+        center: bool,
+        scale: bool,
+        beta_initializer: Any,
+        gamma_initializer: Any,
+        name: str | None,
+        input_shape: Any,
+        input_dim: int | None,
+    ) -> None:
+        super().__init__(name, input_shape, input_dim)
+        if axis not in (-1, 1):
+            raise ValueError(f"axis must be -1 or 1, the columns of flat rows; got {axis!r}")
+        self.axis = -1
+        self.epsilon = checks.number("epsilon", epsilon, 0.0, above=True)
+        self.center, self.scale = bool(center), bool(scale)
+        self.beta_initializer = initializers.get(beta_initializer)
+        self.gamma_initializer = initializers.get(gamma_initializer)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        if len(input_shape) != 2:
+            raise ValueError(
+                f"the layer {self.name!r} takes flat rows, shape (None, inputs); its input has the shape "
+                f"{input_shape}: put a Flatten() layer before it"
+            )
+        return input_shape
+
+    def _shapes_of_weights(self, input_shape: Shape) -> dict[str, tuple[int, ...]]:
+        names = ["gamma"] * self.scale + ["beta"] * self.center + list(self.statistics)
+        return dict.fromkeys(names, (int(input_shape[1] or 0),))
+
+    def _initializer(self, weight: str) -> initializers.Initializer:
+        return getattr(self, f"{weight}_initializer")
+
+    def _weight(self, name: str) -> np.ndarray | None:
+        return self.get_weights()[list(self.weight_shapes).index(name)] if name in self.weight_shapes else None
+
+    @property
+    def gamma(self) -> np.ndarray | None:
+        """Copy of the factors, shape (inputs,); None without them or before the layer is built."""
+        return self._weight("gamma")
+
+    @property
+    def beta(self) -> np.ndarray | None:
+        """Copy of the summands, shape (inputs,); None without them or before the layer is built."""
+        return self._weight("beta")
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "axis": self.axis,
+            "epsilon": self.epsilon,
+            "center": self.center,
+            "scale": self.scale,
+            "beta_initializer": serialize(self.beta_initializer),
+            "gamma_initializer": serialize(self.gamma_initializer),
+        }
+
+
+class BatchNormalization(_Normalization):
+    """Normalizes every column to mean 0 and variance 1 over the rows of a batch (Ioffe and Szegedy, 2015).
+
+    In training ``gamma * (x - mean) / sqrt(variance + epsilon) + beta`` with mean and variance of the batch. In
+    predictions, evaluation and validation they are moving averages of those of the batches in training.
+
+    Parameters
+    ----------
+    axis : int, default=-1
+        The columns, -1 or 1.
+    momentum : float, default=0.99
+        Share that the moving averages keep in a step, in [0, 1).
+    epsilon : float, default=1e-3
+        Added to the variance, > 0.
+    center : bool, default=True
+        Whether there is a beta.
+    scale : bool, default=True
+        Whether there is a gamma. It may be left out where the next layer is Dense.
+    beta_initializer : str or Initializer, default="zeros"
+    gamma_initializer : str or Initializer, default="ones"
+    moving_mean_initializer : str or Initializer, default="zeros"
+    moving_variance_initializer : str or Initializer, default="ones"
+    name, input_shape, input_dim
+        As in `Layer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an argument of the wrong type or outside its range.
+
+    Notes
+    -----
+    Input and output shape (None, inputs). The weights are gamma, beta, moving_mean and moving_variance, each
+    (inputs,); the last two are not trained. As in Keras, the variance is that of the batch as it is, without Bessel's
+    correction (PyTorch's moving variance has it, and PyTorch's momentum is 1 - momentum), and weights of rows have no
+    part in mean and variance. A batch of one row gives beta. Gamma and beta are in no weight penalty.
+
+    References
+    ----------
+    Ioffe and Szegedy, "Batch Normalization", ICML 2015, https://arxiv.org/abs/1502.03167; arguments, weights and
+    behaviour are those of Keras.
+
+    Examples
+    --------
+    >>> from fastnn import Activation, BatchNormalization, Dense, Sequential
+    >>> model = Sequential([Dense(16, input_shape=(8,)), BatchNormalization(), Activation("relu"), Dense(1)])
+    """
+
+    kind = "batch_normalization"
+    statistics: ClassVar[tuple[str, ...]] = ("moving_mean", "moving_variance")
+
+    def __init__(
+        self,
+        axis: int = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        moving_mean_initializer: Any = "zeros",
+        moving_variance_initializer: Any = "ones",
+        *,
+        name: str | None = None,
+        input_shape: Any = None,
+        input_dim: int | None = None,
+    ) -> None:
+        super().__init__(
+            axis, epsilon, center, scale, beta_initializer, gamma_initializer, name, input_shape, input_dim
+        )
+        self.momentum = checks.number("momentum", momentum, 0.0, 1.0)
+        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
+        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+
+    @property
+    def moving_mean(self) -> np.ndarray | None:
+        """Copy of the moving means, shape (inputs,); None before the layer is built."""
+        return self._weight("moving_mean")
+
+    @property
+    def moving_variance(self) -> np.ndarray | None:
+        """Copy of the moving variances, shape (inputs,); None before the layer is built."""
+        return self._weight("moving_variance")
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {
+            "momentum": self.momentum,
+            "moving_mean_initializer": serialize(self.moving_mean_initializer),
+            "moving_variance_initializer": serialize(self.moving_variance_initializer),
+        }
+
+
+class LayerNormalization(_Normalization):
+    """Normalizes every row to mean 0 and variance 1 over its columns (Ba, Kiros and Hinton, 2016).
+
+    ``gamma * (x - mean) / sqrt(variance + epsilon) + beta`` with mean and variance of the row; training and prediction
+    do the same.
+
+    Parameters
+    ----------
+    axis : int, default=-1
+        The columns, -1 or 1.
+    epsilon : float, default=1e-3
+        Added to the variance, > 0. (PyTorch's default is 1e-5.)
+    center : bool, default=True
+        Whether there is a beta.
+    scale : bool, default=True
+        Whether there is a gamma.
+    beta_initializer : str or Initializer, default="zeros"
+    gamma_initializer : str or Initializer, default="ones"
+    name, input_shape, input_dim
+        As in `Layer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an argument of the wrong type or outside its range.
+
+    Notes
+    -----
+    Input and output shape (None, inputs). The weights are gamma and beta, each (inputs,). They are in no weight
+    penalty. Rows of one column become beta.
+
+    References
+    ----------
+    Ba, Kiros and Hinton, "Layer Normalization", 2016, https://arxiv.org/abs/1607.06450; arguments and weights are
+    those of Keras.
+    """
+
+    kind = "layer_normalization"
+
+    def __init__(
+        self,
+        axis: int = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        *,
+        name: str | None = None,
+        input_shape: Any = None,
+        input_dim: int | None = None,
+    ) -> None:
+        super().__init__(
+            axis, epsilon, center, scale, beta_initializer, gamma_initializer, name, input_shape, input_dim
+        )

@@ -1,0 +1,231 @@
+"""Batch and layer normalization of a batch, and of rows at prediction.
+
+y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, an activation after it. Mean and variance are those of a
+column over the batch (Ioffe and Szegedy, 2015, https://arxiv.org/abs/1502.03167), in predictions moving averages of
+them, or those of a row over its columns (Ba et al., 2016, https://arxiv.org/abs/1607.06450).
+
+A member of a team owns columns for all that is summed over the batch, rows for all that is summed over columns; so no
+sum depends on the team. Padding of gamma and beta is zero, which makes that of the gradients zero.
+"""
+
+from __future__ import annotations
+
+from . import codes
+from .activation_cpu import activation_forward, copy_vectors, scale_vectors, softmax
+from .dense_cpu import COLUMNS, derivatives, share
+from .formulas import first_moment
+from .intrinsics import at
+from .jit import LANES
+from .optimizer_cpu import update
+from .scalar import sqrt
+from .sparse_cpu import clear
+from .team import barrier
+from .tracing import column_sums, row_sum, vector_loop
+
+
+def same(x):
+    """x itself, to be summed."""
+    return x
+
+
+def squared_distance(x, mean):
+    """Squared distance from the mean, to be summed."""
+    return (x - mean) * (x - mean)
+
+
+def product_of_two(x, y):
+    """x * y, to be summed."""
+    return x * y
+
+
+def product_of_three(x, y, z):
+    """x * y * z, to be summed."""
+    return x * y * z
+
+
+def gradient_terms(dy, normal):
+    """What one row adds to the gradients of gamma and beta."""
+    return dy * normal, dy
+
+
+def reciprocal_deviation(out, variance, epsilon):
+    """1 / sqrt(variance + epsilon), for another place."""
+    return 1.0 / sqrt(variance + epsilon)
+
+
+def standardised(out, x, mean, deviation):
+    """Distance from the mean in deviations, given 1 / deviation, for another place."""
+    return (x - mean) * deviation
+
+
+def affine(out, x, factor, summand):
+    """x * factor + summand, for another place."""
+    return x * factor + summand
+
+
+def folded(out, other_out, gamma, beta, mean, variance, epsilon):
+    """Factor and summand that normalize, scale and shift in one step, for other places."""
+    factor = gamma / sqrt(variance + epsilon)
+    return factor, beta - mean * factor
+
+
+def batch_gradient(dy, normal, gamma, deviation, gamma_sum, beta_sum, share):
+    """Gradient through a batch normalization of one element; the sums are the gradients of gamma and beta."""
+    return gamma * deviation * (dy - share * (beta_sum + normal * gamma_sum))
+
+
+def layer_gradient(dy, normal, gamma, deviation, mean, weighted_mean):
+    """Gradient through a layer normalization of one element; means over its row of dy * gamma, dy * gamma * normal."""
+    return deviation * (dy * gamma - mean - normal * weighted_mean)
+
+
+add_rows = column_sums(same, 1, 1)
+add_squared_distances = column_sums(squared_distance, 1, 2, 1)
+add_gradients = column_sums(gradient_terms, 2, 2)
+sum_row, sum_squared_distances = row_sum(same, 1, 0), row_sum(squared_distance, 1, 1)
+sum_products, sum_triple_products = row_sum(product_of_two, 2, 0), row_sum(product_of_three, 3, 0)
+
+deviation_vectors = vector_loop(reciprocal_deviation, 1, 2, 1)
+moving_average_vectors = vector_loop(first_moment, 1, 2, 1)
+standardise_columns = vector_loop(standardised, 1, 4, 0, fixed=2)
+standardise_row = vector_loop(standardised, 1, 2, 2)
+affine_vectors = vector_loop(affine, 1, 4, 0, fixed=2)
+fold_vectors = vector_loop(folded, 2, 6, 1)
+batch_gradient_vectors = vector_loop(batch_gradient, 1, 6, 1, fixed=4)
+layer_gradient_vectors = vector_loop(layer_gradient, 1, 3, 3)
+
+
+def batch_statistics(op, params, work, rows, column, vectors, epsilon, moving_share):
+    """Means and deviations of the columns of a batch, which move the averages of earlier batches."""
+    row = op[codes.Y_ROW]
+    x, mean = at(work, op[codes.X] + column), at(work, op[codes.SUMS] + column)
+    variance = at(mean, row)
+    add_rows(rows, row, vectors, mean, x)
+    scale_vectors(1, 0, vectors, mean, 1.0 / float(rows))
+    add_squared_distances(rows, row, vectors, variance, x, mean)
+    scale_vectors(1, 0, vectors, variance, 1.0 / float(rows))
+    deviation_vectors(1, 0, vectors, at(work, op[codes.DEVIATIONS] + column), variance, epsilon)
+    moving = at(params, op[codes.MOVING] + column)
+    moving_average_vectors(1, 0, vectors, moving, mean, moving_share)
+    moving_average_vectors(1, 0, vectors, at(moving, op[codes.PANELS] * LANES), variance, moving_share)
+
+
+def normalise_row(x, normal, columns, vectors, epsilon):
+    """Write the normalized row x, padded with zeros, and return the reciprocal of its standard deviation."""
+    mean = sum_row(columns, x) / float(columns)
+    deviation = 1.0 / sqrt(sum_squared_distances(columns, x, mean) / float(columns) + epsilon)
+    standardise_row(1, 0, vectors, normal, x, mean, deviation)
+    clear(at(normal, columns), vectors * LANES - columns)
+    return deviation
+
+
+def activate(op, work, first, rows, column, vectors, alpha):
+    """The activation of a region, in place; a distinct Z keeps what was before it."""
+    row = op[codes.Y_ROW]
+    place = first * row + column
+    y = at(work, op[codes.Y] + place)
+    if op[codes.Z] != op[codes.Y]:
+        copy_vectors(rows, row, vectors, at(work, op[codes.Z] + place), y)
+    activation_forward(op[codes.FUNCTION], y, row, rows, op[codes.OUTPUTS], vectors, alpha)
+
+
+def normalise_forward_share(rank, size, sync, op, factor, params, work, rows):
+    """A member's share of the way forward in training."""
+    alpha, epsilon = factor[codes.ALPHA], factor[codes.VARIANCE_OFFSET]
+    row, panels, columns = op[codes.Y_ROW], op[codes.PANELS], op[codes.OUTPUTS]
+    gamma, beta = at(params, op[codes.GAMMA]), at(params, op[codes.BETA])
+    x, normal, y = at(work, op[codes.X]), at(work, op[codes.NORMAL]), at(work, op[codes.Y])
+    first_row, last_row = share(rank, size, rows)
+    if op[codes.KIND] == codes.LAYER_NORM:
+        deviations = at(work, op[codes.DEVIATIONS])
+        for r in range(first_row, last_row):
+            deviations[r] = normalise_row(at(x, r * row), at(normal, r * row), columns, panels, epsilon)
+        region = first_row * row
+        affine_vectors(last_row - first_row, row, panels, at(y, region), at(normal, region), gamma, beta)
+        activate(op, work, first_row, last_row - first_row, 0, panels, alpha)
+        return
+    first, last = share(rank, size, panels)
+    column, vectors = first * LANES, last - first
+    batch_statistics(op, params, work, rows, column, vectors, epsilon, factor[codes.MOVING_SHARE])
+    standardise_columns(
+        rows, row, vectors, at(normal, column), at(x, column), at(work, op[codes.SUMS] + column),
+        at(work, op[codes.DEVIATIONS] + column),
+    )  # fmt: skip
+    affine_vectors(
+        rows, row, vectors, at(y, column), at(normal, column), at(gamma, column), at(beta, column)
+    )
+    if op[codes.FUNCTION] != codes.SOFTMAX:
+        activate(op, work, 0, rows, column, vectors, alpha)
+    else:
+        barrier(sync, size)
+        softmax(at(y, first_row * row), row, last_row - first_row, columns, panels)
+
+
+def layer_input_gradient(op, params, work, first, last):
+    """Gradient with respect to rows first .. last of the input of a layer normalization, in place of the output's."""
+    row, columns, vectors = op[codes.Y_ROW], op[codes.OUTPUTS], op[codes.PANELS]
+    gamma, deviations = at(params, op[codes.GAMMA]), at(work, op[codes.DEVIATIONS])
+    for r in range(first, last):
+        dy, normal = at(work, op[codes.DY] + r * row), at(work, op[codes.NORMAL] + r * row)
+        mean = sum_products(columns, dy, gamma) / float(columns)
+        weighted_mean = sum_triple_products(columns, dy, gamma, normal) / float(columns)
+        layer_gradient_vectors(1, 0, vectors, dy, normal, gamma, deviations[r], mean, weighted_mean)
+        clear(at(dy, columns), vectors * LANES - columns)
+
+
+def normalise_backward_share(
+    rank, size, sync, ops, index, factors, params, slot_0, slot_1, work, rows, optimizer,
+    rate, momentum, share_1, share_2, epsilon, decay, nesterov,
+):  # fmt: skip
+    """A member's share of the gradient of the input, taken back through the operations that made it, and of the steps.
+
+    The gradient of the input takes the place of that of the output.
+    """
+    op = at(ops, index * COLUMNS)
+    row, panels, needs_dx = op[codes.Y_ROW], op[codes.PANELS], op[codes.NEEDS_DX]
+    first, last = share(rank, size, panels)
+    first_row, last_row = share(rank, size, rows)
+    column, vectors = first * LANES, last - first
+    gamma_sum = at(work, op[codes.SUMS] + column)
+    beta_sum = at(gamma_sum, row)
+    dy, normal = at(work, op[codes.DY] + column), at(work, op[codes.NORMAL] + column)
+    add_gradients(rows, row, vectors, gamma_sum, beta_sum, dy, normal)
+    by_rows = op[codes.KIND] == codes.LAYER_NORM or op[codes.BY_ROWS] != 0
+    if op[codes.KIND] == codes.BATCH_NORM and needs_dx:
+        batch_gradient_vectors(
+            rows, row, vectors, dy, normal, at(params, op[codes.GAMMA] + column),
+            at(work, op[codes.DEVIATIONS] + column), gamma_sum, beta_sum, 1.0 / float(rows),
+        )  # fmt: skip
+        if not by_rows:
+            derivatives(ops, index, factors, work, 0, rows, column, vectors)
+    barrier(sync, size)
+    if by_rows and needs_dx:
+        if op[codes.KIND] == codes.LAYER_NORM:
+            layer_input_gradient(op, params, work, first_row, last_row)
+        derivatives(ops, index, factors, work, first_row, last_row - first_row, 0, panels)
+        barrier(sync, size)
+    for trained, place, gradient in (
+        (op[codes.SCALES], op[codes.GAMMA] + column, gamma_sum),
+        (op[codes.CENTERS], op[codes.BETA] + column, beta_sum),
+    ):
+        if trained:
+            update(
+                optimizer, at(params, place), at(slot_0, place), at(slot_1, place), gradient, vectors,
+                rate, momentum, share_1, share_2, epsilon, decay, nesterov,
+            )  # fmt: skip
+
+
+def normalise_block(op, factors, params, x, row, rows, spare):
+    """Normalize rows at prediction, in place; ``spare`` has room for two rows."""
+    columns, vectors, epsilon = op[codes.OUTPUTS], op[codes.PANELS], factors[codes.VARIANCE_OFFSET]
+    factor, summand = at(params, op[codes.GAMMA]), at(params, op[codes.BETA])
+    if op[codes.KIND] == codes.BATCH_NORM:
+        moving = at(params, op[codes.MOVING])
+        variance = at(moving, vectors * LANES)
+        fold_vectors(1, 0, vectors, spare, at(spare, row), factor, summand, moving, variance, epsilon)
+        factor, summand = spare, at(spare, row)
+    else:
+        for r in range(rows):
+            normalise_row(at(x, r * row), at(x, r * row), columns, vectors, epsilon)
+    affine_vectors(rows, row, vectors, x, x, factor, summand)
+    activation_forward(op[codes.FUNCTION], x, row, rows, columns, vectors, factors[codes.ALPHA])

@@ -1,0 +1,327 @@
+"""Normalizations: gradients, whole trainings beside PyTorch, statistics, and the layers of the Keras face."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from fastnn.kernels import jit
+from harness import Problem, assert_close, assert_same_bits, tolerance
+
+from fastnn import initializers, models
+from fastnn.backend import LossGradient
+from fastnn.layers import Activation, BatchNormalization, Dense, Dropout, Flatten, Input, LayerNormalization, get
+from fastnn.models import Sequential
+from fastnn.optimizers import SGD
+from fastnn.utils import set_random_seed
+
+BOTH = [BatchNormalization, LayerNormalization]
+
+
+# --- kernels --------------------------------------------------------------------------------------------------------
+
+
+def assert_gradients_close(given, expected, relative):
+    """Compare gradients to within ``relative`` of the largest: that of a bias below a batch normalization is zero."""
+    flat = [np.concatenate([array.ravel() for array in arrays]) for arrays in (given, expected)]
+    assert_close(*flat, relative)
+
+
+def networks():
+    """Every normalization as first, hidden and last layer, before and after activations, as (layers, loss)."""
+    for kind in BOTH:
+        yield [Dense(7), kind(), Activation("tanh"), Dense(3)], "mean_squared_error"
+        yield [kind(), Dense(6, "gelu"), kind(scale=False), Dense(4, "softmax")], "categorical_crossentropy"
+        yield [Dense(6, "softmax"), kind(center=False), Activation("silu"), Dense(2)], "mean_squared_error"
+        yield [Dense(9, "elu"), Activation("softmax"), kind(), kind(), Dense(3, "sigmoid")], "binary_crossentropy"
+        yield [Dense(18), kind(), Activation("softmax")], "sparse_categorical_crossentropy"
+        yield [Dense(1, "tanh"), kind(), Activation("tanh"), Dense(2)], "mean_squared_error"
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(("layers", "loss"), list(networks()))
+def test_gradient_is_the_slope_of_the_training_loss(layers, loss, weighted):
+    problem = Problem(layers, 4, loss, rows=11, weighted=weighted)
+    engine, objective = problem.engine("float64")
+    of = LossGradient(engine, objective, *problem.data("float64"))
+    flat = engine.params[: engine.plan.n_parameters].copy()
+    value, gradient = of(flat)[0][0], of(flat)[1].copy()
+    expected_value, expected = problem.gradients()
+    assert value == pytest.approx(expected_value, rel=1e-13)
+    assert_gradients_close(engine.plan.unpack(gradient, trained=True), expected, 1e-12)
+    slopes = np.zeros_like(flat)
+    padding = np.ones_like(flat, bool)
+    for place in engine.plan.weights:
+        if place.trained:
+            marks = np.zeros(len(flat))
+            place.write(marks, np.ones(place.shape))
+            padding[marks > 0] = False
+    for i in np.flatnonzero(~padding):
+        losses = []
+        for step in (1e-5, -1e-5):
+            moved = flat.copy()
+            moved[i] += step
+            losses.append(of(moved)[0][0])
+        slopes[i] = (losses[0] - losses[1]) / 2e-5
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-6, atol=1e-6 * np.abs(slopes).max())
+    assert (gradient[padding] == 0.0).all()
+
+
+@pytest.mark.parametrize("kind", BOTH)
+@pytest.mark.parametrize("width", [1, 15, 16, 17, 33, 513])
+@pytest.mark.parametrize("rows", [1, 2, 3, 5, 40])
+def test_odd_shapes(dtype, kind, width, rows):
+    """First step and prediction against the oracle, with values far from zero."""
+    problem = Problem([kind(), Dense(3)], width, "mean_squared_error", rows=rows)
+    problem.x = problem.x * 3 + 5
+    engine, objective = problem.engine(dtype)
+    x, y, _ = problem.data(dtype)
+    assert_close(engine.predict(x), problem.outputs(), tolerance(dtype, 1e-5, 1e-13))
+    assert_gradients_close(engine.gradient(objective, x, y), problem.gradients()[1], tolerance(dtype, 1e-5, 1e-13))
+
+
+def test_a_batch_of_one_row_gives_beta():
+    model = Sequential([Input((3,)), BatchNormalization(beta_initializer=initializers.Constant(0.5))], dtype="float64")
+    model.compile("sgd", "mean_squared_error")
+    assert model.train_on_batch([[7.0, -2.0, 3.0]], [[0.5, 0.5, 1.5]]) == pytest.approx(1 / 3)
+
+
+def test_statistics_move_by_the_momentum_and_ignore_row_weights():
+    x = np.random.default_rng(0).normal(3.0, 2.0, (7, 5))
+    for weights in (None, np.arange(7.0)):
+        model = Sequential([Input((5,)), BatchNormalization(momentum=0.75), Dense(1)], dtype="float64")
+        model.compile("sgd", "mse")
+        model.fit(x, np.zeros(7), batch_size=4, shuffle=False, sample_weight=weights, verbose=0)
+        mean, variance = np.zeros(5), np.ones(5)
+        for batch in (x[:4], x[4:]):
+            mean, variance = 0.75 * mean + 0.25 * batch.mean(axis=0), 0.75 * variance + 0.25 * batch.var(axis=0)
+        np.testing.assert_allclose(model.layers[0].moving_mean, mean, rtol=1e-13)
+        np.testing.assert_allclose(model.layers[0].moving_variance, variance, rtol=1e-13)
+
+
+def test_predictions_use_the_moving_statistics(dtype):
+    model = Sequential([Input((2,)), BatchNormalization(epsilon=0.5)], dtype=dtype)
+    model.set_weights([[2.0, 3.0], [10.0, 20.0], [1.0, -1.0], [3.5, 0.0]])
+    expected = [[10.0 + 2.0 * 3.0 / 2.0, 20.0 - 3.0 * 1.0 / np.sqrt(0.5)]]
+    np.testing.assert_allclose(model.predict([[4.0, -2.0]]), expected, rtol=1e-6)
+    before = model.get_weights()
+    model.compile("adam", "mse")
+    model.evaluate([[4.0, -2.0]], [[0.0, 0.0]], verbose=0)
+    assert_same_bits(model.get_weights(), before)
+
+
+def test_penalties_leave_gamma_and_beta_alone():
+    layers = [Dense(4, kernel_regularizer="l2"), BatchNormalization(), Dense(1)]
+    plain = [Dense(4), BatchNormalization(), Dense(1)]
+    problems = [Problem(each, 3, "mean_squared_error") for each in (layers, plain)]
+    gradients = []
+    for problem in problems:
+        engine, objective = problem.engine("float64")
+        gradients.append(engine.gradient(objective, *problem.data("float64")))
+    assert [np.allclose(a, b, rtol=1e-12) for a, b in zip(*gradients, strict=True)] == [False] + [True] * 5
+
+
+@pytest.mark.skipif(not jit.has_bfloat16(), reason="needs AVX512-BF16")
+@pytest.mark.parametrize("kind", BOTH)
+def test_mixed_precision(kind):
+    layers = [kind(), Dense(40), kind(), Activation("relu"), Dense(70, "tanh"), kind(), Dense(3)]
+    problem = Problem(layers, 20, "mean_squared_error", rows=64, mixed=True)
+    engine, objective, logs = problem.train("float32", SGD(0.05), batch_size=20)
+    weights, expected = problem.oracle(SGD(0.05), batch_size=20)
+    np.testing.assert_allclose(logs, expected, rtol=2e-3)
+    assert_close(engine.get_weights(), weights, 2e-2)
+    again, _, other = problem.train("float32", SGD(0.05), threads=3, batch_size=20)
+    assert_same_bits([again.params, other], [engine.params, logs])
+    assert np.isfinite(engine.evaluate(*problem.data("float32"), objective)).all()
+
+
+# --- PyTorch --------------------------------------------------------------------------------------------------------
+
+
+def with_torch(kind, activation):
+    """A model, and the same network in PyTorch with the same weights."""
+    torch = pytest.importorskip("torch")
+    model = Sequential(
+        [Input((5,)), Dense(9), kind(), Activation(activation), Dense(6), Activation(activation), kind(), Dense(2)],
+        dtype="float64",
+    )
+    theirs = {
+        BatchNormalization: lambda width: torch.nn.BatchNorm1d(width, eps=1e-3, momentum=0.01),
+        LayerNormalization: lambda width: torch.nn.LayerNorm(width, eps=1e-3),
+    }[kind]
+    function = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh}[activation]
+    modules = [torch.nn.Linear(5, 9), theirs(9), function(), torch.nn.Linear(9, 6), function(), theirs(6)]
+    network = torch.nn.Sequential(*modules, torch.nn.Linear(6, 2)).double()
+    rng = np.random.default_rng(1)
+    for layer in model.layers:
+        if layer.kind == kind.kind:
+            fresh = layer.get_weights()
+            layer.set_weights([w + 0.1 * rng.normal(size=w.shape) for w in fresh[:2]] + fresh[2:])
+    ours = [layer for layer in model.layers if layer.kind != "activation"]
+    parts = [module for module in network if list(module.parameters())]
+    with torch.no_grad():
+        for layer, module in zip(ours, parts, strict=True):
+            for value, parameter in zip(layer.get_weights(), module.parameters(), strict=False):
+                parameter[...] = torch.tensor(value.T)
+    return torch, model, network, list(zip(ours, parts, strict=True))
+
+
+@pytest.mark.parametrize("kind", BOTH)
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("rows", [40, 37])
+def test_trainings_are_pytorchs(kind, activation, rows):
+    torch, model, network, pairs = with_torch(kind, activation)
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(1.0, 2.0, (rows, 5)), rng.normal(size=(rows, 2))
+    model.compile(SGD(0.05, momentum=0.9), "mean_squared_error")
+    history = model.fit(x, y, batch_size=10, epochs=5, shuffle=False, verbose=0).history["loss"]
+    step = torch.optim.SGD(network.parameters(), 0.05, momentum=0.9)
+    for epoch in range(5):
+        total = 0.0
+        for batch in torch.arange(rows).split(10):
+            value = torch.nn.functional.mse_loss(network(torch.tensor(x)[batch]), torch.tensor(y)[batch])
+            step.zero_grad()
+            value.backward()
+            step.step()
+            total += value.item() * len(batch)
+        assert history[epoch] == pytest.approx(total / rows, rel=1e-10)
+    for layer, module in pairs:
+        for value, parameter in zip(layer.get_weights(), module.parameters(), strict=False):
+            np.testing.assert_allclose(value.T, parameter.detach().numpy(), rtol=1e-8, atol=1e-10)
+        if kind is BatchNormalization and layer.kind == kind.kind:
+            np.testing.assert_allclose(layer.moving_mean, module.running_mean.numpy(), rtol=1e-9)
+            if rows % 10 == 0:  # PyTorch's moving variance has Bessel's correction
+                kept = 0.99 ** (5 * rows // 10)
+                biased = kept + (module.running_var.numpy() - kept) * 9 / 10
+                np.testing.assert_allclose(layer.moving_variance, biased, rtol=1e-9)
+                module.running_var[...] = torch.tensor(layer.moving_variance)
+    if kind is LayerNormalization or rows % 10 == 0:
+        network.eval()
+        np.testing.assert_allclose(model.predict(x), network(torch.tensor(x)).detach().numpy(), rtol=1e-9, atol=1e-10)
+
+
+# --- Keras' face ----------------------------------------------------------------------------------------------------
+
+
+def trained(dtype="float32"):
+    set_random_seed(1)
+    model = Sequential(
+        [
+            Input((2, 3)),
+            Flatten(),
+            BatchNormalization(momentum=0.8),
+            Dense(19, use_bias=False),
+            BatchNormalization(scale=False, name="norm"),
+            Activation("relu"),
+            Dropout(0.2),
+            LayerNormalization(epsilon=1e-5),
+            Dense(3, "softmax"),
+        ],
+        dtype=dtype,
+    )
+    model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
+    model.fit(X, Y, epochs=3, batch_size=8, verbose=0)
+    return model
+
+
+X = np.random.default_rng(0).normal(size=(30, 2, 3))
+Y = np.arange(30) % 3
+
+
+def test_names_order_and_counts_of_weights():
+    model = trained()
+    assert list(model.weight_shapes()) == [
+        "batch_normalization/gamma", "batch_normalization/beta",
+        "batch_normalization/moving_mean", "batch_normalization/moving_variance",
+        "dense/kernel", "norm/beta", "norm/moving_mean", "norm/moving_variance",
+        "layer_normalization/gamma", "layer_normalization/beta", "dense_1/kernel", "dense_1/bias",
+    ]  # fmt: skip
+    assert [w.shape for w in model.get_weights()] == list(model.weight_shapes().values())
+    trainable, others = model.trainable_weights, model.non_trainable_weights
+    assert (len(trainable), len(others)) == (8, 4)
+    assert model.layers[3].gamma is None
+    lines = []
+    model.summary(print_fn=lines.append)
+    held = 2 * 6 + 2 * 19
+    learned = 2 * 6 + 6 * 19 + 19 + 2 * 19 + 19 * 3 + 3
+    assert f"Total params: {3 * learned + held + 2} " in lines[0]
+    assert f"Trainable params: {learned} " in lines[0]
+    assert f"Non-trainable params: {held} " in lines[0]
+    assert f"Optimizer params: {2 * learned + 2} " in lines[0]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_copies_and_files(tmp_path, dtype):
+    model = trained(dtype)
+    assert not np.array_equal(model.layers[1].moving_mean, np.zeros(6))
+    model.save(tmp_path / "model")
+    for again in (models.load_model(tmp_path / "model"), pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        assert again.get_config() == model.get_config()
+        assert_same_bits(again.get_weights(), model.get_weights())
+        assert_same_bits(again.predict(X), model.predict(X))
+        assert again.evaluate(X, Y, verbose=0) == model.evaluate(X, Y, verbose=0)
+        again.fit(X, Y, verbose=0)
+    part = Sequential(model.layers[:-1])
+    for given, expected in zip(part.layers[1].get_weights(), model.layers[1].get_weights(), strict=True):
+        np.testing.assert_array_equal(given, expected.astype(np.float32))
+
+
+def test_setting_weights_of_a_layer_in_use():
+    model = Sequential([Input((2,)), BatchNormalization(), LayerNormalization(center=False), Dense(1)])
+    model.predict(np.zeros((1, 2)))
+    weights = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0, 8.0]]
+    model.layers[0].set_weights(weights)
+    np.testing.assert_array_equal(model.layers[0].get_weights(), weights)
+    np.testing.assert_array_equal(model.layers[1].get_weights(), [[1.0, 1.0]])
+    with pytest.raises(ValueError, match=r"expected 1 weight arrays \(layer_normalization/gamma \(2,\)\); got 2"):
+        model.layers[1].set_weights([[1.0, 1.0], [1.0, 1.0]])
+
+
+def test_state_of_the_optimizer():
+    engine, *_ = Problem([Dense(5), BatchNormalization(scale=False), Dense(2)], 3, "mean_squared_error").train()
+    state = engine.get_state()
+    assert [[m.shape for m in moments] for moments in state["moments"]] == [[(3, 5), (5,), (5,), (5, 2), (2,)]] * 2
+    assert all(np.any(m) for m in state["moments"][1])
+    before = engine.slots.copy()
+    engine.slots[:] = 0.0
+    engine.set_state(state)
+    assert_same_bits(engine.slots, before)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [BatchNormalization(1, 0.5, 0.1, False, beta_initializer="ones", name="x"), LayerNormalization(scale=False)],
+)
+def test_configuration_makes_an_equal_layer(layer):
+    again = get({"class_name": type(layer).__name__, "config": layer.get_config()})
+    assert type(again) is type(layer)
+    assert again.get_config() == layer.get_config()
+
+
+def test_defaults_are_keras():
+    config = BatchNormalization().get_config()
+    assert (config["momentum"], config["epsilon"], config["center"], config["scale"]) == (0.99, 1e-3, True, True)
+    assert LayerNormalization().epsilon == 1e-3
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: BatchNormalization(momentum=1.0), "momentum must be >= 0 and < 1"),
+        (lambda: BatchNormalization(epsilon=0.0), "epsilon must be > 0 and finite"),
+        (lambda: LayerNormalization(axis=2), "axis must be -1 or 1"),
+        (lambda: Sequential([Input((4, 3)), BatchNormalization()]), r"takes flat rows.*put a Flatten\(\) layer before"),
+    ],
+)
+def test_wrong_arguments(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_a_network_of_a_normalization_alone_learns_scale_and_shift():
+    rng = np.random.default_rng(3)
+    x = rng.normal(5.0, 3.0, (200, 4))
+    model = Sequential([Input((4,)), BatchNormalization(momentum=0.9)], dtype="float64")
+    model.compile(SGD(0.5), "mse")
+    model.fit(x, 2.0 * x + 1.0, epochs=100, batch_size=200, verbose=0)
+    np.testing.assert_allclose(model.predict(x), 2.0 * x + 1.0, atol=1e-3)
