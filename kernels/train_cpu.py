@@ -127,12 +127,12 @@ def backward(
     decay = hyper[codes.LEARNING_RATE] * hyper[codes.WEIGHT_DECAY]
     for index in range(count - 1, -1, -1):
         op, factor = at(ops, index * COLUMNS), at(factors, index * FACTORS)
-        if op[codes.KIND] >= codes.BATCH_NORM:
-            normalise_backward_share(
-                rank, size, sync, ops, index, factors, params, slot_0, slot_1, work, rows, run[codes.OPTIMIZER],
-                rate, beta_1, 1.0 - beta_1, 1.0 - beta_2, hyper[codes.EPSILON], decay, hyper[codes.NESTEROV] != 0.0,
-            )  # fmt: skip
         if op[codes.KIND] != codes.DENSE:
+            if op[codes.KIND] >= codes.BATCH_NORM:
+                normalise_backward_share(
+                    rank, size, sync, ops, index, factors, params, slot_0, slot_1, work, rows, run[codes.OPTIMIZER],
+                    rate, beta_1, 1.0 - beta_1, 1.0 - beta_2, hyper[codes.EPSILON], decay, hyper[codes.NESTEROV] != 0.0,
+                )  # fmt: skip
             continue
         if op[codes.NEEDS_DX]:
             dense_backward_input_share(rank, size, sync, ops, index, factors, params, work, scratch, rows)
