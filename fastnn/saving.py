@@ -3,7 +3,7 @@
 Format 1: the metadata have one key, ``fastnn``: a JSON object of ``version`` (1), ``model``, ``compile``,
 ``metadata`` and, if the file holds the state of a training, ``training``. It is one key because safetensors writes
 several in any order, and equal models are to make equal files. Tensors are named ``<layer>/<weight>``, such as
-``dense/kernel``; the optimizer's are ``optimizer:counters`` and ``optimizer:<moment>:<position among trained weights>``,
+``dense/kernel``; the optimizer's are ``optimizer:counters`` and ``optimizer:<moment>:<number of the trained weight>``,
 moments that are all zero left out.
 """
 

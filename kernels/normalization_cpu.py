@@ -13,10 +13,10 @@ from __future__ import annotations
 from . import codes
 from .activation_cpu import activation_forward, copy_vectors, scale_vectors, softmax
 from .dense_cpu import COLUMNS, derivatives, share
-from .formulas import first_moment
 from .intrinsics import at
 from .jit import LANES
 from .optimizer_cpu import update
+from .optimizer_formulas import first_moment
 from .scalar import sqrt
 from .sparse_cpu import clear
 from .team import barrier
