@@ -1,18 +1,26 @@
 """The scikit-learn face for classification."""
 
 from collections.abc import Sequence
+from functools import partial
+from numbers import Real
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils import column_or_1d
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets, type_of_target
 
 from fastnn.estimator_base import BaseMLP
-from fastnn.losses import BinaryCrossentropy, Loss, SparseCategoricalCrossentropy
+from fastnn.losses import (
+    BinaryCrossentropy,
+    BinaryFocalCrossentropy,
+    Loss,
+    SparseCategoricalCrossentropy,
+    SparseCategoricalFocalCrossentropy,
+)
 
 
 class Labels(NamedTuple):
@@ -26,7 +34,7 @@ class Labels(NamedTuple):
 class MLPClassifier(ClassifierMixin, BaseMLP):
     """Multi-layer perceptron classifier with scikit-learn's parameters, attributes and rules.
 
-    Minimises the log-loss: binary and multi-label targets with logistic outputs, more classes with softmax.
+    Minimises the log-loss unless told otherwise: binary and multi-label targets with logistic outputs, more classes with softmax.
 
     Parameters
     ----------
@@ -86,6 +94,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     dropout : float or list of float, default=0.0
         Share of the outputs of each hidden layer that a training step sets to zero (Srivastava et al., 2014), in
         [0, 1); or one for each layer. Not for 'lbfgs'.
+    loss : {'log_loss', 'focal'}, default='log_loss'
+        'focal' counts rows that are right and sure less (Lin et al., "Focal loss for dense object detection", 2017):
+        the log-loss of a row is multiplied by ``(1 - probability of its class) ** focal_gamma``.
+    focal_gamma : float, default=2.0
+        For 'focal', >= 0; with 0 it is the log-loss.
+    label_smoothing : float, default=0.0
+        Share of each target, in [0, 1), that is spread evenly over all classes (Szegedy et al., 2016).
     class_weight : dict, 'balanced', list of dicts or None, default=None
         Weight of the rows of each class in the loss, multiplied by `sample_weight`; 'balanced' is
         ``n_samples / (n_classes * rows of the class)``. A dict for each label where a row may have several. Scores know
@@ -129,6 +144,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
         **BaseMLP._parameter_constraints,
+        "loss": [StrOptions({"log_loss", "focal"})],
+        "focal_gamma": [Interval(Real, 0, None, closed="left")],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "class_weight": [dict, list, StrOptions({"balanced"}), None],
     }
 
@@ -164,6 +182,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         n_layers: int | None = None,
         width: int | None = None,
         dropout: float | Sequence[float] = 0.0,
+        loss: str = "log_loss",
+        focal_gamma: float = 2.0,
+        label_smoothing: float = 0.0,
         class_weight: Any = None,
         scoring: Any = None,
         callbacks: Any = None,
@@ -260,7 +281,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return compute_sample_weight(self.class_weight, targets.y)
 
     def _loss(self) -> Loss:
-        return SparseCategoricalCrossentropy() if self.out_activation_ == "softmax" else BinaryCrossentropy()
+        softmax, smoothing = self.out_activation_ == "softmax", self.label_smoothing
+        if self.loss == "focal":
+            of_classes = partial(SparseCategoricalFocalCrossentropy, alpha=1.0)
+            kind = of_classes if softmax else BinaryFocalCrossentropy
+            return kind(gamma=self.focal_gamma, label_smoothing=smoothing)
+        return (SparseCategoricalCrossentropy if softmax else BinaryCrossentropy)(label_smoothing=smoothing)
 
     def _loss_scale(self) -> float:
         return float(self.n_outputs_) if self._multilabel else 1.0  # scikit-learn sums over labels

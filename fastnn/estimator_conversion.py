@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import is_classifier
+from sklearn.utils._param_validation import make_constraint
 from sklearn.utils.validation import check_is_fitted
 
 from fastnn import activations
@@ -41,23 +42,25 @@ class Conversion(NetworkOptions):
         Warns
         -----
         UserWarning
-            If parameters that only training looks at, such as `dropout`, are left out.
+            If parameters that only training looks at, such as `dropout`, are left out, or at scikit-learn's default.
         """
         check_is_fitted(self)
-        names = _scikit_learns(self)._get_param_names()
-        parameters = {name: getattr(self, name) for name in names} | self._scikit_learns_network()
-        lost = [
-            f"{name}={getattr(self, name)!r}"
-            for name, default in self._defaults().items()
-            if name not in names and name not in _ELSEWHERE and getattr(self, name) is not default
-        ]
+        kind = _scikit_learns(self)
+        known = self._scikit_learns_network()
+        lost = []
+        for name, default in self._defaults().items():
+            value = getattr(self, name)
+            if name not in known and _takes(kind, name, value):
+                known[name] = value
+            elif name not in known and name not in _ELSEWHERE and value is not default:
+                lost.append(f"{name}={value!r}")
         if lost:
             warnings.warn(
                 f"{', '.join(lost)}: left out, since scikit-learn has nothing like it; predictions stay the same",
                 UserWarning,
                 stacklevel=2,
             )
-        twin = _scikit_learns(self)(**parameters)
+        twin = kind(**known)
         _copy_fitted(self, twin)
         if is_classifier(self):
             from sklearn.preprocessing import LabelBinarizer
@@ -114,6 +117,12 @@ class Conversion(NetworkOptions):
 
 def _is_one(activation: Any) -> bool:
     return isinstance(activation, (str, activations.Activation))
+
+
+def _takes(kind: Any, name: str, value: Any) -> bool:
+    """Whether a class of scikit-learn's has a parameter, and allows this value of it."""
+    allowed = kind._parameter_constraints.get(name, [])
+    return any(make_constraint(constraint).is_satisfied_by(value) for constraint in allowed)
 
 
 def _scikit_learns(estimator: Any) -> Any:

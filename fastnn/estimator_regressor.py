@@ -1,42 +1,58 @@
 """The scikit-learn face for regression."""
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils import column_or_1d
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from fastnn.estimator_base import BaseMLP
-from fastnn.losses import Loss, MeanSquaredError, PoissonDeviance
+from fastnn.losses import Huber, Loss, MeanAbsoluteError, MeanSquaredError, PoissonDeviance, Quantile
+
+_LOSSES: dict[str, type[Loss]] = {
+    "squared_error": MeanSquaredError,
+    "poisson": PoissonDeviance,
+    "absolute_error": MeanAbsoluteError,
+}
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
     """Multi-layer perceptron regressor with scikit-learn's parameters, attributes and rules.
 
-    Minimises half the squared error, or half the Poisson deviance, summed over the outputs; reports the mean over the
-    outputs of the first, the sum of the second, as scikit-learn does.
+    Minimises half the squared error, or another loss, summed over the outputs. It reports the mean over the outputs of
+    the squared error, the sum of the others, as scikit-learn does.
 
     Parameters
     ----------
-    loss : {'squared_error', 'poisson'}, default='squared_error'
-        'poisson' is for counts: the outputs are exponentials, and targets must not be negative.
+    loss : {'squared_error', 'poisson', 'absolute_error', 'huber', 'quantile'}, default='squared_error'
+        'poisson' (half the deviance) is for counts: the outputs are exponentials, and targets must not be negative.
+        'absolute_error' and 'huber' let outliers pull less; 'quantile' is the pinball loss of the levels `quantile`.
     hidden_layer_sizes, ..., time_limit
-        As in `MLPClassifier`, which has `class_weight` besides.
+        As in `MLPClassifier`, which has `class_weight`, `label_smoothing` and `focal_gamma` besides.
+    quantile : float or list of float, default=0.5
+        For the loss 'quantile': a level in (0, 1), or several that one network learns at once. `predict` then has a
+        column for each level, and `score` is the mean over the levels of scikit-learn's ``d2_pinball_score``.
+    huber_delta : float, default=1.0
+        For the loss 'huber': the error, > 0, from which on it grows linearly.
 
     Attributes
     ----------
     validation_scores_, best_validation_score_
-        Coefficients of determination R² on the held-out rows with early stopping.
+        Values of `score` (R², unless there are several quantiles), or of `scoring`, on the held-out rows with early
+        stopping.
     coefs_, ..., out_activation_
         As in `MLPClassifier`.
     """
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
         **BaseMLP._parameter_constraints,
-        "loss": [StrOptions({"squared_error", "poisson"})],
+        "loss": [StrOptions({"squared_error", "poisson", "absolute_error", "huber", "quantile"})],
+        "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
+        "huber_delta": [Interval(Real, 0, None, closed="neither")],
     }
 
     def __init__(
@@ -75,6 +91,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         scoring: Any = None,
         callbacks: Any = None,
         time_limit: float | None = None,
+        quantile: float | Sequence[float] = 0.5,
+        huber_delta: float = 1.0,
     ) -> None:
         self._keep(locals())
 
@@ -86,14 +104,20 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return self
 
     def predict(self, X: Any) -> np.ndarray:
-        """Predicted values, shape (n_samples,), or (n_samples, n_outputs) for several outputs."""
+        """Predicted values, shape (n_samples,), or (n_samples, n_outputs) for several outputs or quantiles."""
         outputs = self._outputs(X)
         return outputs[:, 0] if self.n_outputs_ == 1 else outputs
 
-    def _validation_score(self, outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray | None) -> float:
-        from sklearn.metrics import r2_score
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Coefficient of determination R² of the predictions; for several quantiles the mean ``d2_pinball_score``."""
+        return _score(y, self.predict(X), self._levels(), sample_weight)
 
-        return float(r2_score(targets, outputs, sample_weight=weights))
+    def _validation_score(self, outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray | None) -> float:
+        return _score(targets, outputs, self._levels(), weights)
+
+    def _levels(self) -> Sequence[float]:
+        """Quantiles that the outputs stand for; none for another loss."""
+        return np.atleast_1d(self.quantile).tolist() if self.loss == "quantile" else []
 
     def _read_targets(self, y: np.ndarray, name: str) -> np.ndarray:
         targets = np.asarray(y, dtype=np.float64)
@@ -105,19 +129,30 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def _learn_targets(self, targets: np.ndarray, fresh: bool, incremental: bool) -> None:
         if fresh:
-            self.n_outputs_ = targets.shape[1]
+            levels = self._levels()
+            if len(levels) > 1 and targets.shape[1] > 1:
+                raise ValueError(
+                    f"several levels, quantile={self.quantile}, need one target; y has {targets.shape[1]} columns. "
+                    "Use sklearn.multioutput.MultiOutputRegressor, or one level"
+                )
+            self.n_outputs_ = max(targets.shape[1], len(levels))
             self.out_activation_ = "exp" if self.loss == "poisson" else "identity"
 
     def _encode(self, targets: np.ndarray, name: str) -> np.ndarray:
-        if targets.shape[1] != self.n_outputs_:
-            raise ValueError(f"{name} has {targets.shape[1]} columns, but this model has {self.n_outputs_} outputs")
+        expected = self._loss().target_width(self.n_outputs_)
+        if targets.shape[1] != expected:
+            raise ValueError(f"{name} has {targets.shape[1]} columns, but this model has {expected} outputs")
         return targets
 
     def _loss(self) -> Loss:
-        return PoissonDeviance() if self.loss == "poisson" else MeanSquaredError()
+        if self.loss == "huber":
+            return Huber(self.huber_delta)
+        if self.loss == "quantile":
+            return Quantile(self._levels())
+        return _LOSSES[self.loss]()
 
     def _loss_scale(self) -> float:
-        return self.n_outputs_ * (1.0 if self.loss == "poisson" else 0.5)
+        return self.n_outputs_ * (0.5 if self.loss == "squared_error" else 1.0)
 
     def _metrics(self) -> tuple[str, ...]:
         return ("mean_squared_error",) if self.n_outputs_ > 1 and self.loss == "squared_error" else ()
@@ -125,3 +160,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _reported_loss(self, logs: np.ndarray) -> float:
         loss, *mean_squares = logs.tolist()
         return loss - 0.5 * (self.n_outputs_ - 1) * sum(mean_squares)
+
+
+def _score(y: Any, predicted: np.ndarray, levels: Sequence[float], weights: Any) -> float:
+    from sklearn.metrics import d2_pinball_score, r2_score
+
+    if len(levels) < 2:
+        return float(r2_score(y, predicted, sample_weight=weights))
+    scores = [
+        d2_pinball_score(y, column, alpha=level, sample_weight=weights)
+        for level, column in zip(levels, predicted.T, strict=True)
+    ]
+    return float(np.mean(scores))
