@@ -16,10 +16,12 @@ import numpy as np
 from fastnn.kernels import codes, jit
 from fastnn.layout import Layout, layout
 from fastnn.losses import Loss, MeanSquaredError
-from fastnn.places import WITH_WEIGHTS, Place, place_pairs, place_parameters, place_statistics, weight_places
+from fastnn.places import NORMALIZATIONS, WITH_WEIGHTS, Place, place_pairs, place_parameters, place_statistics, weight_places
 
 DTYPES = ("float32", "float64", MIXED := "mixed_bfloat16")
 FROM_LOGITS = "_from_logits"
+SMALL_PARAMETERS = 16384  # of networks whose batches may be cut into segments: their gradients stay in the cache
+ROWS_OF_SEGMENT, MOST_SEGMENTS = 192, 16
 
 
 @dataclass(frozen=True)
@@ -171,6 +173,17 @@ class Plan:
                 "activation 'step' has no useful derivative, so a network cannot be trained through it; use 'sigmoid' "
                 "or 'relu', or fastnn.Perceptron, whose rule needs no derivative"
             )
+
+    def segments(self, batch_size: int, sparse: bool = False) -> int:
+        """Segments into which a batch is cut for a team that shares its rows; 0 for one that shares every layer.
+
+        Sharing rows costs a gradient of all parameters for each segment, but only one meeting of the team a step. A
+        normalization needs the whole batch at once.
+        """
+        normalizes = np.isin(self.ops[:, codes.KIND], NORMALIZATIONS).any()
+        if sparse or self.mixed or normalizes or self.n_parameters > SMALL_PARAMETERS or batch_size < 2 * ROWS_OF_SEGMENT:
+            return 0
+        return min(MOST_SEGMENTS, batch_size // ROWS_OF_SEGMENT)
 
     def layout(self, ops: np.ndarray, batch_size: int, sparse: bool = False) -> Layout:
         """Give every operation of ``ops`` its places in a workspace for batches of up to ``batch_size`` rows.

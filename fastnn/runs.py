@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.kernels import codes, jit, team
+from fastnn.layout import aligned_zeros
 from fastnn.plan import Objective, Plan
 from fastnn.sparse import features, is_sparse
 from fastnn.threads import TeamSize, sharing, team_size
@@ -36,6 +37,8 @@ def run_vector(
     first_epoch: int = 0,
     weighted_mean: bool = False,
     l2_per_row: bool = False,
+    segments: int = 0,
+    parameters: int = 0,
 ) -> np.ndarray:
     """The integer vector that describes a run to the programs; columns in ``kernels/codes.py``."""
     values = {
@@ -43,6 +46,7 @@ def run_vector(
         codes.OPTIMIZER: optimizer, codes.SHUFFLE: shuffle, codes.WEIGHTED: weighted,
         codes.SEED_LOW: seed & 0xFFFFFFFF, codes.SEED_HIGH: seed >> 32, codes.FIRST_EPOCH: first_epoch,
         codes.WEIGHTED_MEAN: weighted_mean, codes.L2_PER_ROW: l2_per_row, codes.METRICS_COUNT: len(metrics),
+        codes.SEGMENTS: segments, codes.PARAMETERS: parameters,
     }  # fmt: skip
     return np.array([*(values[column] for column in range(codes.METRICS_START)), *metrics], np.int64)
 
@@ -176,6 +180,7 @@ class Run:
         loss_limit: float,
         weighted_mean: bool,
     ) -> None:
+        from fastnn.kernels.rows_cpu import PART_ROWS
         from fastnn.kernels.train_cpu import train_steps
 
         plan, n, sparse = engine.plan, x.shape[0], is_sparse(x)
@@ -198,17 +203,25 @@ class Run:
         self._hyper[codes.LOSS_SCALE :] = loss_scale, 0.0 if smooth else loss_limit
         self._results = np.zeros((epochs, 1 + len(objective.metrics)))
         self._program = input_program(train_steps, plan, x)
-        layout = plan.layout(objective.ops, batch_size, sparse)
+        segments = plan.segments(batch_size, sparse)
+        rows_at_once = PART_ROWS if segments else batch_size
+        layout = plan.layout(objective.ops, rows_at_once, sparse)
+        work = layout.workspace(rows_at_once, plan.dtype)[None]
+        if segments:
+            work = np.repeat(work, self._team.full, axis=0)
         run = run_vector(
-            objective.loss, objective.metrics, batch=batch_size, rows=n, targets=y.shape[1], shuffle=shuffle,
+            objective.loss, objective.metrics, batch=batch_size, rows=n, targets=y.shape[1],
+            shuffle=shuffle and batch_size < n,  # the order within a batch is of no consequence
             optimizer=codes.OPTIMIZERS.index(engine.optimizer.name), weighted=weights is not None, seed=seed,
             first_epoch=first_epoch, weighted_mean=weighted_mean and weights is not None, l2_per_row=plan.l2_per_row,
+            segments=segments, parameters=plan.n_parameters,
         )  # fmt: skip
         self._arguments = (
             run, self._hyper, engine.state, layout.ops, plan.factors, objective.factors, plan.scaling,
             np.empty((0, 1), plan.dtype) if sparse else _writable(x), features(x, plan.dtype, batch_size), _writable(y),
             _flat_weights(weights, plan.dtype), self.order, engine.params, engine.slots,
-            layout.workspace(batch_size, plan.dtype), np.zeros((self._team.full, layout.scratch_size), plan.dtype),
+            work, aligned_zeros(segments * plan.n_parameters, plan.dtype),
+            np.zeros((self._team.full, layout.scratch_size), plan.dtype),
             np.zeros(batch_size * (1 + len(objective.metrics))), self._results,
         )  # fmt: skip
         _compile_first(self._program, (0, 1, np.zeros(team.SYNC_SIZE, np.int64)), (*self._arguments, 0, 0))

@@ -44,6 +44,11 @@ def times(x, y):
     return x * y
 
 
+def plus(x, y):
+    """x + y."""
+    return x + y
+
+
 def product_of(out, x, y):
     """x * y, for a third place."""
     return x * y
@@ -73,6 +78,7 @@ chain_softplus, chain_exponential = chain(formulas.softplus_grad), chain(formula
 exp_vectors = vector_loop(shifted_exp, 1, 1, 1)
 scale_vectors = vector_loop(scaled, 1, 1, 1)
 multiply_vectors = vector_loop(times, 1, 2, 0)
+add_vectors = vector_loop(plus, 1, 2, 0)
 product_vectors = vector_loop(product_of, 1, 3, 0)
 copy_vectors = vector_loop(copy_of, 1, 2, 0)
 softmax_chain_vectors = vector_loop(softmax_chain, 1, 2, 1)

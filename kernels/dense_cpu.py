@@ -108,14 +108,14 @@ def dense_forward_share(rank, size, sync, op, params, work, rows, alpha):
         softmax(at(y, first * y_row), y_row, last - first, op[codes.OUTPUTS], op[codes.PANELS])
 
 
-def simple_forward(op, alpha, rate, work, first, last, step, stream, key_0, key_1):
-    """Activation or dropout operation on rows first .. last of the workspace, for training."""
+def simple_forward(op, alpha, rate, work, first, last, place, step, stream, key_0, key_1):
+    """Activation or dropout operation on rows first .. last of the workspace, rows of the batch from ``place``."""
     row, vectors = op[codes.Y_ROW], op[codes.PANELS]
     for r in range(first, last):
         x, y = at(work, op[codes.X] + r * row), at(work, op[codes.Y] + r * row)
         if op[codes.KIND] == codes.DROPOUT:
             mask = at(work, op[codes.MASK] + r * row)
-            dropout_row(mask, op[codes.OUTPUTS], r, step, stream, rate, key_0, key_1)
+            dropout_row(mask, op[codes.OUTPUTS], place + r, step, stream, rate, key_0, key_1)
             product_vectors(1, 0, vectors, y, x, mask)
         else:
             copy_vectors(1, 0, vectors, y, x)
@@ -192,20 +192,30 @@ def pack(target, source, row, rows, panels):
             copy_vectors(1, 0, 1, at(target, (panel * rows + r) * LANES), at(source, r * row + panel * LANES))
 
 
+def update_panel(
+    op, params, slot_0, slot_1, gradient, panel, first, count, optimizer, l2,
+    rate, momentum, share_1, share_2, epsilon, decay, nesterov,
+):  # fmt: skip
+    """The optimizer's step on ``count`` rows of weights from ``first`` in a panel; row 0 is the bias."""
+    place = op[codes.WEIGHTS] + panel * op[codes.PANEL] + first * LANES
+    if l2 != 0.0:
+        free = op[codes.BIAS] if first == 0 else 0  # the bias is not penalised
+        penalise_vectors(1, 0, count - free, at(gradient, free * LANES), at(params, place + free * LANES), l2)
+    update(
+        optimizer, at(params, place), at(slot_0, place), at(slot_1, place), gradient, count,
+        rate, momentum, share_1, share_2, epsilon, decay, nesterov,
+    )  # fmt: skip
+
+
 def update_tile(
     op, params, slot_0, slot_1, gradient, gradient_panel, pair, first, count, optimizer, l2,
     rate, momentum, share_1, share_2, epsilon, decay, nesterov,
 ):  # fmt: skip
-    """The optimizer's step on ``count`` rows of weights from ``first`` in a pair of panels; row 0 is the bias."""
+    """``update_panel`` on a pair of panels."""
     for panel in range(min(2, op[codes.PANELS] - 2 * pair)):
-        place = op[codes.WEIGHTS] + (2 * pair + panel) * op[codes.PANEL] + first * LANES
-        g = at(gradient, panel * gradient_panel)
-        if l2 != 0.0:
-            free = op[codes.BIAS] if first == 0 else 0  # the bias is not penalised
-            penalise_vectors(1, 0, count - free, at(g, free * LANES), at(params, place + free * LANES), l2)
-        update(
-            optimizer, at(params, place), at(slot_0, place), at(slot_1, place), g, count,
-            rate, momentum, share_1, share_2, epsilon, decay, nesterov,
+        update_panel(
+            op, params, slot_0, slot_1, at(gradient, panel * gradient_panel), 2 * pair + panel, first, count,
+            optimizer, l2, rate, momentum, share_1, share_2, epsilon, decay, nesterov,
         )  # fmt: skip
 
 

@@ -175,7 +175,10 @@ def train(
     row_weights=None, metrics=(), first_epoch=0, state=None, loss_scale=1.0, weighted_mean=False, l2_per_row=False,
     loss_options=None,
 ):  # fmt: skip
-    """Train copies of the weights; return them and, per epoch, the means over its rows of loss and metrics."""
+    """Train copies of the weights; return them and, per epoch, the means over its rows of loss and metrics.
+
+    A batch of all rows is not shuffled.
+    """
     state, n = {} if state is None else state, len(x)
     weights = [np.array(w, np.float64) for w in weights]
     trained = [w for w, is_trained in zip(weights, _trained(layers), strict=True) if is_trained]
@@ -183,7 +186,7 @@ def train(
     parts = np.split(flat, np.cumsum([w.size for w in trained])[:-1])
     logs = np.zeros((epochs, 1 + len(metrics)))
     for epoch in range(epochs):
-        order = permutation(n, seed, first_epoch + epoch) if shuffle else np.arange(n)
+        order = permutation(n, seed, first_epoch + epoch) if shuffle and batch_size < n else np.arange(n)
         for start in range(0, n, batch_size):
             rows = order[start : start + batch_size]
             chosen = None if row_weights is None else row_weights[rows]

@@ -25,6 +25,7 @@ from .loss_columns_cpu import column_losses
 from .loss_cpu import limited_crossentropy, loss_row, metric_row
 from .normalization_cpu import normalise_backward_share, normalise_forward_share
 from .rng import FIRST_DROPOUT_STREAM, shuffle
+from .rows_cpu import PART_ROWS, gradients_of_rows, update_by_rows
 from .sparse_cpu import sparse_forward, transpose_batch
 from .team import barrier
 from .vectors import load_row, sum_of_squares
@@ -36,8 +37,13 @@ def gather(x, width, scaling, order, first, last, target, row):
         load_row(width, at(target, i * row), at(x, order[i] * width), scaling[0], scaling[1])
 
 
-def forward(rank, size, sync, ops, count, factors, params, work, features, order, rows, step, key_0, key_1):
-    """All operations on the batch, in the workspace or, if sparse, in ``features``; a barrier after each."""
+def forward(
+    rank, size, sync, ops, count, factors, params, work, features, order, place, rows, step, key_0, key_1
+):
+    """All operations on ``rows`` rows of the batch from ``place``, a barrier after each.
+
+    They are in the workspace or, if sparse, in ``features``.
+    """
     for index in range(count):
         op, factor = at(ops, index * COLUMNS), at(factors, index * FACTORS)
         first, last = share(rank, size, rows)
@@ -54,7 +60,7 @@ def forward(rank, size, sync, ops, count, factors, params, work, features, order
             normalise_forward_share(rank, size, sync, op, factor, params, work, rows)
         else:
             simple_forward(
-                op, factor[codes.ALPHA], factor[codes.RATE], work, first, last, step,
+                op, factor[codes.ALPHA], factor[codes.RATE], work, first, last, place, step,
                 FIRST_DROPOUT_STREAM + index, key_0, key_1,
             )  # fmt: skip
         barrier(sync, size)
@@ -144,54 +150,112 @@ def backward(
     barrier(sync, size)
 
 
+def differentiate(
+    rank, size, sync, run, hyper, ops, count, factors, loss_factors, scaling, x, features, y, weights, params, work,
+    scratch, order, place, rows, unit, step, stats,
+):  # fmt: skip
+    """Way forward of ``rows`` rows of the batch from ``place``, their losses, and the gradient of the last dense layer.
+
+    ``order`` and ``stats`` start at ``place``.
+    """
+    first, last = share(rank, size, rows)
+    if features is None:
+        gather(at(x, 0), ops[codes.INPUTS], scaling, order, first, last, at(work, ops[codes.X]), ops[codes.X_ROW])
+    elif rank == 0:
+        transpose_batch(features, order, rows, ops[codes.INPUTS])
+    barrier(sync, size)
+    forward(
+        rank, size, sync, ops, count, factors, params, work, features, order, place, rows, step,
+        run[codes.SEED_LOW], run[codes.SEED_HIGH],
+    )  # fmt: skip
+    scale, limit = unit * hyper[codes.LOSS_SCALE], hyper[codes.LOSS_LIMIT]
+    output_op = at(ops, (count - 1) * COLUMNS)
+    losses(run, output_op, work, y, weights, order, first, last, scale, limit, loss_factors, stats, scratch)
+    derivatives(ops, count, factors, work, first, last - first, 0, output_op[codes.PANELS])
+    barrier(sync, size)
+
+
+def add_rows(stats, rows, columns):
+    """Add up ``rows`` rows of loss and metrics; the sums take the place of the first."""
+    for m in range(columns):
+        total = 0.0
+        for r in range(rows):
+            total += stats[r * columns + m]
+        stats[m] = total
+
+
+def report(run, hyper, ops, count, factors, params, stats, segments, rows, unit, results):
+    """Add to ``results`` the penalty and the sums that ``add_rows`` has left where each segment of the batch starts."""
+    columns = 1 + run[codes.METRICS_COUNT]
+    mean = float(rows) * unit if run[codes.WEIGHTED_MEAN] else 1.0
+    results[0] += (mean if run[codes.L2_PER_ROW] else float(rows)) * penalty(ops, count, factors, params)
+    for segment in range(segments):
+        first, _ = share(segment, segments, rows)
+        for m in range(columns):
+            factor = mean * hyper[codes.LOSS_SCALE] if m == 0 else mean
+            results[m] += factor * stats[first * columns + m]
+
+
 def do_steps(
     rank, size, sync, run, hyper, state, ops, count, factors, loss_factors, scaling, x, features, y, weights, order,
-    params, slot_0, slot_1, work, scratch, stats, results, start, stop,
+    params, slot_0, slot_1, work, gradients, scratch, stats, results, start, stop,
 ):  # fmt: skip
     """``train_steps`` on pointers."""
-    n, batch, metrics = run[codes.ROWS], run[codes.BATCH], run[codes.METRICS_COUNT]
+    n, batch, columns = run[codes.ROWS], run[codes.BATCH], 1 + run[codes.METRICS_COUNT]
     steps_per_epoch = (n + batch - 1) // batch
-    key_0, key_1 = run[codes.SEED_LOW], run[codes.SEED_HIGH]
-    output_op = at(ops, (count - 1) * COLUMNS)
     t, power_1, power_2 = state[0], state[1], state[2]
     epoch, place = start // steps_per_epoch, start % steps_per_epoch * batch
     for _ in range(start, stop):
         rows = min(batch, n - place)
         if place == 0 and run[codes.SHUFFLE]:
             if rank == 0:
-                shuffle(order, n, run[codes.FIRST_EPOCH] + epoch, key_0, key_1)
+                shuffle(order, n, run[codes.FIRST_EPOCH] + epoch, run[codes.SEED_LOW], run[codes.SEED_HIGH])
             barrier(sync, size)
         chosen = at(order, place)
-        first, last = share(rank, size, rows)
-        if features is None:
-            gather(at(x, 0), ops[codes.INPUTS], scaling, chosen, first, last, at(work, ops[codes.X]), ops[codes.X_ROW])
-        elif rank == 0:
-            transpose_batch(features, chosen, rows, ops[codes.INPUTS])
-        barrier(sync, size)
-        forward(rank, size, sync, ops, count, factors, params, work, features, chosen, rows, int(t), key_0, key_1)
         unit = unit_share(run, weights, chosen, rows)
-        scale, limit = unit * hyper[codes.LOSS_SCALE], hyper[codes.LOSS_LIMIT]
-        losses(run, output_op, work, y, weights, chosen, first, last, scale, limit, loss_factors, stats, scratch)
-        derivatives(ops, count, factors, work, first, last - first, 0, output_op[codes.PANELS])
-        barrier(sync, size)
-        if rank == 0:
-            mean = float(rows) * unit if run[codes.WEIGHTED_MEAN] else 1.0
-            share_of_penalty = mean if run[codes.L2_PER_ROW] else float(rows)
-            sums = at(results, epoch * (1 + metrics))
-            sums[0] += share_of_penalty * penalty(ops, count, factors, params)
-            for m in range(1 + metrics):
-                factor = mean * hyper[codes.LOSS_SCALE] if m == 0 else mean
-                for r in range(rows):
-                    sums[m] += factor * stats[r * (1 + metrics) + m]
+        segments = min(run[codes.SEGMENTS], rows)
+        by_rows = segments > 0
+        first_segment, last_segment = share(rank, size, segments) if by_rows else (0, 1)
+        for segment in range(first_segment, last_segment):
+            first, last = share(segment, max(1, segments), rows)
+            member, members = (0, 1) if by_rows else (rank, size)
+            parts = (last - first + PART_ROWS - 1) // PART_ROWS if by_rows else 1
+            for part in range(parts):
+                begin, end = share(part, parts, last - first)
+                row, part_rows = first + begin, end - begin
+                differentiate(
+                    member, members, sync, run, hyper, ops, count, factors, loss_factors, scaling, x, features, y,
+                    weights, params, work, scratch, at(chosen, row), row, part_rows, unit, int(t),
+                    at(stats, row * columns),
+                )  # fmt: skip
+                if by_rows:
+                    gradients_of_rows(
+                        sync, ops, count, factors, params, work, scratch, part_rows,
+                        at(gradients, segment * run[codes.PARAMETERS]), part > 0,
+                    )  # fmt: skip
+            if by_rows or rank == 0:
+                add_rows(at(stats, first * columns), last - first, columns)
         t, power_1, power_2 = t + 1.0, power_1 * hyper[codes.BETA_1], power_2 * hyper[codes.BETA_2]
         rate = hyper[codes.LEARNING_RATE]
         if run[codes.OPTIMIZER] == codes.ADAM or run[codes.OPTIMIZER] == codes.ADAMW:
             rate = rate * sqrt(1.0 - power_2) / (1.0 - power_1)
+        if by_rows:
+            barrier(sync, size)
+        if rank == 0:
+            sums = at(results, epoch * columns)
+            report(run, hyper, ops, count, factors, params, stats, max(1, segments), rows, unit, sums)
         barrier(sync, size)  # the penalty is read before the weights change
-        backward(
-            rank, size, sync, run, hyper, rate, unit if run[codes.L2_PER_ROW] else 1.0, ops, count, factors,
-            params, slot_0, slot_1, work, features, scratch, rows,
-        )  # fmt: skip
+        l2_scale = unit if run[codes.L2_PER_ROW] else 1.0
+        if by_rows:
+            update_by_rows(
+                rank, size, run, hyper, rate, l2_scale, ops, count, factors, params, slot_0, slot_1, gradients, segments
+            )
+            barrier(sync, size)
+        else:
+            backward(
+                rank, size, sync, run, hyper, rate, l2_scale, ops, count, factors, params, slot_0, slot_1, work,
+                features, scratch, rows,
+            )  # fmt: skip
         place += batch
         if place >= n:
             epoch, place = epoch + 1, 0
@@ -201,7 +265,7 @@ def do_steps(
 
 def train_steps(
     rank, size, sync, run, hyper, state, ops, factors, loss_factors, scaling, x, features, y, weights, order, params,
-    slots, work, scratch, stats, results, start, stop,
+    slots, work, gradients, scratch, stats, results, start, stop,
 ):  # fmt: skip
     """Do steps ``start`` .. ``stop`` - 1 of a run as member ``rank`` of a team of ``size``.
 
@@ -217,7 +281,8 @@ def train_steps(
     y : (n, TARGETS), weights : (n,) or (0,)
     order : int64 (n,), updated: the order of the rows in the present epoch
     params : (P + operands,), slots : (2 * P,), updated: weights, with what mixed precision keeps of them, and moments
-    work : workspace laid out by the plan; scratch : (size, ...), one row a member
+    work : (1 or size, ...), workspaces laid out by the plan, of the team or, where it shares rows, of each member
+    gradients : (SEGMENTS * PARAMETERS,); scratch : (size, ...), one row a member
     stats : float64 (BATCH * (1 + metrics),), loss and metrics of each row of the batch
     results : float64 (epochs, 1 + metrics), updated: sums over rows of the loss and the metrics
     """
@@ -229,7 +294,8 @@ def train_steps(
     do_steps(
         rank, size, at(sync, 0), at(run, 0), at(hyper, 0), at(state, 0), at(ops, 0), ops.shape[0], at(factors, 0),
         at(loss_factors, 0), at(scaling, 0), at(x, 0), pointers(features), at(y, 0), at(weights, 0), at(order, 0),
-        at(params, 0), at(slots, 0), at(slots, slots.size // 2), at(work, 0), at(scratch, rank * scratch.shape[1]),
-        at(stats, 0), at(results, 0), start, stop,
+        at(params, 0), at(slots, 0), at(slots, slots.size // 2),
+        at(work, rank * work.shape[1] if run[codes.SEGMENTS] else 0), at(gradients, 0),
+        at(scratch, rank * scratch.shape[1]), at(stats, 0), at(results, 0), start, stop,
     )  # fmt: skip
     set_float_mode(mode)

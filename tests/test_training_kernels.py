@@ -5,7 +5,7 @@ import pytest
 from fastnn.kernels import codes, jit
 from harness import ODD_SIZES, Problem, assert_close, assert_same_bits, tolerance
 
-from fastnn import activations, backend
+from fastnn import activations, backend, plan
 from fastnn.layers import Activation, BatchNormalization, Dense, Dropout, LayerNormalization
 from fastnn.losses import BinaryCrossentropy
 from fastnn.optimizers import SGD
@@ -178,8 +178,15 @@ def random_problem(seed):
     return problem, pick("sgd", "rmsprop", "adam", "adamw", SGD(0.01, 0.9, True)), pick(1, 2, 3), options
 
 
+@pytest.fixture(params=["by layers", "by rows"])
+def shared(request, monkeypatch):
+    """How a team shares a step, for batches of six rows and more."""
+    monkeypatch.setattr(plan, "ROWS_OF_SEGMENT", 3 if request.param == "by rows" else 10**9)
+    monkeypatch.setattr(plan, "SMALL_PARAMETERS", 10**9)
+
+
 @pytest.mark.parametrize("seed", range(80))
-def test_random_networks(seed):
+def test_random_networks(seed, shared):
     problem, optimizer, threads, options = random_problem(seed)
     engine, _, logs = problem.train("float64", optimizer, threads, **options)
     weights, expected = problem.oracle(optimizer, **options)
@@ -189,7 +196,7 @@ def test_random_networks(seed):
 
 @pytest.mark.parametrize("network", [deep, normalized])
 @pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam"])
-def test_deep_training_is_the_oracles(dtype, network, optimizer):
+def test_deep_training_is_the_oracles(dtype, network, optimizer, shared):
     options = {"batch_size": 31, "epochs": 3, "seed": 2**33 + 5}
     problem = network()
     engine, _, logs = problem.train(dtype, optimizer, **options)
@@ -207,10 +214,27 @@ def test_deep_training_is_the_oracles(dtype, network, optimizer):
         *((wide, 97), (normalized, 1), (normalized, 2), (normalized, 64), (normalized, 1000)),
     ],
 )
-def test_training_has_the_same_bits_on_any_team(dtype, problem, batch_size):
+def test_training_has_the_same_bits_on_any_team(dtype, problem, batch_size, shared):
     runs = []
     for threads in (*THREADS, 2):
         engine, _, logs = problem().train(dtype, "adam", threads, batch_size=batch_size, epochs=2)
+        runs.append([engine.params, engine.slots, logs])
+    for run in runs[1:]:
+        assert_same_bits(run, runs[0])
+
+
+def test_large_batches_of_small_networks_are_shared_by_rows(dtype):
+    """Segments of several parts each, and a last batch of fewer rows than segments."""
+    layers = [Dense(20, "tanh", kernel_regularizer=L2(0.01)), Dropout(0.2), Dense(3)]
+    problem = Problem(layers, 5, "mean_squared_error", rows=1605, metrics=["mean_absolute_error"], weighted=True)
+    options = {"batch_size": 1600, "epochs": 3, "seed": 3}
+    weights, expected = problem.oracle("adam", **options)
+    runs = []
+    for threads in THREADS:
+        engine, _, logs = problem.train(dtype, "adam", threads, **options)
+        assert engine.plan.segments(options["batch_size"]) == 8
+        assert_close(engine.get_weights(), weights, tolerance(dtype, 1e-4, 1e-11))
+        np.testing.assert_allclose(logs, expected, rtol=tolerance(dtype, 1e-5, 1e-11))
         runs.append([engine.params, engine.slots, logs])
     for run in runs[1:]:
         assert_same_bits(run, runs[0])

@@ -1,0 +1,60 @@
+"""Steps of a team that shares the rows of a batch: for large batches through small layers.
+
+The batch is cut into segments, as many as the plan says, and each belongs to one member, which takes it through the
+whole network in parts that stay in the cache, and adds up its gradients. The segments' gradients are then added in
+order, so the result does not depend on the size of the team.
+"""
+
+from __future__ import annotations
+
+from . import codes
+from .activation_cpu import add_vectors
+from .dense_cpu import COLUMNS, FACTORS, dense_backward_input_share, pack, update_panel
+from .gemm_cpu import product
+from .intrinsics import at
+from .jit import LANES
+from .simd import MODE_ADD, MODE_ZERO
+
+PART_ROWS = 96  # rows that go through the whole network together, a multiple of every tile's rows
+
+
+def gradients_of_rows(sync, ops, count, factors, params, work, scratch, rows, gradients, add):
+    """Write the gradients of all weights from the rows in the workspace, or add them to what is there."""
+    for index in range(count - 1, -1, -1):
+        op = at(ops, index * COLUMNS)
+        if op[codes.KIND] != codes.DENSE:
+            continue
+        if op[codes.NEEDS_DX]:
+            dense_backward_input_share(0, 1, sync, ops, index, factors, params, work, scratch, rows)
+        bias = op[codes.BIAS]
+        for panel in range(0, op[codes.PANELS], 2):
+            panels = min(2, op[codes.PANELS] - panel)
+            pack(scratch, at(work, op[codes.DY] + panel * LANES), op[codes.Y_ROW], rows, panels)
+            target = at(gradients, op[codes.WEIGHTS] + panel * op[codes.PANEL])
+            product(  # the column before x holds ones, whose products with dy are the gradient of the bias
+                at(work, op[codes.X] - bias), 1, op[codes.X_ROW], scratch, rows * LANES, target, LANES,
+                op[codes.PANEL], panels, op[codes.INPUTS] + bias, rows, scratch, 0, MODE_ADD if add else MODE_ZERO, 0,
+            )  # fmt: skip
+
+
+def update_by_rows(
+    rank, size, run, hyper, rate, l2_scale, ops, count, factors, params, slot_0, slot_1, gradients, segments
+):
+    """Add up the segments' gradients and do the optimizer's step, a member's share of the panels."""
+    beta_1, beta_2 = hyper[codes.BETA_1], hyper[codes.BETA_2]
+    decay = hyper[codes.LEARNING_RATE] * hyper[codes.WEIGHT_DECAY]
+    owner = 0
+    for index in range(count):
+        op, l2 = at(ops, index * COLUMNS), l2_scale * factors[index * FACTORS + codes.L2]
+        weight_rows = op[codes.INPUTS] + op[codes.BIAS]
+        for panel in range(op[codes.PANELS] if op[codes.KIND] == codes.DENSE else 0):
+            if owner == rank:
+                place = op[codes.WEIGHTS] + panel * op[codes.PANEL]
+                gradient = at(gradients, place)
+                for segment in range(1, segments):
+                    add_vectors(1, 0, weight_rows, gradient, at(gradient, segment * run[codes.PARAMETERS]))
+                update_panel(
+                    op, params, slot_0, slot_1, gradient, panel, 0, weight_rows, run[codes.OPTIMIZER], l2,
+                    rate, beta_1, 1.0 - beta_1, 1.0 - beta_2, hyper[codes.EPSILON], decay, hyper[codes.NESTEROV] != 0.0,
+                )  # fmt: skip
+            owner = owner + 1 if owner + 1 < size else 0
