@@ -16,7 +16,15 @@ import numpy as np
 from fastnn.kernels import codes, jit
 from fastnn.layout import Layout, layout
 from fastnn.losses import Loss, MeanSquaredError
-from fastnn.places import NORMALIZATIONS, WITH_WEIGHTS, Place, place_pairs, place_parameters, place_statistics, weight_places
+from fastnn.places import (
+    NORMALIZATIONS,
+    WITH_WEIGHTS,
+    Place,
+    place_pairs,
+    place_parameters,
+    place_statistics,
+    weight_places,
+)
 
 DTYPES = ("float32", "float64", MIXED := "mixed_bfloat16")
 FROM_LOGITS = "_from_logits"
@@ -180,8 +188,8 @@ class Plan:
         Sharing rows costs a gradient of all parameters for each segment, but only one meeting of the team a step. A
         normalization needs the whole batch at once.
         """
-        normalizes = np.isin(self.ops[:, codes.KIND], NORMALIZATIONS).any()
-        if sparse or self.mixed or normalizes or self.n_parameters > SMALL_PARAMETERS or batch_size < 2 * ROWS_OF_SEGMENT:
+        by_layers = sparse or self.mixed or np.isin(self.ops[:, codes.KIND], NORMALIZATIONS).any()
+        if by_layers or self.n_parameters > SMALL_PARAMETERS or batch_size < 2 * ROWS_OF_SEGMENT:
             return 0
         return min(MOST_SEGMENTS, batch_size // ROWS_OF_SEGMENT)
 
