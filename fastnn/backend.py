@@ -207,7 +207,7 @@ class LossGradient:
         weights: np.ndarray | None = None,
         **options: Any,
     ) -> None:
-        self._engine = Engine(engine.plan, threads=engine.threads)
+        self._engine = Engine(engine.plan.without_memory(), threads=engine.threads)
         self._engine.params[:] = engine.params
         self._engine.reset_optimizer(_GradientOnly())
         everything = {"batch_size": x.shape[0], "epochs": 1, "shuffle": False, "seed": 0}
@@ -222,6 +222,14 @@ class LossGradient:
         self._run.rewind()
         self._run.advance(1)
         return self._run.logs(0), self._engine.slots[: self._engine.plan.n_parameters]
+
+    def weights(self, params: np.ndarray) -> list[np.ndarray]:
+        """All weights, shaped like ``get_weights()``, where the trained ones are ``params``: statistics of all rows."""
+        if (self._engine.plan.ops[:, codes.KIND] == codes.BATCH_NORM).any():
+            self(params)
+        else:
+            self._engine.params[: params.size] = params
+        return self._engine.get_weights()
 
 
 class _GradientOnly:

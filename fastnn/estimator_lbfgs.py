@@ -42,7 +42,7 @@ def train_full_batch(model: Any, rows: Rows, tasks: FitTasks, deadline: Deadline
         model.n_iter_ += 1
         if model.verbose:
             print(f"Iteration {model.n_iter_}, loss = {intermediate_result.fun:.8f}")
-        if tasks.end_epoch(lambda: [array.astype(dtype) for array in engine.plan.unpack(intermediate_result.x)]):
+        if tasks.end_epoch(lambda: [array.astype(dtype) for array in loss_gradient.weights(intermediate_result.x)]):
             model.stop_reason_ = "callback"
         elif deadline.is_over():
             model.stop_reason_ = "time_limit"
@@ -67,4 +67,4 @@ def train_full_batch(model: Any, rows: Rows, tasks: FitTasks, deadline: Deadline
         model.stop_reason_ = "max_iter" if result.status == 1 else "no_improvement"
     model.loss_ = float(result.fun)
     model._forget_engine()
-    return [array.astype(dtype) for array in engine.plan.unpack(result.x)]
+    return [array.astype(dtype) for array in loss_gradient.weights(result.x)]

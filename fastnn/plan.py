@@ -6,6 +6,7 @@ a dense layer stand in panels of one vector's width, the bias as the first row o
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -173,6 +174,13 @@ class Plan:
             ops=ops,
             factors=np.array([loss.factors(self.n_outputs), *[plain] * len(metrics)], self.dtype),
         )
+
+    def without_memory(self) -> Plan:
+        """The same plan, but its moving statistics become those of every batch."""
+        twin = copy.copy(self)
+        twin.factors = self.factors.copy()
+        twin.factors[:, codes.MOVING_SHARE] = 1.0
+        return twin
 
     def check_trainable(self) -> None:
         """Raise ValueError if a gradient cannot pass through the network."""

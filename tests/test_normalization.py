@@ -67,6 +67,21 @@ def test_gradient_is_the_slope_of_the_training_loss(layers, loss, weighted):
     assert (gradient[padding] == 0.0).all()
 
 
+def test_weights_at_a_point_have_the_statistics_of_all_rows():
+    problem = Problem([BatchNormalization(), Dense(4), BatchNormalization(), Dense(2)], 3, "mean_squared_error")
+    engine, objective = problem.engine("float64")
+    x, y, _ = problem.data("float64")
+    of, before = LossGradient(engine, objective, x, y), engine.get_weights()
+    flat = 0.5 * engine.params[: engine.plan.n_parameters]
+    value = of(flat)[0][0]
+    weights = of.weights(flat)
+    np.testing.assert_allclose(weights[2:4], [x.mean(axis=0), x.var(axis=0)], rtol=1e-12)
+    assert_close(weights[4], 0.5 * before[4], 0.0)
+    assert_same_bits(engine.get_weights(), before)
+    engine.set_weights(weights)
+    assert engine.evaluate(x, y, None, objective)[0] == pytest.approx(value, rel=1e-12)
+
+
 @pytest.mark.parametrize("kind", BOTH)
 @pytest.mark.parametrize("width", [1, 15, 16, 17, 33, 513])
 @pytest.mark.parametrize("rows", [1, 2, 3, 5, 40])
