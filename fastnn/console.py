@@ -82,10 +82,16 @@ def info_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("cpu", found["cpu"]),
         ("memory", f"{memory / 2**30:.1f} GiB" if memory else "unknown"),
         ("kernels", f"{found['simd']} (this CPU has {' '.join(found['cpu_features']) or 'no vector unit known here'})"),
+        ("tiles", tiles_line(found["tiles"])),
         ("threads", f"{threads['number']} ({', '.join(reasons)})"),
         ("cache", cache_line(found["cache"])),
         *found["versions"].items(),
     ]
+
+
+def tiles_line(tiles: dict[str, str]) -> str:
+    """Write what multiplies tiles of bfloat16, and why it is not AMX."""
+    return tiles["kind"] + (f" ({tiles['reason']})" if tiles["reason"] else "")
 
 
 def cache_line(usage: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastnn.kernels import codes, jit
 from fastnn.kernels.dense_cpu import TILE_ROWS
-from fastnn.kernels.mixed_cpu import BLOCK_ROWS, half
+from fastnn.kernels.mixed_cpu import BLOCK_ROWS, half, whole
 from fastnn.places import NORMALIZATIONS, WITH_WEIGHTS
 
 PAIR_OF_ONES = np.array([0x3F803F80], np.uint32).view(np.float32)[0]  # two bfloat16 in the place of a float32
@@ -37,8 +37,13 @@ class Layout:
                 start, row, rows, one = op[codes.X] - 1, op[codes.X_ROW], batch_size, 1.0
                 if op[codes.BATCH_PAIRS]:
                     start, rows, one = op[codes.BATCH_PAIRS] - 1, half(batch_size), PAIR_OF_ONES
+                    work[start + 1 - jit.lanes(dtype) : start] = one  # tiles read a vector of them
                 work[start : start + rows * row : row] = one
         return work
+
+    def scratch(self, members: int, dtype: np.dtype) -> np.ndarray:
+        """Return scratch memory for a team, a row for each member."""
+        return np.zeros((members, self.scratch_size), dtype)
 
 
 def layout(ops: np.ndarray, batch_size: int, dtype: np.dtype, mixed: bool, sparse: bool) -> Layout:
@@ -82,11 +87,12 @@ def layout(ops: np.ndarray, batch_size: int, dtype: np.dtype, mixed: bool, spars
         op[codes.BY_ROWS] = (dense or normal) and _softmax_on_top(below)
     if not mixed:
         return Layout(ops, used + lanes, 2 * lanes * (TILE_ROWS + batch_size))
-    ops[:, codes.ROW_PAIRS] = buffer(ops[:, [codes.X_ROW, codes.Y_ROW]].max())
+    # left operands are read in tiles of up to 16 rows
+    ops[:, codes.ROW_PAIRS] = buffer(ops[:, [codes.X_ROW, codes.Y_ROW]].max(), batch_size + lanes - 1)
     for op in ops:
         if op[codes.KIND] == codes.DENSE:
-            op[codes.BATCH_PAIRS] = buffer(op[codes.X_ROW], half(batch_size))
-    return Layout(ops, used + lanes, 2 * lanes * (BLOCK_ROWS + half(batch_size)))
+            op[codes.BATCH_PAIRS] = buffer(op[codes.X_ROW], whole(batch_size, lanes))
+    return Layout(ops, used + lanes, 2 * lanes * (BLOCK_ROWS + whole(batch_size, lanes)))
 
 
 def _softmax_on_top(ops: np.ndarray) -> bool:

@@ -70,16 +70,18 @@ def facts() -> dict[str, Any]:
     Returns
     -------
     dict
-        Keys ``system``, ``cpu``, ``memory_bytes``, ``simd`` (the kernels chosen), ``cpu_features`` (those that matter
+        Keys ``system``, ``cpu``, ``memory_bytes``, ``simd`` (the kernels chosen), ``tiles`` (``kind``: what multiplies
+        tiles of bfloat16, "amx", "emulated" or "none"; ``reason``: why not AMX), ``cpu_features`` (those that matter
         for the choice), ``threads``, ``cache`` and ``versions``.
     """
-    from fastnn.kernels.jit import cpu_features, simd_level
+    from fastnn.kernels.jit import cpu_features, simd_level, tile_choice
 
     return {
         "system": platform.platform(),
         "cpu": cpu_model(),
         "memory_bytes": memory_bytes(),
         "simd": simd_level(),
+        "tiles": dict(zip(("kind", "reason"), tile_choice(), strict=True)),
         "cpu_features": [name for name in _TELLING_FEATURES if name in cpu_features()],
         "threads": threads(),
         "cache": cache_usage(),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastnn.kernels import codes
-from fastnn.kernels.mixed_cpu import half
+from fastnn.kernels.mixed_cpu import half, whole
 
 NORMALIZATIONS = (codes.BATCH_NORM, codes.LAYER_NORM)
 WITH_WEIGHTS = (codes.DENSE, *NORMALIZATIONS)  # kinds of operations
@@ -89,7 +89,7 @@ def place_pairs(ops: np.ndarray, used: int, lanes: int) -> int:
     for op in ops:
         if op[codes.KIND] == codes.DENSE:
             op[codes.W_PAIRS] = used
-            used += int(op[codes.PANELS] * half(op[codes.INPUTS])) * lanes
+            used += int(op[codes.PANELS] * whole(op[codes.INPUTS], lanes)) * lanes
             if has_weights_below:
                 op[codes.WT_PAIRS] = used
                 used += int(-(-op[codes.INPUTS] // lanes) * half(op[codes.PANELS])) * lanes * lanes

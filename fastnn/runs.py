@@ -220,8 +220,7 @@ class Run:
             run, self._hyper, engine.state, layout.ops, plan.factors, objective.factors, plan.scaling,
             np.empty((0, 1), plan.dtype) if sparse else _writable(x), features(x, plan.dtype, batch_size), _writable(y),
             _flat_weights(weights, plan.dtype), self.order, engine.params, engine.slots,
-            work, aligned_zeros(segments * plan.n_parameters, plan.dtype),
-            np.zeros((self._team.full, layout.scratch_size), plan.dtype),
+            work, aligned_zeros(segments * plan.n_parameters, plan.dtype), layout.scratch(self._team.full, plan.dtype),
             np.zeros(batch_size * (1 + len(objective.metrics))), self._results,
         )  # fmt: skip
         _compile_first(self._program, (0, 1, np.zeros(team.SYNC_SIZE, np.int64)), (*self._arguments, 0, 0))

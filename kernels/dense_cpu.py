@@ -49,6 +49,14 @@ def row_cuts(units, size):
     return 1 if units % size == 0 or units >= 4 * size else size
 
 
+def begin_products():
+    """Make the calling thread ready for products: nothing to do."""
+
+
+def end_products():
+    """Give back what ``begin_products`` took: nothing to do."""
+
+
 def forward_weights(op, panel):
     """Right operand of the way forward from ``panel`` on: its place in the parameters, panel stride, and rows."""
     return op[codes.WEIGHTS] + panel * op[codes.PANEL] + op[codes.BIAS] * LANES, op[codes.PANEL], op[codes.INPUTS]

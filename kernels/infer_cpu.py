@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import codes
 from .activation_cpu import activation_forward, softmax
-from .dense_cpu import COLUMNS, FACTORS, dense_forward, round_block, share
+from .dense_cpu import COLUMNS, FACTORS, begin_products, dense_forward, end_products, round_block, share
 from .intrinsics import FLUSH_SUBNORMALS, at, float_mode, pointers, set_float_mode
 from .jit import LANES
 from .loss_cpu import loss_row, metric_row
@@ -104,6 +104,7 @@ def infer_rows(
         return
     mode = float_mode()
     set_float_mode(mode | FLUSH_SUBNORMALS)
+    begin_products()
     count = ops.shape[0]
     row = (buffers.shape[1] - ops[count - 1, codes.PANELS] * LANES) // (2 * BLOCK_ROWS)
     n = x.shape[0] if features is None else features[STARTS].size - 1
@@ -114,4 +115,5 @@ def infer_rows(
         pointers(features), at(y, 0), at(weights, 0), at(params, 0), at(buffers, rank * buffers.shape[1]), row,
         at(stats, 0), at(outputs, 0), start, stop, n,
     )  # fmt: skip
+    end_products()
     set_float_mode(mode)

@@ -69,6 +69,33 @@ def has_bfloat16() -> bool:
     return simd_level() == "avx512" and "avx512bf16" in cpu_features()
 
 
+@functools.cache
+def tile_choice() -> tuple[str, str]:
+    """What multiplies tiles of bfloat16: ``amx``, ``emulated`` or ``none``; and, if not AMX, the reason.
+
+    Where the CPU has AMX, the first call asks the system for permission to use it. ``FASTNN_AMX=off`` goes without;
+    ``FASTNN_AMX=emulate`` computes what AMX would, slowly, for tests.
+
+    Raises
+    ------
+    ValueError
+        If ``FASTNN_AMX`` is something else.
+    """
+    wanted = os.environ.get("FASTNN_AMX")
+    if wanted not in (None, "", "off", "emulate"):
+        raise ValueError(f"FASTNN_AMX={wanted!r}: choose 'off' or 'emulate', or unset it to use AMX where there is any")
+    if not has_bfloat16():
+        return "none", "this CPU has no AVX512-BF16, or FASTNN_SIMD leaves it out"
+    if wanted:
+        return "none" if wanted == "off" else "emulated", f"FASTNN_AMX={wanted}"
+    if not {"amx-tile", "amx-bf16"} <= cpu_features():
+        return "none", "this CPU has no AMX"
+    from .tiles import refusal
+
+    reason = refusal()
+    return ("none", reason) if reason else ("amx", "")
+
+
 def vector_bytes() -> int:
     """Width in bytes of one panel of weights: a vector register, or the plain loops' unit."""
     return SIMD_LEVELS[simd_level()] or FALLBACK_VECTOR_BYTES
@@ -181,6 +208,17 @@ def _inner_compiler() -> type:
     return InnerCompiler
 
 
+def _twins() -> list[dict]:
+    """What replaces kernels in mixed precision, one table after the other."""
+    from . import mixed_cpu
+
+    if tile_choice()[0] == "none":
+        return [mixed_cpu.TWINS]
+    from . import amx_cpu
+
+    return [mixed_cpu.TWINS, amx_cpu.TWINS]
+
+
 def _for_cpu(function: Callable, dtype: np.dtype, mixed: bool, **options: Any) -> Any:
     import numba
 
@@ -193,9 +231,8 @@ def _inner(function: Callable, dtype: np.dtype, mixed: bool) -> Any:
     from . import intrinsics, scalar
 
     if mixed:
-        from .mixed_cpu import TWINS
-
-        function = TWINS.get(function, function)
+        for twins in _twins():
+            function = twins.get(function, function)
     if function.__name__ in scalar.PRIMITIVES:
         return getattr(intrinsics, function.__name__)
     if function.__name__ in scalar.BY_PRECISION:
@@ -211,7 +248,8 @@ def program(function: Callable, dtype: np.dtype, variant: str = "", mixed: bool 
     """Compiled entry point that Python calls, for element type ``dtype``; kept in the disk cache.
 
     A dispatcher has one signature. Where arguments come in several types, ``variant`` names the one of this program.
-    With ``mixed``, kernels that have a twin for products of bfloat16 in ``mixed_cpu.py`` are replaced by it.
+    With ``mixed``, kernels that have a twin for products of bfloat16 in ``mixed_cpu.py`` are replaced by it, and those
+    by theirs in ``amx_cpu.py`` where there are tiles.
     """
     with _making:
         return _program(function, dtype, variant, mixed)
@@ -222,6 +260,9 @@ def _program(function: Callable, dtype: np.dtype, variant: str, mixed: bool = Fa
     from .cache import ProgramCache
 
     dispatcher = _for_cpu(function, dtype, mixed, no_cfunc_wrapper=True)
-    name = dispatcher.py_func.__qualname__ + variant + ("_mixed" if mixed else "")
+    name = dispatcher.py_func.__qualname__ + variant
+    if mixed:
+        tiles = tile_choice()[0]
+        name += "_mixed" if tiles == "none" else f"_mixed_{tiles}"
     dispatcher._cache = ProgramCache(name, target_description())
     return dispatcher

@@ -4,7 +4,7 @@
 phases of training and prediction are those of float32. Left operands are rounded when a product needs them, weights
 when they have changed: ``params`` holds, behind the float32 weights that the optimizer works on, per dense layer
 
-- at ``W_PAIRS``, for the way forward: panels of L outputs, pairs along the inputs, ``[panel][(inputs + 1) // 2][L]``;
+- at ``W_PAIRS``, for the way forward: panels of L outputs, pairs along the inputs, L of them for every 2 L inputs;
 - at ``WT_PAIRS``, for the way back, if there is one: panels of L inputs, pairs along the outputs, L of them for every
   two panels of outputs, ``[panel][L * ((PANELS + 1) // 2)][L]``.
 """
@@ -30,9 +30,14 @@ def half(count):
     return (count + 1) // 2
 
 
+def whole(count, lanes):
+    """Pairs that hold ``count`` elements, filled up to whole vectors."""
+    return (count + 2 * lanes - 1) // (2 * lanes) * lanes
+
+
 def forward_weights(op, panel):
     """Twin of ``dense_cpu.forward_weights``: pairs of weights."""
-    stride = half(op[codes.INPUTS]) * LANES
+    stride = whole(op[codes.INPUTS], LANES) * LANES
     return op[codes.W_PAIRS] + panel * stride, stride, half(op[codes.INPUTS])
 
 
@@ -104,6 +109,27 @@ def round_all_weights(ops, params, scratch):
                     round_weights(op, at(params, 0), pair, first, count, at(scratch, 0))
 
 
+def pack_gradient(op, work, pair, panels, rows, packed):
+    """Round dy of ``panels`` panels from number 2 * pair to pairs of rows, filled up with zeros to whole vectors."""
+    panel_size = whole(rows, LANES) * LANES
+    for panel in range(panels):
+        dy = at(work, op[codes.DY] + (2 * pair + panel) * LANES)
+        round_row_pairs(rows, 1, at(packed, panel * panel_size), LANES, dy, op[codes.Y_ROW])
+        for place in range(half(rows) * LANES, panel_size):
+            packed[panel * panel_size + place] = 0.0
+
+
+def weight_gradient(op, work, first, count, packed, rows, gradient, panels):
+    """Gradient of ``count`` rows of weights from ``first`` in ``panels`` panels, from packed dy; row -1 is the bias.
+
+    The column before the input holds ones. Panels of the gradient have ``BLOCK_ROWS`` rows.
+    """
+    product(
+        at(work, op[codes.BATCH_PAIRS] + first), 1, op[codes.X_ROW], packed, whole(rows, LANES) * LANES,
+        gradient, LANES, BLOCK_ROWS * LANES, panels, count, half(rows), gradient, 0, MODE_ZERO, 0,
+    )  # fmt: skip
+
+
 def dense_update_share(
     rank, size, op, index, work, features, params, slot_0, slot_1, scratch, rows, optimizer, l2,
     rate, momentum, share_1, share_2, epsilon, decay, nesterov,
@@ -112,7 +138,7 @@ def dense_update_share(
 
     ``scratch`` holds gradients of ``BLOCK_ROWS`` rows of two panels, then dy of two panels as pairs of rows.
     """
-    blocks, pairs = (op[codes.INPUTS] + BLOCK_ROWS - 1) // BLOCK_ROWS, half(rows)
+    blocks = (op[codes.INPUTS] + BLOCK_ROWS - 1) // BLOCK_ROWS
     start, stop = share(rank, size, half(op[codes.PANELS]) * blocks)
     panel_size = BLOCK_ROWS * LANES
     gradient, packed = at(scratch, 0), at(scratch, 2 * panel_size)
@@ -121,17 +147,12 @@ def dense_update_share(
         pair, first = unit // blocks, unit % blocks * BLOCK_ROWS
         panels, block = min(2, op[codes.PANELS] - 2 * pair), min(BLOCK_ROWS, op[codes.INPUTS] - first)
         if pair != packed_pair:
-            for panel in range(panels):
-                dy = at(work, op[codes.DY] + (2 * pair + panel) * LANES)
-                round_row_pairs(rows, 1, at(packed, panel * pairs * LANES), LANES, dy, op[codes.Y_ROW])
+            pack_gradient(op, work, pair, panels, rows, packed)
             packed_pair = pair
-        # before the first block, as row -1, the bias: the column before x holds ones
+        # before the first block, as row -1, the bias
         for row in range(-op[codes.BIAS] if first == 0 else 0, 1):
             count = block if row == 0 else 1
-            product(
-                at(work, op[codes.BATCH_PAIRS] + first + row), 1, op[codes.X_ROW], packed, pairs * LANES,
-                gradient, LANES, panel_size, panels, count, pairs, gradient, 0, MODE_ZERO, 0,
-            )  # fmt: skip
+            weight_gradient(op, work, first + row, count, packed, rows, gradient, panels)
             update_tile(
                 op, params, slot_0, slot_1, gradient, panel_size, pair, op[codes.BIAS] + first + row, count,
                 optimizer, l2, rate, momentum, share_1, share_2, epsilon, decay, nesterov,

@@ -12,10 +12,12 @@ from .activation_cpu import softmax
 from .dense_cpu import (
     COLUMNS,
     FACTORS,
+    begin_products,
     dense_backward_input_share,
     dense_forward_share,
     dense_update_share,
     derivatives,
+    end_products,
     share,
     simple_forward,
 )
@@ -290,6 +292,7 @@ def train_steps(
         return
     mode = float_mode()
     set_float_mode(mode | FLUSH_SUBNORMALS)
+    begin_products()
     # pointers: using an array counts a reference, an atomic operation each time
     do_steps(
         rank, size, at(sync, 0), at(run, 0), at(hyper, 0), at(state, 0), at(ops, 0), ops.shape[0], at(factors, 0),
@@ -298,4 +301,5 @@ def train_steps(
         at(work, rank * work.shape[1] if run[codes.SEGMENTS] else 0), at(gradients, 0),
         at(scratch, rank * scratch.shape[1]), at(stats, 0), at(results, 0), start, stop,
     )  # fmt: skip
+    end_products()
     set_float_mode(mode)

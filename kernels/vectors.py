@@ -100,6 +100,19 @@ class Vectors:
             width //= 2
         return value
 
+    def transposed(self, square):
+        """The columns of as many vectors as they have lanes."""
+        square, lanes, step = list(square), self.lanes, 1
+        while step < lanes:  # exchange the off-diagonal blocks of size ``step``
+            upper = [lanes + j - step if j & step else j for j in range(lanes)]
+            lower = [lanes + j if j & step else j + step for j in range(lanes)]
+            for i in range(lanes):
+                if not i & step:
+                    u, v = square[i], square[i | step]
+                    square[i], square[i | step] = self.shuffle(u, v, upper), self.shuffle(u, v, lower)
+            step *= 2
+        return square
+
     def splat(self, number):
         """A vector constant."""
         return ir.Constant(self.type, [float(number)] * self.lanes)
@@ -144,16 +157,7 @@ def transpose_square(typingctx, target, source, rows):
             there = builder.icmp_signed("<", I64(i), rows)
             row = vectors.load(source_pointer, builder.select(there, I64(i * lanes), I64(0)))
             square.append(builder.select(there, row, vectors.zero))
-        step = 1
-        while step < lanes:  # exchange the off-diagonal blocks of size ``step``
-            upper = [lanes + j - step if j & step else j for j in range(lanes)]
-            lower = [lanes + j if j & step else j + step for j in range(lanes)]
-            for i in range(lanes):
-                if not i & step:
-                    u, v = square[i], square[i | step]
-                    square[i], square[i | step] = vectors.shuffle(u, v, upper), vectors.shuffle(u, v, lower)
-            step *= 2
-        for i, column in enumerate(square):
+        for i, column in enumerate(vectors.transposed(square)):
             vectors.store(column, target_pointer, I64(i * lanes))
         return context.get_dummy_value()
 

@@ -23,7 +23,7 @@ supported = pytest.mark.skipif(not jit.has_bfloat16(), reason="this CPU has no A
 @pytest.fixture(autouse=True)
 def poisoned_memory(monkeypatch):
     """NaN in the workspace wherever programs may not read before they write."""
-    make = Layout.workspace
+    make, scratch = Layout.workspace, Layout.scratch
 
     def poisoned(layout, batch_size, dtype):
         work, lanes = make(layout, batch_size, dtype), jit.lanes(dtype)
@@ -32,14 +32,15 @@ def poisoned_memory(monkeypatch):
             for start, row, width, rows in (
                 (op[codes.X], op[codes.X_ROW], vectors, batch_size),
                 (op[codes.Y], op[codes.Y_ROW], op[codes.PANELS], batch_size),
-                (op[codes.ROW_PAIRS], op[codes.X_ROW], vectors, batch_size),
-                (op[codes.BATCH_PAIRS], op[codes.X_ROW], vectors, half(batch_size)),
             ):
                 if start:
                     work[start + row * np.arange(rows)[:, None] + np.arange(width * lanes)] = np.nan
+        pairs = work[layout.ops[0, codes.ROW_PAIRS] :]
+        pairs[pairs == 0.0] = np.nan  # all but the ones
         return work
 
     monkeypatch.setattr(Layout, "workspace", poisoned)
+    monkeypatch.setattr(Layout, "scratch", lambda layout, *shape: np.full_like(scratch(layout, *shape), np.nan))
 
 
 def rounding_case(by_rows, rows, columns, target, target_row, source, source_row, source_panel):

@@ -208,6 +208,10 @@ def test_info_tells_threads_kernels_cache_and_versions(monkeypatch):
     assert found["threads"]["number"] == 3
     assert found["cache"]["folder"] == os.environ["FASTNN_CACHE_DIR"]
     assert found["simd"] in ("avx512", "avx2", "neon", "none")
+    tiles = found["tiles"]
+    assert (tiles["kind"] == "amx") == (tiles["reason"] == "")
+    assert f"tiles         {tiles['kind']}" in out
+    assert tiles["reason"] in out
     assert found["versions"]["numpy"] == np.__version__
 
 

@@ -1,0 +1,335 @@
+"""Tiles of AMX: a multiplication bit for bit, the machine code, and training on what stands in for the instructions.
+
+On a CPU with AMX, ``test_bfloat16.py`` runs on it, and the last test here compares it with its emulation. Everywhere
+else the instructions are replaced in two ways that know nothing of each other and must agree: by vector code
+(``FASTNN_AMX=emulate``), and by a signal handler that decodes the machine code made for AMX (``tile_traps.c``).
+"""
+
+import collections
+import re
+import shutil
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastnn.kernels import jit, tiles
+from fastnn.kernels.intrinsics import FLUSH_SUBNORMALS, I64, at, float_mode, set_float_mode
+from fastnn.kernels.reference import bfloat16
+from fastnn.kernels.vectors import Vectors
+from numba import types
+from numba.extending import intrinsic
+
+HERE = Path(__file__).parent
+FLOAT = np.dtype(np.float32)
+SMALLEST = Fraction(2) ** -126
+AMX_FEATURES = {"amx-tile", "amx-bf16"}
+CHOICE, REASON = jit.tile_choice()
+has_bfloat16 = pytest.mark.skipif(not jit.has_bfloat16(), reason="this CPU has no AVX512-BF16: NOT TESTED")
+has_amx = pytest.mark.skipif(CHOICE != "amx", reason=f"{REASON}: NOT TESTED")
+lacks_amx = pytest.mark.skipif(CHOICE == "amx", reason="this CPU has AMX: no need to stand in for it")
+
+
+def multiplication(kind):
+    """Program that adds to a square of numbers the product of squares of pairs, on tiles of this kind."""
+
+    @intrinsic
+    def multiply(typingctx, c, a, b):
+        def codegen(context, builder, signature, arguments):
+            kind.configure(builder)
+            emitter = kind(Vectors(context, builder, c.dtype))
+            for tile, pointer in zip((3, 5, 6), arguments, strict=True):
+                emitter.load(tile, pointer, I64(16))
+            emitter.multiply(3, 5, 6)
+            emitter.store(3, arguments[0], I64(16))
+            kind.release(builder)
+            return context.get_dummy_value()
+
+        return types.void(c, a, b), codegen
+
+    def multiplication_case(c, a, b):
+        mode = float_mode()
+        set_float_mode(mode | FLUSH_SUBNORMALS)
+        multiply(at(c, 0), at(a, 0), at(b, 0))
+        set_float_mode(mode)
+
+    return jit.program(multiplication_case, FLOAT, kind.__name__)
+
+
+def rounded(value):
+    """The float32 nearest to a fraction, ties to even, subnormals zero."""
+    if abs(value) < SMALLEST / 2:
+        return Fraction(0)
+    exponent = abs(value).numerator.bit_length() - value.denominator.bit_length()
+    exponent -= abs(value) < Fraction(2) ** exponent
+    unit = Fraction(2) ** (exponent - 23)
+    result = round(value / unit) * unit
+    return result if abs(result) >= SMALLEST else Fraction(0)
+
+
+def flushed(values):
+    """Fractions of an array of float32, zero for subnormals."""
+    return [[Fraction(float(v)) if abs(v) >= SMALLEST else Fraction(0) for v in row] for row in values]
+
+
+def multiplied(c, a, b):
+    """Intel's operation of TDPBF16PS in exact arithmetic: c (16, 16), a (16, 32), b (32, 16), rows of b in order."""
+    c, a, b = flushed(c), flushed(a), flushed(b)
+    for m in range(16):
+        for n in range(16):
+            sums = [Fraction(0), Fraction(0)]
+            for k in range(32):
+                sums[k % 2] = rounded(sums[k % 2] + a[m][k] * b[k][n])
+            c[m][n] = rounded(c[m][n] + rounded(sums[0] + sums[1]))
+    return np.array(c, float).astype(FLOAT)
+
+
+def pairs(values):
+    """Rows of bfloat16 as rows of pairs."""
+    return np.ascontiguousarray((values.view(np.uint32) >> 16).astype(np.uint16)).view(FLOAT)
+
+
+@has_bfloat16
+@pytest.mark.parametrize("kind", [tiles.EmulatedTiles, pytest.param(tiles.AmxTiles, marks=has_amx)])
+def test_multiplication_is_intels_bit_for_bit(rng, kind):
+    """Numbers of all sizes, so that every rounding shows, and products and operands that are flushed to zero."""
+    program = multiplication(kind)
+    for smallest, largest in ((-6, 6), (-70, -55), (-130, 20)):
+        a, b, c = (
+            (rng.normal(size=shape) * 2.0 ** rng.integers(smallest, largest, shape)).astype(FLOAT)
+            for shape in ((16, 32), (32, 16), (16, 16))
+        )
+        a, b = bfloat16(a).astype(FLOAT), bfloat16(b).astype(FLOAT)
+        result = c.copy()
+        by_columns = b.reshape(16, 2, 16).transpose(0, 2, 1).reshape(16, 32)
+        program(result.ravel(), pairs(a).ravel(), pairs(by_columns).ravel())
+        np.testing.assert_array_equal(result, multiplied(c, a, b))
+
+
+@has_bfloat16
+def test_multiplication_keeps_nan_and_infinity_in_their_rows_and_columns():
+    a, b, c = np.ones((16, 32), FLOAT), np.ones((16, 32), FLOAT), np.zeros((16, 16), FLOAT)
+    a[3, 7], b[5, 2 * 4] = np.inf, np.nan
+    multiplication(tiles.EmulatedTiles)(c.ravel(), pairs(a).ravel(), pairs(b).ravel())
+    assert np.isnan(c[:, 4]).all()
+    assert np.isinf(np.delete(c[3], 4)).all()
+    assert (np.delete(np.delete(c, 3, axis=0), 4, axis=1) == 32).all()
+
+
+# What every process of the tests below trains and predicts; it prints a digest of all bits.
+TRAINING = f"""
+    import hashlib, sys
+    import numpy as np
+    sys.path.insert(0, {str(HERE)!r})
+    from test_training_kernels import deep, tiny, wide
+    digest = hashlib.sha256()
+    for problem, threads, options in (
+        (deep, 1, dict(batch_size=31, epochs=2)), (deep, 3, dict(batch_size=131, epochs=1)),
+        (wide, 2, dict(batch_size=97, epochs=1)), (tiny, 1, dict(batch_size=7, epochs=2)),
+    ):
+        engine, _, logs = problem(mixed=True).train(threads=threads, **options)
+        outputs = engine.predict(problem().x, threads=threads)
+        for result in (engine.params, engine.slots, logs, outputs):
+            assert np.isfinite(result).all()
+            digest.update(result.tobytes())
+"""
+TELL = "    print(digest.hexdigest())\n"
+
+TRAPS = """
+    import ctypes
+    from fastnn.kernels import tiles
+    tiles.refusal = lambda: ""
+    traps = ctypes.CDLL({library!r})
+    assert traps.install() == 0
+"""
+
+AFTER_TRAPS = """
+    names = "configured", "released", "zeroed", "loaded", "stored", "multiplied"
+    counts = dict(zip(names, (ctypes.c_long * 6).in_dll(traps, "counts")))
+    assert counts["configured"] == counts["released"] > 0
+    assert traps.is_configured() == 0
+    assert counts["multiplied"] > counts["stored"] > 0
+"""
+
+
+def with_amx():
+    """Environment in which compiled code may hold instructions of AMX."""
+    features = ",".join(f"+{name}" for name in sorted(jit.cpu_features() | AMX_FEATURES))
+    return {"NUMBA_CPU_FEATURES": features, "FASTNN_AMX": ""}
+
+
+@has_bfloat16
+@lacks_amx
+def test_machine_code_for_amx_does_what_the_emulation_does(run_python, tmp_path):
+    compiler = shutil.which("cc")
+    if compiler is None or sys.platform != "linux":
+        pytest.skip("no C compiler, or not Linux: NOT TESTED")
+    library = tmp_path / "tile_traps.so"
+    command = [compiler, "-O2", "-mfma", "-ffp-contract=off", "-shared", "-fPIC", HERE / "tile_traps.c", "-o", library]
+    subprocess.run([*command, "-lm"], check=True)
+    trapped = run_python(TRAPS.format(library=str(library)) + TRAINING + AFTER_TRAPS + TELL, **with_amx())
+    assert trapped == run_python(TRAINING + TELL, FASTNN_AMX="emulate")
+
+
+@has_amx
+def test_amx_does_what_the_emulation_does(run_python):
+    assert run_python(TRAINING + TELL, FASTNN_AMX="") == run_python(TRAINING + TELL, FASTNN_AMX="emulate")
+
+
+SELECTED = "way_forward or odd_shapes or training_is_the_oracles or follow_the_weights or same_bits or nan_and"
+
+
+@has_bfloat16
+@pytest.mark.parametrize("selected", [SELECTED, pytest.param("test", marks=pytest.mark.slow)], ids=["some", "all"])
+def test_mixed_precision_on_emulated_tiles(run_python, selected):
+    code = f"""
+        import sys, pytest
+        from fastnn.kernels import jit
+        assert jit.tile_choice()[0] == "emulated"
+        sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", {str(HERE / "test_bfloat16.py")!r}, "-k", {selected!r}]))
+    """
+    printed = run_python(code, FASTNN_AMX="emulate", timeout=900)
+    assert re.search(r"\d\d passed", printed)
+    assert "failed" not in printed
+    assert "skipped" not in printed
+
+
+# Compiles training and prediction for AMX without running them, and prints their assembly.
+ASSEMBLY = f"""
+    import sys
+    import numpy as np
+    from fastnn.kernels import tiles
+    tiles.refusal = lambda: ""
+    sys.path.insert(0, {str(HERE)!r})
+    from fastnn import backend, runs
+    from fastnn.kernels import jit
+    from fastnn.kernels.infer_cpu import infer_rows
+    from fastnn.kernels.train_cpu import train_steps
+    from fastnn.optimizers import Adam
+    from test_training_kernels import deep
+    problem = deep(mixed=True)
+    backend.Engine.set_weights = lambda engine, weights: None
+    class Compiled:
+        def __init__(self, program):
+            self.program, self.signatures, self.compile = program, program.signatures, program.compile
+        def __call__(self, *arguments): ...
+    make = runs.input_program
+    runs.input_program = lambda *arguments: Compiled(make(*arguments))
+    engine, objective = problem.engine()
+    engine.reset_optimizer(Adam())
+    engine.train(objective, *problem.data(engine.plan.dtype), batch_size=32, epochs=1, shuffle=True, seed=0)
+    engine.predict(problem.x)
+    for function in (train_steps, infer_rows):
+        (assembly,) = jit.program(function, engine.plan.dtype, mixed=True).inspect_asm().values()
+        print(assembly, "# end of program")
+"""
+
+INSTRUCTION = re.compile(r"^\s+([a-z]\w*)\s*([^#\n]*)")
+LABEL = re.compile(r"^(\.\w+):")
+
+
+def reaches_return(lines, start):
+    """Whether a path leads from line ``start`` to a return that does not pass TILERELEASE.
+
+    Numba tests after each call whether the kernel raised, which kernels never do: that is no path.
+    """
+    labels = {match[1]: number for number, line in enumerate(lines) if (match := LABEL.match(line))}
+    seen, waiting = set(), [start]
+    while waiting:
+        number = waiting.pop()
+        if number in seen:
+            continue
+        seen.add(number)
+        match = INSTRUCTION.match(lines[number])
+        name, operands = match.groups() if match else ("", "")
+        if name == "tilerelease":
+            continue
+        if name.startswith("ret"):
+            return True
+        raised = name == "jne" and lines[number - 1].split() == ["testl", "%eax,", "%eax"]
+        if name.startswith("j") and not raised:
+            waiting.append(labels[operands.strip()])
+        if name not in ("jmp", "jmpq", "ud2"):
+            waiting.append(number + 1)
+    return False
+
+
+@has_bfloat16
+def test_machine_code_for_amx_has_the_instructions_and_no_others(run_python):
+    printed = run_python(ASSEMBLY, NUMBA_CPU_NAME="sapphirerapids", **with_amx())
+    programs = printed.split("# end of program")[:2]
+    for program in programs:
+        lines = program.splitlines()
+        found = [match.groups() for line in lines if (match := INSTRUCTION.match(line))]
+        counts = collections.Counter(name for name, operands in found if "tmm" in operands or "tile" in name)
+        assert set(counts) == {"ldtilecfg", "tilerelease", "tilezero", "tileloadd", "tilestored", "tdpbf16ps"}
+        assert counts["ldtilecfg"] == counts["tilerelease"] == 1
+        # operands in registers 4 to 7, sums in 0 to 3, loaded from where they lie: nothing was spilled
+        assert {operands for name, operands in found if name == "tdpbf16ps"} == {
+            f"%tmm{right}, %tmm{left}, %tmm{total}" for left, right, total in TILES_OF_SUMS
+        }
+        assert not [operands for name, operands in found if name == "tileloadd" and re.search(r"\(%r[sb]p", operands)]
+        (begin,) = (number for number, line in enumerate(lines) if "\tldtilecfg" in line)
+        assert not reaches_return(lines, begin)
+        assert reaches_return(lines, next(n for n, line in enumerate(lines) if "\ttilerelease" in line) + 1)
+
+
+# Left, right and sum of a block of 2x2 tiles, and of one of 2x1, whose second sum is number 1.
+TILES_OF_SUMS = {(4, 6, 0), (4, 7, 1), (5, 6, 2), (5, 7, 3), (5, 6, 1)}
+
+
+@pytest.mark.parametrize(
+    ("environment", "choice"),
+    [
+        ({"FASTNN_AMX": "off"}, ("none", "FASTNN_AMX=off")),
+        ({"FASTNN_AMX": "emulate"}, ("emulated", "FASTNN_AMX=emulate")),
+        ({"FASTNN_AMX": "emulate", "FASTNN_SIMD": "none"}, ("none", "AVX512-BF16")),
+    ],
+)
+def test_environment_chooses(run_python, environment, choice):
+    kind, reason = choice if jit.has_bfloat16() else ("none", "AVX512-BF16")
+    printed = run_python("from fastnn.kernels import jit; print(*jit.tile_choice())", **environment)
+    assert printed.startswith(kind)
+    assert reason in printed
+
+
+def test_unknown_switch_is_refused(monkeypatch):
+    monkeypatch.setenv("FASTNN_AMX", "yes")
+    with pytest.raises(ValueError, match=r"FASTNN_AMX='yes': choose 'off' or 'emulate'"):
+        jit.tile_choice.__wrapped__()
+
+
+@has_bfloat16
+def test_permission_decides(monkeypatch):
+    """A CPU that has AMX by its features, under a system that grants or refuses it."""
+    monkeypatch.delenv("FASTNN_AMX", raising=False)
+    features = jit.cpu_features()
+    monkeypatch.setattr(jit, "cpu_features", lambda: features - AMX_FEATURES)
+    assert jit.tile_choice.__wrapped__() == ("none", "this CPU has no AMX")
+    monkeypatch.setattr(jit, "cpu_features", lambda: features | AMX_FEATURES)
+    monkeypatch.setattr(tiles, "refusal", lambda: "Linux refuses permission")
+    assert jit.tile_choice.__wrapped__() == ("none", "Linux refuses permission")
+    monkeypatch.setattr(tiles, "refusal", lambda: "")
+    assert jit.tile_choice.__wrapped__() == ("amx", "")
+
+
+@pytest.mark.skipif(sys.platform != "linux" or jit.cpu_features() >= AMX_FEATURES, reason="a CPU that has AMX")
+def test_system_refuses_what_the_cpu_lacks():
+    assert re.match("Linux (refuses|grants no) permission", tiles.refusal())
+
+
+@has_bfloat16
+def test_programs_of_each_kind_are_kept_apart(run_python):
+    code = """
+        from fastnn.kernels import jit
+        from fastnn.kernels.train_cpu import train_steps
+        import numpy as np
+        for mixed in (False, True):
+            print(jit.program(train_steps, np.dtype(np.float32), mixed=mixed)._cache.path.name)
+    """
+    plain, mixed = run_python(code, FASTNN_AMX="off").split()
+    same, emulated = run_python(code, FASTNN_AMX="emulate").split()
+    assert same == plain
+    assert len({plain, mixed, emulated}) == 3
