@@ -1,7 +1,7 @@
 """What the kernel tests share: one network as the engine and as the oracle know it, and comparisons of the two."""
 
 import numpy as np
-from fastnn.kernels import reference
+from fastnn.kernels import jit, reference
 from fastnn.kernels.reference_normalization import weights_of_normalization
 
 from fastnn import losses, optimizers
@@ -10,6 +10,7 @@ from fastnn.layers import Dense, Dropout
 from fastnn.plan import lower
 
 ODD_SIZES = (1, 3, 17, 63, 100, 513)
+AMX_FEATURES = {"amx-tile", "amx-bf16"}
 
 
 def tolerance(dtype, float32, float64):
@@ -34,6 +35,12 @@ def assert_same_bits(given, expected):
         assert ours.dtype == theirs.dtype
         assert ours.shape == theirs.shape
         assert ours.tobytes() == theirs.tobytes()
+
+
+def with_amx():
+    """Environment in which compiled code may hold instructions of AMX."""
+    features = ",".join(f"+{name}" for name in sorted(jit.cpu_features() | AMX_FEATURES))
+    return {"NUMBA_CPU_FEATURES": features, "FASTNN_AMX": ""}
 
 
 def assert_padding_is_zero(engine):

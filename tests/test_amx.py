@@ -1,11 +1,10 @@
-"""Tiles of AMX: a multiplication bit for bit, the machine code, and training on what stands in for the instructions.
+"""Tiles of AMX: a multiplication bit for bit, training on what stands in for the instructions, and who chooses.
 
 On a CPU with AMX, ``test_bfloat16.py`` runs on it, and the last test here compares it with its emulation. Everywhere
 else the instructions are replaced in two ways that know nothing of each other and must agree: by vector code
 (``FASTNN_AMX=emulate``), and by a signal handler that decodes the machine code made for AMX (``tile_traps.c``).
 """
 
-import collections
 import re
 import shutil
 import subprocess
@@ -19,13 +18,13 @@ from fastnn.kernels import jit, tiles
 from fastnn.kernels.intrinsics import FLUSH_SUBNORMALS, I64, at, float_mode, set_float_mode
 from fastnn.kernels.reference import bfloat16
 from fastnn.kernels.vectors import Vectors
+from harness import AMX_FEATURES, with_amx
 from numba import types
 from numba.extending import intrinsic
 
 HERE = Path(__file__).parent
 FLOAT = np.dtype(np.float32)
 SMALLEST = Fraction(2) ** -126
-AMX_FEATURES = {"amx-tile", "amx-bf16"}
 CHOICE, REASON = jit.tile_choice()
 has_bfloat16 = pytest.mark.skipif(not jit.has_bfloat16(), reason="this CPU has no AVX512-BF16: NOT TESTED")
 has_amx = pytest.mark.skipif(CHOICE != "amx", reason=f"{REASON}: NOT TESTED")
@@ -154,12 +153,6 @@ AFTER_TRAPS = """
 """
 
 
-def with_amx():
-    """Environment in which compiled code may hold instructions of AMX."""
-    features = ",".join(f"+{name}" for name in sorted(jit.cpu_features() | AMX_FEATURES))
-    return {"NUMBA_CPU_FEATURES": features, "FASTNN_AMX": ""}
-
-
 @has_bfloat16
 @lacks_amx
 def test_machine_code_for_amx_does_what_the_emulation_does(run_python, tmp_path):
@@ -194,90 +187,6 @@ def test_mixed_precision_on_emulated_tiles(run_python, selected):
     assert re.search(r"\d\d passed", printed)
     assert "failed" not in printed
     assert "skipped" not in printed
-
-
-# Compiles training and prediction for AMX without running them, and prints their assembly.
-ASSEMBLY = f"""
-    import sys
-    import numpy as np
-    from fastnn.kernels import tiles
-    tiles.refusal = lambda: ""
-    sys.path.insert(0, {str(HERE)!r})
-    from fastnn import backend, runs
-    from fastnn.kernels import jit
-    from fastnn.kernels.infer_cpu import infer_rows
-    from fastnn.kernels.train_cpu import train_steps
-    from fastnn.optimizers import Adam
-    from test_training_kernels import deep
-    problem = deep(mixed=True)
-    backend.Engine.set_weights = lambda engine, weights: None
-    class Compiled:
-        def __init__(self, program):
-            self.program, self.signatures, self.compile = program, program.signatures, program.compile
-        def __call__(self, *arguments): ...
-    make = runs.input_program
-    runs.input_program = lambda *arguments: Compiled(make(*arguments))
-    engine, objective = problem.engine()
-    engine.reset_optimizer(Adam())
-    engine.train(objective, *problem.data(engine.plan.dtype), batch_size=32, epochs=1, shuffle=True, seed=0)
-    engine.predict(problem.x)
-    for function in (train_steps, infer_rows):
-        (assembly,) = jit.program(function, engine.plan.dtype, mixed=True).inspect_asm().values()
-        print(assembly, "# end of program")
-"""
-
-INSTRUCTION = re.compile(r"^\s+([a-z]\w*)\s*([^#\n]*)")
-LABEL = re.compile(r"^(\.\w+):")
-
-
-def reaches_return(lines, start):
-    """Whether a path leads from line ``start`` to a return that does not pass TILERELEASE.
-
-    Numba tests after each call whether the kernel raised, which kernels never do: that is no path.
-    """
-    labels = {match[1]: number for number, line in enumerate(lines) if (match := LABEL.match(line))}
-    seen, waiting = set(), [start]
-    while waiting:
-        number = waiting.pop()
-        if number in seen:
-            continue
-        seen.add(number)
-        match = INSTRUCTION.match(lines[number])
-        name, operands = match.groups() if match else ("", "")
-        if name == "tilerelease":
-            continue
-        if name.startswith("ret"):
-            return True
-        raised = name == "jne" and lines[number - 1].split() == ["testl", "%eax,", "%eax"]
-        if name.startswith("j") and not raised:
-            waiting.append(labels[operands.strip()])
-        if name not in ("jmp", "jmpq", "ud2"):
-            waiting.append(number + 1)
-    return False
-
-
-@has_bfloat16
-def test_machine_code_for_amx_has_the_instructions_and_no_others(run_python):
-    printed = run_python(ASSEMBLY, NUMBA_CPU_NAME="sapphirerapids", **with_amx())
-    programs = printed.split("# end of program")[:2]
-    for program in programs:
-        lines = program.splitlines()
-        found = [match.groups() for line in lines if (match := INSTRUCTION.match(line))]
-        counts = collections.Counter(name for name, operands in found if "tmm" in operands or "tile" in name)
-        assert set(counts) == {"ldtilecfg", "tilerelease", "tilezero", "tileloadd", "tilestored", "tdpbf16ps"}
-        assert counts["ldtilecfg"] == counts["tilerelease"] == 1
-        # operands in registers 4 to 7, sums in 0 to 3, loaded from where they lie: nothing was spilled
-        assert {operands for name, operands in found if name == "tdpbf16ps"} == {
-            f"%tmm{right}, %tmm{left}, %tmm{total}" for left, right, total in TILES_OF_SUMS
-        }
-        assert not [operands for name, operands in found if name == "tileloadd" and re.search(r"\(%r[sb]p", operands)]
-        (begin,) = (number for number, line in enumerate(lines) if "\tldtilecfg" in line)
-        assert not reaches_return(lines, begin)
-        assert reaches_return(lines, next(n for n, line in enumerate(lines) if "\ttilerelease" in line) + 1)
-
-
-# Left, right and sum of a block of 2x2 tiles, and of one of 2x1, whose second sum is number 1.
-TILES_OF_SUMS = {(4, 6, 0), (4, 7, 1), (5, 6, 2), (5, 7, 3), (5, 6, 1)}
 
 
 @pytest.mark.parametrize(
