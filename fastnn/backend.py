@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
+from fastnn.gate import Gate
 from fastnn.kernels import codes
 from fastnn.layout import aligned_zeros
 from fastnn.plan import Objective, Plan
 from fastnn.runs import Inference, Run, round_weights, run_vector
 from fastnn.threads import get_num_threads, positive_threads, set_num_threads
 
+T = TypeVar("T")
 __all__ = ["Engine", "LossGradient", "Run", "get_num_threads", "set_num_threads"]
 
 
@@ -41,6 +44,8 @@ class Engine:
         self.slots = np.zeros(0, plan.dtype)
         self.state = np.array([0.0, 1.0, 1.0])
         self.optimizer: Any = None
+        self.gate = Gate()
+        self.turn = threading.RLock()  # fits of one network take turns
         self._predictor: Inference | None = None
 
     @property
@@ -49,14 +54,16 @@ class Engine:
         return int(self.state[0])
 
     def get_weights(self) -> list[np.ndarray]:
-        """Copies of all weights, shaped like ``plan.weight_shapes``."""
-        return self.plan.unpack(self.params)
+        """Copies of all weights, shaped like ``plan.weight_shapes``; of a whole step, whatever other threads do."""
+        return self.gate.read(lambda: self.plan.unpack(self.params))
 
     def set_weights(self, weights: Sequence[np.ndarray]) -> None:
         """Replace all weights; their shapes are those of ``plan.weight_shapes``."""
-        self.plan.pack(weights, self.params)
-        if self.plan.mixed:
-            round_weights(self.plan, self.params)
+        with self.gate.lock:
+            self.gate.version += 1
+            self.plan.pack(weights, self.params)
+            if self.plan.mixed:
+                round_weights(self.plan, self.params)
 
     def reset_optimizer(self, optimizer: Any) -> None:
         """Start anew with ``optimizer``: moments zero, step count zero."""
@@ -69,8 +76,15 @@ class Engine:
 
         Its counters, and its moments shaped like the weights that are trained.
         """
+        return self.gate.read(self._state)
+
+    def _state(self) -> dict[str, Any]:
         slots = (slot for slot in np.split(self.slots, 2) if slot.size)
         return {"counters": self.state.copy(), "moments": [self.plan.unpack(slot, trained=True) for slot in slots]}
+
+    def snapshot(self, more: Callable[[], T]) -> tuple[list[np.ndarray], dict[str, Any], T]:
+        """Weights, the optimizer's state and what `more` returns, all of the same step."""
+        return self.gate.read(lambda: (self.plan.unpack(self.params), self._state(), more()))
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Bring the optimizer given to ``reset_optimizer`` to a state from ``get_state``."""
@@ -87,9 +101,33 @@ class Engine:
         """Outputs (n, n_outputs) for rows x (n, n_inputs) of the plan's dtype, C-contiguous."""
         if self._predictor is None:
             self._predictor = Inference(self.plan, run_vector(codes.NO_LOSS))
-        outputs = np.empty((x.shape[0], self.plan.n_outputs), self.plan.dtype)
-        self._predictor(self.params, x, outputs=outputs, threads=threads or self.threads)
+        if x.shape[1] != self.plan.n_inputs:
+            raise ValueError(f"x has {x.shape[1]} columns, the network takes {self.plan.n_inputs}")
+        outputs, predictor = np.empty((x.shape[0], self.plan.n_outputs), self.plan.dtype), self._predictor
+        self.with_whole_weights(lambda params: predictor(params, x, outputs=outputs, threads=threads or self.threads))
         return outputs
+
+    def with_whole_weights(self, compute: Callable[[np.ndarray], T]) -> T:
+        """Return what `compute` makes of parameters of a whole step, also while another thread trains.
+
+        If it does, `compute` is given a copy, perhaps after it was called in vain.
+        """
+        version = self.gate.version
+        if not self.gate.lock.locked():
+            result = compute(self.params)
+            if self.gate.version == version:
+                return result
+        return compute(self._copy_of_params())
+
+    def _copy_of_params(self) -> np.ndarray:
+        """Copy of the parameters after a whole step."""
+        params = aligned_zeros(self.params.size, self.plan.dtype)
+
+        def copied() -> None:
+            params[:] = self.params
+
+        self.gate.read(copied)
+        return params
 
     def evaluate(
         self, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None, objective: Objective, threads: int | None = None
@@ -100,13 +138,16 @@ class Engine:
         ----------
         x : (n, n_inputs), y : (n, target_width), weights : None or (n,); C-contiguous, of the plan's dtype
         """
-        means = Evaluation(self, objective, x, y, weights)(threads).mean(axis=0)
-        means[0] += self._penalty() / (x.shape[0] if self.plan.l2_per_row else 1)
+        evaluation = Evaluation(self, objective, x, y, weights)
+        means, penalty = self.with_whole_weights(
+            lambda params: (evaluation.on(params, threads).mean(axis=0), self._penalty(params))
+        )
+        means[0] += penalty / (x.shape[0] if self.plan.l2_per_row else 1)
         return means
 
-    def _penalty(self) -> float:
+    def _penalty(self, params: np.ndarray) -> float:
         l2 = self.plan.factors[self.plan.ops[:, codes.KIND] == codes.DENSE, codes.L2]
-        kernels = (weight for weight in self.get_weights() if weight.ndim == 2)
+        kernels = (weight for weight in self.plan.unpack(params) if weight.ndim == 2)
         return float(sum(c * np.square(w, dtype=np.float64).sum() for c, w in zip(l2, kernels, strict=True) if c))
 
     def train(
@@ -176,8 +217,12 @@ class Evaluation:
 
         The float64 array (n, 1 + metrics) belongs to the next call.
         """
+        return self.on(self._engine.params, threads)
+
+    def on(self, params: np.ndarray, threads: int | None = None) -> np.ndarray:
+        """Do the same with given parameters."""
         self._infer(
-            self._engine.params,
+            params,
             self._x,
             y=self._y,
             weights=self._weights,

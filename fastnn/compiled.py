@@ -4,6 +4,8 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from fastnn import data, losses, optimizers, saving
 from fastnn.metrics import Metric, get_list
 from fastnn.record import TrainingRecord
@@ -37,7 +39,8 @@ class CompiledStack(LayerStack):
         chosen = optimizers.get(optimizer), None if loss is None else losses.get(loss), get_list(metrics)
         self.optimizer, self.loss, self.metrics = chosen
         if self._engine is not None:
-            self._engine.reset_optimizer(self.optimizer)
+            with self._engine.turn:
+                self._engine.reset_optimizer(self.optimizer)
 
     @property
     def metrics_names(self) -> list[str]:
@@ -96,6 +99,14 @@ class CompiledStack(LayerStack):
         """Let the next fit with ``initial_epoch`` go on as the fit of this record would."""
         self._record = record
 
+    def snapshot(self) -> tuple[list[np.ndarray], dict[str, Any] | None, TrainingRecord | None]:
+        """Return weights, optimizer's state and place of the training, all of the same step."""
+        if self._engine is None:
+            return self.get_weights(), None, self._record
+        weights, state, record = self._engine.snapshot(self.record)
+        trained = self.optimizer is not None and state["counters"][0] > 0
+        return weights, state if trained else None, record
+
     def optimizer_state(self) -> dict[str, Any] | None:
         """Return counters and moments of the optimizer; None before its first step."""
         if self.optimizer is None or self._engine is None or self._engine.step == 0:
@@ -105,9 +116,9 @@ class CompiledStack(LayerStack):
     def __reduce__(self) -> Any:
         return saving.from_bytes, (saving.to_bytes(self), "the pickle", type(self), self._device, self._threads)
 
-    def _engine_made(self) -> None:
+    def _prepare_engine(self, engine: Any) -> None:
         if self.optimizer is not None:
-            self._engine.reset_optimizer(self.optimizer)
+            engine.reset_optimizer(self.optimizer)
 
     def _optimizer_params(self) -> int:
         if self.optimizer is None or self._engine is None or self._engine.step == 0:

@@ -128,29 +128,30 @@ class Sequential(CompiledStack):
         steps = -(-len(samples) // batch_size)
         line = ProgressLine(steps, checks.verbosity(verbose))
         listeners = CallbackList(callbacks, self, verbose=verbose, epochs=run_epochs.stop, steps=steps)
-        objective = self._objective()
-        run = self.engine.train(
-            objective,
-            samples.x,
-            samples.y,
-            samples.weights,
-            batch_size=batch_size,
-            epochs=len(run_epochs),
-            shuffle=bool(shuffle),
-            seed=self._record.seed if run_epochs.start and self._record else seeding.fresh_seed(),
-            first_epoch=run_epochs.start,
-        )
-        validate = None
-        if validation is not None:
-            validate = partial(
-                training.evaluate, self.engine, validation, objective, self.metrics, listeners, batch_size
+        with self.engine.turn:
+            objective = self._objective()
+            run = self.engine.train(
+                objective,
+                samples.x,
+                samples.y,
+                samples.weights,
+                batch_size=batch_size,
+                epochs=len(run_epochs),
+                shuffle=bool(shuffle),
+                seed=self._record.seed if run_epochs.start and self._record else seeding.fresh_seed(),
+                first_epoch=run_epochs.start,
             )
-        self.history = listeners.history
-        self._training = training.Training(self, run, run_epochs, self.metrics, listeners, line, validate)
-        try:
-            self._training.train()
-        finally:
-            self._record, self._training = self._training.record(), None
+            validate = None
+            if validation is not None:
+                validate = partial(
+                    training.evaluate, self.engine, validation, objective, self.metrics, listeners, batch_size
+                )
+            self.history = listeners.history
+            self._training = training.Training(self, run, run_epochs, self.metrics, listeners, line, validate)
+            try:
+                self._training.train()
+            finally:
+                self._record, self._training = self._training.record(), None
         return listeners.history
 
     def evaluate(
@@ -246,17 +247,18 @@ class Sequential(CompiledStack):
         samples = self._samples(x, y, sample_weight)
         if class_weight is not None:
             samples = data.weigh_classes(samples, class_weight)
-        run = self.engine.train(
-            self._objective(),
-            samples.x,
-            samples.y,
-            samples.weights,
-            batch_size=len(samples),
-            epochs=1,
-            shuffle=False,
-            seed=seeding.fresh_seed(),
-        )
-        run.advance(1)
+        with self.engine.turn:
+            run = self.engine.train(
+                self._objective(),
+                samples.x,
+                samples.y,
+                samples.weights,
+                batch_size=len(samples),
+                epochs=1,
+                shuffle=False,
+                seed=seeding.fresh_seed(),
+            )
+            run.advance(1)
         return self._results(training.logs_of(run.logs(0), self.metrics), return_dict)
 
     def test_on_batch(

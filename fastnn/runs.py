@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.gate import SHORT_SLICE_SECONDS
 from fastnn.kernels import codes, jit, team
 from fastnn.layout import aligned_zeros
 from fastnn.plan import Objective, Plan
@@ -17,6 +18,8 @@ from fastnn.sparse import features, is_sparse
 from fastnn.threads import TeamSize, sharing, team_size
 
 SLICE_SECONDS = 0.1  # longest compiled call, so that Ctrl-C is answered soon
+WATCHED = 2  # times the length of a slice after which a team is asked to stop
+FIRST_SLICE_SECONDS, GROWTH = 0.002, 8  # of the first call of a team; a call has at most so many times the steps before
 FLOPS_PER_SECOND = 2e10  # cautious first guess of a core's speed, to size the first slice of a run
 FLOPS_WORTH_A_THREAD = 2e6  # of a training step; less would be lost in barriers
 BYTES = np.dtype(np.uint8)  # pixels: read as they are and scaled on the way
@@ -104,6 +107,8 @@ class Inference:
         ]
         self._dtype = plan.dtype
         self._flops_per_row = plan.flops_per_row
+        rows = SLICE_SECONDS * FLOPS_PER_SECOND / max(plan.flops_per_row, 100 * (plan.n_inputs + plan.n_outputs))
+        self._rows_at_once = BLOCK_ROWS * max(1, int(rows / BLOCK_ROWS))
         self._program_for = functools.partial(input_program, infer_rows, plan)
         self._programs: dict[tuple[np.dtype, bool], Any] = {}
         ops = plan.ops if objective is None else objective.ops
@@ -124,7 +129,29 @@ class Inference:
         stats: np.ndarray | None = None,
         threads: int | None = None,
     ) -> None:
-        """Fill ``outputs`` (n, n_outputs), or ``stats`` (n, 1 + metrics) from targets y and weights."""
+        """Fill ``outputs`` (n, n_outputs), or ``stats`` (n, 1 + metrics) from targets y and weights.
+
+        Of many rows only so many go into one compiled call that Ctrl-C is answered soon.
+        """
+        n, at_once = x.shape[0], self._rows_at_once
+        if n <= at_once:
+            self._call(params, x, outputs, y, weights, stats, threads)
+            return
+        for first in range(0, n, at_once):
+            rows = slice(first, first + at_once)
+            cut = (None if array is None else array[rows] for array in (outputs, y, weights, stats))
+            self._call(params, x[rows], *cut, threads)
+
+    def _call(
+        self,
+        params: np.ndarray,
+        x: np.ndarray,
+        outputs: np.ndarray | None,
+        y: np.ndarray | None,
+        weights: np.ndarray | None,
+        stats: np.ndarray | None,
+        threads: int | None,
+    ) -> None:
         n, size, sparse = x.shape[0], 1, is_sparse(x)
         if n > self._block_rows:
             size = min(team_size(threads, self._flops_per_row * n, FLOPS_WORTH_STARTING), -(-n // self._block_rows))
@@ -142,8 +169,9 @@ class Inference:
         )
         program = self._programs.get((x.dtype, sparse))
         if program is None:
-            program = self._programs[x.dtype, sparse] = self._program_for(x)
+            program = self._program_for(x)
             _compile_first(program, self._alone, arguments)
+            self._programs[x.dtype, sparse] = program
         if size == 1:
             program(*self._alone, *arguments)
         else:
@@ -158,7 +186,7 @@ class Run:
     ----------
     steps_per_epoch : int
     done : int
-        Steps done in this run.
+        Steps done in this run; it follows the optimizer's own count, so that no interrupt can part the two.
     order : int64 (n,)
         Order of the rows in the present epoch.
     """
@@ -186,7 +214,7 @@ class Run:
         plan, n, sparse = engine.plan, x.shape[0], is_sparse(x)
         batch_size = min(batch_size, n)
         self.engine = engine
-        self.done = 0
+        self._first_step = engine.step
         self.rows = n
         self.seed = seed
         self.batch_size = batch_size
@@ -194,10 +222,9 @@ class Run:
         self.steps_per_epoch = -(-n // batch_size)
         self.order = np.arange(n) if order is None else order
         self._flops = 3.0 * plan.flops_per_row * batch_size
-        self._team = TeamSize(
-            team_size(engine.threads, self._flops, FLOPS_WORTH_A_THREAD), fixed=engine.threads is not None
-        )
-        self._seconds_per_step = self._flops / FLOPS_PER_SECOND + 1e-6
+        self._team = TeamSize(team_size(engine.threads, self._flops, FLOPS_WORTH_A_THREAD))
+        self._guess = self._flops / FLOPS_PER_SECOND + 1e-6  # seconds of a step
+        self._paces: dict[int, tuple[int, float]] = {}  # by size of the team: steps of the last slice, seconds of each
         self._hyper = np.zeros(len(codes.HYPERPARAMETERS) + 2)
         smooth = objective.factors[0, codes.KEPT] < 1.0
         self._hyper[codes.LOSS_SCALE :] = loss_scale, 0.0 if smooth else loss_limit
@@ -225,35 +252,56 @@ class Run:
         )  # fmt: skip
         _compile_first(self._program, (0, 1, np.zeros(team.SYNC_SIZE, np.int64)), (*self._arguments, 0, 0))
 
+    @property
+    def done(self) -> int:
+        return self.engine.step - self._first_step
+
     def advance(self, steps: int, seconds: float = SLICE_SECONDS) -> int:
         """Do up to ``steps`` steps in one compiled call of about ``seconds`` at most, and return how many.
 
         Ctrl-C arrives after the call; the weights are then those of a whole step.
         """
-        left = self.epochs * self.steps_per_epoch - self.done
-        steps = max(0, min(steps, left, max(1, int(seconds / self._seconds_per_step))))
-        if not steps:
+        gate, done = self.engine.gate, self.done
+        if gate.let_guests_in():
+            seconds = min(seconds, SHORT_SLICE_SECONDS)
+        steps = min(steps, self.epochs * self.steps_per_epoch - done)
+        if steps <= 0:
             return 0
         self._hyper[: codes.LOSS_SCALE] = self.engine.optimizer.hyperparameters()
-        before, begun, processor = self.engine.step, time.perf_counter(), time.process_time()
-        with sharing(self._team.size) as share:
+        with sharing(self._team.size) as share, gate.lock:
+            gate.version += 1
             size = self._team.size if self.engine.threads else share
-            try:
-                team.run_team(self._program, size, *self._arguments, self.done, self.done + steps)
-            finally:  # Ctrl-C arrives when the steps are done
-                self.done += self.engine.step - before
+            steps = min(steps, self._steps_in(seconds, size))
+            begun, processor = time.perf_counter(), time.process_time()
+            if size == 1:
+                team.run_team(self._program, 1, *self._arguments, done, done + steps)
+            else:
+                team.run_watched_team(
+                    self._program, size, WATCHED * SLICE_SECONDS, *self._arguments, done, done + steps
+                )
         seconds = time.perf_counter() - begun
-        self._seconds_per_step = seconds / steps
+        steps = self.done - done
+        self._paces[size] = steps, seconds / steps
         if size == self._team.size:
             self._team.report(steps, seconds, time.process_time() - processor)
         return steps
+
+    def _steps_in(self, seconds: float, size: int) -> int:
+        """Steps that a team of this size does in so many seconds; few until its pace is known.
+
+        On a busy machine the pace of a team can be a hundredth of what it should be.
+        """
+        if size not in self._paces:
+            return max(1, int(FIRST_SLICE_SECONDS / self._guess))
+        steps, pace = self._paces[size]
+        return max(1, min(int(seconds / pace), GROWTH * steps))
 
     def seek(self, seed: int, epoch_index: int, step: int = 0, sums: Sequence[float] = ()) -> None:
         """Go on as a run with this seed does that has done so many epochs, and so many steps of the next with `sums`.
 
         Weights and the optimizer's state are left alone.
         """
-        self.seed, self.done = seed, epoch_index * self.steps_per_epoch + step
+        self.seed, self._first_step = seed, self.engine.step - epoch_index * self.steps_per_epoch - step
         run = self._arguments[0]
         run[codes.SEED_LOW], run[codes.SEED_HIGH] = seed & 0xFFFFFFFF, seed >> 32
         if step:
@@ -272,7 +320,7 @@ class Run:
 
     def rewind(self) -> None:
         """Go back to the first step; weights and the optimizer's state stay."""
-        self.done = 0
+        self._first_step = self.engine.step
         self._results[:] = 0.0
 
     def logs(self, epoch_index: int) -> np.ndarray:

@@ -43,8 +43,8 @@ def to_bytes(model: Any, include_optimizer: bool = True) -> bytes:
             "loss": model.loss and serialize(model.loss),
             "metrics": [serialize(metric) for metric in model.metrics],
         }
-    tensors = dict(zip(model.weight_shapes(), model.get_weights(), strict=True))
-    state, record = model.optimizer_state(), model.record()
+    weights, state, record = model.snapshot()
+    tensors = dict(zip(model.weight_shapes(), weights, strict=True))
     if include_optimizer and (state or record):
         moments = state["moments"] if state else []
         config["training"] = {"moments": len(moments), "record": record and record.to_config()}

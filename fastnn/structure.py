@@ -2,6 +2,7 @@
 
 import json
 import math
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
 
@@ -12,6 +13,7 @@ from fastnn.identifiers import serialize, unknown_name
 from fastnn.layer_base import Layer, Shape, check_weights, row_shape
 from fastnn.summary import print_summary
 
+_making = threading.RLock()  # of an engine: two threads must not make one each for a model
 _DTYPES = ("float32", "float64", "mixed_bfloat16")
 
 
@@ -137,6 +139,12 @@ class LayerStack:
     def engine(self) -> Any:
         """The lowered model on its device, made when it is first needed."""
         if self._engine is None:
+            with _making:
+                self._make_engine()
+        return self._engine
+
+    def _make_engine(self) -> None:
+        if self._engine is None:
             self._need_built()
             from fastnn.backend import Engine
             from fastnn.plan import lower
@@ -147,15 +155,14 @@ class LayerStack:
             plan = lower(self.layers, math.prod(self._row_shape), self.dtype)
             engine = Engine(plan, self._device, self._threads)
             engine.set_weights(self.get_weights())
+            self._prepare_engine(engine)
             first = 0
             for layer in self.layers:
                 layer.bind(engine, first)
                 first += len(layer.weight_shapes)
             self._engine = engine
-            self._engine_made()
-        return self._engine
 
-    def _engine_made(self) -> None:
+    def _prepare_engine(self, engine: Any) -> None:
         """Prepare a new engine; for models that train."""
 
     def _release_engine(self) -> None:

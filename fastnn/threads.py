@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from numbers import Integral
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from fastnn.kernels import team
 
 _num_threads: int | None = None
-_computing = 0  # runs and predictions of this process at work right now
+_computing: weakref.WeakSet[_Computation] = weakref.WeakSet()  # runs and predictions of this process, right now
 _lock = threading.Lock()
 
 
@@ -35,24 +36,21 @@ class TeamSize:
     ----------
     full : int
         Size on a machine that is free.
-    fixed : bool, default=False
-        Always use the full size: the user asked for it.
     """
 
     BUSY = 0.9  # share of its cores' time that a team must get to be left alone
     SLICES = 10  # of one size before the other one is tried again
     SHORTEST = 0.005  # seconds of a slice that tell anything
 
-    def __init__(self, full: int, fixed: bool = False) -> None:
+    def __init__(self, full: int) -> None:
         self.full = full
         self.size = full
-        self._fixed = fixed or full == 1
         self._pace: dict[int, float] = {}
         self._left = 0  # slices until the size is questioned again
 
     def report(self, steps: int, seconds: float, processor_seconds: float) -> None:
         """Learn from a slice: its steps, and the time and processor time that it took."""
-        if self._fixed or seconds < self.SHORTEST:
+        if self.full == 1 or seconds < self.SHORTEST:
             return
         self._pace[self.size] = seconds / steps
         self._left -= 1
@@ -97,18 +95,33 @@ def _openmp_threads() -> int | None:
     return int(first) if first.isdecimal() and int(first) > 0 else None
 
 
+class _Computation:
+    """Stands for one run or prediction at work."""
+
+
+def _after_fork() -> None:
+    """Forget the computations of threads that a forked child does not have."""
+    global _lock
+    _lock = threading.Lock()
+    _computing.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 @contextlib.contextmanager
 def sharing(size: int) -> Iterator[int]:
     """Give a computation that could use ``size`` threads as many as are its share while others compute."""
-    global _computing
+    computation = _Computation()  # not a count: wherever an interrupt strikes, what is not held any more is not counted
     with _lock:
-        _computing += 1
-        share = max(1, get_num_threads() // _computing) if size > 1 else 1
+        _computing.add(computation)
+        share = max(1, get_num_threads() // len(_computing)) if size > 1 else 1
     try:
         yield min(size, share)
     finally:
         with _lock:
-            _computing -= 1
+            _computing.discard(computation)
 
 
 def team_size(threads: int | None, flops: float, flops_worth_a_thread: float) -> int:

@@ -87,9 +87,12 @@ class Training:
             for name, value in self.logs.items():
                 history.setdefault(name, []).append(value)
             epochs.append(self.epochs[self.finished - 1])
-        step = max(0, run.done - self.finished * run.steps_per_epoch)
-        sums = run.sums(self.finished).tolist() if step else []
-        return TrainingRecord(run.seed, self.epochs.start + self.finished, step, sums, history, epochs)
+        done, finished, per_epoch = run.done, self.finished, run.steps_per_epoch
+        if done > (finished + 1) * per_epoch:  # another thread asks in the midst of a call for several epochs
+            finished = done // per_epoch
+        step = max(0, done - finished * per_epoch)
+        sums = run.sums(finished).tolist() if step else []
+        return TrainingRecord(run.seed, self.epochs.start + finished, step, sums, history, epochs)
 
     def _go_on_from(self, record: TrainingRecord) -> None:
         """Begin where another training of the same model stopped."""

@@ -5,6 +5,10 @@ from __future__ import annotations
 import platform
 import sys
 
+# isort: off
+from . import jit  # noqa: F401 - it imports numba first, in a way that no interrupt leaves it half imported
+
+# isort: on
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils

@@ -9,10 +9,12 @@ become single instructions. So each formula stands once, in Python, for every ty
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 import threading
 import types
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,42 @@ OPTIONS = {"error_model": "numpy", "nogil": True, "fastmath": FASTMATH}
 
 SIMD_LEVELS = {"avx512": 64, "avx2": 32, "neon": 16, "none": 0}  # name -> vector register width in bytes
 FALLBACK_VECTOR_BYTES = 32  # panel width of the plain loops
+
+
+_making = threading.RLock()  # held by the one thread that compiles
+if hasattr(os, "register_at_fork"):  # a child gets Numba's tables as they are between two compilations
+    os.register_at_fork(before=_making.acquire, after_in_parent=_making.release, after_in_child=_making.release)
+
+
+def undisturbed(function: Callable) -> Callable:
+    """Let ``function`` run to its end whatever happens, and one such function at a time.
+
+    Ctrl-C and handlers of other signals strike the main thread, between any two steps; in the midst of Numba they would
+    leave its tables half filled, and nothing could be compiled any more. So the main thread lets another one
+    work. An interrupt ends its waiting, not the work, whose result the next call finds.
+    """
+
+    @functools.wraps(function)
+    def call(*arguments, **options):
+        if threading.current_thread() is not threading.main_thread():
+            with _making:
+                return function(*arguments, **options)
+        outcome: Future = Future()
+
+        def work() -> None:
+            try:
+                with _making:
+                    outcome.set_result(function(*arguments, **options))
+            except BaseException as error:
+                outcome.set_exception(error)
+
+        threading.Thread(target=work, name="fastnn-compiler").start()
+        return outcome.result()
+
+    return call
+
+
+undisturbed(importlib.import_module)("numba")  # half imported it would stay unusable
 
 
 @functools.cache
@@ -241,7 +279,7 @@ def _inner(function: Callable, dtype: np.dtype, mixed: bool) -> Any:
     return _for_cpu(function, dtype, mixed, **options)
 
 
-_making = threading.RLock()  # without it, threads that ask at once would each compile a program of their own
+_programs: dict[tuple, Any] = {}
 
 
 def program(function: Callable, dtype: np.dtype, variant: str = "", mixed: bool = False) -> Any:
@@ -251,11 +289,12 @@ def program(function: Callable, dtype: np.dtype, variant: str = "", mixed: bool 
     With ``mixed``, kernels that have a twin for products of bfloat16 in ``mixed_cpu.py`` are replaced by it, and those
     by theirs in ``amx_cpu.py`` where there are tiles.
     """
-    with _making:
-        return _program(function, dtype, variant, mixed)
+    key = (function, dtype, variant, mixed)
+    if key not in _programs:
+        _programs.setdefault(key, undisturbed(_program)(*key))
+    return _programs[key]
 
 
-@functools.cache
 def _program(function: Callable, dtype: np.dtype, variant: str, mixed: bool = False) -> Any:
     from .cache import ProgramCache
 
@@ -265,4 +304,5 @@ def _program(function: Callable, dtype: np.dtype, variant: str, mixed: bool = Fa
         tiles = tile_choice()[0]
         name += "_mixed" if tiles == "none" else f"_mixed_{tiles}"
     dispatcher._cache = ProgramCache(name, target_description())
+    dispatcher.compile = undisturbed(dispatcher.compile)
     return dispatcher

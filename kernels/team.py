@@ -18,8 +18,8 @@ import numpy as np
 from .intrinsics import atomic_add, atomic_load, atomic_store, pause, yield_core
 
 # Places in the int64 vector that members share, each on its own cache line.
-ARRIVED, GENERATION, ABORTED = 0, 16, 32
-SYNC_SIZE = 48
+ARRIVED, GENERATION, ABORTED, STOP, LAST = 0, 16, 32, 48, 64
+SYNC_SIZE = 80
 SPINS = 2000  # about 20 to 60 us; then the core is offered to others at each turn
 
 
@@ -42,6 +42,69 @@ def barrier(sync, size):
         else:
             yield_core()
     return True
+
+
+def heed_stop(rank, size, sync, step):
+    """At the beginning of a step, look whether it is to be the last; at least one barrier follows in the step."""
+    if size > 1 and rank == 0 and atomic_load(sync, STOP) != 0:
+        atomic_store(sync, LAST, step + 1)
+
+
+def is_last(size, sync, step):
+    """Whether all members leave after this step."""
+    return size > 1 and atomic_load(sync, LAST) == step + 1
+
+
+class _Leader:
+    """Rank 0 of a watched team: it runs, or is called off before it does, but never both."""
+
+    def __init__(self, program: Callable, arguments: tuple) -> None:
+        self.finished = threading.Event()
+        self._work = program, arguments
+        self._lock = threading.Lock()
+        self._entered = self._cancelled = False
+
+    def run(self) -> None:
+        with self._lock:
+            self._entered = not self._cancelled
+        if self._entered:
+            program, arguments = self._work
+            program(*arguments)
+        self.finished.set()
+
+    def cancel(self) -> bool:
+        """Call it off; False if it is too late."""
+        with self._lock:
+            self._cancelled = True
+        return not self._entered
+
+
+def run_watched_team(program: Callable, size: int, seconds: float, *arguments) -> None:
+    """Call ``program`` on ``size`` threads beside the caller, who waits, and after ``seconds`` asks them to stop.
+
+    On a busy machine members wait long for one that got no core. An exception that strikes the caller stops them too.
+    They stop after the step that they are in, if ``program`` calls `heed_stop` and `is_last` in each.
+    """
+    sync = np.zeros(SYNC_SIZE, np.int64)
+    leader = _Leader(program, (0, size, sync, *arguments))
+    targets = [(program, (rank, size, sync, *arguments)) for rank in range(1, size)]
+    members = [threading.Thread(target=target, args=rest) for target, rest in [*targets, (leader.run, ())]]
+    started = []
+    try:
+        for member in members:
+            member.start()
+            started.append(member)
+        leader.finished.wait(seconds)
+    except BaseException:
+        if leader.cancel():
+            sync[ABORTED] = 1  # they leave at their first barrier
+            leader.finished.set()
+        raise
+    finally:
+        sync[STOP] = 1
+        leader.finished.wait()
+        for member in started:
+            member.join()
 
 
 def run_team(program: Callable, size: int, *arguments) -> None:

@@ -29,7 +29,7 @@ from .normalization_cpu import normalise_backward_share, normalise_forward_share
 from .rng import FIRST_DROPOUT_STREAM, shuffle
 from .rows_cpu import PART_ROWS, gradients_of_rows, update_by_rows
 from .sparse_cpu import sparse_forward, transpose_batch
-from .team import barrier
+from .team import barrier, heed_stop, is_last
 from .vectors import load_row, sum_of_squares
 
 
@@ -207,7 +207,8 @@ def do_steps(
     steps_per_epoch = (n + batch - 1) // batch
     t, power_1, power_2 = state[0], state[1], state[2]
     epoch, place = start // steps_per_epoch, start % steps_per_epoch * batch
-    for _ in range(start, stop):
+    for step in range(start, stop):
+        heed_stop(rank, size, sync, step)
         rows = min(batch, n - place)
         if place == 0 and run[codes.SHUFFLE]:
             if rank == 0:
@@ -261,6 +262,8 @@ def do_steps(
         place += batch
         if place >= n:
             epoch, place = epoch + 1, 0
+        if is_last(size, sync, step):
+            break
     if rank == 0:
         state[0], state[1], state[2] = t, power_1, power_2
 

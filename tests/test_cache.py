@@ -23,7 +23,7 @@ def cached_case(x, y):
 
 def dispatcher(dtype=SINGLE):
     """The program as a new process would get it, after its first call gave the right result."""
-    program = jit._program.__wrapped__(cached_case, dtype, "")
+    program = jit._program(cached_case, dtype, "")
     x = np.arange(5, dtype=dtype)
     y = np.zeros_like(x)
     program(x, y)
@@ -104,7 +104,7 @@ def test_a_folder_where_the_file_should_be(stored):
 
 
 def test_a_folder_that_vanishes(stored):
-    program = jit._program.__wrapped__(cached_case, DOUBLE, "")
+    program = jit._program(cached_case, DOUBLE, "")
     shutil.rmtree(stored.parent)
     program(np.zeros(1), np.zeros(1))
     assert [file.name for file in stored.parent.iterdir()] == ["cached_case_float64.bin"]

@@ -38,10 +38,8 @@ def test_the_team_is_back_when_the_machine_is_free():
     assert slices(team, {2: 1e-3, 1: 2e-3}, {2: 0.99, 1: 1.0}, 30)[-15:] == [2] * 15
 
 
-@pytest.mark.parametrize("team", [TeamSize(1), TeamSize(3, fixed=True)])
-def test_a_fixed_team_never_changes(team):
-    full = team.full
-    assert slices(team, {full: 1e-3}, {full: 0.1}, 20) == [full] * 20
+def test_a_team_of_one_never_changes():
+    assert slices(TeamSize(1), {1: 1e-3}, {1: 0.1}, 20) == [1] * 20
 
 
 def test_short_slices_tell_nothing():
