@@ -163,13 +163,25 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
         if not (incremental and hasattr(self, "_optimizer")):
             self._optimizer = self._make_optimizer()
             self._forget_engine()
-        engine, rows = self._get_engine(), data.rows
+        rows = data.rows
         if self.early_stopping and held_out is None:
             stratify = is_classifier(self) and self.n_outputs_ == 1
             rows, held_out = split(data, self.validation_fraction, stratify, random_state)
+        precise = self.dtype == "float32" and self._is_one_batch(data.rows.x.shape[0]) and not incremental
+        if precise:
+            engine = self._make_engine("float64")
+            engine.set_weights(self._weights())
+            engine.reset_optimizer(self._optimizer)
+            rows, held_out = rows.astype(np.float64), held_out and held_out._replace(rows=held_out.rows.astype(np.float64))
+        else:
+            engine = self._get_engine()
         fit = StochasticFit(self, engine, rows, held_out, random_state, tasks, deadline, incremental)
         self.stop_reason_ = fit.train()
-        weights = self._engine_weights = engine.get_weights()
+        weights = engine.get_weights()
+        if precise:
+            self._optimizer_state = engine.get_state()
+            return [array.astype(np.float32) for array in weights]
+        self._engine_weights = weights
         return weights
 
     def _dtypes(self) -> Any:

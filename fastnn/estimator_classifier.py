@@ -34,7 +34,8 @@ class Labels(NamedTuple):
 class MLPClassifier(ClassifierMixin, BaseMLP):
     """Multi-layer perceptron classifier with scikit-learn's parameters, attributes and rules.
 
-    Minimises the log-loss unless told otherwise: binary and multi-label targets with logistic outputs, more classes with softmax.
+    Minimises the log-loss unless told otherwise: binary and multi-label targets with logistic outputs, more classes
+    with softmax.
 
     Parameters
     ----------
@@ -82,7 +83,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     dtype : {'float32', 'float64', 'auto', 'mixed_bfloat16'}, default='float32'
         Type of parameters, computation and outputs; 'auto' is that of X, as in scikit-learn. 'float64' and 'auto' also
         draw scikit-learn's orders of the rows, so that a fit repeats scikit-learn's with the same `random_state`;
-        'float32' is faster. 'mixed_bfloat16' has products of bfloat16 and everything else in float32, as in
+        'float32' is faster; fits so small that they are one batch, with `batch_size` 'auto', are computed in float64 and
+        rounded at the end, so that a weight of 2 is the same as a row that comes twice. 'mixed_bfloat16' has products of bfloat16 and everything else in float32, as in
         `fastnn.Sequential`: for large networks on CPUs that have them.
     threads : int or None, default=None
         Threads for training and prediction. None: one for small steps, else the cores that the process may use.

@@ -8,6 +8,7 @@ import numpy as np
 
 from fastnn.optimizers import Optimizer
 
+_LARGEST_AUTOMATIC_BATCH = 200
 _SMALLEST_LEARNING_RATE = 1e-6  # where learning_rate="adaptive" gives up, as in scikit-learn
 
 
@@ -75,12 +76,16 @@ class EpochRules:
 
     def _rows_per_batch(self, n_rows: int) -> int:
         if isinstance(self.batch_size, str):  # "auto"
-            return min(200, n_rows)
+            return min(_LARGEST_AUTOMATIC_BATCH, n_rows)
         if self.batch_size > n_rows:
             warnings.warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=7
             )
         return min(self.batch_size, n_rows)
+
+    def _is_one_batch(self, n_rows: int) -> bool:
+        """Whether the rows are so few that scikit-learn's rule makes one batch of them."""
+        return isinstance(self.batch_size, str) and n_rows <= _LARGEST_AUTOMATIC_BATCH
 
     def _epochs_to_look_ahead(self) -> int:
         """Epochs from here after the last of which something can change at the earliest: a stop or a new rate."""
