@@ -5,10 +5,11 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import _fit_context, is_classifier
 from sklearn.utils import check_array, check_consistent_length, check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from fastnn.backend import Engine
 from fastnn.estimator_callbacks import CallbackSupportMixin, FitTasks
+from fastnn.estimator_checks import check_rows, check_rows_and_targets
 from fastnn.estimator_conversion import Conversion
 from fastnn.estimator_held_out import HeldOut, Rows, split, validation_arguments
 from fastnn.estimator_lbfgs import train_full_batch
@@ -125,7 +126,7 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
         self._check_possible(incremental, validation is not None)
         fresh = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         dtypes = self._dtypes() if fresh else self.coefs_[0].dtype
-        X, y = validate_data(self, X, y, accept_sparse="csr", multi_output=True, dtype=dtypes, order="C", reset=fresh)
+        X, y = check_rows_and_targets(self, X, y, dtypes, reset=fresh)
         targets = self._read_targets(y, "y")
         self._learn_targets(targets, fresh, incremental)
         data = self._rows(X, y, targets, sample_weight, "y", incremental)
@@ -172,7 +173,7 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
             engine = self._make_engine("float64")
             engine.set_weights(self._weights())
             engine.reset_optimizer(self._optimizer)
-            rows, held_out = rows.astype(np.float64), held_out and held_out._replace(rows=held_out.rows.astype(np.float64))
+            rows, held_out = rows.astype(np.float64), held_out and held_out.astype(np.float64)
         else:
             engine = self._get_engine()
         fit = StochasticFit(self, engine, rows, held_out, random_state, tasks, deadline, incremental)
@@ -210,7 +211,7 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
         return HeldOut(Rows(X, encoded, None if weights is None else weights.astype(X.dtype)), y, given)
 
     def _validation_rows(self, X: Any, y: Any, sample_weight: Any, dtype: Any) -> HeldOut:
-        X = validate_data(self, X, accept_sparse="csr", dtype=dtype, order="C", reset=False)
+        X = check_rows(self, X, dtype)
         y = check_array(y, ensure_2d=False, dtype=None, input_name="y of the validation data")
         check_consistent_length(X, y)
         name = "y of the validation data"
@@ -262,9 +263,9 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
 
     def _outputs(self, X: Any) -> np.ndarray:
         """Run the network on checked rows; returns shape (n, n_outputs_)."""
-        check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=self.coefs_[0].dtype, order="C", reset=False)
-        return self._get_engine().predict(X)
+        if not hasattr(self, "coefs_"):
+            check_is_fitted(self)
+        return self._get_engine().predict(check_rows(self, X, self.coefs_[0].dtype))
 
     def plot_loss_curve(self, *, ax: Any = None, name: str | None = None, **kwargs: Any) -> Any:
         """Draw ``loss_curve_`` and ``validation_loss_curve_``; see `fastnn.LossCurveDisplay.from_estimator`."""

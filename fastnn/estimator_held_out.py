@@ -1,13 +1,13 @@
 """Rows that an estimator does not train on: where they come from, their loss, and their score after each epoch."""
 
 import copy
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastnn.backend import Engine, Evaluation
-from fastnn.plan import Objective
 
 
 class Rows(NamedTuple):
@@ -31,6 +31,9 @@ class HeldOut(NamedTuple):
     rows: Rows
     labels: np.ndarray  # as the user gave them
     sample_weight: np.ndarray | None  # as the user gave them
+
+    def astype(self, dtype: Any) -> "HeldOut":
+        return self._replace(rows=self.rows.astype(dtype))
 
 
 def validation_arguments(data: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any] | None:
@@ -63,7 +66,7 @@ def split(data: HeldOut, fraction: float, stratify: bool, random_state: np.rando
         np.arange(rows.x.shape[0]),
         random_state=random_state,
         test_size=fraction,
-        stratify=rows.y != 0 if stratify else None,
+        stratify=np.where(rows.y[:, 0] != 0, "True", "False") if stratify else None,  # a column would be slow
     )
     if len(held_out) < 2:
         raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")
@@ -77,38 +80,46 @@ class Judge:
     Parameters
     ----------
     estimator
-        Its `scoring` names the score; None is that of its `_validation_score`.
+        Its `scoring` names the score; None is that of its `_score_metric` or `_validation_score`.
     engine : Engine
         Holds the weights that are judged.
-    objective : Objective
     data : HeldOut
     """
 
-    def __init__(self, estimator: Any, engine: Engine, objective: Objective, data: HeldOut) -> None:
+    def __init__(self, estimator: Any, engine: Engine, data: HeldOut) -> None:
         self._estimator, self._engine, self._data = estimator, engine, data
-        self._evaluate = Evaluation(engine, objective, *data.rows)
         self._scorer = scorer(estimator.scoring)
+        self._metrics = estimator._metrics()
+        metric = estimator._score_metric() if estimator.scoring is None else None
+        objective = engine.plan.objective(estimator._loss(), self._metrics if metric is None else [metric])
+        self._has_score = metric is not None
+        self._evaluate = Evaluation(engine, objective, *data.rows)
+        self._weights = (data.rows.weights, data.sample_weight if self._has_score else data.rows.weights)
 
-    def loss(self) -> float:
-        """Mean loss as the estimator reports it, without penalties."""
-        stats, weights = self._evaluate(), self._data.rows.weights
-        if weights is None:
-            means = stats.mean(axis=0)
-        else:
-            stats[:, 1:] *= weights[:, np.newaxis]
-            means = stats.sum(axis=0) / weights.sum(dtype=np.float64)
-        means[0] *= self._estimator._loss_scale()
-        return self._estimator._reported_loss(means)
+    def __call__(self) -> tuple[float, float]:
+        """Mean loss as the estimator reports it, without penalties; and the score, NaN if an output is not finite."""
+        stats, (loss_weights, metric_weights) = self._evaluate(), self._weights
+        if metric_weights is not None:
+            stats[:, 1:] *= metric_weights[:, np.newaxis]
+        means = np.add.reduce(stats, axis=0)
+        means[0] *= self._estimator._loss_scale() / _sum(loss_weights, len(stats))
+        means[1:] /= _sum(metric_weights, len(stats))
+        if self._has_score:
+            loss, score = means.tolist()
+            return loss, score if math.isfinite(loss) else math.nan
+        loss = self._estimator._reported_loss(means)
+        return loss, self._score(loss)
 
-    def score(self, loss: float) -> float:
-        """Score of the rows, given their loss; NaN where an output is not finite."""
-        if self._estimator.scoring == "loss":
+    def _score(self, loss: float) -> float:
+        scoring, (rows, labels, sample_weight) = self._estimator.scoring, self._data
+        if not self._estimator.early_stopping:
+            return math.nan
+        if scoring == "loss":
             return -loss
-        rows, labels, sample_weight = self._data
-        if self._scorer is None or not np.isfinite(loss):
+        if self._scorer is None or not math.isfinite(loss):
             outputs = self._engine.predict(rows.x)
             if not np.isfinite(outputs).all():
-                return np.nan
+                return math.nan
             if self._scorer is None:
                 return self._estimator._validation_score(outputs, rows.y, sample_weight)
         options = {} if sample_weight is None else {"sample_weight": sample_weight}
@@ -130,3 +141,7 @@ def scorer(scoring: Any) -> Callable | None:
     from sklearn.metrics import get_scorer
 
     return get_scorer(scoring)
+
+
+def _sum(weights: np.ndarray | None, rows: int) -> float:
+    return rows if weights is None else float(weights.sum(dtype=np.float64))

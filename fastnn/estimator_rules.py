@@ -60,6 +60,10 @@ class EpochRules:
         """Loss of an epoch as scikit-learn reports it, from the means of the loss and of the metrics."""
         return float(logs[0])
 
+    def _score_metric(self) -> str | None:
+        """Name the metric of the compiled programs that is the score of held-out rows, if there is one."""
+        return None
+
     def _validation_score(self, outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray | None) -> float:
         """Score of finite outputs for encoded targets."""
         raise NotImplementedError

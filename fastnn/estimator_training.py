@@ -98,7 +98,7 @@ class StochasticFit:
             first_epoch=self.first_epoch,
             **model._reporting(rows.x.dtype),
         )
-        self.judge = None if held_out is None else Judge(model, engine, objective, held_out)
+        self.judge = None if held_out is None else Judge(model, engine, held_out)
         self.best_weights = engine.get_weights() if model.early_stopping else None
         self.trainee = Trainee(model, engine)
         self.logs: dict[str, float] = {}
@@ -184,11 +184,10 @@ class StochasticFit:
 
     def _judge(self, judge: Judge) -> None:
         model = self.model
-        loss = judge.loss()
+        loss, score = judge()
         model._record_validation_loss(loss)
         self.logs["val_loss"] = loss
         if model.early_stopping:
-            score = judge.score(loss)
             self.logs["val_score"] = score
             if model._compare_score(score):
                 self.best_weights = self.engine.get_weights()

@@ -1,0 +1,92 @@
+"""The short way through the checks of estimators gives what scikit-learn's gives."""
+
+import numpy as np
+import pytest
+from sklearn.utils.validation import validate_data
+
+from fastnn import MLPClassifier, MLPRegressor, estimator_checks
+from fastnn.estimator_checks import check_rows, check_rows_and_targets
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+RNG = np.random.default_rng(0)
+ROWS = RNG.normal(size=(30, 4))
+LABELS = RNG.integers(0, 2, 30)
+DTYPES = ["float32", "float64", (np.float64, np.float32)]
+MATRICES = {
+    "float64": ROWS,
+    "float32": ROWS.astype("f4"),
+    "float16": ROWS.astype("f2"),
+    "int": (ROWS * 10).astype(int),
+    "bool": ROWS > 0,
+    "Fortran": np.asfortranarray(ROWS),
+    "stripes": np.repeat(ROWS, 2, axis=1)[::1, ::2],
+    "list": ROWS.tolist(),
+}
+
+
+@pytest.mark.parametrize("dtypes", DTYPES, ids=str)
+@pytest.mark.parametrize("kind", MATRICES)
+def test_rows(kind, dtypes):
+    mine, theirs = MLPClassifier(), MLPClassifier()
+    X = MATRICES[kind]
+    rows, y = check_rows_and_targets(mine, X, LABELS, dtypes, reset=True)
+    expected, _ = validate_data(theirs, X, LABELS, dtype=dtypes, order="C", reset=True)
+    assert rows.dtype == expected.dtype
+    assert rows.flags.c_contiguous
+    np.testing.assert_array_equal(rows, expected)
+    assert y is LABELS
+    assert vars(mine) == vars(theirs)
+    assert (np.asarray(X) is rows) == (np.asarray(X) is expected)  # copied when, and only when, it must be
+    np.testing.assert_array_equal(check_rows(mine, X, dtypes), expected)
+
+
+def test_plain_arrays_go_the_short_way(monkeypatch):
+    model = MLPClassifier(max_iter=2).fit(ROWS, LABELS)
+    monkeypatch.setattr(estimator_checks, "validate_data", None)
+    assert model.fit(ROWS, LABELS).predict(ROWS[:1]).shape == (1,)
+
+
+@pytest.mark.parametrize(
+    ("X", "words"),
+    [
+        (np.where(ROWS > 2, np.nan, ROWS), "Input X contains NaN"),
+        (np.where(ROWS == ROWS.max(), np.inf, ROWS), "Input X contains infinity"),
+        (ROWS * 1e300, "too large for dtype"),
+        (ROWS[0], "Expected 2D array"),
+        (ROWS[:0], "0 sample"),
+        (ROWS[:, :0], "0 feature"),
+        (ROWS[:, :3], "3 features"),
+        (ROWS * 1j, "Complex data"),
+        (ROWS.astype(str).astype(object).tolist()[:1] + [["a", "b", "c", "d"]], "could not convert"),
+    ],
+)
+def test_errors_are_scikit_learns(X, words):
+    model = MLPClassifier(max_iter=2).fit(ROWS, LABELS)
+    with pytest.raises(ValueError, match=words):
+        model.predict(X)
+
+
+@pytest.mark.parametrize(
+    ("y", "words"),
+    [
+        (LABELS[:9], "inconsistent numbers"),
+        (np.where(LABELS, np.nan, 1.0), "Input y contains NaN"),
+        (None, "requires y"),
+        (LABELS + 0.5j, "Complex data"),
+    ],
+)
+def test_errors_in_targets_are_scikit_learns(y, words):
+    with pytest.raises(ValueError, match=words):
+        MLPRegressor().fit(ROWS, y)
+
+
+def test_scores_are_scikit_learns():
+    from sklearn.base import ClassifierMixin
+
+    words = np.array(["no", "yes"])
+    for classes, y in ((words, words[LABELS]), (np.arange(2), LABELS), (np.arange(2), LABELS.astype(float))):
+        model = MLPClassifier(max_iter=5).fit(ROWS, classes[LABELS])
+        assert model.score(ROWS, y) == ClassifierMixin.score(model, ROWS, y)
+        assert model.score(ROWS, y.tolist(), np.arange(30)) == ClassifierMixin.score(model, ROWS, y, np.arange(30))
+    with pytest.raises(ValueError, match="inconsistent"):
+        model.score(ROWS, LABELS[:5])
