@@ -50,16 +50,17 @@ def test_plain_arrays_go_the_short_way(monkeypatch):
     ("X", "words"),
     [
         (np.where(ROWS > 2, np.nan, ROWS), "Input X contains NaN"),
-        (np.where(ROWS == ROWS.max(), np.inf, ROWS), "Input X contains infinity"),
+        (np.where(ROWS > 2, np.inf, ROWS), "Input X contains infinity"),
         (ROWS * 1e300, "too large for dtype"),
         (ROWS[0], "Expected 2D array"),
         (ROWS[:0], "0 sample"),
         (ROWS[:, :0], "0 feature"),
         (ROWS[:, :3], "3 features"),
         (ROWS * 1j, "Complex data"),
-        (ROWS.astype(str).astype(object).tolist()[:1] + [["a", "b", "c", "d"]], "could not convert"),
+        ([["a", "b", "c", "d"]], "could not convert"),
     ],
 )
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_errors_are_scikit_learns(X, words):
     model = MLPClassifier(max_iter=2).fit(ROWS, LABELS)
     with pytest.raises(ValueError, match=words):
