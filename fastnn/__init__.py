@@ -37,6 +37,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test compar
     from fastnn.layers import Flatten as Flatten
     from fastnn.layers import Input as Input
     from fastnn.layers import LayerNormalization as LayerNormalization
+    from fastnn.layers import Normalization as Normalization
     from fastnn.layers import Rescaling as Rescaling
     from fastnn.loss_curve import LossCurveDisplay as LossCurveDisplay
     from fastnn.models import Sequential as Sequential
@@ -84,6 +85,7 @@ _HOME = {  # public name -> the module that defines it
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
     "ModelCheckpoint": "callbacks",
+    "Normalization": "layers",
     "Perceptron": "perceptron",
     "RMSprop": "optimizers",
     "Rescaling": "layers",

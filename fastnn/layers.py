@@ -8,7 +8,7 @@ import numpy as np
 from fastnn import activations, checks, initializers, regularizers
 from fastnn.identifiers import old_spelling, resolve, serialize
 from fastnn.layer_base import Layer, Shape, row_shape
-from fastnn.normalization import BatchNormalization, LayerNormalization
+from fastnn.normalization import BatchNormalization, LayerNormalization, Normalization
 
 
 class Input(Layer):
@@ -240,6 +240,7 @@ class Rescaling(Layer):
 _TABLE = {
     "batch_normalization": BatchNormalization,
     "layer_normalization": LayerNormalization,
+    "normalization": Normalization,
     "input": Input,
     "inputlayer": Input,
     "dense": Dense,

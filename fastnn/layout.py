@@ -82,6 +82,8 @@ def layout(ops: np.ndarray, batch_size: int, dtype: np.dtype, mixed: bool, spars
         if normal:
             op[codes.NORMAL], op[codes.SUMS] = buffer(row), buffer(row, 2)
             op[codes.DEVIATIONS] = buffer(max(row, stride(-(-batch_size // lanes))), 1)
+        elif op[codes.KIND] == codes.STANDARDIZE:
+            op[codes.DEVIATIONS] = buffer(row, 1)
         x = op[codes.Y]
         op[codes.NEEDS_DX] = (dense or normal) and np.isin(below[:, codes.KIND], WITH_WEIGHTS).any()
         op[codes.BY_ROWS] = (dense or normal) and _softmax_on_top(below)

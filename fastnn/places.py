@@ -10,7 +10,8 @@ from fastnn.kernels import codes
 from fastnn.kernels.mixed_cpu import half, whole
 
 NORMALIZATIONS = (codes.BATCH_NORM, codes.LAYER_NORM)
-WITH_WEIGHTS = (codes.DENSE, *NORMALIZATIONS)  # kinds of operations
+WITH_WEIGHTS = (codes.DENSE, *NORMALIZATIONS)  # kinds of operations, of weights that are trained
+WITH_STATISTICS = (codes.STANDARDIZE, codes.BATCH_NORM)
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,9 @@ def place_statistics(ops: np.ndarray, used: int, lanes: int) -> int:
                 if not op[trained]:
                     op[column] = used
                     used += size
-            if op[codes.KIND] == codes.BATCH_NORM:
-                op[codes.MOVING] = used
-                used += 2 * size
+        if op[codes.KIND] in WITH_STATISTICS:
+            op[codes.MOVING] = used
+            used += 2 * int(op[codes.PANELS]) * lanes
     return used
 
 
@@ -115,7 +116,7 @@ def weight_places(ops: np.ndarray, lanes: int) -> tuple[list[Place], list[Place]
                 ones.append(Place((columns,), int(op[codes.GAMMA]), lanes, lanes, trained=False))
             if op[codes.CENTERS]:
                 weights.append(Place((columns,), int(op[codes.BETA]), lanes, lanes))
-            if op[codes.KIND] == codes.BATCH_NORM:
-                start, size = int(op[codes.MOVING]), int(op[codes.PANELS]) * lanes
-                weights += [Place((columns,), start + k * size, lanes, lanes, trained=False) for k in range(2)]
+        if op[codes.KIND] in WITH_STATISTICS:
+            start, size = int(op[codes.MOVING]), int(op[codes.PANELS]) * lanes
+            weights += [Place((columns,), start + k * size, lanes, lanes, trained=False) for k in range(2)]
     return weights, ones

@@ -248,8 +248,8 @@ def lower(layers: Iterable[Any], n_inputs: int, dtype: str = "float32", l2_per_r
     Parameters
     ----------
     layers : iterable of layers
-        With ``kind`` "input", "flatten", "rescaling", "dense", "activation", "dropout", "batch_normalization"
-        or "layer_normalization" and the attributes of ``fastnn.layers``.
+        With ``kind`` "input", "flatten", "rescaling", "dense", "activation", "dropout", "normalization",
+        "batch_normalization" or "layer_normalization" and the attributes of ``fastnn.layers``.
     n_inputs : int
         Width of a row of input.
     dtype : {"float32", "float64", "mixed_bfloat16"}
@@ -300,6 +300,10 @@ def lower(layers: Iterable[Any], n_inputs: int, dtype: str = "float32", l2_per_r
             if rows:
                 raise ValueError(f"layer {layer.name!r} rescales inputs: it must stand before all layers that compute")
             scale, offset = scale * layer.scale, offset * layer.scale + layer.offset
+        elif layer.kind == "normalization":
+            if any(row[codes.KIND] != codes.STANDARDIZE for row in rows):
+                raise ValueError(f"layer {layer.name!r} scales inputs: it must stand before all layers that compute")
+            append({}, KIND=codes.STANDARDIZE)
         elif layer.kind == "dropout" and layer.rate > 0.0:
             append({codes.RATE: layer.rate}, KIND=codes.DROPOUT)
         elif layer.kind in ("batch_normalization", "layer_normalization"):

@@ -68,9 +68,9 @@ LEARNING_RATE, BETA_1, BETA_2, EPSILON, WEIGHT_DECAY, NESTEROV = range(len(HYPER
 LOSS_SCALE, LOSS_LIMIT = len(HYPERPARAMETERS), len(HYPERPARAMETERS) + 1
 
 # Operations of a plan and the columns of its integer table; offsets and strides count elements.
-DENSE, ACTIVATION, DROPOUT, BATCH_NORM, LAYER_NORM = range(5)
+DENSE, ACTIVATION, DROPOUT, STANDARDIZE, BATCH_NORM, LAYER_NORM = range(6)
 OPERATION_COLUMNS = (
-    "KIND",  # one of DENSE, ACTIVATION, DROPOUT, BATCH_NORM, LAYER_NORM
+    "KIND",  # one of DENSE, ACTIVATION, DROPOUT, STANDARDIZE, BATCH_NORM, LAYER_NORM
     "INPUTS", "OUTPUTS",  # real widths
     "BIAS",  # 1 if the first row of every weight panel is the bias, else 0
     "FUNCTION",  # activation code
@@ -86,9 +86,9 @@ OPERATION_COLUMNS = (
     # normalizations; what belongs to a column is PANELS * LANES elements
     "GAMMA", "BETA",  # factors and summands in the parameters
     "SCALES", "CENTERS",  # 1 if gamma, beta are trained
-    "MOVING",  # batch: moving means, then moving variances, behind the parameters
+    "MOVING",  # means, then variances, behind the parameters: moving ones (batch) or constants (standardize)
     "NORMAL",  # normalized input in the workspace, strided like the output
-    "DEVIATIONS",  # reciprocal standard deviation of every column (batch) or row (layer) in the workspace
+    "DEVIATIONS",  # reciprocal standard deviation of every column or (layer) row in the workspace
     "SUMS",  # two sums for every column in the workspace, Y_ROW elements apart
 )  # fmt: skip
 (

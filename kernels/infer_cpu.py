@@ -36,7 +36,7 @@ def forward_block(ops, done, count, factors, params, rows, ping, pong, row):
             if op[codes.FUNCTION] == codes.SOFTMAX:
                 softmax(target, row, rows, columns, vectors)
             source = target
-        elif op[codes.KIND] >= codes.BATCH_NORM:
+        elif op[codes.KIND] >= codes.STANDARDIZE:
             spare = ping if in_pong else pong
             normalise_block(op, factor, params, source, row, rows, spare)
         elif op[codes.KIND] == codes.ACTIVATION:

@@ -1,4 +1,4 @@
-"""Batch and layer normalization of a batch, and of rows at prediction.
+"""Batch and layer normalization of a batch, and of rows at prediction; inputs standardized by constants.
 
 y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, an activation after it. Mean and variance are those of a
 column over the batch (Ioffe and Szegedy, 2015, https://arxiv.org/abs/1502.03167), in predictions moving averages of
@@ -17,10 +17,12 @@ from .intrinsics import at
 from .jit import LANES
 from .optimizer_cpu import update
 from .optimizer_formulas import first_moment
-from .scalar import sqrt
+from .scalar import select, sqrt
 from .sparse_cpu import clear
 from .team import barrier
 from .tracing import column_sums, row_sum, vector_loop
+
+LEAST_DEVIATION = 1e-7
 
 
 def same(x):
@@ -51,6 +53,12 @@ def gradient_terms(dy, normal):
 def reciprocal_deviation(out, variance, epsilon):
     """1 / sqrt(variance + epsilon), for another place."""
     return 1.0 / sqrt(variance + epsilon)
+
+
+def reciprocal_of_root(out, variance):
+    """1 / sqrt(variance), with Keras' least deviation, for another place."""
+    deviation = sqrt(variance)
+    return 1.0 / select(deviation < LEAST_DEVIATION, LEAST_DEVIATION, deviation)
 
 
 def standardised(out, x, mean, deviation):
@@ -86,6 +94,7 @@ sum_row, sum_squared_distances = row_sum(same, 1, 0), row_sum(squared_distance, 
 sum_products, sum_triple_products = row_sum(product_of_two, 2, 0), row_sum(product_of_three, 3, 0)
 
 deviation_vectors = vector_loop(reciprocal_deviation, 1, 2, 1)
+constant_deviation_vectors = vector_loop(reciprocal_of_root, 1, 2, 0)
 moving_average_vectors = vector_loop(first_moment, 1, 2, 1)
 standardise_columns = vector_loop(standardised, 1, 4, 0, fixed=2)
 standardise_row = vector_loop(standardised, 1, 2, 2)
@@ -146,6 +155,11 @@ def normalise_forward_share(rank, size, sync, op, factor, params, work, rows):
         return
     first, last = share(rank, size, panels)
     column, vectors = first * LANES, last - first
+    if op[codes.KIND] == codes.STANDARDIZE:
+        mean, deviation = at(params, op[codes.MOVING] + column), at(work, op[codes.DEVIATIONS] + column)
+        constant_deviation_vectors(1, 0, vectors, deviation, at(mean, panels * LANES))
+        standardise_columns(rows, row, vectors, at(y, column), at(x, column), mean, deviation)
+        return
     batch_statistics(op, params, work, rows, column, vectors, epsilon, factor[codes.MOVING_SHARE])
     standardise_columns(
         rows, row, vectors, at(normal, column), at(x, column), at(work, op[codes.SUMS] + column),
@@ -219,9 +233,13 @@ def normalise_block(op, factors, params, x, row, rows, spare):
     """Normalize rows at prediction, in place; ``spare`` has room for two rows."""
     columns, vectors, epsilon = op[codes.OUTPUTS], op[codes.PANELS], factors[codes.VARIANCE_OFFSET]
     factor, summand = at(params, op[codes.GAMMA]), at(params, op[codes.BETA])
+    moving = at(params, op[codes.MOVING])
+    variance = at(moving, vectors * LANES)
+    if op[codes.KIND] == codes.STANDARDIZE:
+        constant_deviation_vectors(1, 0, vectors, spare, variance)
+        standardise_columns(rows, row, vectors, x, x, moving, spare)
+        return
     if op[codes.KIND] == codes.BATCH_NORM:
-        moving = at(params, op[codes.MOVING])
-        variance = at(moving, vectors * LANES)
         fold_vectors(1, 0, vectors, spare, at(spare, row), factor, summand, moving, variance, epsilon)
         factor, summand = spare, at(spare, row)
     else:

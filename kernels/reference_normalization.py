@@ -1,7 +1,7 @@
 """The oracle of batch and layer normalization: slow, obvious float64 NumPy, as in ``reference.py``.
 
 A layer is a dict: kind "batch_normalization" (epsilon, momentum, center, scale) or "layer_normalization" (the same
-without momentum).
+without momentum), or "normalization", which standardizes inputs by given statistics.
 """
 
 import numpy as np
@@ -9,6 +9,9 @@ import numpy as np
 
 def weights_of_normalization(layer):
     """Names of the layer's weights in Keras' order, and whether each is trained."""
+    if layer["kind"] == "normalization":
+        yield from [("mean", False), ("variance", False)]
+        return
     yield from [("gamma", True)] * layer.get("scale", True) + [("beta", True)] * layer.get("center", True)
     if layer["kind"] == "batch_normalization":
         yield from [("moving_mean", False), ("moving_variance", False)]
@@ -19,6 +22,8 @@ def normalization_forward(layer, weights, x, record, training):
 
     In training, the moving statistics among the weights are renewed in place. `record` gets what the way back needs.
     """
+    if layer["kind"] == "normalization":
+        return (x - weights["mean"]) / np.maximum(np.sqrt(np.float64(weights["variance"])), 1e-7)
     axis = 0 if layer["kind"] == "batch_normalization" else 1
     if axis == 0 and not training:
         mean, variance = (np.float64(weights[name]) for name in ("moving_mean", "moving_variance"))
@@ -35,6 +40,8 @@ def normalization_forward(layer, weights, x, record, training):
 
 def normalization_backward(layer, record, dy):
     """Gradient with respect to the input in training, and the gradients of gamma and beta, if the layer has them."""
+    if layer["kind"] == "normalization":
+        return np.full_like(dy, np.nan), []  # nothing below has weights
     axis, normal = 0 if layer["kind"] == "batch_normalization" else 1, record["normal"]
     gradients = {"scale": (dy * normal).sum(axis=0), "center": dy.sum(axis=0)}
     g = dy * record["gamma"]

@@ -58,7 +58,7 @@ def forward(
                 softmax(y, op[codes.Y_ROW], last - first, op[codes.OUTPUTS], op[codes.PANELS])
         elif op[codes.KIND] == codes.DENSE:
             dense_forward_share(rank, size, sync, op, params, work, rows, factor[codes.ALPHA])
-        elif op[codes.KIND] >= codes.BATCH_NORM:
+        elif op[codes.KIND] >= codes.STANDARDIZE:
             normalise_forward_share(rank, size, sync, op, factor, params, work, rows)
         else:
             simple_forward(

@@ -97,7 +97,7 @@ def weight_names(described):
 
 def random_weight(rng, name, shape):
     """A weight array that suits its name."""
-    if name == "moving_variance":
+    if name.endswith("variance"):
         return rng.uniform(0.5, 2.0, shape)
     spread = 1.0 / np.sqrt(shape[0]) if name == "kernel" else 0.1
     return (name == "gamma") + spread * rng.normal(size=shape)

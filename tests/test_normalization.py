@@ -10,7 +10,17 @@ from harness import Problem, assert_close, assert_same_bits, tolerance
 
 from fastnn import initializers, models
 from fastnn.backend import LossGradient
-from fastnn.layers import Activation, BatchNormalization, Dense, Dropout, Flatten, Input, LayerNormalization, get
+from fastnn.layers import (
+    Activation,
+    BatchNormalization,
+    Dense,
+    Dropout,
+    Flatten,
+    Input,
+    LayerNormalization,
+    Normalization,
+    get,
+)
 from fastnn.models import Sequential
 from fastnn.optimizers import SGD
 from fastnn.utils import set_random_seed
@@ -305,7 +315,11 @@ def test_state_of_the_optimizer():
 
 @pytest.mark.parametrize(
     "layer",
-    [BatchNormalization(1, 0.5, 0.1, False, beta_initializer="ones", name="x"), LayerNormalization(scale=False)],
+    [
+        BatchNormalization(1, 0.5, 0.1, False, beta_initializer="ones", name="x"),
+        LayerNormalization(scale=False),
+        Normalization(mean=[1.0, 2.0], variance=3.0),
+    ],
 )
 def test_configuration_makes_an_equal_layer(layer):
     again = get({"class_name": type(layer).__name__, "config": layer.get_config()})
@@ -326,6 +340,17 @@ def test_defaults_are_keras():
         (lambda: BatchNormalization(epsilon=0.0), "epsilon must be > 0 and finite"),
         (lambda: LayerNormalization(axis=2), "axis must be -1 or 1"),
         (lambda: Sequential([Input((4, 3)), BatchNormalization()]), r"takes flat rows.*put a Flatten\(\) layer before"),
+        (lambda: Sequential([Input((4, 3)), Normalization()]), r"takes flat rows.*put a Flatten\(\) layer before"),
+        (lambda: Normalization(mean=1.0), "give both mean and variance"),
+        (lambda: Normalization(mean=0.0, variance=-1.0), "variance must be one finite number >= 0"),
+        (lambda: Normalization(mean=[0.0, np.nan], variance=1.0), "mean must be one finite number"),
+        (lambda: Normalization(mean=[1.0, 2.0], variance=1.0, input_shape=(3,)).build((None, 3)), r"shape \(2,\)"),
+        (lambda: Normalization().adapt([[np.nan]]), "adapt takes finite numbers of shape"),
+        (lambda: Normalization().adapt([1.0, 2.0]), "adapt takes finite numbers of shape"),
+        (
+            lambda: Sequential([Input((3,)), Dense(2), Normalization()]).predict(np.ones((1, 3))),
+            "scales inputs: it must stand before all layers that compute",
+        ),
     ],
 )
 def test_wrong_arguments(make, message):
@@ -340,3 +365,46 @@ def test_a_network_of_a_normalization_alone_learns_scale_and_shift():
     model.compile(SGD(0.5), "mse")
     model.fit(x, 2.0 * x + 1.0, epochs=100, batch_size=200, verbose=0)
     np.testing.assert_allclose(model.predict(x), 2.0 * x + 1.0, atol=1e-3)
+
+
+# --- inputs standardized ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_adapted_inputs_are_standardized(tmp_path, precision):
+    rng = np.random.default_rng(4)
+    x, y = rng.normal([1000.0, -3.0, 0.1], [2.0, 1e-3, 50.0], (70, 3)), rng.normal(size=70)
+    layer = Normalization()
+    layer.adapt(x)
+    model = Sequential([layer, Dense(20, "tanh"), Dense(1)], dtype=precision)
+    model.compile(SGD(0.05), "mse")
+    plain = Sequential([Input((3,)), Dense(20, "tanh"), Dense(1)], dtype=precision)
+    plain.set_weights(model.get_weights()[2:])
+    plain.compile(SGD(0.05), "mse")
+    given = x.astype(precision).astype(np.float64)
+    mean, variance = (weight.astype(np.float64) for weight in layer.get_weights())
+    np.testing.assert_allclose([mean, variance], [x.mean(axis=0), x.var(axis=0)], rtol=1e-6)
+    standard = (given - mean) / np.sqrt(variance)
+    close = {"rtol": 1e-4 if precision == "float32" else 1e-10, "atol": 1e-4 if precision == "float32" else 1e-12}
+    np.testing.assert_allclose(model.predict(x), plain.predict(standard), **close)
+    losses = [
+        each.fit(data, y, epochs=5, shuffle=False, batch_size=16, verbose=0).history["loss"]
+        for each, data in ((model, x), (plain, standard))
+    ]
+    np.testing.assert_allclose(losses[0], losses[1], **close)
+    assert (len(model.trainable_weights), len(model.non_trainable_weights)) == (4, 2)
+    assert_same_bits([w.astype(np.float64) for w in model.get_weights()[:2]], [mean, variance])
+    model.save(tmp_path / "model")
+    assert_same_bits(models.load_model(tmp_path / "model").predict(x), model.predict(x))
+
+
+def test_adapting_a_model_in_use():
+    model = Sequential([Input((2,)), Normalization(), Normalization(mean=[1.0, 0.0], variance=4.0), Dense(1)])
+    model.layers[2].set_weights([[[1.0], [1.0]], [0.0]])
+    np.testing.assert_allclose(model.predict([[3.0, 6.0]]), [[1.0 + 3.0]])
+    model.layers[0].adapt([[1.0, 2.0], [5.0, 10.0]])
+    np.testing.assert_allclose(model.predict([[5.0, 10.0]]), [[(1.0 - 1.0) / 2.0 + 1.0 / 2.0]], rtol=1e-6)
+    model.layers[0].adapt([[7.0, 7.0], [7.0, 7.0]])  # Keras' least deviation
+    np.testing.assert_allclose(model.predict([[7.0, 7.0]]), [[-0.5]], rtol=1e-6)
+    with pytest.raises(ValueError, match=r"normalization/mean has the shape \(2,\)"):
+        model.layers[0].adapt([[1.0, 2.0, 3.0]])

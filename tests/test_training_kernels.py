@@ -6,7 +6,7 @@ from fastnn.kernels import codes, jit
 from harness import ODD_SIZES, Problem, assert_close, assert_same_bits, tolerance
 
 from fastnn import activations, backend, plan
-from fastnn.layers import Activation, BatchNormalization, Dense, Dropout, LayerNormalization
+from fastnn.layers import Activation, BatchNormalization, Dense, Dropout, LayerNormalization, Normalization
 from fastnn.losses import BinaryCrossentropy
 from fastnn.optimizers import SGD
 from fastnn.places import NORMALIZATIONS, WITH_WEIGHTS
@@ -47,6 +47,8 @@ def poisoned_memory(monkeypatch):
             places += [(op[column], row, width, rows, value) for column, value in padding_is_read]
             if op[codes.KIND] in WITH_WEIGHTS:
                 places.append((op[codes.Z], row, width, rows, np.nan))
+            if op[codes.KIND] == codes.STANDARDIZE:
+                places.append((op[codes.DEVIATIONS], row, width, rows[:1], np.nan))
             if op[codes.KIND] in NORMALIZATIONS:
                 places.append((op[codes.NORMAL], row, width, rows, np.nan))
                 places.append((op[codes.SUMS], row, width, np.arange(2)[:, None], np.nan))
@@ -116,8 +118,8 @@ def tiny(**options):
 def normalized(**options):
     """Both normalizations first, last, on each other and under every kind of layer; some without gamma or beta."""
     layers = [
-        BatchNormalization(momentum=0.9), Dense(37), BatchNormalization(), Activation("relu"), Dropout(0.2),
-        LayerNormalization(), Dense(65, "softmax"), LayerNormalization(center=False), Activation("gelu"),
+        Normalization(), BatchNormalization(momentum=0.9), Dense(37), BatchNormalization(), Activation("relu"),
+        Dropout(0.2), LayerNormalization(), Dense(65, "softmax"), LayerNormalization(center=False), Activation("gelu"),
         Dense(30, "tanh", kernel_regularizer=L2(0.001)), Activation("softmax"), BatchNormalization(scale=False),
         BatchNormalization(), Activation("silu"), Activation("elu"), LayerNormalization(scale=False), Dense(20),
         BatchNormalization(center=False, momentum=0.0), Activation("softmax"), Dense(5), LayerNormalization(),
