@@ -7,7 +7,6 @@ from sklearn.base import _fit_context, is_classifier
 from sklearn.utils import check_array, check_consistent_length, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from fastnn.backend import Engine
 from fastnn.estimator_callbacks import CallbackSupportMixin, FitTasks
 from fastnn.estimator_checks import check_rows, check_rows_and_targets
 from fastnn.estimator_conversion import Conversion
@@ -16,14 +15,11 @@ from fastnn.estimator_lbfgs import train_full_batch
 from fastnn.estimator_rules import EpochRules
 from fastnn.estimator_training import Deadline, StochasticFit
 from fastnn.losses import Loss
-from fastnn.plan import MIXED, lower
+from fastnn.plan import MIXED
 
 
 class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
     """Base of the two estimators; a subclass names its loss, encodes its targets and decodes the outputs."""
-
-    coefs_: list[np.ndarray]
-    intercepts_: list[np.ndarray]
 
     def _loss(self) -> Loss:
         raise NotImplementedError
@@ -223,43 +219,11 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
         return _check_sample_weight(sample_weight, X, dtype=X.dtype)
 
     def _initialize(self, random_state: np.random.RandomState, dtype: np.dtype) -> None:
-        self._layers(self._hidden_sizes())  # tells what is wrong with them
+        self._layers(self._hidden_sizes(), self.normalization)  # tells what is wrong with them
+        self._normalization = self.normalization
         self._keep_weights(self._draw_weights(random_state, dtype))
         self.n_layers_ = len(self.coefs_) + 1
         self.t_ = 0
-
-    def _keep_weights(self, weights: list[np.ndarray]) -> None:
-        """Set ``coefs_`` and ``intercepts_`` from the weights of an engine."""
-        self.coefs_, self.intercepts_ = weights[::2], weights[1::2]
-
-    def _make_engine(self, dtype: Any) -> Engine:
-        """Return a new engine without weights."""
-        layers = self._layers([coef.shape[1] for coef in self.coefs_[:-1]])
-        plan = lower(layers, self.n_features_in_, dtype, l2_per_row=True)
-        return Engine(plan, self.device, self.threads)
-
-    def _weights(self) -> list[np.ndarray]:
-        """Return ``coefs_`` and ``intercepts_`` in the order of an engine."""
-        return [array for pair in zip(self.coefs_, self.intercepts_, strict=True) for array in pair]
-
-    def _get_engine(self) -> Engine:
-        """Return the engine, holding ``coefs_`` and ``intercepts_``; it is made anew after unpickling."""
-        if not hasattr(self, "_engine"):
-            engine = self._make_engine(MIXED if self.dtype == MIXED else self.coefs_[0].dtype.name)
-            if hasattr(self, "_optimizer"):
-                engine.reset_optimizer(self._optimizer)
-                if hasattr(self, "_optimizer_state"):
-                    engine.set_state(self._optimizer_state)
-            self._engine, self._engine_weights = engine, []
-        weights = self._weights()
-        if [id(array) for array in weights] != [id(array) for array in self._engine_weights]:
-            self._engine.set_weights(weights)
-            self._engine_weights = weights
-        return self._engine
-
-    def _forget_engine(self) -> None:
-        for name in ("_engine", "_engine_weights", "_optimizer_state"):
-            self.__dict__.pop(name, None)
 
     def _outputs(self, X: Any) -> np.ndarray:
         """Run the network on checked rows; returns shape (n, n_outputs_)."""
@@ -277,12 +241,3 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Replace the engine by what it is rebuilt from: ``coefs_``, ``intercepts_`` and the optimizer's state."""
-        state = {**super().__getstate__()}
-        engine = state.pop("_engine", None)
-        state.pop("_engine_weights", None)
-        if engine is not None and engine.step:
-            state["_optimizer_state"] = engine.get_state()
-        return state

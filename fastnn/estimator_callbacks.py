@@ -1,6 +1,5 @@
 """Callbacks of the estimators: scikit-learn's, which it has from version 1.9 on, and what fastnn's get to see."""
 
-from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -47,9 +46,8 @@ class FitTasks:
             self._end(self._fit, weights)
 
     def _end(self, task: Any, weights: Any) -> bool:
-        def learned() -> dict[str, Sequence[np.ndarray]]:
-            arrays = weights()
-            return {"coefs_": arrays[::2], "intercepts_": arrays[1::2]}
+        def learned() -> dict[str, list]:
+            return self._about["estimator"]._named_weights(weights())
 
         return bool(task.call_on_fit_task_end(**self._about, reconstruction_attributes=learned))
 
@@ -74,6 +72,20 @@ class Trainee:
     def __init__(self, estimator: Any, engine: Any) -> None:
         self.stop_training = False
         self.estimator = estimator
-        self.optimizer = engine.optimizer
-        self.get_weights = engine.get_weights
-        self.set_weights = engine.set_weights
+        self._engine = engine
+
+    @property
+    def optimizer(self) -> Any:
+        return self._engine.optimizer
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Copies of all weights, in the order of ``coefs_[0]``, ``intercepts_[0]``, ``coefs_[1]``, ..."""
+        return self._engine.get_weights()
+
+    def set_weights(self, weights: list[np.ndarray]) -> None:
+        """Replace all weights."""
+        self._engine.set_weights(weights)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what belongs to a fit: callbacks keep their model, and clones of an estimator copy them."""
+        return {"stop_training": self.stop_training}

@@ -3,17 +3,16 @@
 from collections.abc import Sequence
 from functools import partial
 from numbers import Real
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets, type_of_target
+from sklearn.utils.multiclass import _check_partial_fit_first_call
 
 from fastnn.estimator_base import BaseMLP
+from fastnn.estimator_labels import LabelTargets
 from fastnn.losses import (
     BinaryCrossentropy,
     BinaryFocalCrossentropy,
@@ -23,15 +22,7 @@ from fastnn.losses import (
 )
 
 
-class Labels(NamedTuple):
-    """Checked labels."""
-
-    multilabel: bool  # whether a row may have several
-    y: np.ndarray  # (n,), or (n, classes) of 0 and 1
-    classes: np.ndarray  # that occur, in order
-
-
-class MLPClassifier(ClassifierMixin, BaseMLP):
+class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
     """Multi-layer perceptron classifier with scikit-learn's parameters, attributes and rules.
 
     Minimises the log-loss unless told otherwise: binary and multi-label targets with logistic outputs, more classes
@@ -97,6 +88,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     dropout : float or list of float, default=0.0
         Share of the outputs of each hidden layer that a training step sets to zero (Srivastava et al., 2014), in
         [0, 1); or one for each layer. Not for 'lbfgs'.
+    normalization : {'batch', 'layer'} or None, default=None
+        What each hidden layer does before its activation: centre and scale each of its columns by the batch (Ioffe and
+        Szegedy, 2015), in predictions by running means with a share of 0.1 of each batch, or each row by itself (Ba et
+        al., 2016). Weights of rows have no part in it.
     loss : {'log_loss', 'focal'}, default='log_loss'
         'focal' counts rows that are right and sure less (Lin et al., "Focal loss for dense object detection", 2017):
         the log-loss of a row is multiplied by ``(1 - probability of its class) ** focal_gamma``.
@@ -122,6 +117,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     classes_ : ndarray of shape (n_classes,)
     coefs_, intercepts_ : lists of ndarray
         Weights (inputs, outputs) and biases of each layer. They may be replaced, but edits in place go unnoticed.
+    normalizations_ : list of tuple of ndarray
+        With `normalization`, of each hidden layer: factors and summands; for 'batch' also running means and variances.
     loss_, best_loss_, loss_curve_ : float, float or None, list of float
         Mean loss of the last epoch, least one (None with early stopping), and all.
     validation_scores_, best_validation_score_ : list of float and float, or None
@@ -185,6 +182,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         n_layers: int | None = None,
         width: int | None = None,
         dropout: float | Sequence[float] = 0.0,
+        normalization: str | None = None,
         loss: str = "log_loss",
         focal_gamma: float = 2.0,
         label_smoothing: float = 0.0,
@@ -249,57 +247,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _validation_score(self, outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray | None) -> float:
         return float(np.average(((outputs > 0.5) == targets).all(axis=1), weights=weights))
-
-    def _read_targets(self, y: np.ndarray, name: str) -> Labels:
-        if y.ndim == 1 and y.dtype.kind in "biuU":  # one label a row, without doubt
-            return Labels(False, y, np.unique(y))
-        kind = type_of_target(y, input_name=name)
-        if kind not in ("binary", "multiclass", "multilabel-indicator"):
-            check_classification_targets(y)
-        if kind == "multiclass-multioutput":
-            raise ValueError("Multioutput target data is not supported with label binarization")
-        if kind == "multilabel-indicator":
-            return Labels(True, y, np.arange(y.shape[1]))
-        y = column_or_1d(y, warn=True)
-        return Labels(False, y, np.unique(y))
-
-    def _learn_targets(self, targets: Labels, fresh: bool, incremental: bool) -> None:
-        multilabel, classes = targets.multilabel, targets.classes
-        if fresh:
-            self._multilabel = multilabel
-            if not incremental:
-                self.classes_ = classes
-        if self.warm_start and set(classes) != set(self.classes_):
-            raise ValueError(
-                "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
-                f"Previously got {self.classes_}, `y` has {classes}"
-            )
-        softmax = len(self.classes_) > 2 and not self._multilabel
-        self.n_outputs_ = len(self.classes_) if softmax or multilabel else 1
-        self.out_activation_ = "softmax" if softmax else "logistic"
-
-    def _encode(self, targets: Labels, name: str) -> np.ndarray:
-        multilabel, y, classes = targets
-        if multilabel != self._multilabel or (multilabel and y.shape[1] != len(self.classes_)):
-            raise ValueError(
-                f"{name} of shape {y.shape} has another kind of labels than this model, which knows {self.classes_}"
-            )
-        if classes is not self.classes_ and len(np.setdiff1d(classes, self.classes_)):
-            raise ValueError(
-                f"`{name}` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. "
-                f"'{name}' has {classes}."
-            )
-        return y != 0 if multilabel else np.searchsorted(self.classes_, y)[:, np.newaxis]
-
-    def _class_weights(self, targets: Labels, incremental: bool) -> np.ndarray | None:
-        if self.class_weight is None:
-            return None
-        if incremental and self.class_weight == "balanced":
-            raise ValueError(
-                "class_weight='balanced' cannot be used with partial_fit, which sees only a part of the rows: give a "
-                "dict, from sklearn.utils.class_weight.compute_class_weight over all rows for instance"
-            )
-        return compute_sample_weight(self.class_weight, targets.y)
 
     def _loss(self) -> Loss:
         softmax, smoothing = self.out_activation_ == "softmax", self.label_smoothing

@@ -10,7 +10,8 @@ from sklearn.utils._param_validation import make_constraint
 from sklearn.utils.validation import check_is_fitted
 
 from fastnn import activations
-from fastnn.estimator_options import NetworkOptions
+from fastnn.estimator_engine import EngineKeeper
+from fastnn.layers import BatchNormalization
 
 _ELSEWHERE = {"dtype", "threads", "device", "n_layers", "width"}  # parameters that need not be lost in a conversion
 _FITTED = (
@@ -20,12 +21,11 @@ _FITTED = (
 )  # fmt: skip
 
 
-class Conversion(NetworkOptions):
+class Conversion(EngineKeeper):
     """Gives an estimator `to_sklearn` and `from_sklearn`."""
 
     _multilabel = False
     classes_: np.ndarray
-    coefs_: list[np.ndarray]
 
     def to_sklearn(self) -> Any:
         """Return scikit-learn's estimator with the same parameters and a copy of what was learned.
@@ -37,7 +37,8 @@ class Conversion(NetworkOptions):
         NotFittedError
             If nothing was learned yet.
         ValueError
-            If scikit-learn's could not predict the same: for an activation that it does not have, or several.
+            If scikit-learn's could not predict the same: for an activation that it does not have, or several, and for
+            layer normalization. (Batch normalization becomes part of the weights.)
 
         Warns
         -----
@@ -62,6 +63,8 @@ class Conversion(NetworkOptions):
             )
         twin = kind(**known)
         _copy_fitted(self, twin)
+        if self._normalization is not None:
+            _fold(self.normalizations_, twin)
         if is_classifier(self):
             from sklearn.preprocessing import LabelBinarizer
 
@@ -109,10 +112,21 @@ class Conversion(NetworkOptions):
                 f"activation={self.activation!r} cannot be expressed by scikit-learn, which has one of "
                 f"{', '.join(names.values())} for all hidden layers"
             )
+        if self._normalization == "layer":
+            raise ValueError("normalization='layer' cannot be expressed by scikit-learn: it depends on the row")
         sizes = self.hidden_layer_sizes
         if self.n_layers is not None or self.width is not None:
             sizes = tuple(coef.shape[1] for coef in self.coefs_[:-1])
         return {"activation": names[used.pop()], "hidden_layer_sizes": sizes}
+
+
+def _fold(normalizations: list[tuple[np.ndarray, ...]], twin: Any) -> None:
+    """Make batch normalizations, which are affine in predictions, part of the weights before them."""
+    offset = BatchNormalization().epsilon
+    for layer, (gamma, beta, mean, variance) in enumerate(normalizations):
+        scale = gamma / np.sqrt(variance + offset)
+        twin.coefs_[layer] = twin.coefs_[layer] * scale
+        twin.intercepts_[layer] = (twin.intercepts_[layer] - mean) * scale + beta
 
 
 def _is_one(activation: Any) -> bool:

@@ -2,7 +2,8 @@
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from inspect import signature
 from itertools import pairwise
 from numbers import Integral, Real
@@ -14,12 +15,16 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions, valid
 
 from fastnn import activations
 from fastnn.callbacks import Callback
-from fastnn.layers import Dense, Dropout, Layer
+from fastnn.layers import Activation, BatchNormalization, Dense, Dropout, Layer, LayerNormalization
 from fastnn.optimizers import SGD, Adam, Optimizer
 from fastnn.plan import DTYPES
 from fastnn.regularizers import L2
 
 _GLOROT_FACTOR = {"sigmoid": 2.0}  # 6 for the other activations
+NORMALIZATIONS: dict[str, Callable[[], Layer]] = {
+    "batch": partial(BatchNormalization, momentum=0.9),  # fits may have few steps
+    "layer": LayerNormalization,
+}
 _WIDTH = 100  # of a hidden layer that nothing is said about
 
 
@@ -64,6 +69,7 @@ class NetworkOptions(BaseEstimator):
         "n_layers": [_whole(0), None],
         "width": [_whole(1), None],
         "dropout": [_real(0, 1), "array-like"],
+        "normalization": [StrOptions({"batch", "layer"}), None],
         "scoring": [str, callable, None],
         "callbacks": [Callback, list, tuple, None],
         "time_limit": [_real(0, closed="neither"), None],
@@ -121,8 +127,8 @@ class NetworkOptions(BaseEstimator):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
         return sizes
 
-    def _layers(self, hidden_sizes: Sequence[int]) -> list[Layer]:
-        """Declare a network with hidden layers of these sizes.
+    def _layers(self, hidden_sizes: Sequence[int], normalization: str | None) -> list[Layer]:
+        """Declare a network with hidden layers of these sizes, normalized or not.
 
         Raises
         ------
@@ -134,13 +140,20 @@ class NetworkOptions(BaseEstimator):
         rates = _for_each_layer("dropout", self.dropout, count)
         layers: list[Layer] = []
         for units, function, rate in zip(hidden_sizes, functions, rates, strict=True):
-            layers.append(Dense(units, function, kernel_regularizer=penalty))
+            layers.append(Dense(units, kernel_regularizer=penalty))
+            if normalization is not None:
+                layers.append(NORMALIZATIONS[normalization]())
+            layers.append(Activation(function))
             if rate:
                 layers.append(Dropout(rate))
         return [*layers, Dense(self.n_outputs_, self.out_activation_, kernel_regularizer=penalty)]
 
     def _draw_weights(self, random_state: np.random.RandomState, dtype: np.dtype) -> list[np.ndarray]:
-        """Draw weights and biases uniformly (Glorot and Bengio, 2010), in scikit-learn's order."""
+        """Draw weights and biases uniformly (Glorot and Bengio, 2010), in scikit-learn's order.
+
+        Returns those of each layer in turn, and, behind those of a hidden layer, what its normalization starts with.
+        """
+        others = {None: (), "layer": (1.0, 0.0), "batch": (1.0, 0.0, 0.0, 1.0)}[self.normalization]
         sizes = [self.n_features_in_, *self._hidden_sizes(), self.n_outputs_]
         functions = _for_each_layer("activation", self.activation, len(sizes) - 2)
         if not functions and isinstance(self.activation, (str, activations.Activation)):
@@ -151,7 +164,8 @@ class NetworkOptions(BaseEstimator):
             bound = math.sqrt(_GLOROT_FACTOR.get(name, 6.0) / (fan_in + fan_out))
             weights.append(random_state.uniform(-bound, bound, (fan_in, fan_out)).astype(dtype))
             weights.append(random_state.uniform(-bound, bound, fan_out).astype(dtype))
-        return weights
+            weights += [np.full(fan_out, value, dtype) for value in others]
+        return weights[: len(weights) - len(others)]  # outputs are not normalized
 
     def _make_optimizer(self) -> Optimizer:
         if self.solver == "sgd":

@@ -88,6 +88,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         n_layers: int | None = None,
         width: int | None = None,
         dropout: float | Sequence[float] = 0.0,
+        normalization: str | None = None,
         scoring: Any = None,
         callbacks: Any = None,
         time_limit: float | None = None,

@@ -292,7 +292,7 @@ class Run:
         On a busy machine the pace of a team can be a hundredth of what it should be.
         """
         if size not in self._paces:
-            return max(1, int(FIRST_SLICE_SECONDS / self._guess))
+            return max(1, int(min(seconds, FIRST_SLICE_SECONDS) / self._guess))
         steps, pace = self._paces[size]
         return max(1, min(int(seconds / pace), GROWTH * steps))
 

@@ -79,6 +79,41 @@ def test_dropout():
     assert seeds[0].loss_curve_ != seeds[2].loss_curve_
 
 
+@pytest.mark.parametrize("kind", ["batch", "layer"])
+def test_normalization(kind):
+    settings = {"hidden_layer_sizes": (8, 5), "activation": ["gelu", "tanh"], "normalization": kind, "random_state": 0}
+    model = MLPClassifier(**settings, dtype="float64", batch_size=20, dropout=0.1, max_iter=30).fit(X, Y)
+    assert model.loss_curve_[-1] < model.loss_curve_[0]
+    assert [len(arrays) for arrays in model.normalizations_] == [{"batch": 4, "layer": 2}[kind]] * 2
+    layer = fastnn.BatchNormalization if kind == "batch" else fastnn.LayerNormalization
+    layers = [Dense(8), layer(), fastnn.Activation("gelu"), Dense(5), layer(), fastnn.Activation("tanh")]
+    network = Sequential([*layers, Dense(3, "softmax")], dtype="float64")
+    network.build((None, 6))
+    network.set_weights(model._weights())
+    np.testing.assert_allclose(model.predict_proba(X), network.predict(X), rtol=1e-10)
+    twin = pickle.loads(pickle.dumps(model))
+    for part in (model, twin):
+        part.partial_fit(X, Y).partial_fit(X, Y)
+    np.testing.assert_array_equal(model.predict_proba(X), twin.predict_proba(X))
+    searched = GridSearchCV(MLPClassifier(max_iter=3), {"normalization": [None, "batch", "layer"]}, cv=2).fit(X, Y)
+    assert len(searched.cv_results_["params"]) == 3
+
+
+@pytest.mark.parametrize("kind", ["batch", "layer"])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_normalization_goes_with_everything(kind, solver):
+    settings = {"normalization": kind, "solver": solver, "max_iter": 25, "learning_rate_init": 0.01, "random_state": 0}
+    model = MLPRegressor(**settings, early_stopping=True).fit(X, X[:, :2])
+    assert model.score(X, X[:, :2]) > 0.5
+    plain = MLPRegressor(max_iter=2).fit(X, X[:, 0])
+    plain.set_params(**settings).fit(X, X[:, 0])  # another network with the same object
+    assert len(plain.normalizations_) == 1
+    plain.set_params(normalization=None)
+    assert plain.predict(X).shape == (100,)  # still with the network that was trained
+    plain.fit(X, X[:, 0])
+    assert not hasattr(plain, "normalizations_")
+
+
 def test_mixed_precision():
     if not fastnn.kernels.jit.has_bfloat16():
         pytest.skip("this CPU has no products of bfloat16")
@@ -234,7 +269,8 @@ def test_callbacks_see_logs_and_may_change_the_rate():
     assert [logs["val_score"] for _, logs in watcher.seen] == model.validation_scores_
     assert model._optimizer.learning_rate == pytest.approx(0.001 / 16)
     assert clone(model).callbacks is not watcher
-    copy.deepcopy(model)
+    same_weights(copy.deepcopy(model), model)
+    assert pickle.loads(pickle.dumps(model)).callbacks.seen == watcher.seen
 
 
 def test_callbacks_may_end_a_fit_and_bring_back_weights():
@@ -323,6 +359,12 @@ def test_conversion_names_what_it_leaves_out():
     with pytest.warns(UserWarning, match=r"class_weight='balanced', dropout=0\.2: left out"):
         twin = model.to_sklearn()
     np.testing.assert_allclose(twin.predict_proba(X), model.predict_proba(X), rtol=1e-5)
+    model = MLPClassifier((6, 4), "tanh", normalization="batch", max_iter=30, random_state=0).fit(X, Y)
+    with pytest.warns(UserWarning, match="normalization='batch': left out"):
+        twin = model.to_sklearn()
+    np.testing.assert_allclose(twin.predict_proba(X), model.predict_proba(X), rtol=1e-4)
+    with pytest.raises(ValueError, match="normalization='layer' cannot be expressed"):
+        MLPClassifier(normalization="layer", max_iter=2).fit(X, Y).to_sklearn()
     for functions in ("gelu", ["relu", "tanh"]):
         model = MLPClassifier((4, 4), functions, max_iter=2).fit(X, Y)
         with pytest.raises(ValueError, match="activation=.* cannot be expressed by scikit-learn"):
@@ -351,6 +393,7 @@ def test_pickles_of_an_older_version_get_the_new_parameters():
         ({"dropout": 1.0}, "'dropout' parameter"),
         ({"dropout": [0.1, 0.2]}, "a list for 2 hidden layers"),
         ({"dropout": [-0.1]}, "rate must be"),
+        ({"normalization": "group"}, "'normalization' parameter"),
         ({"width": 0}, "'width' parameter"),
         ({"class_weight": "balance"}, "'class_weight' parameter"),
         ({"early_stopping": True, "scoring": "acuracy"}, "acuracy"),

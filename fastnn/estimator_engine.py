@@ -1,0 +1,80 @@
+"""The network behind an estimator: its weights as attributes, and the engine that holds them for the programs."""
+
+from typing import Any
+
+import numpy as np
+
+from fastnn.backend import Engine
+from fastnn.estimator_options import NetworkOptions
+from fastnn.optimizers import Optimizer
+from fastnn.plan import MIXED, lower
+
+_ARRAYS_PER_LAYER = {None: 2, "layer": 4, "batch": 6}  # of a hidden layer
+
+
+class EngineKeeper(NetworkOptions):
+    """Keeps an engine in step with ``coefs_``, ``intercepts_`` and ``normalizations_``."""
+
+    dtype: str
+    device: str
+    threads: int | None
+    coefs_: list[np.ndarray]
+    intercepts_: list[np.ndarray]
+    normalizations_: list[tuple[np.ndarray, ...]]
+    _normalization: str | None = None  # of the network that was drawn last
+    _optimizer: Optimizer
+    _engine: Engine
+    _engine_weights: list[np.ndarray]
+
+    def _named_weights(self, weights: list[np.ndarray]) -> dict[str, list]:
+        """Return what the weights of an engine are as attributes."""
+        step = _ARRAYS_PER_LAYER[self._normalization]
+        named: dict[str, list] = {"coefs_": weights[::step], "intercepts_": weights[1::step]}
+        if step > 2:
+            hidden = range(0, len(weights) - 2, step)
+            named["normalizations_"] = [tuple(weights[first + 2 : first + step]) for first in hidden]
+        return named
+
+    def _keep_weights(self, weights: list[np.ndarray]) -> None:
+        self.__dict__.pop("normalizations_", None)
+        self.__dict__.update(self._named_weights(weights))
+
+    def _make_engine(self, dtype: Any) -> Engine:
+        """Return a new engine without weights."""
+        layers = self._layers([coef.shape[1] for coef in self.coefs_[:-1]], self._normalization)
+        plan = lower(layers, self.n_features_in_, dtype, l2_per_row=True)
+        return Engine(plan, self.device, self.threads)
+
+    def _weights(self) -> list[np.ndarray]:
+        """Return ``coefs_``, ``intercepts_`` and ``normalizations_`` in the order of an engine."""
+        others = [*getattr(self, "normalizations_", [()] * (len(self.coefs_) - 1)), ()]
+        layers = zip(self.coefs_, self.intercepts_, others, strict=True)
+        return [array for coef, intercept, other in layers for array in (coef, intercept, *other)]
+
+    def _get_engine(self) -> Engine:
+        """Return the engine, holding ``coefs_`` and ``intercepts_``; it is made anew after unpickling."""
+        if not hasattr(self, "_engine"):
+            engine = self._make_engine(MIXED if self.dtype == MIXED else self.coefs_[0].dtype.name)
+            if hasattr(self, "_optimizer"):
+                engine.reset_optimizer(self._optimizer)
+                if hasattr(self, "_optimizer_state"):
+                    engine.set_state(self._optimizer_state)
+            self._engine, self._engine_weights = engine, []
+        weights = self._weights()
+        if [id(array) for array in weights] != [id(array) for array in self._engine_weights]:
+            self._engine.set_weights(weights)
+            self._engine_weights = weights
+        return self._engine
+
+    def _forget_engine(self) -> None:
+        for name in ("_engine", "_engine_weights", "_optimizer_state"):
+            self.__dict__.pop(name, None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Replace the engine by what it is rebuilt from: ``coefs_``, ``intercepts_`` and the optimizer's state."""
+        state = {**super().__getstate__()}
+        engine = state.pop("_engine", None)
+        state.pop("_engine_weights", None)
+        if engine is not None and engine.step:
+            state["_optimizer_state"] = engine.get_state()
+        return state

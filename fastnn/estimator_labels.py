@@ -1,0 +1,78 @@
+"""Labels of a classifier: what is accepted, what the loss is given, and the weights of classes."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.utils import column_or_1d
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+
+
+class Labels(NamedTuple):
+    """Checked labels."""
+
+    multilabel: bool  # whether a row may have several
+    y: np.ndarray  # (n,), or (n, classes) of 0 and 1
+    classes: np.ndarray  # that occur, in order
+
+
+class LabelTargets:
+    """Reads and encodes the labels of the classifier that this is mixed into."""
+
+    class_weight: Any
+    warm_start: bool
+    classes_: np.ndarray
+    n_outputs_: int
+    out_activation_: str
+    _multilabel: bool
+
+    def _read_targets(self, y: np.ndarray, name: str) -> Labels:
+        if y.ndim == 1 and y.dtype.kind in "biuU":  # one label a row, without doubt
+            return Labels(False, y, np.unique(y))
+        kind = type_of_target(y, input_name=name)
+        if kind not in ("binary", "multiclass", "multilabel-indicator"):
+            check_classification_targets(y)
+        if kind == "multiclass-multioutput":
+            raise ValueError("Multioutput target data is not supported with label binarization")
+        if kind == "multilabel-indicator":
+            return Labels(True, y, np.arange(y.shape[1]))
+        y = column_or_1d(y, warn=True)
+        return Labels(False, y, np.unique(y))
+
+    def _learn_targets(self, targets: Labels, fresh: bool, incremental: bool) -> None:
+        multilabel, classes = targets.multilabel, targets.classes
+        if fresh:
+            self._multilabel = multilabel
+            if not incremental:
+                self.classes_ = classes
+        if self.warm_start and set(classes) != set(self.classes_):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
+                f"Previously got {self.classes_}, `y` has {classes}"
+            )
+        softmax = len(self.classes_) > 2 and not self._multilabel
+        self.n_outputs_ = len(self.classes_) if softmax or multilabel else 1
+        self.out_activation_ = "softmax" if softmax else "logistic"
+
+    def _encode(self, targets: Labels, name: str) -> np.ndarray:
+        multilabel, y, classes = targets
+        if multilabel != self._multilabel or (multilabel and y.shape[1] != len(self.classes_)):
+            raise ValueError(
+                f"{name} of shape {y.shape} has another kind of labels than this model, which knows {self.classes_}"
+            )
+        if classes is not self.classes_ and len(np.setdiff1d(classes, self.classes_)):
+            raise ValueError(
+                f"`{name}` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. "
+                f"'{name}' has {classes}."
+            )
+        return y != 0 if multilabel else np.searchsorted(self.classes_, y)[:, np.newaxis]
+
+    def _class_weights(self, targets: Labels, incremental: bool) -> np.ndarray | None:
+        if self.class_weight is None:
+            return None
+        if incremental and self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' cannot be used with partial_fit, which sees only a part of the rows: give a "
+                "dict, from sklearn.utils.class_weight.compute_class_weight over all rows for instance"
+            )
+        return compute_sample_weight(self.class_weight, targets.y)
