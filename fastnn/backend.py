@@ -100,7 +100,7 @@ class Engine:
     def predict(self, x: np.ndarray, threads: int | None = None) -> np.ndarray:
         """Outputs (n, n_outputs) for rows x (n, n_inputs) of the plan's dtype, C-contiguous."""
         if self._predictor is None:
-            self._predictor = Inference(self.plan, run_vector(codes.NO_LOSS))
+            self._predictor = Inference(self.plan, run_vector(codes.NO_LOSS, in_lanes=self.plan.is_narrow))
         if x.shape[1] != self.plan.n_inputs:
             raise ValueError(f"x has {x.shape[1]} columns, the network takes {self.plan.n_inputs}")
         outputs, predictor = np.empty((x.shape[0], self.plan.n_outputs), self.plan.dtype), self._predictor
@@ -207,7 +207,10 @@ class Evaluation:
     def __init__(
         self, engine: Engine, objective: Objective, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None
     ) -> None:
-        run = run_vector(objective.loss, objective.metrics, targets=y.shape[1], weighted=weights is not None)
+        run = run_vector(
+            objective.loss, objective.metrics, targets=y.shape[1], weighted=weights is not None,
+            in_lanes=engine.plan.is_narrow,
+        )  # fmt: skip
         self._engine, self._x, self._y, self._weights = engine, x, y, weights
         self._infer = Inference(engine.plan, run, objective)
         self._stats = np.empty((x.shape[0], 1 + len(objective.metrics)))

@@ -31,6 +31,8 @@ DTYPES = ("float32", "float64", MIXED := "mixed_bfloat16")
 FROM_LOGITS = "_from_logits"
 SMALL_PARAMETERS = 16384  # of networks whose batches may be cut into segments: their gradients stay in the cache
 ROWS_OF_SEGMENT, MOST_SEGMENTS = 192, 16
+IN_LANES = (codes.DENSE, codes.ACTIVATION, codes.DROPOUT)  # kinds of operations that can work on one row in each lane
+NARROW = 1.25  # times as many products by panels as by lanes pay for transposing rows
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,16 @@ class Plan:
                 "activation 'step' has no useful derivative, so a network cannot be trained through it; use 'sigmoid' "
                 "or 'relu', or fastnn.Perceptron, whose rule needs no derivative"
             )
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether many rows are predicted faster with one row in each lane: panels of weights would be half empty."""
+        kinds, functions = self.ops[:, codes.KIND], self.ops[:-1, codes.FUNCTION]
+        if self.mixed or not np.isin(kinds, IN_LANES).all() or codes.SOFTMAX in functions:
+            return False
+        in_panels = sum(int(op[codes.INPUTS] * op[codes.PANELS]) for op in self.dense)
+        in_lanes = sum(int((op[codes.INPUTS] + 1) * op[codes.OUTPUTS]) for op in self.dense) / jit.lanes(self.dtype)
+        return NARROW * in_lanes < in_panels
 
     def segments(self, batch_size: int, sparse: bool = False) -> int:
         """Segments into which a batch is cut for a team that shares its rows; 0 for one that shares every layer.

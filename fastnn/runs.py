@@ -42,6 +42,7 @@ def run_vector(
     l2_per_row: bool = False,
     segments: int = 0,
     parameters: int = 0,
+    in_lanes: bool = False,
 ) -> np.ndarray:
     """The integer vector that describes a run to the programs; columns in ``kernels/codes.py``."""
     values = {
@@ -49,7 +50,7 @@ def run_vector(
         codes.OPTIMIZER: optimizer, codes.SHUFFLE: shuffle, codes.WEIGHTED: weighted,
         codes.SEED_LOW: seed & 0xFFFFFFFF, codes.SEED_HIGH: seed >> 32, codes.FIRST_EPOCH: first_epoch,
         codes.WEIGHTED_MEAN: weighted_mean, codes.L2_PER_ROW: l2_per_row, codes.METRICS_COUNT: len(metrics),
-        codes.SEGMENTS: segments, codes.PARAMETERS: parameters,
+        codes.SEGMENTS: segments, codes.PARAMETERS: parameters, codes.IN_LANES: in_lanes,
     }  # fmt: skip
     return np.array([*(values[column] for column in range(codes.METRICS_START)), *metrics], np.int64)
 

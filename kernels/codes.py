@@ -107,9 +107,10 @@ RUN_COLUMNS = (
     "WEIGHTED_MEAN",  # 1 if a batch's sums are divided by the sum of its weights, 0 if by its rows
     "L2_PER_ROW",  # 1 if penalties are divided likewise
     "SEGMENTS", "PARAMETERS",  # segments of a batch whose rows a team shares, or 0; elements of each one's gradient
+    "IN_LANES",  # 1 if predictions may hold one row in each lane
     "METRICS_COUNT",
 )  # fmt: skip
 (
     BATCH, ROWS, TARGETS, LOSS, OPTIMIZER, SHUFFLE, WEIGHTED, SEED_LOW, SEED_HIGH, FIRST_EPOCH, WEIGHTED_MEAN,
-    L2_PER_ROW, SEGMENTS, PARAMETERS, METRICS_COUNT, METRICS_START,
+    L2_PER_ROW, SEGMENTS, PARAMETERS, IN_LANES, METRICS_COUNT, METRICS_START,
 ) = range(len(RUN_COLUMNS) + 1)  # fmt: skip

@@ -159,7 +159,7 @@ def input_gradient(op, params, dy, dx, scratch, rows, column, columns):
     weights = at(params, op[codes.WEIGHTS] + (op[codes.BIAS] + column) * LANES)
     if op[codes.PANELS] == 1:  # few outputs: sums shorter than a vector
         for start in range(0, columns, LANES):
-            transpose_square(scratch, at(weights, start * LANES), min(LANES, columns - start))
+            transpose_square(scratch, LANES, at(weights, start * LANES), min(LANES, columns - start))
             product(
                 dy, dy_row, 1, scratch, 0, at(dx, start), dx_row, 0, 1, rows, op[codes.OUTPUTS],
                 scratch, 0, MODE_ZERO, 0,

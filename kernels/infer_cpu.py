@@ -7,6 +7,7 @@ from .activation_cpu import activation_forward, softmax
 from .dense_cpu import COLUMNS, FACTORS, begin_products, dense_forward, end_products, round_block, share
 from .intrinsics import FLUSH_SUBNORMALS, at, float_mode, pointers, set_float_mode
 from .jit import LANES
+from .lanes_cpu import forward_groups, load_groups, unload_column, unload_groups
 from .loss_cpu import loss_row, metric_row
 from .normalization_cpu import normalise_block
 from .sparse_cpu import STARTS, sparse_forward
@@ -54,20 +55,33 @@ def do_blocks(
     columns, vectors = last_op[codes.OUTPUTS], last_op[codes.PANELS]
     ping, pong = buffer, at(buffer, BLOCK_ROWS * row)
     gradient = at(buffer, 2 * BLOCK_ROWS * row)  # not used, but loss_row writes it
+    in_lanes, stride = features is None and run[codes.IN_LANES] != 0 and n > LANES, (row - LANES + 1) * LANES
     for block in range(start, stop):
         first = block * BLOCK_ROWS
         rows = min(BLOCK_ROWS, n - first)
-        if features is None:
-            for r in range(rows):
-                load_row(width, at(ping, r * row), at(x, (first + r) * width), scaling[0], scaling[1])
+        if in_lanes:
+            groups = (rows + LANES - 1) // LANES
+            load_groups(rows, width, ping, stride, at(x, first * width), scaling)
+            in_pong = forward_groups(ops, count, factors, params, groups, ping, pong, stride)
+            source, result = (pong, ping) if in_pong else (ping, pong)
+            if columns == 1 and code == codes.NO_LOSS:
+                unload_column(rows, at(outputs, first), source, stride)
+                continue
+            unload_groups(rows, vectors, result, row, source, stride)
+            if last_op[codes.FUNCTION] == codes.SOFTMAX:
+                softmax(result, row, rows, columns, vectors)
         else:
-            # z is not kept: it is given the place of y
-            alpha = factors[codes.ALPHA]
-            sparse_forward(ops, params, features, features[STARTS], 0, first, first + rows, pong, row, pong, alpha)
-            if ops[codes.FUNCTION] == codes.SOFTMAX:
-                softmax(pong, row, rows, ops[codes.OUTPUTS], ops[codes.PANELS])
-        in_pong = forward_block(ops, int(features is not None), count, factors, params, rows, ping, pong, row)
-        result = pong if in_pong else ping
+            if features is None:
+                for r in range(rows):
+                    load_row(width, at(ping, r * row), at(x, (first + r) * width), scaling[0], scaling[1])
+            else:
+                # z is not kept: it is given the place of y
+                alpha = factors[codes.ALPHA]
+                sparse_forward(ops, params, features, features[STARTS], 0, first, first + rows, pong, row, pong, alpha)
+                if ops[codes.FUNCTION] == codes.SOFTMAX:
+                    softmax(pong, row, rows, ops[codes.OUTPUTS], ops[codes.PANELS])
+            in_pong = forward_block(ops, int(features is not None), count, factors, params, rows, ping, pong, row)
+            result = pong if in_pong else ping
         for r in range(rows):
             values = at(result, r * row)
             if code == codes.NO_LOSS:

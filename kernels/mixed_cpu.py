@@ -95,7 +95,7 @@ def round_weights(op, params, pair, first, count, scratch):
             rows = min(LANES, count - row)
             round_columns(rows, panels * LANES, scratch, LANES, at(weights, row * LANES), LANES, op[codes.PANEL])
             target = at(params, op[codes.WT_PAIRS] + (first + row) // LANES * stride + pair * LANES * LANES)
-            transpose_square(target, scratch, rows)
+            transpose_square(target, LANES, scratch, rows)
 
 
 def round_all_weights(ops, params, scratch):

@@ -145,23 +145,49 @@ def for_range(builder, count):
 
 
 @intrinsic
-def transpose_square(typingctx, target, source, rows):
-    """Write the transpose of the ``rows`` <= LANES vectors at ``source`` as LANES vectors, filled up with zeros."""
+def transpose_square(typingctx, target, target_row, source, rows):
+    """Write the transpose of the ``rows`` <= LANES vectors at ``source``, filled up with zeros, as LANES rows."""
 
     def codegen(context, builder, signature, arguments):
         vectors = Vectors(context, builder, target.dtype)
-        target_pointer, source_pointer, rows = arguments
-        lanes = vectors.lanes
+        target_pointer, target_row, source_pointer, rows = arguments
         square = []
-        for i in range(lanes):
+        for i in range(vectors.lanes):
             there = builder.icmp_signed("<", I64(i), rows)
-            row = vectors.load(source_pointer, builder.select(there, I64(i * lanes), I64(0)))
+            row = vectors.load(source_pointer, builder.select(there, I64(i * vectors.lanes), I64(0)))
             square.append(builder.select(there, row, vectors.zero))
         for i, column in enumerate(vectors.transposed(square)):
-            vectors.store(column, target_pointer, I64(i * lanes))
+            vectors.store(column, target_pointer, builder.mul(target_row, I64(i)))
         return context.get_dummy_value()
 
-    return types.void(target, target, types.intp), codegen
+    return types.void(target, types.intp, target, types.intp), codegen
+
+
+def scaled_loads(vectors, source_type, source, scale, offset):
+    """Function of a first element and a mask (None for all lanes) that loads a vector of source * scale + offset.
+
+    The source is of the vectors' type or uint8.
+    """
+    builder = vectors.builder
+    scale, offset = vectors.broadcast(scale), vectors.broadcast(offset)
+    is_bytes = source_type.dtype == types.uint8
+    vector_type = ir.VectorType(ir.IntType(8), vectors.lanes) if is_bytes else vectors.type
+    itemsize = 1 if is_bytes else vectors.bytes
+
+    def load(start, mask=None):
+        pointer = builder.bitcast(builder.gep(source, [start]), vector_type.as_pointer())
+        value = builder.load(pointer, align=itemsize) if mask is None else vectors.masked_load(pointer, mask, itemsize)
+        value = builder.uitofp(value, vectors.type) if is_bytes else value
+        return vectors.fma(value, scale, offset)
+
+    return load
+
+
+def prefetch(builder, pointer):
+    """Begin to load a cache line that will be read; an address that cannot be is ignored."""
+    name, read, keep, data = "llvm.prefetch.p0", I32(0), I32(3), I32(1)
+    function = declare(builder, name, ir.VoidType(), [pointer.type, I32, I32, I32])
+    builder.call(function, [pointer, read, keep, data])
 
 
 @intrinsic
@@ -171,31 +197,49 @@ def load_row(typingctx, count, target, source, scale, offset):
     def codegen(context, builder, signature, arguments):
         vectors = Vectors(context, builder, target.dtype)
         count, target_pointer, source_pointer, scale, offset = arguments
-        scale, offset = vectors.broadcast(scale), vectors.broadcast(offset)
-        is_bytes = source.dtype == types.uint8
-        vector_type = ir.VectorType(ir.IntType(8), vectors.lanes) if is_bytes else vectors.type
-        itemsize = 1 if is_bytes else vectors.bytes
-
-        def scaled(value):
-            value = builder.uitofp(value, vectors.type) if is_bytes else value
-            return vectors.fma(value, scale, offset)
-
-        def source_at(start):
-            return builder.bitcast(builder.gep(source_pointer, [start]), vector_type.as_pointer())
-
+        load = scaled_loads(vectors, source, source_pointer, scale, offset)
         whole = builder.sdiv(count, I64(vectors.lanes))
         with for_range(builder, whole) as index:
             start = builder.mul(index, I64(vectors.lanes))
-            vectors.store(scaled(builder.load(source_at(start), align=itemsize)), target_pointer, start)
+            vectors.store(load(start), target_pointer, start)
         start = builder.mul(whole, I64(vectors.lanes))
         left = builder.sub(count, start)
         with builder.if_then(builder.icmp_signed(">", left, I64(0))):
             mask = vectors.first(left)
-            value = vectors.masked_load(source_at(start), mask, itemsize)
-            vectors.masked_store(scaled(value), target_pointer, start, mask)
+            vectors.masked_store(load(start, mask), target_pointer, start, mask)
         return context.get_dummy_value()
 
     return types.void(types.intp, target, source, target.dtype, target.dtype), codegen
+
+
+@intrinsic
+def load_transposed(typingctx, rows, width, target, source, scale, offset, ahead):
+    """Vector j of target = source[:, j] * scale + offset for a row-major source (rows <= LANES, width).
+
+    Lanes beyond ``rows`` repeat the last row. Whole squares of LANES vectors are written. What is ``ahead`` elements
+    on is fetched into the cache.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        vectors = Vectors(context, builder, target.dtype)
+        rows, width, target_pointer, source_pointer, scale, offset, ahead = arguments
+        load, lanes = scaled_loads(vectors, source, source_pointer, scale, offset), vectors.lanes
+        last = builder.sub(rows, I64(1))
+        blocks = builder.sdiv(builder.add(width, I64(lanes - 1)), I64(lanes))
+        with for_range(builder, blocks) as block:
+            column = builder.mul(block, I64(lanes))
+            mask = vectors.first(builder.sub(width, column))
+            square = []
+            for i in range(lanes):
+                row = builder.select(builder.icmp_signed("<", I64(i), rows), I64(i), last)
+                start = builder.add(builder.mul(row, width), column)
+                square.append(load(start, mask))
+                prefetch(builder, builder.gep(source_pointer, [builder.add(start, ahead)]))
+            for i, vector in enumerate(vectors.transposed(square)):
+                vectors.store(vector, target_pointer, builder.mul(builder.add(column, I64(i)), I64(lanes)))
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp, target, source, target.dtype, target.dtype, types.intp), codegen
 
 
 @intrinsic

@@ -131,6 +131,15 @@ def normalized(**options):
     )  # fmt: skip
 
 
+def narrow():
+    """Layers that would leave most of a vector empty; more than one square of LANES inputs, a tail in the last one."""
+    layers = [
+        Dropout(0.1), Dense(5, "gelu"), Activation("elu"), Dense(19, "tanh", use_bias=False), Dropout(0.2),
+        Dense(7, "relu"), Activation("sigmoid"), Dense(3, "softmax"),
+    ]  # fmt: skip
+    return Problem(layers, 21, "sparse_categorical_crossentropy", rows=131, weighted=True)
+
+
 def one_layer():
     """Nothing but the barrier stands between the penalty of a step and the change of the weights."""
     return Problem([Dense(300, kernel_regularizer=L2(0.01))], 200, "mean_squared_error", rows=100)
@@ -242,7 +251,7 @@ def test_large_batches_of_small_networks_are_shared_by_rows(dtype):
         assert_same_bits(run, runs[0])
 
 
-@pytest.mark.parametrize("problem", [deep, wide, normalized])
+@pytest.mark.parametrize("problem", [deep, wide, normalized, narrow, tiny])
 def test_predictions_have_the_same_bits_on_any_team_and_split(dtype, problem):
     problem = problem()
     engine, objective = problem.engine(dtype)
@@ -258,6 +267,18 @@ def test_predictions_have_the_same_bits_on_any_team_and_split(dtype, problem):
         parts = [engine.predict(x[start : start + size]) for start in range(0, min(len(x), 5 * size), size)]
         assert_same_bits(np.concatenate(parts), whole[: sum(map(len, parts))])
     assert_same_bits(engine.predict(x[::-1].copy()), whole[::-1].copy())
+
+
+def test_narrow_networks_are_predicted_with_one_row_in_each_lane(dtype):
+    """Predictions of the two ways, and the oracle's, from the same weights."""
+    problem = narrow()
+    engine, _ = problem.engine(dtype)
+    assert engine.plan.is_narrow
+    assert not wide().engine(dtype)[0].plan.is_narrow
+    x, _, _ = problem.data(dtype)
+    outputs = engine.predict(x)
+    assert_close(outputs, problem.outputs(), tolerance(dtype, 1e-5, 1e-13))
+    assert_same_bits(outputs, np.concatenate([engine.predict(row[None]) for row in x]))
 
 
 def test_training_and_predicting_see_the_same_outputs(dtype):
