@@ -9,6 +9,7 @@ become single instructions. So each formula stands once, in Python, for every ty
 from __future__ import annotations
 
 import functools
+import gc
 import importlib
 import os
 import threading
@@ -295,6 +296,29 @@ def program(function: Callable, dtype: np.dtype, variant: str = "", mixed: bool 
     return _programs[key]
 
 
+def _with_settings(compile_program: Callable) -> Callable:
+    """Compile with Numba set up for kernels, for as long as it takes."""
+
+    @functools.wraps(compile_program)
+    def call(*arguments, **options):
+        from numba.core import config
+        from numba.core.compiler_lock import global_compiler_lock
+
+        with global_compiler_lock:
+            kept = gc.isenabled(), config.LOOP_VECTORIZE, config.SLP_VECTORIZE
+            try:
+                gc.disable()  # the collector finds little garbage in the millions of objects of a compilation
+                if simd_level() != "none":  # vectorised by hand; more would only make more code
+                    config.LOOP_VECTORIZE = config.SLP_VECTORIZE = 0
+                return compile_program(*arguments, **options)
+            finally:
+                collects, config.LOOP_VECTORIZE, config.SLP_VECTORIZE = kept
+                if collects:
+                    gc.enable()
+
+    return call
+
+
 def _program(function: Callable, dtype: np.dtype, variant: str, mixed: bool = False) -> Any:
     from .cache import ProgramCache
 
@@ -304,5 +328,5 @@ def _program(function: Callable, dtype: np.dtype, variant: str, mixed: bool = Fa
         tiles = tile_choice()[0]
         name += "_mixed" if tiles == "none" else f"_mixed_{tiles}"
     dispatcher._cache = ProgramCache(name, target_description())
-    dispatcher.compile = undisturbed(dispatcher.compile)
+    dispatcher.compile = undisturbed(_with_settings(dispatcher.compile))
     return dispatcher
