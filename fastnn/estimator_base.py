@@ -13,6 +13,7 @@ from fastnn.estimator_conversion import Conversion
 from fastnn.estimator_held_out import HeldOut, Rows, split, validation_arguments
 from fastnn.estimator_lbfgs import train_full_batch
 from fastnn.estimator_rules import EpochRules
+from fastnn.estimator_schedules import SCHEDULES
 from fastnn.estimator_training import Deadline, StochasticFit
 from fastnn.losses import Loss
 from fastnn.plan import MIXED
@@ -190,7 +191,12 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         if self.solver == "lbfgs":
-            refused = {"dropout": np.any(self.dropout), "callbacks": self.callbacks, "validation data": validated}
+            refused = {
+                f"learning_rate={self.learning_rate!r}": self.learning_rate in SCHEDULES,
+                "dropout": np.any(self.dropout),
+                "callbacks": self.callbacks,
+                "validation data": validated,
+            }
             for name in (name for name, value in refused.items() if value):
                 raise ValueError(f"solver='lbfgs' takes no {name}, since it knows no epochs: use 'adam' or 'sgd'")
 

@@ -35,15 +35,17 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
     activation : str, Activation or list of them, default='relu'
         Activation of the hidden layers, or one for each of them: 'identity', 'logistic', 'tanh', 'relu', or any other
         name or object of `fastnn.activations`.
-    solver : {'adam', 'sgd', 'lbfgs'}, default='adam'
+    solver : {'adam', 'sgd', 'lbfgs', 'adamw', 'rmsprop'}, default='adam'
         Optimizer; 'lbfgs' is SciPy's L-BFGS-B on all rows at once, in float64 whatever `dtype` is.
     alpha : float, default=0.0001
         Strength of the L2 penalty on the weights, >= 0; divided by the rows of a batch, as in scikit-learn.
     batch_size : int or 'auto', default='auto'
         Rows in a batch; 'auto' is ``min(200, n_samples)``.
-    learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
-        For 'sgd': keep the rate; divide it by ``(rows seen + 1) ** power_t`` after each epoch; or divide it by 5
-        whenever training would stop, and stop below 1e-6.
+    learning_rate : {'constant', 'invscaling', 'adaptive', 'cosine', 'one_cycle', 'warmup'}, default='constant'
+        For 'sgd' alone: keep the rate; divide it by ``(rows seen + 1) ** power_t`` after each epoch; or divide it by 5
+        whenever training would stop, and stop below 1e-6. For all solvers but 'lbfgs', over `max_iter` epochs: down
+        from the first rate to 0 along half a cosine; up to it from a 25th in three tenths of the epochs and down to
+        almost 0 (Smith and Topin, 2018); or up to it in a tenth and down to 0.
     learning_rate_init, power_t : float, default=0.001, 0.5
         First learning rate, > 0, and the exponent of 'invscaling', >= 0.
     max_iter : int, default=200
@@ -66,7 +68,7 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
     validation_fraction : float, default=0.1
         Share of the rows held out, in [0, 1).
     beta_1, beta_2, epsilon : float, default=0.9, 0.999, 1e-8
-        For 'adam': in [0, 1), in [0, 1), and > 0.
+        For 'adam' and 'adamw': in [0, 1), in [0, 1), and > 0 ('rmsprop' takes `epsilon` too).
     n_iter_no_change : int or numpy.inf, default=10
         Training stops after more than so many epochs in a row without improvement; inf is never, and fastest.
     max_fun : int, default=15000
@@ -103,6 +105,10 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
         Weight of the rows of each class in the loss, multiplied by `sample_weight`; 'balanced' is
         ``n_samples / (n_classes * rows of the class)``. A dict for each label where a row may have several. Scores know
         nothing of it.
+    weight_decay : float, default=0.004
+        For 'adamw', >= 0: each step first takes ``rate * weight_decay`` of every weight away, beside what `alpha` does.
+    rho : float, default=0.9
+        For 'rmsprop': decay of the running mean of squared gradients, in [0, 1).
     scoring : str, callable or None, default=None
         Score of the held-out rows with `early_stopping`: a scorer of scikit-learn, by name or as a callable
         ``(estimator, X, y)``; 'loss' for the validation loss; None for the accuracy (R² of a regressor).
@@ -187,6 +193,8 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
         focal_gamma: float = 2.0,
         label_smoothing: float = 0.0,
         class_weight: Any = None,
+        weight_decay: float = 0.004,
+        rho: float = 0.9,
         scoring: Any = None,
         callbacks: Any = None,
         time_limit: float | None = None,

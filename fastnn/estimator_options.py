@@ -15,8 +15,9 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions, valid
 
 from fastnn import activations
 from fastnn.callbacks import Callback
+from fastnn.estimator_schedules import SCHEDULES
 from fastnn.layers import Activation, BatchNormalization, Dense, Dropout, Layer, LayerNormalization
-from fastnn.optimizers import SGD, Adam, Optimizer
+from fastnn.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from fastnn.plan import DTYPES
 from fastnn.regularizers import L2
 
@@ -42,10 +43,10 @@ class NetworkOptions(BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "hidden_layer_sizes": ["array-like", _whole(1)],
         "activation": [StrOptions(set(activations.names())), activations.Activation, "array-like"],
-        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
+        "solver": [StrOptions({"lbfgs", "sgd", "adam", "adamw", "rmsprop"})],
         "alpha": [_real(0)],
         "batch_size": [StrOptions({"auto"}), _whole(1)],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive", *SCHEDULES})],
         "learning_rate_init": [_real(0, closed="neither")],
         "power_t": [_real(0)],
         "max_iter": [_whole(1)],
@@ -71,6 +72,8 @@ class NetworkOptions(BaseEstimator):
         "dropout": [_real(0, 1), "array-like"],
         "normalization": [StrOptions({"batch", "layer"}), None],
         "scoring": [str, callable, None],
+        "weight_decay": [_real(0)],
+        "rho": [_real(0, 1)],
         "callbacks": [Callback, list, tuple, None],
         "time_limit": [_real(0, closed="neither"), None],
     }
@@ -170,6 +173,10 @@ class NetworkOptions(BaseEstimator):
     def _make_optimizer(self) -> Optimizer:
         if self.solver == "sgd":
             return SGD(self.learning_rate_init, self.momentum, nesterov=self.nesterovs_momentum)
+        if self.solver == "rmsprop":
+            return RMSprop(self.learning_rate_init, self.rho, epsilon=self.epsilon)
+        if self.solver == "adamw":
+            return AdamW(self.learning_rate_init, self.weight_decay, self.beta_1, self.beta_2, self.epsilon)
         return Adam(self.learning_rate_init, self.beta_1, self.beta_2, self.epsilon)
 
 

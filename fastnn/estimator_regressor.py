@@ -89,6 +89,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         width: int | None = None,
         dropout: float | Sequence[float] = 0.0,
         normalization: str | None = None,
+        weight_decay: float = 0.004,
+        rho: float = 0.9,
         scoring: Any = None,
         callbacks: Any = None,
         time_limit: float | None = None,

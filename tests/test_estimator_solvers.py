@@ -1,0 +1,97 @@
+"""Solvers and learning rates of the estimators that scikit-learn's do not have."""
+
+import math
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.datasets import make_classification
+
+import fastnn
+from fastnn import MLPClassifier, MLPRegressor, Sequential, optimizers
+from fastnn.estimator_schedules import SCHEDULES, factor
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+X, Y = make_classification(120, 6, n_informative=4, n_classes=3, random_state=0)
+SETTINGS = {"hidden_layer_sizes": (7,), "batch_size": 30, "shuffle": False, "alpha": 0.0, "dtype": "float64"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "optimizer"),
+    [
+        ({"solver": "adamw"}, optimizers.AdamW(epsilon=1e-8)),
+        ({"solver": "adamw", "weight_decay": 0.3, "beta_1": 0.8}, optimizers.AdamW(0.001, 0.3, 0.8, epsilon=1e-8)),
+        ({"solver": "rmsprop"}, optimizers.RMSprop(epsilon=1e-8)),
+        ({"solver": "rmsprop", "rho": 0.5, "epsilon": 1e-3}, optimizers.RMSprop(rho=0.5, epsilon=1e-3)),
+    ],
+)
+def test_solvers_are_those_of_sequential(settings, optimizer):
+    model = MLPClassifier(**SETTINGS, **settings, max_iter=1, random_state=0).fit(X, Y)
+    start = MLPClassifier(**SETTINGS, max_iter=1, learning_rate_init=1e-300, random_state=0).fit(X, Y)
+    network = Sequential([fastnn.Dense(7, "relu"), fastnn.Dense(3, "softmax")], dtype="float64")
+    network.compile(optimizer, "sparse_categorical_crossentropy")
+    network.build((None, 6))
+    network.set_weights(start._weights())
+    network.fit(X, Y, batch_size=30, shuffle=False, verbose=0)
+    for mine, other in zip(model._weights(), network.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("solver", ["adamw", "rmsprop"])
+def test_new_solvers_learn_and_go_on_after_a_pickle(solver):
+    model = MLPClassifier(solver=solver, learning_rate_init=0.01, batch_size=30, max_iter=60, random_state=0).fit(X, Y)
+    assert model.score(X, Y) > 0.8
+    twin = pickle.loads(pickle.dumps(model))
+    for part in (model, twin):
+        part.partial_fit(X, Y).partial_fit(X, Y)
+    np.testing.assert_array_equal(model.predict_proba(X), twin.predict_proba(X))
+    with pytest.warns(UserWarning, match=f"solver='{solver}': left out"):
+        assert model.to_sklearn().solver == "adam"
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "adamw", "rmsprop"])
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedules_set_the_rate_of_each_epoch(name, solver):
+    rates = []
+    hook = fastnn.LambdaCallback(on_epoch_end=lambda epoch, logs: rates.append(model._optimizer.learning_rate))
+    settings = {"solver": solver, "learning_rate": name, "learning_rate_init": 0.02, "n_iter_no_change": np.inf}
+    model = MLPClassifier(**settings, max_iter=40, callbacks=hook, random_state=0)
+    model.fit(X, Y)
+    np.testing.assert_allclose(rates, [0.02 * factor(name, epoch, 40) for epoch in range(40)])
+    plain = MLPClassifier(**settings, max_iter=40, random_state=0).fit(X, Y)
+    assert plain.loss_curve_ == model.loss_curve_
+    assert plain.loss_curve_[-1] < plain.loss_curve_[0]
+
+
+def test_shapes_of_schedules():
+    curves = {name: [factor(name, epoch, 1000) for epoch in range(1000)] for name in SCHEDULES}
+    for name, peak in (("cosine", 0), ("one_cycle", 299), ("warmup", 99)):
+        assert np.argmax(curves[name]) == pytest.approx(peak, abs=1)
+        assert max(curves[name]) == pytest.approx(1.0, abs=0.01)
+        assert curves[name][-1] < 1e-4
+        assert (np.diff(curves[name][peak + 2 :]) < 0).all()
+    assert curves["cosine"][499] == pytest.approx((1 + math.cos(math.pi * 0.4995)) / 2)
+    assert curves["one_cycle"][0] == pytest.approx(1 / 25, rel=0.01)
+    assert factor("cosine", 5000, 1000) == curves["cosine"][-1]
+    assert all(0 < rate <= 1 for curve in curves.values() for rate in curve)
+
+
+def test_partial_fits_follow_a_schedule():
+    model = MLPClassifier(learning_rate="cosine", max_iter=10, learning_rate_init=0.02, random_state=0)
+    for epoch in range(12):
+        model.partial_fit(X, Y, classes=[0, 1, 2])
+        assert model._optimizer.learning_rate == pytest.approx(0.02 * factor("cosine", epoch, 10))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"solver": "lbfgs", "learning_rate": "cosine"}, "takes no learning_rate='cosine'"),
+        ({"learning_rate": "cosin"}, "'learning_rate' parameter"),
+        ({"solver": "adamw", "weight_decay": -1.0}, "'weight_decay' parameter"),
+        ({"solver": "rmsprop", "rho": 1.0}, "'rho' parameter"),
+    ],
+)
+def test_errors(settings, words):
+    with pytest.raises(ValueError, match=words):
+        MLPRegressor(**settings).fit(X, Y)
