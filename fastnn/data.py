@@ -9,7 +9,7 @@ import numpy as np
 from fastnn import checks
 from fastnn.losses import Loss
 
-SMALL = 4096  # elements that are checked one by one
+SMALL = 4096  # elements; of more, the sum of squares would be shared by threads of BLAS
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,11 @@ def _finite(array: np.ndarray, source: np.ndarray, name: str) -> np.ndarray:
 
 
 def _all_finite(array: np.ndarray) -> bool:
-    if array.size > SMALL:  # a sum is quicker and needs no memory, but may overflow
+    # sums are quicker and need no memory, but may overflow
+    if array.size <= SMALL:
+        if math.isfinite(np.vdot(array, array)):
+            return True
+    else:
         with np.errstate(over="ignore", invalid="ignore"):
             if np.isfinite(array.sum()):
                 return True
@@ -114,6 +118,8 @@ def inputs(x: Any, row_shape: tuple[int, ...], dtype: Any, name: str = "x") -> n
     ValueError
         If x is empty, has rows of another shape, or holds NaN or infinity.
     """
+    if type(x) is np.ndarray and x.dtype == dtype and x.shape[1:] == row_shape and x.ndim == 2 and len(x):
+        return _convert(x, dtype, name)  # the short way of single rows
     array = to_array(x, name)
     if array.ndim == 1 and row_shape == (1,):
         array = array[:, np.newaxis]

@@ -229,10 +229,11 @@ class Sequential(CompiledStack):
 
     def predict_on_batch(self, x: Any) -> np.ndarray:
         """Return the outputs for given inputs; the same as ``model(x)``."""
-        return self.predict(x)
+        return self(x)
 
     def __call__(self, x: Any) -> np.ndarray:
-        return self.predict(x)
+        engine = self.engine
+        return engine.predict(data.inputs(x, self._row_shape, engine.plan.dtype))
 
     def train_on_batch(
         self,
