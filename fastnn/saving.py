@@ -170,7 +170,9 @@ def _parse(content: bytes, source: str) -> tuple[dict[str, Any], dict[str, np.nd
         raise ModelFileError(
             f"{source} is a damaged model file: its configuration cannot be read ({error!r})"
         ) from None
-    if not isinstance(version, int) or version > VERSION:
+    if type(version) is int and version < 1:
+        raise ModelFileError(f"{source} is a damaged model file: it has version {version} of the format")
+    if type(version) is not int or version > VERSION:
         raise ModelFileError(
             f"{source} has version {version!r} of the format, this fastnn reads up to {VERSION}: install a newer fastnn"
         )
