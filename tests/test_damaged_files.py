@@ -1,5 +1,6 @@
 """Model files under a fuzzer: a model or one ModelFileError, whatever bytes come, and no more memory than the file's."""
 
+import copy
 import json
 import os
 import random
@@ -73,7 +74,7 @@ def changed_tree(tree, choices):
         elif kind == 3 and isinstance(holder[key], (int, float)):
             holder[key] = holder[key] * choices.choice([-1, 2, 10, 10**9, 0.5]) + choices.choice([0, 1, -1])
         else:
-            holder[key] = choices.choice(VALUES)
+            holder[key] = copy.deepcopy(choices.choice(VALUES))
     return tree
 
 
@@ -146,7 +147,7 @@ def test_memory_is_bounded_by_the_file():
         config["model"]["input_shape"] = [None, size]
         return config
 
-    content = [c for c in GOLDEN if b"training" in c][0]
+    content = next(c for c in GOLDEN if b"training" in c)
     tracemalloc.start()
     try:
         for size in (10**6, 10**9, 10**15):

@@ -145,6 +145,7 @@ def test_large_predictions_and_evaluations(strike):
     assert_nothing_is_left()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # files that the collector closes
 def test_saving_and_loading(strike, tmp_path):
     model = compiled()
     model.fit(X, Y, verbose=0)

@@ -1,0 +1,189 @@
+"""Compiled code touches nothing beside its buffers: each lies against a page that nobody may touch.
+
+A read or write past an end kills the process, so the work is done in one of its own. Twice: with every buffer at the end
+of its pages, and with every buffer at their beginning.
+"""
+
+import ctypes
+import mmap
+import os
+import sys
+
+import numpy as np
+import pytest
+from fastnn.kernels import codes, jit, team
+
+import fastnn
+from fastnn import losses, optimizers, runs
+from fastnn.layers import Activation, Dense, Dropout
+from fastnn.models import Sequential
+
+PAGE = mmap.PAGESIZE
+LIBC = ctypes.CDLL(None, use_errno=True)
+NOTHING = 0
+ALIGNED = 64  # of memory that fastnn allocates itself
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mprotect of Linux")
+
+
+class Guarded:
+    """Copies of arrays in memory of their own between two forbidden pages."""
+
+    def __init__(self, at_end):
+        self.at_end = at_end
+        self.regions, self.pairs = [], []
+
+    def __call__(self, value):
+        if isinstance(value, tuple):
+            return tuple(map(self, value))
+        if not isinstance(value, np.ndarray):
+            return value
+        size = max(1, -(-value.nbytes // PAGE)) * PAGE
+        region = mmap.mmap(-1, size + 2 * PAGE)
+        address = ctypes.addressof(ctypes.c_char.from_buffer(region))
+        offset = PAGE + size - value.nbytes if self.at_end else PAGE
+        if self.at_end and value.ctypes.data % ALIGNED == 0 and value.nbytes % ALIGNED == 0:
+            assert (address + offset) % ALIGNED == 0
+        copy = np.frombuffer(region, value.dtype, value.size, offset).reshape(value.shape)
+        copy[...] = value
+        for page in (address, address + PAGE + size):
+            if LIBC.mprotect(ctypes.c_void_p(page), PAGE, NOTHING):
+                raise OSError(ctypes.get_errno(), "mprotect")
+        self.regions.append((region, address, size))
+        self.pairs.append((value, copy))
+        return copy
+
+    def give_back(self):
+        for original, copy in self.pairs:
+            if original.flags.writeable:
+                original[...] = copy
+        for _, address, size in self.regions:
+            for page in (address, address + PAGE + size):
+                LIBC.mprotect(ctypes.c_void_p(page), PAGE, mmap.PROT_READ | mmap.PROT_WRITE)
+
+
+def guard_programs(at_end):
+    """Let every program run on guarded copies of its arrays; returns how many calls there were."""
+    calls = [0]
+
+    def run_team(program, size, *arguments):
+        guard = Guarded(at_end)
+        copies = guard(arguments)
+        original(program, size, *copies)
+        guard.give_back()
+        calls[0] += 1
+
+    def run_watched_team(program, size, seconds, *arguments):
+        run_team(program, size, *arguments)
+
+    original = team.run_team
+    team.run_team, team.run_watched_team = run_team, run_watched_team
+    call = runs.Inference._call
+
+    def call_guarded(self, params, x, outputs, y, weights, stats, threads):
+        guard = Guarded(at_end)
+        dense = isinstance(x, np.ndarray)
+        arrays = [guard(a) for a in (params, x if dense else None, outputs, y, weights, stats)]
+        if not dense:
+            arrays[1] = x
+        call(self, *arrays, threads)
+        guard.give_back()
+        calls[0] += 1
+
+    runs.Inference._call = call_guarded
+    return calls
+
+
+def layers_of(activation, units):
+    yield [Dense(units, activation), Dropout(0.3), Dense(1)]
+    yield [Dense(units), Activation(activation), Dense(units + 3, use_bias=False)]
+
+
+def exercise_thoroughly(at_end):
+    return exercise(at_end, (1, 3, 16, 17, 33))
+
+
+def exercise(at_end, widths=(3, 17), rows=(1, 2, 13, 97)):
+    """All activations, losses and optimizers, at odd shapes, types and team sizes."""
+    calls, number = guard_programs(at_end), 0
+    rng = np.random.default_rng(0)
+    names = [name for name in codes.ACTIVATIONS if name != "step"]
+    tables = [sorted(losses._TABLE), sorted(optimizers._TABLE)]
+    for activation in names:
+        for units in widths:
+            for layers in layers_of(activation, units):
+                number += 1
+                n, inputs = rows[number % len(rows)], widths[(number * 7) % len(widths)]
+                model = Sequential(layers, dtype=("float32", "float64")[number % 2], threads=1 + number % 3)
+                loss, optimizer = (table[number % len(table)] for table in tables)
+                x = rng.normal(size=(n, inputs)).astype(np.uint8 if number % 5 == 0 else np.float32)
+                model.build((None, inputs))
+                outputs = model.output_shape[1]
+                y = rng.integers(0, 2, (n, outputs)).astype(float)
+                if loss.startswith("sparse"):
+                    y = y[:, :1]
+                try:
+                    model.compile(optimizer, loss)
+                    model.fit(x, y, epochs=2, batch_size=max(1, n // 2 + 1), verbose=0)
+                    model.evaluate(x, y, verbose=0)
+                except ValueError:  # a loss that does not fit the last layer
+                    model.compile(optimizer, "mse")
+                    model.fit(x, np.zeros((n, outputs)), epochs=2, batch_size=max(1, n // 2 + 1), verbose=0)
+                model.predict(x)
+    return calls[0]
+
+
+def exercise_estimators(at_end):
+    calls = guard_programs(at_end)
+    scipy_sparse = pytest.importorskip("scipy.sparse")
+    x = np.random.default_rng(0).normal(size=(23, 7)) * (np.random.default_rng(1).random((23, 7)) < 0.4)
+    for rows in (x, scipy_sparse.csr_array(x)):
+        for model in (fastnn.MLPClassifier((5,), max_iter=3), fastnn.MLPRegressor(hidden_layer_sizes=(5,), max_iter=3)):
+            model.fit(rows, np.arange(23) % 3).predict(rows)
+    return calls[0]
+
+
+CODE = """
+    import sys, warnings
+    warnings.simplefilter("ignore")
+    sys.path.insert(0, {tests!r})
+    import test_guard_pages
+    print(test_guard_pages.{work}({at_end}))
+"""
+
+
+@pytest.mark.parametrize("at_end", [True, False], ids=["end", "beginning"])
+@pytest.mark.parametrize("work", ["exercise", "exercise_estimators"])
+def test_nothing_beside_the_buffers_is_touched(run_python, work, at_end):
+    calls = run_python(CODE.format(tests=os.path.dirname(__file__), work=work, at_end=at_end))
+    assert int(calls) >= (100 if work == "exercise" else 8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at_end", [True, False], ids=["end", "beginning"])
+def test_nothing_beside_the_buffers_is_touched_at_more_widths(run_python, at_end):
+    calls = run_python(CODE.format(tests=os.path.dirname(__file__), work="exercise_thoroughly", at_end=at_end))
+    assert int(calls) > 300
+
+
+def test_the_guard_works(run_python):
+    """One element past the end ends the process."""
+    code = CODE.format(tests=os.path.dirname(__file__), work="trespass", at_end="True")
+    with pytest.raises(AssertionError):
+        run_python(code)
+    assert run_python(CODE.format(tests=os.path.dirname(__file__), work="trespass", at_end="False")).strip() == "7"
+
+
+def trespass_case(rank, size, sync, x, y):
+    """A program that reads one element too many."""
+    total = x[0]
+    for i in range(x.size + 1):
+        total += x[i]
+    y[0] = total
+
+
+def trespass(at_end):
+    guard_programs(at_end)
+    y = np.zeros(1)
+    team.run_team(jit.program(trespass_case, np.dtype("float64")), 1, np.zeros(64), y)
+    return 7
