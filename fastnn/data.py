@@ -41,6 +41,8 @@ def to_array(value: Any, name: str) -> np.ndarray:
         raise ValueError(f"{name} is missing: expected an array, a list or a data frame; got None")
     if hasattr(value, "tocsr"):
         raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray()")
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise ValueError(f"{name} has masked values; fill them, {name}.filled(...), or leave their rows out")
     try:
         array = np.asarray(value)
     except ValueError as error:
@@ -60,13 +62,14 @@ def to_array(value: Any, name: str) -> np.ndarray:
 
 
 def _from_objects(array: np.ndarray, name: str) -> np.ndarray:
-    """Return float64 values of an object array (a frame of mixed columns), or strings as strings."""
+    """Return float64 values of an object array (a frame of mixed columns), or no strings if there are any in it."""
     if any(isinstance(value, (str, bytes)) for value in array.flat):
-        return array.astype(str)
+        return np.empty(0, str)
     try:
         return array.astype(np.float64)
-    except (TypeError, ValueError):
-        odd = next(value for value in array.flat if not isinstance(value, (int, float, np.number, np.bool_)))
+    except (TypeError, ValueError, OverflowError):
+        numbers = (int, float, np.number, np.bool_)
+        odd = next((value for value in array.flat if not isinstance(value, numbers)), "a number too large for float64")
         raise TypeError(
             f"{name} holds objects that are no real numbers, such as {odd!r} of type {type(odd).__name__}"
         ) from None
@@ -250,13 +253,18 @@ def weigh_classes(rows: Samples, class_weight: Any) -> Samples:
     """
     if not hasattr(class_weight, "items"):
         raise TypeError(f"class_weight must be a dict such as {{0: 1.0, 1: 2.0}}; got {class_weight!r}")
-    table = {int(key): checks.number(f"class_weight[{key!r}]", value, 0.0) for key, value in class_weight.items()}
+    try:
+        classes = [int(key) for key in class_weight]
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(f"the keys of class_weight must be integers, the classes; got {list(class_weight)}") from None
+    values = (checks.number(f"class_weight[{key!r}]", value, 0.0) for key, value in class_weight.items())
+    table = dict(zip(classes, values, strict=True))
     labels = (rows.y.argmax(axis=1) if rows.y.shape[1] > 1 else rows.y[:, 0]).astype(np.int64)
-    classes, positions = np.unique(labels, return_inverse=True)
-    missing = [int(label) for label in classes if int(label) not in table]
+    present, positions = np.unique(labels, return_inverse=True)
+    missing = [int(label) for label in present if int(label) not in table]
     if missing:
         raise ValueError(f"class_weight has no weight for the classes {missing} that occur in y")
-    weights = np.array([table[int(label)] for label in classes], rows.y.dtype)[positions]
+    weights = np.array([table[int(label)] for label in present], rows.y.dtype)[positions]
     return Samples(rows.x, rows.y, weights if rows.weights is None else weights * rows.weights)
 
 

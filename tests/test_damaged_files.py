@@ -1,4 +1,4 @@
-"""Model files under a fuzzer: a model or one ModelFileError, whatever bytes come, and no more memory than the file's."""
+"""Model files under a fuzzer: a model or one ModelFileError, whatever comes, in memory bounded by the file's."""
 
 import copy
 import json
@@ -41,8 +41,8 @@ def with_config(content, change):
 
 VALUES = [
     None, True, False, 0, -1, 1, 2, 3, 2**31, 2**63, 10**30, -(2**64), 0.5, 1e308, float("nan"), float("inf"), "", "x",
-    "Dense", "relu", "softmax", "step", "float64", "float16", "object", "mixed_bfloat16", "__class__", "os.system", [], {},
-    [0], [10**9], [[[]]], {"class_name": "Dense", "config": {"units": 10**12}}, {"class_name": "Input"}, "a" * 1000,
+    "Dense", "relu", "softmax", "step", "float64", "float16", "object", "mixed_bfloat16", "__class__", "os.system", [],
+    {}, [0], [10**9], [[[]]], {"class_name": "Dense", "config": {"units": 10**12}}, {"class_name": "Input"}, "a" * 1000,
 ]  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Compiled code touches nothing beside its buffers: each lies against a page that nobody may touch.
 
-A read or write past an end kills the process, so the work is done in one of its own. Twice: with every buffer at the end
-of its pages, and with every buffer at their beginning.
+A read or write past an end kills the process, so the work is done in one of its own. Twice: with every buffer at the
+end of its pages, and with every buffer at their beginning.
 """
 
 import ctypes

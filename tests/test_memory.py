@@ -144,8 +144,9 @@ LIMITED = """
     limits = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (used + 300 * 2**20, limits[1]))
     failed = 0
-    for call in (lambda: model.fit(np.broadcast_to(np.float32(1), (10**8, 20)), np.broadcast_to(np.float32(1), (10**8,))),
-                 lambda: model.predict(np.broadcast_to(np.float32(1), (10**8, 20))),
+    one = np.float32(1)
+    for call in (lambda: model.fit(np.broadcast_to(one, (10**8, 20)), np.broadcast_to(one, (10**8,))),
+                 lambda: model.predict(np.broadcast_to(one, (10**8, 20))),
                  lambda: model.fit(x, x[:, 0], verbose=0, batch_size=1000, epochs=1),
                  lambda: fastnn.Sequential([fastnn.Dense(20000, input_shape=(20000,))]).predict(np.ones((1, 20000)))):
         try:

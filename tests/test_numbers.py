@@ -52,7 +52,8 @@ def test_a_rate_of_a_million_with_scikit_learns_face(kind, solver):
         try:
             model.fit(X, y)
         except ValueError as error:
-            assert "Solver produced non-finite parameter weights" in str(error)
+            if "Solver produced non-finite parameter weights" not in str(error):
+                raise
         model.set_params(learning_rate_init=1e-3).fit(X, y)
     assert np.isfinite(model.coefs_[0]).all()
 
@@ -94,7 +95,7 @@ def test_logits_that_are_huge(name, dtype, size):
         assert np.isfinite(model.get_weights()[0]).all()
 
 
-# --- subnormals ---------------------------------------------------------------------------------------------------------
+# --- subnormals -------------------------------------------------------------------------------------------------------
 
 
 def subnormals_work():
