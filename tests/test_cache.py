@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -267,3 +269,78 @@ def test_folders_of_versions_used_long_ago_are_removed(tmp_path):
     cache.prune(present)
     kept = sorted(path.name for path in tmp_path.iterdir())
     assert kept == ["data", *(f"kernels-{age:016x}" for age in range(cache.KEPT_FOLDERS - 1)), "kernels-present"]
+
+
+AT_ONCE = """
+    import sys, time
+    import fastnn
+    time.sleep(max(0, float(sys.argv[1]) - time.time()))
+""" + PERCEPTRON.replace("sys.stderr = sys.stdout", "")
+
+
+def at_once(count, environment):
+    start = str(time.time() + 1.5)
+    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(AT_ONCE), start]
+    environment = {**os.environ, "FASTNN_QUIET": "1", **environment}
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(count)]
+    outputs = [process.communicate()[0] for process in processes]
+    assert [process.returncode for process in processes] == [0] * count
+    return set(outputs)
+
+
+@pytest.mark.slow
+def test_eight_processes_compile_at_once(fresh_cache):
+    """Also while the folder is deleted again and again under their hands."""
+    expected = at_once(8, {})
+    assert len(expected) == 1
+    assert not list(fresh_cache.glob("**/*.tmp"))
+    stop = threading.Event()
+
+    def delete():
+        while not stop.wait(0.3):
+            shutil.rmtree(fresh_cache, ignore_errors=True)
+
+    deleter = threading.Thread(target=delete)
+    deleter.start()
+    try:
+        assert at_once(4, {}) == expected
+    finally:
+        stop.set()
+        deleter.join()
+    assert at_once(1, {"FASTNN_CACHE_DIR": "/dev/null/nowhere", "HOME": "/dev/null"}) == expected
+
+
+def test_clock_jumps(stored):
+    """Dates of files decide nothing."""
+    for date in (0, 1e9, 4e9):
+        os.utime(stored, (date, date))
+        os.utime(stored.parent, (date, date))
+        assert was_loaded(dispatcher())
+
+
+def test_files_of_another_version_beside(stored, monkeypatch):
+    """Two versions, side by side in one folder, each find their own program."""
+    import numba
+
+    with monkeypatch.context() as patch:
+        patch.setattr(numba, "__version__", "0.0")
+        assert not was_loaded(dispatcher())
+        assert was_loaded(dispatcher())
+    assert was_loaded(dispatcher())
+    assert len(list(stored.parent.parent.glob("kernels-*/*"))) == 2
+
+
+def test_a_read_only_installation(fresh_cache, run_python, tmp_path, checkout):
+    """Sources and home that nobody may write: nothing is written beside the sources."""
+    copy = tmp_path / "site"
+    for name in ("fastnn", "kernels"):
+        shutil.copytree(checkout / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    before = sorted(path.relative_to(copy) for path in copy.rglob("*"))
+    for path in copy.rglob("*"):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    output = run_python(PERCEPTRON, cwd=copy, PYTHONPATH=copy, PYTHONDONTWRITEBYTECODE=1, HOME="/dev/null",
+                        FASTNN_CACHE_DIR="/dev/null/x")  # fmt: skip
+    assert output.endswith(RESULT)
+    assert sorted(path.relative_to(copy) for path in copy.rglob("*")) == before
+    for path in copy.rglob("*"):
+        path.chmod(0o755)
