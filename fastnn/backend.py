@@ -284,6 +284,8 @@ class _GradientOnly:
     """The optimizer that stores the gradient instead of using it."""
 
     name = "gradient"
+    schedule = None
+    iterations = 0
 
     def hyperparameters(self) -> tuple[float, ...]:
         return (0.0,) * len(codes.HYPERPARAMETERS)

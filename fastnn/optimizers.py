@@ -1,9 +1,11 @@
 """Optimizers: names, defaults and ranges of their hyper-parameters. The update formulas are in ``fastnn.kernels``."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from fastnn import checks
-from fastnn.identifiers import old_spelling, resolve
+from fastnn import checks, schedules
+from fastnn.identifiers import old_spelling, resolve, serialize
+from fastnn.schedules import LearningRateSchedule
 
 
 class Optimizer:
@@ -11,13 +13,21 @@ class Optimizer:
 
     Parameters
     ----------
-    learning_rate : float
-        Step size, > 0.
+    learning_rate : float or LearningRateSchedule
+        Step size, > 0, or a schedule of ``fastnn.optimizers.schedules``.
+
+    Attributes
+    ----------
+    schedule : LearningRateSchedule or None
+    iterations : int
+        Steps that were done when the last compiled call began.
     """
 
     name: ClassVar[str]
+    schedule: LearningRateSchedule | None = None
+    iterations = 0
 
-    def __init__(self, learning_rate: float, lr: float | None = None) -> None:
+    def __init__(self, learning_rate: float | LearningRateSchedule, lr: float | None = None) -> None:
         if lr is not None:
             old_spelling("lr", "learning_rate", depth=3)
             learning_rate = lr
@@ -25,12 +35,26 @@ class Optimizer:
 
     @property
     def learning_rate(self) -> float:
-        """Step size; assign to it at any time, also during a fit."""
-        return self._learning_rate
+        """Step size; assign to it at any time, also during a fit, unless there is a schedule.
+
+        Raises
+        ------
+        TypeError
+            If it is assigned a number though there is a schedule.
+        """
+        return self._learning_rate if self.schedule is None else float(self.schedule(self.iterations))
 
     @learning_rate.setter
-    def learning_rate(self, value: float) -> None:
-        self._learning_rate = checks.number("learning_rate", value, 0.0, above=True)
+    def learning_rate(self, value: Any) -> None:
+        if isinstance(value, (LearningRateSchedule, Mapping)):
+            self.schedule = schedules.get(value)
+        elif self.schedule is not None:
+            raise TypeError(
+                f"learning_rate is set by the schedule {type(self.schedule).__name__}: make the optimizer with a "
+                "number to be able to change it"
+            )
+        else:
+            self._learning_rate = checks.number("learning_rate", value, 0.0, above=True)
 
     @property
     def slots(self) -> int:
@@ -43,7 +67,9 @@ class Optimizer:
 
     def get_config(self) -> dict[str, Any]:
         """Return arguments that make an equal object."""
-        return {key.lstrip("_"): value for key, value in vars(self).items()}
+        hidden = ("schedule", "iterations", "_learning_rate")
+        rate = self._learning_rate if self.schedule is None else serialize(self.schedule)
+        return {"learning_rate": rate} | {key: value for key, value in vars(self).items() if key not in hidden}
 
 
 class SGD(Optimizer):
@@ -51,7 +77,7 @@ class SGD(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default=0.01
+    learning_rate : float or LearningRateSchedule, default=0.01
         Step size, > 0.
     momentum : float, default=0.0
         Share of the previous step that is kept, in [0, 1).
@@ -62,7 +88,12 @@ class SGD(Optimizer):
     name = "sgd"
 
     def __init__(
-        self, learning_rate: float = 0.01, momentum: float = 0.0, nesterov: bool = False, *, lr: float | None = None
+        self,
+        learning_rate: float | LearningRateSchedule = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        *,
+        lr: float | None = None,
     ) -> None:
         super().__init__(learning_rate, lr)
         self.momentum = checks.number("momentum", momentum, 0.0, 1.0)
@@ -81,7 +112,7 @@ class RMSprop(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default=0.001
+    learning_rate : float or LearningRateSchedule, default=0.001
         Step size, > 0.
     rho : float, default=0.9
         Decay of the running mean of squares, in [0, 1).
@@ -95,7 +126,7 @@ class RMSprop(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: float | LearningRateSchedule = 0.001,
         rho: float = 0.9,
         momentum: float = 0.0,
         epsilon: float = 1e-7,
@@ -120,7 +151,7 @@ class Adam(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default=0.001
+    learning_rate : float or LearningRateSchedule, default=0.001
         Step size, > 0.
     beta_1, beta_2 : float, default=0.9, 0.999
         Decay of the running means of the gradient and of its square, in [0, 1).
@@ -132,7 +163,7 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: float | LearningRateSchedule = 0.001,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
@@ -157,7 +188,7 @@ class AdamW(Adam):
 
     Parameters
     ----------
-    learning_rate : float, default=0.001
+    learning_rate : float or LearningRateSchedule, default=0.001
         Step size, > 0.
     weight_decay : float, default=0.004
         Each step first takes ``learning_rate * weight_decay`` of every weight away, >= 0.
@@ -169,7 +200,7 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: float | LearningRateSchedule = 0.001,
         weight_decay: float = 0.004,
         beta_1: float = 0.9,
         beta_2: float = 0.999,

@@ -17,6 +17,7 @@ from fastnn.plan import Objective, Plan
 from fastnn.sparse import features, is_sparse
 from fastnn.threads import TeamSize, sharing, team_size
 
+SCHEDULED_STEPS = 4096  # most steps of a call with a learning rate for each step
 SLICE_SECONDS = 0.1  # longest compiled call, so that Ctrl-C is answered soon
 WATCHED = 2  # times the length of a slice after which a team is asked to stop
 FIRST_SLICE_SECONDS, GROWTH = 0.002, 8  # of the first call of a team; a call has at most so many times the steps before
@@ -226,9 +227,10 @@ class Run:
         self._team = TeamSize(team_size(engine.threads, self._flops, FLOPS_WORTH_A_THREAD))
         self._guess = self._flops / FLOPS_PER_SECOND + 1e-6  # seconds of a step
         self._paces: dict[int, tuple[int, float]] = {}  # by size of the team: steps of the last slice, seconds of each
-        self._hyper = np.zeros(len(codes.HYPERPARAMETERS) + 2)
+        scheduled = engine.optimizer.schedule is not None
+        self._hyper = np.zeros((SCHEDULED_STEPS if scheduled else 1, len(codes.HYPERPARAMETERS) + 2))
         smooth = objective.factors[0, codes.KEPT] < 1.0
-        self._hyper[codes.LOSS_SCALE :] = loss_scale, 0.0 if smooth else loss_limit
+        self._hyper[:, codes.LOSS_SCALE :] = loss_scale, 0.0 if smooth else loss_limit
         self._results = np.zeros((epochs, 1 + len(objective.metrics)))
         self._program = input_program(train_steps, plan, x)
         segments = plan.segments(batch_size, sparse)
@@ -268,7 +270,12 @@ class Run:
         steps = min(steps, self.epochs * self.steps_per_epoch - done)
         if steps <= 0:
             return 0
-        self._hyper[: codes.LOSS_SCALE] = self.engine.optimizer.hyperparameters()
+        optimizer, hyper = self.engine.optimizer, self._hyper
+        optimizer.iterations = self.engine.step
+        hyper[:, : codes.LOSS_SCALE] = optimizer.hyperparameters()
+        if optimizer.schedule is not None:
+            steps = min(steps, len(hyper))
+            hyper[:, codes.LEARNING_RATE] = optimizer.schedule(optimizer.iterations + np.arange(len(hyper)))
         with sharing(self._team.size) as share, gate.lock:
             gate.version += 1
             size = self._team.size if self.engine.threads else share

@@ -199,10 +199,10 @@ def report(run, hyper, ops, count, factors, params, stats, segments, rows, unit,
 
 
 def do_steps(
-    rank, size, sync, run, hyper, state, ops, count, factors, loss_factors, scaling, x, features, y, weights, order,
-    params, slot_0, slot_1, work, gradients, scratch, stats, results, start, stop,
+    rank, size, sync, run, hyper, hyper_row, state, ops, count, factors, loss_factors, scaling, x, features, y, weights,
+    order, params, slot_0, slot_1, work, gradients, scratch, stats, results, start, stop,
 ):  # fmt: skip
-    """``train_steps`` on pointers."""
+    """``train_steps`` on pointers; ``hyper_row`` elements from the hyper-parameters of a step to those of the next."""
     n, batch, columns = run[codes.ROWS], run[codes.BATCH], 1 + run[codes.METRICS_COUNT]
     steps_per_epoch = (n + batch - 1) // batch
     t, power_1, power_2 = state[0], state[1], state[2]
@@ -262,6 +262,7 @@ def do_steps(
         place += batch
         if place >= n:
             epoch, place = epoch + 1, 0
+        hyper = at(hyper, hyper_row)
         if is_last(size, sync, step):
             break
     if rank == 0:
@@ -277,7 +278,7 @@ def train_steps(
     Parameters
     ----------
     sync : int64 (SYNC_SIZE,), see ``team.py``
-    run : int64 (RUN_COLUMNS + metrics,), hyper : float64 (HYPERPARAMETERS + 2,)
+    run : int64 (RUN_COLUMNS + metrics,), hyper : float64 (1, HYPERPARAMETERS + 2), or a row for each step
     state : float64 (3,), updated: optimizer steps t, beta_1**t, beta_2**t
     ops : int64 (operations, OPERATION_COLUMNS), factors : (operations, FACTOR_COLUMNS)
     loss_factors : (1 + metrics, LOSS_COLUMNS + C), parameters of the loss and of each metric
@@ -296,10 +297,11 @@ def train_steps(
     mode = float_mode()
     set_float_mode(mode | FLUSH_SUBNORMALS)
     begin_products()
+    hyper_row = hyper.shape[1] if hyper.shape[0] > 1 else 0
     # pointers: using an array counts a reference, an atomic operation each time
     do_steps(
-        rank, size, at(sync, 0), at(run, 0), at(hyper, 0), at(state, 0), at(ops, 0), ops.shape[0], at(factors, 0),
-        at(loss_factors, 0), at(scaling, 0), at(x, 0), pointers(features), at(y, 0), at(weights, 0), at(order, 0),
+        rank, size, at(sync, 0), at(run, 0), at(hyper, 0), hyper_row, at(state, 0), at(ops, 0), ops.shape[0],
+        at(factors, 0), at(loss_factors, 0), at(scaling, 0), at(x, 0), pointers(features), at(y, 0), at(weights, 0), at(order, 0),
         at(params, 0), at(slots, 0), at(slots, slots.size // 2),
         at(work, rank * work.shape[1] if run[codes.SEGMENTS] else 0), at(gradients, 0),
         at(scratch, rank * scratch.shape[1]), at(stats, 0), at(results, 0), start, stop,
