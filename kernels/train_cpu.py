@@ -301,8 +301,8 @@ def train_steps(
     # pointers: using an array counts a reference, an atomic operation each time
     do_steps(
         rank, size, at(sync, 0), at(run, 0), at(hyper, 0), hyper_row, at(state, 0), at(ops, 0), ops.shape[0],
-        at(factors, 0), at(loss_factors, 0), at(scaling, 0), at(x, 0), pointers(features), at(y, 0), at(weights, 0), at(order, 0),
-        at(params, 0), at(slots, 0), at(slots, slots.size // 2),
+        at(factors, 0), at(loss_factors, 0), at(scaling, 0), at(x, 0), pointers(features), at(y, 0), at(weights, 0),
+        at(order, 0), at(params, 0), at(slots, 0), at(slots, slots.size // 2),
         at(work, rank * work.shape[1] if run[codes.SEGMENTS] else 0), at(gradients, 0),
         at(scratch, rank * scratch.shape[1]), at(stats, 0), at(results, 0), start, stop,
     )  # fmt: skip
