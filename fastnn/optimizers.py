@@ -215,7 +215,52 @@ class AdamW(Adam):
         return (self.learning_rate, self.beta_1, self.beta_2, self.epsilon, self.weight_decay, 0.0)
 
 
-_TABLE = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam, "adamw": AdamW}
+class Adamax(Adam):
+    """Adam with the largest magnitude of past gradients in place of their root mean square (Kingma and Ba, 2015).
+
+    Parameters
+    ----------
+    learning_rate, beta_1, beta_2, epsilon
+        As in `Adam`.
+    """
+
+    name = "adamax"
+
+
+class Lion(Optimizer):
+    """Steps of one size along the sign of a moment (Chen et al., 2023).
+
+    Parameters
+    ----------
+    learning_rate : float or LearningRateSchedule, default=0.001
+        Size of a step, > 0.
+    beta_1, beta_2 : float, default=0.9, 0.99
+        Weights of the moment in the step and in its own update, in [0, 1).
+    """
+
+    name = "lion"
+
+    def __init__(
+        self,
+        learning_rate: float | LearningRateSchedule = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.99,
+        *,
+        lr: float | None = None,
+    ) -> None:
+        super().__init__(learning_rate, lr)
+        self.beta_1 = checks.number("beta_1", beta_1, 0.0, 1.0)
+        self.beta_2 = checks.number("beta_2", beta_2, 0.0, 1.0)
+
+    @property
+    def slots(self) -> int:
+        return 1
+
+    def hyperparameters(self) -> tuple[float, ...]:
+        return (self.learning_rate, self.beta_1, self.beta_2, 0.0, 0.0, 0.0)
+
+
+_TABLE = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam, "adamw": AdamW, "adamax": Adamax, "lion": Lion}
 
 
 def get(identifier: Any) -> Optimizer:

@@ -57,8 +57,8 @@ KEPT, SPREAD, SHAPE, POSITIVE, NEGATIVE, REPEATS, PER_OUTPUT = range(len(LOSS_CO
 METRICS = (*LOSSES, "binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy")
 BINARY_ACCURACY, CATEGORICAL_ACCURACY, SPARSE_ACCURACY = range(len(LOSSES), len(METRICS))
 
-OPTIMIZERS = ("gradient", "sgd", "rmsprop", "adam", "adamw")
-GRADIENT, SGD, RMSPROP, ADAM, ADAMW = range(len(OPTIMIZERS))
+OPTIMIZERS = ("gradient", "sgd", "rmsprop", "adam", "adamw", "adamax", "lion")
+GRADIENT, SGD, RMSPROP, ADAM, ADAMW, ADAMAX, LION = range(len(OPTIMIZERS))
 
 # Columns of the float64 hyper-parameter vector of an optimizer.
 HYPERPARAMETERS = ("learning_rate", "beta_1", "beta_2", "epsilon", "weight_decay", "nesterov")

@@ -6,9 +6,12 @@ from . import codes
 from .activation_cpu import copy_vectors
 from .optimizer_formulas import (
     adam_step,
+    adamax_step,
     decayed,
     first_moment,
+    infinity_norm,
     l2_grad,
+    lion_step,
     rmsprop_momentum,
     rmsprop_step,
     second_moment,
@@ -44,6 +47,17 @@ def adam(w, m, v, g, rate, share_1, share_2, epsilon, decay):
     return decayed(w, decay) - adam_step(m, v, rate, epsilon), m, v
 
 
+def adamax(w, m, u, g, rate, share_1, share_2, epsilon):
+    """Adamax step."""
+    m, u = first_moment(m, g, share_1), infinity_norm(u, g, share_2)
+    return w - adamax_step(m, u, rate, epsilon), m, u
+
+
+def lion(w, m, g, rate, share_1, share_2):
+    """Lion step."""
+    return w - lion_step(m, g, rate, share_1), first_moment(m, g, share_2)
+
+
 def penalised(g, w, l2):
     """Gradient with that of the penalty l2 * w**2."""
     return g + l2_grad(w, l2)
@@ -53,6 +67,7 @@ sgd_vectors = vector_loop(sgd, 2, 3, 2)
 nesterov_vectors = vector_loop(nesterov, 2, 3, 2)
 rmsprop_vectors = vector_loop(rmsprop, 3, 4, 4)
 adam_vectors = vector_loop(adam, 3, 4, 5)
+adamax_vectors, lion_vectors = vector_loop(adamax, 3, 4, 4), vector_loop(lion, 2, 3, 3)
 penalise_vectors = vector_loop(penalised, 1, 2, 1)
 
 
@@ -71,5 +86,9 @@ def update(optimizer, w, m, v, g, vectors, rate, momentum, share_1, share_2, eps
             nesterov_vectors(1, 0, vectors, w, m, g, momentum, rate)
         else:
             sgd_vectors(1, 0, vectors, w, m, g, momentum, rate)
+    elif optimizer == codes.ADAMAX:
+        adamax_vectors(1, 0, vectors, w, m, v, g, rate, share_1, share_2, epsilon)
+    elif optimizer == codes.LION:
+        lion_vectors(1, 0, vectors, w, m, g, rate, share_1, share_2)
     elif optimizer == codes.GRADIENT:
         copy_vectors(1, 0, vectors, m, g)

@@ -25,5 +25,12 @@ def optimizer_step(name, hyperparameters, w, g, state):
         m[:] = beta_1 * m + (1.0 - beta_1) * g
         v[:] = beta_2 * v + (1.0 - beta_2) * g**2
         w -= rate * math.sqrt(1.0 - beta_2**t) / (1.0 - beta_1**t) * m / (np.sqrt(v) + epsilon)
+    elif name == "adamax":
+        m[:] = beta_1 * m + (1.0 - beta_1) * g
+        v[:] = np.maximum(beta_2 * v, np.abs(g))
+        w -= rate / (1.0 - beta_1**t) * m / (v + epsilon)
+    elif name == "lion":
+        w -= rate * np.sign(beta_1 * m + (1.0 - beta_1) * g)
+        m[:] = beta_2 * m + (1.0 - beta_2) * g
     else:
         raise ValueError(f"unknown optimizer {name!r}")

@@ -242,6 +242,8 @@ def do_steps(
         rate = hyper[codes.LEARNING_RATE]
         if run[codes.OPTIMIZER] == codes.ADAM or run[codes.OPTIMIZER] == codes.ADAMW:
             rate = rate * sqrt(1.0 - power_2) / (1.0 - power_1)
+        elif run[codes.OPTIMIZER] == codes.ADAMAX:
+            rate = rate / (1.0 - power_1)
         if by_rows:
             barrier(sync, size)
         if rank == 0:

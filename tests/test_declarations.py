@@ -135,7 +135,7 @@ def test_hyperparameters_stand_in_the_columns_of_the_kernels():
     assert optimizers.AdamW(0.1, 0.02).hyperparameters() == (0.1, 0.9, 0.999, 1e-7, 0.02, 0)
 
 
-@pytest.mark.parametrize("name", ["sgd", "rmsprop", "adam", "adamw"])
+@pytest.mark.parametrize("name", ["sgd", "rmsprop", "adam", "adamw", "adamax", "lion"])
 def test_optimizers_by_name_class_and_configuration(name):
     optimizer = optimizers.get(name)
     assert optimizer.name == name

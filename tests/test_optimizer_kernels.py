@@ -5,7 +5,7 @@ import pytest
 from harness import Problem, assert_close, tolerance
 
 from fastnn.layers import Dense
-from fastnn.optimizers import SGD, Adam, AdamW, RMSprop
+from fastnn.optimizers import SGD, Adam, Adamax, AdamW, Lion, RMSprop
 from fastnn.regularizers import L2
 
 OPTIMIZERS = {
@@ -19,6 +19,8 @@ OPTIMIZERS = {
     "adam-odd": Adam(0.01, beta_1=0.7, beta_2=0.95, epsilon=1e-3),
     "adam-without-memory": Adam(0.01, beta_1=0.0, beta_2=0.0, epsilon=0.1),
     "adamw": AdamW(0.01, weight_decay=0.3),
+    "adamax": Adamax(0.01, beta_2=0.9),
+    "lion": Lion(0.003, beta_1=0.8),
 }
 
 
@@ -62,9 +64,10 @@ def test_ten_steps_are_the_oracles(dtype, optimizer):
             {"lr": 0.003, "alpha": 0.9, "eps": 1e-20, "momentum": 0.5},
         ),
         (Adam(0.01, epsilon=1e-20), "Adam", {"lr": 0.01, "eps": 1e-20}),
+        (Adamax(0.01, epsilon=1e-20), "Adamax", {"lr": 0.01, "eps": 1e-20}),
         (AdamW(0.01, weight_decay=0.3, epsilon=1e-20), "AdamW", {"lr": 0.01, "eps": 1e-20, "weight_decay": 0.3}),
     ],
-    ids=["sgd", "momentum", "nesterov", "rmsprop", "rmsprop-momentum", "adam", "adamw"],
+    ids=["sgd", "momentum", "nesterov", "rmsprop", "rmsprop-momentum", "adam", "adamax", "adamw"],
 )
 def test_ten_steps_are_pytorchs(dtype, optimizer, name, options):
     torch = pytest.importorskip("torch")
