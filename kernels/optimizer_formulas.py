@@ -57,16 +57,6 @@ def adam_step(m, v, rate, epsilon):
     return rate * m / (sqrt(v) + epsilon)
 
 
-def nadam_step(m, v, g, rate, gradient_rate, epsilon):
-    """Amount that Nadam subtracts from the weight; the rates are those of the new moment and of the gradient alone."""
-    return (rate * m + gradient_rate * g) / (sqrt(v) + epsilon)
-
-
-def adagrad_step(g, v, rate, epsilon):
-    """Amount that Adagrad subtracts from the weight; v is the sum of squared gradients so far."""
-    return rate * g / sqrt(v + epsilon)
-
-
 def infinity_norm(u, g, share):
     """Adamax's decaying largest magnitude of the gradient; share = 1 - beta_2."""
     u, size = u - share * u, absolute(g)
@@ -82,9 +72,3 @@ def lion_step(m, g, rate, share):
     """Amount that Lion subtracts from the weight: the rate with the sign of the moment mixed with the gradient."""
     mixed = first_moment(m, g, share)
     return rate * select(mixed > 0.0, 1.0, select(mixed < 0.0, -1.0, mixed))
-
-
-def clipped(g, limit):
-    """Clip g to [-limit, limit]; NaN stays NaN."""
-    g = select(g > limit, limit, g)
-    return select(g < -limit, -limit, g)
