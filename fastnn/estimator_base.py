@@ -120,8 +120,8 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
         self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation: tuple[Any, Any, Any] | None
     ) -> None:
         deadline = Deadline(self.time_limit)
-        self._check_possible(incremental, validation is not None)
         fresh = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        self._check_possible(fresh, incremental, validation is not None)
         dtypes = self._dtypes() if fresh else self.coefs_[0].dtype
         X, y = check_rows_and_targets(self, X, y, dtypes, reset=fresh)
         targets = self._read_targets(y, "y")
@@ -186,10 +186,15 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
         """Types of X that are kept; others become the first of them."""
         return {"auto": (np.float64, np.float32), MIXED: np.float32}.get(self.dtype, self.dtype)
 
-    def _check_possible(self, incremental: bool, validated: bool) -> None:
+    def _check_possible(self, fresh: bool, incremental: bool, validated: bool) -> None:
         self._hidden_sizes()  # tells what is wrong with them
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
+        if not fresh and self.normalization != self._normalization:
+            raise ValueError(
+                f"normalization={self.normalization!r} cannot go on from a network with normalization="
+                f"{self._normalization!r}: set it back, or warm_start=False"
+            )
         if self.solver == "lbfgs":
             refused = {
                 f"learning_rate={self.learning_rate!r}": self.learning_rate in SCHEDULES,

@@ -86,6 +86,12 @@ class Trainee:
         """Replace all weights."""
         self._engine.set_weights(weights)
 
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"in the fit of an estimator the model of a callback has no {name!r}; it has estimator, optimizer, "
+            "metrics, stop_training, get_weights and set_weights. Callbacks that save models are for Sequential"
+        )
+
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to a fit: callbacks keep their model, and clones of an estimator copy them."""
         return {"stop_training": self.stop_training}

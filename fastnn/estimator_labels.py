@@ -75,4 +75,9 @@ class LabelTargets:
                 "class_weight='balanced' cannot be used with partial_fit, which sees only a part of the rows: give a "
                 "dict, from sklearn.utils.class_weight.compute_class_weight over all rows for instance"
             )
-        return compute_sample_weight(self.class_weight, targets.y)
+        if isinstance(self.class_weight, list) and not targets.multilabel:
+            raise ValueError("class_weight must be a dict or 'balanced', as each row has one label; got a list")
+        weights = compute_sample_weight(self.class_weight, targets.y)
+        if weights.min() < 0:
+            raise ValueError(f"class_weight must hold weights >= 0; got {self.class_weight!r}")
+        return weights

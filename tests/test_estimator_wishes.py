@@ -110,7 +110,9 @@ def test_normalization_goes_with_everything(kind, solver):
     assert len(plain.normalizations_) == 1
     plain.set_params(normalization=None)
     assert plain.predict(X).shape == (100,)  # still with the network that was trained
-    plain.fit(X, X[:, 0])
+    with pytest.raises(ValueError, match=r"normalization=None cannot go on from a network with normalization="):
+        plain.set_params(warm_start=True).fit(X, X[:, 0])
+    plain.set_params(warm_start=False).fit(X, X[:, 0])
     assert not hasattr(plain, "normalizations_")
 
 
@@ -302,6 +304,12 @@ def test_a_callback_may_stop_within_an_epoch():
     assert (model.stop_reason_, model.n_iter_, model.t_) == ("callback", 1, 80)
 
 
+def test_callbacks_that_save_models_are_told_why_they_cannot(tmp_path):
+    keep = fastnn.callbacks.ModelCheckpoint(tmp_path / "model")
+    with pytest.raises(AttributeError, match="no 'save'.*are for Sequential"):
+        MLPClassifier(max_iter=3, callbacks=keep).fit(X, Y)
+
+
 def test_a_user_history_is_filled():
     history = fastnn.History()
     model = MLPClassifier(max_iter=7, callbacks=[history]).fit(X, Y)
@@ -395,6 +403,8 @@ def test_pickles_of_an_older_version_get_the_new_parameters():
         ({"dropout": [-0.1]}, "rate must be"),
         ({"normalization": "group"}, "'normalization' parameter"),
         ({"width": 0}, "'width' parameter"),
+        ({"class_weight": {0: -1.0, 1: 1.0, 2: 1.0}}, "weights >= 0"),
+        ({"class_weight": [{0: 1.0, 1: 1.0, 2: 1.0}]}, "each row has one label"),
         ({"class_weight": "balance"}, "'class_weight' parameter"),
         ({"early_stopping": True, "scoring": "acuracy"}, "acuracy"),
         ({"callbacks": [3]}, "callbacks must be objects"),
