@@ -8,7 +8,7 @@ PIP := $(VENV)/bin/pip --disable-pip-version-check
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test bench lint types wheel clean
+.PHONY: help demo test bench lint types wheel sbom clean
 
 help:
 	@echo "make demo    train both tasks beside scikit-learn: a table and pictures"
@@ -17,6 +17,7 @@ help:
 	@echo "make lint    ruff"
 	@echo "make types   mypy"
 	@echo "make wheel   build the wheel and test it outside the checkout"
+	@echo "make sbom    write dist/sbom.json, the software bill of materials of the wheel"
 	@echo "make clean   remove what the other targets made"
 
 demo: $(VENV)/.plots
@@ -48,6 +49,16 @@ wheel: $(VENV)/.test
 	$(VENV)/bin/python -m venv "$$away/venv"; \
 	"$$away/venv/bin/pip" --disable-pip-version-check install -q "$$(echo dist/*.whl)[test]"; \
 	cd "$$away"; venv/bin/python -m pytest -q -m "not slow"
+
+# A list, as CycloneDX, of an environment with nothing but the wheel and what it needs.
+sbom: $(VENV)/.dev
+	rm -rf build/sbom
+	$(RUN) build --wheel --outdir build/sbom
+	$(VENV)/bin/python -m venv build/sbom/venv
+	build/sbom/venv/bin/pip --disable-pip-version-check install -q build/sbom/*.whl
+	mkdir -p dist
+	$(VENV)/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml \
+		--output-file dist/sbom.json build/sbom/venv/bin/python
 
 clean:
 	rm -rf $(VENV) dist build *.egg-info .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -100,6 +100,7 @@ def fit_interrupted(strike, model, choices, number):
 
 
 def interrupts_of_fits(strike, count):
+    compiled(threads=2).fit(X, Y, verbose=0)  # compiles
     choices, took = random.Random(count), []
     for turn in range(count):
         number = (signal.SIGINT, signal.SIGTERM)[turn % 2]
@@ -122,7 +123,6 @@ def assert_nothing_is_left():
 
 
 def test_fits(strike):
-    compiled(threads=2).fit(X, Y, verbose=0)
     interrupts_of_fits(strike, 20)
 
 

@@ -135,5 +135,6 @@ def test_soak(tmp_path):
     if errors:
         raise errors[0]
     assert min(soak.counts.values()) > 0
-    print(len(resident), "forks and interrupts;", soak.counts, "MiB:", [round(size) for size in resident[:: len(resident) // 10 + 1]])
+    sizes = [round(size) for size in resident[:: len(resident) // 10 + 1]]
+    print(len(resident), "forks and interrupts;", soak.counts, "MiB:", sizes)
     assert resident[-1] < resident[len(resident) // 3] + 30
