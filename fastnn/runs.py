@@ -141,8 +141,9 @@ class Inference:
             return
         for first in range(0, n, at_once):
             rows = slice(first, first + at_once)
-            cut = (None if array is None else array[rows] for array in (outputs, y, weights, stats))
-            self._call(params, x[rows], *cut, threads)
+            arrays = (outputs, y, weights, stats)
+            out, targets, weight, stat = (None if array is None else array[rows] for array in arrays)
+            self._call(params, x[rows], out, targets, weight, stat, threads)
 
     def _call(
         self,
