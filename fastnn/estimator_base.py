@@ -13,7 +13,6 @@ from fastnn.estimator_conversion import Conversion
 from fastnn.estimator_held_out import HeldOut, Rows, split, validation_arguments
 from fastnn.estimator_lbfgs import train_full_batch
 from fastnn.estimator_rules import EpochRules
-from fastnn.estimator_schedules import SCHEDULES
 from fastnn.estimator_training import Deadline, StochasticFit
 from fastnn.losses import Loss
 from fastnn.plan import MIXED
@@ -158,13 +157,13 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
         """Train epoch by epoch; returns the weights, which the engine keeps for the next call if they are finite."""
         if fresh or self.early_stopping == (getattr(self, "best_validation_score_", None) is None):
             self._reset_records(fresh)
-        if not (incremental and hasattr(self, "_optimizer")):
-            self._optimizer = self._make_optimizer()
-            self._forget_engine()
         rows = data.rows
         if self.early_stopping and held_out is None:
             stratify = is_classifier(self) and self.n_outputs_ == 1
             rows, held_out = split(data, self.validation_fraction, stratify, random_state)
+        if not (incremental and hasattr(self, "_optimizer")):
+            self._optimizer = self._make_optimizer(self._steps_per_epoch(rows.x.shape[0]))
+            self._forget_engine()
         precise = self.dtype == "float32" and self._is_one_batch(data.rows.x.shape[0]) and not incremental
         if precise:
             engine = self._make_engine("float64")
@@ -197,7 +196,7 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
             )
         if self.solver == "lbfgs":
             refused = {
-                f"learning_rate={self.learning_rate!r}": self.learning_rate in SCHEDULES,
+                f"learning_rate={self.learning_rate!r}": self._follows_schedule(),
                 "dropout": np.any(self.dropout),
                 "callbacks": self.callbacks,
                 "validation data": validated,

@@ -41,11 +41,14 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
         Strength of the L2 penalty on the weights, >= 0; divided by the rows of a batch, as in scikit-learn.
     batch_size : int or 'auto', default='auto'
         Rows in a batch; 'auto' is ``min(200, n_samples)``.
-    learning_rate : {'constant', 'invscaling', 'adaptive', 'cosine', 'one_cycle', 'warmup'}, default='constant'
-        For 'sgd' alone: keep the rate; divide it by ``(rows seen + 1) ** power_t`` after each epoch; or divide it by 5
-        whenever training would stop, and stop below 1e-6. For all solvers but 'lbfgs', over `max_iter` epochs: down
-        from the first rate to 0 along half a cosine; up to it from a 25th in three tenths of the epochs and down to
-        almost 0 (Smith and Topin, 2018); or up to it in a tenth and down to 0.
+    learning_rate : str or LearningRateSchedule, default='constant'
+        One of 'constant', 'invscaling', 'adaptive', 'cosine', 'one_cycle', 'warmup', or a schedule of
+        `fastnn.optimizers.schedules`, which brings rates of its own and counts steps.
+        The first three are for 'sgd' alone: keep the rate; divide it by ``(rows seen + 1) ** power_t`` after each
+        epoch; or divide it by 5 whenever training would stop, and stop below 1e-6. The others are for all solvers but
+        'lbfgs', step by step over `max_iter` epochs: down from the first rate to 0 along half a cosine; up to it from a
+        25th in three tenths of the steps and down to almost 0 (Smith and Topin, 2018); or up to it in a tenth and down
+        to 0.
     learning_rate_init, power_t : float, default=0.001, 0.5
         First learning rate, > 0, and the exponent of 'invscaling', >= 0.
     max_iter : int, default=200
@@ -164,7 +167,7 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
         solver: str = "adam",
         alpha: float = 0.0001,
         batch_size: int | str = "auto",
-        learning_rate: str = "constant",
+        learning_rate: Any = "constant",
         learning_rate_init: float = 0.001,
         power_t: float = 0.5,
         max_iter: int = 200,

@@ -20,6 +20,7 @@ from fastnn.layers import Activation, BatchNormalization, Dense, Dropout, Layer,
 from fastnn.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from fastnn.plan import DTYPES
 from fastnn.regularizers import L2
+from fastnn.schedules import LearningRateSchedule
 
 _GLOROT_FACTOR = {"sigmoid": 2.0}  # 6 for the other activations
 NORMALIZATIONS: dict[str, Callable[[], Layer]] = {
@@ -46,7 +47,7 @@ class NetworkOptions(BaseEstimator):
         "solver": [StrOptions({"lbfgs", "sgd", "adam", "adamw", "rmsprop"})],
         "alpha": [_real(0)],
         "batch_size": [StrOptions({"auto"}), _whole(1)],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive", *SCHEDULES})],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive", *SCHEDULES}), LearningRateSchedule],
         "learning_rate_init": [_real(0, closed="neither")],
         "power_t": [_real(0)],
         "max_iter": [_whole(1)],
@@ -170,14 +171,23 @@ class NetworkOptions(BaseEstimator):
             weights += [np.full(fan_out, value, dtype) for value in others]
         return weights[: len(weights) - len(others)]  # outputs are not normalized
 
-    def _make_optimizer(self) -> Optimizer:
+    def _follows_schedule(self) -> bool:
+        return isinstance(self.learning_rate, LearningRateSchedule) or self.learning_rate in SCHEDULES
+
+    def _make_optimizer(self, steps_per_epoch: int) -> Optimizer:
+        """Return the optimizer; a schedule that is given by name goes over the steps of `max_iter` epochs."""
+        rate = self.learning_rate_init
+        if isinstance(self.learning_rate, LearningRateSchedule):
+            rate = self.learning_rate
+        elif self.learning_rate in SCHEDULES:
+            rate = SCHEDULES[self.learning_rate](rate, self.max_iter * steps_per_epoch)
         if self.solver == "sgd":
-            return SGD(self.learning_rate_init, self.momentum, nesterov=self.nesterovs_momentum)
+            return SGD(rate, self.momentum, nesterov=self.nesterovs_momentum)
         if self.solver == "rmsprop":
-            return RMSprop(self.learning_rate_init, self.rho, epsilon=self.epsilon)
+            return RMSprop(rate, self.rho, epsilon=self.epsilon)
         if self.solver == "adamw":
-            return AdamW(self.learning_rate_init, self.weight_decay, self.beta_1, self.beta_2, self.epsilon)
-        return Adam(self.learning_rate_init, self.beta_1, self.beta_2, self.epsilon)
+            return AdamW(rate, self.weight_decay, self.beta_1, self.beta_2, self.epsilon)
+        return Adam(rate, self.beta_1, self.beta_2, self.epsilon)
 
 
 def _for_each_layer(name: str, value: Any, layers: int) -> list:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.estimator_schedules import SCHEDULES, factor
 from fastnn.optimizers import Optimizer
 
 _LARGEST_AUTOMATIC_BATCH = 200
@@ -18,7 +17,7 @@ class EpochRules:
 
     solver: str
     batch_size: int | str
-    learning_rate: str
+    learning_rate: Any
     learning_rate_init: float
     power_t: float
     max_iter: int
@@ -88,18 +87,17 @@ class EpochRules:
             )
         return min(self.batch_size, n_rows)
 
+    def _steps_per_epoch(self, n_rows: int) -> int:
+        batch = _LARGEST_AUTOMATIC_BATCH if isinstance(self.batch_size, str) else self.batch_size
+        return -(-n_rows // min(batch, n_rows))
+
     def _is_one_batch(self, n_rows: int) -> bool:
         """Whether the rows are so few that scikit-learn's rule makes one batch of them."""
         return isinstance(self.batch_size, str) and n_rows <= _LARGEST_AUTOMATIC_BATCH
 
-    def _schedule(self, epoch: int) -> None:
-        """Set the learning rate of an epoch if it follows a schedule."""
-        if self.learning_rate in SCHEDULES:
-            self._optimizer.learning_rate = self.learning_rate_init * factor(self.learning_rate, epoch, self.max_iter)
-
     def _epochs_to_look_ahead(self) -> int:
         """Epochs from here after the last of which something can change at the earliest: a stop or a new rate."""
-        if self._invscaling or self.learning_rate in SCHEDULES:
+        if self._invscaling:
             return 1
         if math.isinf(self.n_iter_no_change):
             return self.max_iter

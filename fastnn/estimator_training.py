@@ -152,7 +152,6 @@ class StochasticFit:
         return "max_iter"
 
     def _begin_epoch(self) -> None:
-        self.model._schedule((self.first_epoch if self.incremental else 0) + self.model.n_iter_)
         self.tasks.begin_epoch()
         self._call("on_epoch_begin", self.first_epoch + self.model.n_iter_, {})
         if self.replay:

@@ -5,11 +5,12 @@ import pickle
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.datasets import make_classification
 
 import fastnn
 from fastnn import MLPClassifier, MLPRegressor, Sequential, optimizers
-from fastnn.estimator_schedules import SCHEDULES, factor
+from fastnn.estimator_schedules import SCHEDULES
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 X, Y = make_classification(120, 6, n_informative=4, n_classes=3, random_state=0)
@@ -51,36 +52,43 @@ def test_new_solvers_learn_and_go_on_after_a_pickle(solver):
 
 @pytest.mark.parametrize("solver", ["adam", "sgd", "adamw", "rmsprop"])
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_schedules_set_the_rate_of_each_epoch(name, solver):
+def test_schedules_set_the_rate_of_each_step(name, solver):
     rates = []
-    hook = fastnn.LambdaCallback(on_epoch_end=lambda epoch, logs: rates.append(model._optimizer.learning_rate))
+    hook = fastnn.LambdaCallback(on_train_batch_end=lambda batch, logs: rates.append(model._optimizer.learning_rate))
     settings = {"solver": solver, "learning_rate": name, "learning_rate_init": 0.02, "n_iter_no_change": np.inf}
-    model = MLPClassifier(**settings, max_iter=40, callbacks=hook, random_state=0)
+    settings |= {"batch_size": 50, "max_iter": 40, "random_state": 0}
+    model = MLPClassifier(**settings, callbacks=hook)
     model.fit(X, Y)
-    np.testing.assert_allclose(rates, [0.02 * factor(name, epoch, 40) for epoch in range(40)])
-    plain = MLPClassifier(**settings, max_iter=40, random_state=0).fit(X, Y)
-    assert plain.loss_curve_ == model.loss_curve_
+    np.testing.assert_allclose(rates, SCHEDULES[name](0.02, 120)(np.arange(120)))
+    plain = MLPClassifier(**settings).fit(X, Y)
+    np.testing.assert_array_equal(plain.loss_curve_, model.loss_curve_)
     assert plain.loss_curve_[-1] < plain.loss_curve_[0]
+    pickle.loads(pickle.dumps(plain))
 
 
 def test_shapes_of_schedules():
-    curves = {name: [factor(name, epoch, 1000) for epoch in range(1000)] for name in SCHEDULES}
-    for name, peak in (("cosine", 0), ("one_cycle", 299), ("warmup", 99)):
-        assert np.argmax(curves[name]) == pytest.approx(peak, abs=1)
-        assert max(curves[name]) == pytest.approx(1.0, abs=0.01)
-        assert curves[name][-1] < 1e-4
-        assert (np.diff(curves[name][peak + 2 :]) < 0).all()
-    assert curves["cosine"][499] == pytest.approx((1 + math.cos(math.pi * 0.4995)) / 2)
-    assert curves["one_cycle"][0] == pytest.approx(1 / 25, rel=0.01)
-    assert factor("cosine", 5000, 1000) == curves["cosine"][-1]
-    assert all(0 < rate <= 1 for curve in curves.values() for rate in curve)
+    for name, peak in (("cosine", 0), ("one_cycle", 299), ("warmup", 100)):
+        curve = SCHEDULES[name](1.0, 1000)(np.arange(1000))
+        assert np.argmax(curve) == peak
+        assert max(curve) == pytest.approx(1.0)
+        assert curve[-1] < 1e-4
+        assert (curve > 0).all()
+
+
+def test_schedules_as_objects():
+    schedule = optimizers.schedules.ExponentialDecay(0.05, 10, 0.5)
+    model = MLPClassifier(learning_rate=schedule, max_iter=30, n_iter_no_change=np.inf, batch_size=50).fit(X, Y)
+    assert model._optimizer.learning_rate == pytest.approx(0.05 * 0.5 ** (model._optimizer.iterations / 10))
+    assert clone(model).learning_rate is not schedule
+    stopped = MLPClassifier(learning_rate="cosine", early_stopping=True, max_iter=20, batch_size=20).fit(X, Y)
+    assert stopped._optimizer.schedule.decay_steps == 20 * math.ceil(108 / 20)  # rows that were trained on
 
 
 def test_partial_fits_follow_a_schedule():
     model = MLPClassifier(learning_rate="cosine", max_iter=10, learning_rate_init=0.02, random_state=0)
     for epoch in range(12):
         model.partial_fit(X, Y, classes=[0, 1, 2])
-        assert model._optimizer.learning_rate == pytest.approx(0.02 * factor("cosine", epoch, 10))
+        assert model._optimizer.learning_rate == pytest.approx(SCHEDULES["cosine"](0.02, 10)(epoch))
 
 
 @pytest.mark.parametrize(
