@@ -14,7 +14,8 @@ T = TypeVar("T")
 SHORT_SLICE_SECONDS = 0.005  # longest compiled call while others want to read
 POLITENESS_SECONDS = 0.05  # that a run waits at most for readers to take their turn
 
-_gates: weakref.WeakSet[Gate] = weakref.WeakSet()
+# Not a WeakSet: the callbacks of its references are Python code, and an interrupt that strikes there is swallowed.
+_gates: list[weakref.ref[Gate]] = []
 
 
 class Gate:
@@ -36,7 +37,9 @@ class Gate:
         self.version = 0
         self._guests: set[object] = set()
         self._last_guest = -1e9
-        _gates.add(self)
+        if len(_gates) % 64 == 63:
+            _gates[:] = [reference for reference in _gates if reference() is not None]
+        _gates.append(weakref.ref(self))
 
     def read(self, look: Callable[[], T]) -> T:
         """Return what `look` returns for weights of a whole step. It should be quick, and may be called twice."""
@@ -71,7 +74,7 @@ _one_fork = threading.Lock()
 def _before_fork() -> None:
     """Wait until every network has the weights of a whole step: the child gets a copy of them as they are."""
     _one_fork.acquire()
-    for gate in list(_gates):
+    for gate in [gate for reference in list(_gates) if (gate := reference()) is not None]:
         gate._guests.add(_one_fork)
         _forking.enter_context(gate.lock)
         gate._guests.discard(_one_fork)
