@@ -24,9 +24,12 @@ ROUNDS, QUICK_ROUNDS = 5, 2
 def bench(
     task: Annotated[list[str] | None, typer.Argument(help="Tasks or groups of tasks. Default: all.")] = None,
     peers: Annotated[
-        str | None, typer.Option(help="Contenders beside fastnn, separated by commas. Default: all installed.")
+        str | None, typer.Option(help="Contenders beside fastnn, separated by commas. Default: all that can run here.")
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Most threads for anyone. Default: all cores.")] = None,
+    simd: Annotated[
+        str | None, typer.Option(help="Do as if the CPU had no more than avx2; none: fastnn's plain loops.")
+    ] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help=f"Turns of each. Default: {ROUNDS}.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Smaller tasks, under three minutes in all.")] = False,
     json: Annotated[
@@ -41,11 +44,13 @@ def bench(
     time is reported only if the loss reached is near the others'.
     """
     out = results()
+    if simd is not None:
+        terms.limit_instructions(simd)
     if listing:
         out.print(_listing())
         return
     chosen = task_table.choose(task or [], quick)
-    names = choose_contenders(None if peers is None else [name for name in peers.split(",") if name], quick)
+    names = choose_contenders(None if peers is None else [name.strip() for name in peers.split(",") if name], quick)
     threads = threads or terms.available_cores()
     if threads > terms.available_cores():
         raise ValueError(f"--threads {threads}: this process may use {terms.available_cores()} cores")
@@ -57,6 +62,10 @@ def bench(
         messages().print(
             f"other programs are busy (load {load:.1f} on each core): times will mean little", style="yellow"
         )
+    if peers is None:
+        for contender in CONTENDERS.values():
+            if missing := contender.lacks():
+                messages().print(f"without {contender.label}: {missing}", markup=False, soft_wrap=True)
     rounds = rounds or (QUICK_ROUNDS if quick else ROUNDS)
     with bars(live=False) as progress:
         bar = progress.add_task("measuring", total=runner.steps(chosen, names, threads, rounds), note="")
@@ -90,7 +99,7 @@ def _listing() -> Table:
     for name, each in task_table.TASKS.items():
         table.add_row(name, each.group, each.title)
     for name, contender in CONTENDERS.items():
-        table.add_row(name, "contender", f"{contender.label} {contender.version() or '(not installed)'}")
+        table.add_row(name, "contender", f"{contender.label}: {contender.lacks() or contender.version()}")
     return table
 
 

@@ -45,7 +45,8 @@ def times(results: Results) -> Any:
 
 def speedups(results: Results) -> Any:
     """How many times as long as fastnn the others took, at all tasks but the products and scaling."""
-    tasks = [task for group in ("training", "prediction", "optimizer", "start") for task in _timed(results, group)]
+    groups = ("training", "estimators", "prediction", "optimizer", "start")
+    tasks = [task for group in groups for task in _timed(results, group)]
     figure = _bars(tasks, lambda task, name: task.ratio(name), skip=SUBJECT, start=1.0)
     if figure is not None:
         ax = figure.axes[0]

@@ -19,7 +19,7 @@ class Data:
 
     Attributes
     ----------
-    x, x_test : float32 (rows, features); uint8 (rows, 784) for pictures, before `scaled`
+    x, x_test : float32 (rows, features), array or CSR matrix; uint8 (rows, 784) for pictures, before `scaled`
     y, y_test : int64 (rows,) class numbers, or float32 (rows, outputs)
     about : str
         What these data are, for the report.
@@ -37,6 +37,12 @@ class Data:
             return self
         x, x_test = (part / np.float32(255) for part in (self.x, self.x_test))
         return Data(x, self.y, x_test, self.y_test, self.about)
+
+    def standardised(self) -> Data:
+        """The same with features of mean 0 and variance 1."""
+        mean, deviation = self.x.mean(axis=0), self.x.std(axis=0)
+        x, x_test = ((part - mean) / deviation for part in (self.x, self.x_test))
+        return Data(x, self.y, x_test, self.y_test, f"{self.about.partition(';')[0]}; features standardised")
 
 
 def _pima() -> Data:
@@ -98,12 +104,31 @@ def _clouds() -> Data:
     return Data(x[:65_536], y[:65_536], x[65_536:], y[65_536:], "synthetic, ten overlapping clouds in 64 dimensions")
 
 
+@cache
+def _sparse_text() -> Data:
+    """Draw documents of 200 words out of 20,000, a fifth of them from the 400 favourites of their topic."""
+    from scipy.sparse import csr_matrix
+
+    rng = np.random.default_rng(0)
+    rows, words, topics = 5000, 20_000, 10
+    y = rng.integers(topics, size=rows)
+    drawn = rng.integers(words, size=(rows, 200))
+    drawn[:, :40] = rng.integers(words, size=(topics, 400))[y[:, None], rng.integers(400, size=(rows, 40))]
+    starts = np.arange(0, drawn.size + 1, 200)
+    counts = csr_matrix((np.ones(drawn.size, np.float32), drawn.ravel(), starts), (rows, words))
+    counts.sum_duplicates()
+    counts.data = np.log1p(counts.data)
+    about = f"synthetic sparse text, 4,000 documents, 20,000 features, {counts.nnz / rows / words:.1%} filled"
+    return Data(counts[:4000], y[:4000], counts[4000:], y[4000:], about)
+
+
 SETS: dict[str, Callable[[], Data]] = {
     "Pima": _pima,
     "sign-MNIST": _sign_mnist,
     "matrix exponential": _matrix_exponential,
     "wide table": _wide_table,
     "clouds": _clouds,
+    "sparse text": _sparse_text,
 }
 _STAND_INS: dict[str, Callable[[], Data]] = {"Pima": _instead_of_pima, "sign-MNIST": _instead_of_sign_mnist}
 
@@ -128,7 +153,7 @@ def load(name: str, stand_ins: frozenset[str] = frozenset(), rows: int | None = 
         The set cannot be had.
     """
     found = (_STAND_INS if name in stand_ins else SETS)[name]()
-    if rows is None or rows >= len(found.x):
+    if rows is None or rows >= found.x.shape[0]:
         return found
     x, y, about = found.x[:rows], found.y[:rows], f"{found.about}; the first {rows:,} rows"
     if found.x_test is found.x:

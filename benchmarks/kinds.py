@@ -1,4 +1,4 @@
-"""Kinds of tasks: training, prediction, a matrix product, an optimizer step, a whole script.
+"""Kinds of tasks: training, an estimator, a search, prediction, a matrix product, an optimizer step, a whole script.
 
 A task's figure is the time of one unit (an epoch, a call, ...). `quick` is the smaller task of ``--quick``, which takes
 only a part of the table unless a task is named; `smallest` is the one that the tests run.
@@ -28,6 +28,8 @@ class Task:
         Family of a scaling chart and place on its horizontal axis.
     in_quick : bool
         Quick runs do it too.
+    most_rounds : int or None
+        Turns of each contender, if fewer than the run's: for what takes minutes, many fits in itself.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Task:
     threads: int | None = None
     scale: tuple[str, float] | None = None
     in_quick: bool = True
+    most_rounds: int | None = None
 
     unit: ClassVar[str]
 
@@ -80,7 +83,7 @@ class Fit(Task):
     rows : int or None
         Use the first rows only.
     models : int
-        So many models are trained at once, in a pool of threads.
+        So many models are trained at once, in a pool of threads; and, to compare, one after another.
     tolerance : float
         How far a loss may be from the median of all contenders, as a share of it.
     """
@@ -119,14 +122,94 @@ class Fit(Task):
         return replace(self, rows=min(rows, self.rows or rows), epochs=min(epochs, self.epochs))
 
     def quick(self) -> Self:
-        epochs = 30 // min(self.models, 3) if self.epochs > 10 else 1
         if self.scale and self.rows:
-            return self.shortened(self.rows // 4, epochs)
+            return self.shortened(self.rows // 4, self.epochs)
+        epochs = 30 // min(self.models, 3) if self.epochs > 10 else 1
         short = self.shortened(max(4096, self.batch), epochs)
         return replace(short, tolerance=1.5 * self.tolerance)
 
     def smallest(self) -> Self:
         return replace(self.shortened(96, 3), batch=min(self.batch, 40), tolerance=2 * self.tolerance)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimator(Task):
+    """A whole ``MLPClassifier.fit``, with Adam, by the estimators that have scikit-learn's parameters.
+
+    Attributes
+    ----------
+    validation : bool
+        A tenth of the rows is held back and scored after each epoch (``early_stopping``, which never stops it).
+    """
+
+    data: str
+    hidden: tuple[int, ...]
+    batch: int
+    epochs: int
+    validation: bool = False
+    rows: int | None = None
+    tolerance: float = 0.35
+
+    group: str = "estimators"
+
+    unit = "fit"
+
+    @property
+    def title(self) -> str:
+        validation = ", validation" if self.validation else ""
+        hidden = ", ".join(map(str, self.hidden))
+        return f"MLPClassifier(({hidden})).fit: {self.data}, batch {self.batch}, {self.epochs} epochs{validation}"
+
+    def quick(self) -> Self:
+        return replace(self, epochs=min(self.epochs, 30), rows=2000, tolerance=1.5 * self.tolerance)
+
+    def smallest(self) -> Self:
+        return replace(self, rows=200, epochs=3, batch=40, tolerance=3 * self.tolerance)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search(Task):
+    """scikit-learn's GridSearchCV around a scaler and an ``MLPClassifier``, on as many workers as there are threads.
+
+    Attributes
+    ----------
+    hidden, alphas, rates : tuple
+        The grid: hidden layers, penalties, learning rates.
+    tolerance : float
+        How far a best score may be from the median of all contenders.
+    """
+
+    data: str
+    hidden: tuple[tuple[int, ...], ...]
+    alphas: tuple[float, ...]
+    rates: tuple[float, ...]
+    folds: int = 5
+    batch: int
+    epochs: int
+    rows: int | None = None
+    tolerance: float = 0.03
+
+    group: str = "estimators"
+
+    unit = "search"
+
+    @property
+    def settings(self) -> int:
+        return len(self.hidden) * len(self.alphas) * len(self.rates)
+
+    @property
+    def title(self) -> str:
+        return (
+            f"GridSearchCV: {self.data}, {self.settings} settings, {self.folds} folds, batch {self.batch}, "
+            f"{self.epochs} epochs"
+        )
+
+    def quick(self) -> Self:
+        return replace(self, epochs=min(self.epochs, 10), alphas=self.alphas[:1], tolerance=2 * self.tolerance)
+
+    def smallest(self) -> Self:
+        few = replace(self, hidden=self.hidden[:2], alphas=self.alphas[:1], rates=self.rates[-1:])
+        return replace(few, folds=2, epochs=5, rows=200, tolerance=0.3)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import singledispatch
 from itertools import pairwise
 from statistics import median
@@ -18,7 +18,7 @@ import numpy as np
 from fastnn.kernels import reference
 
 from benchmarks import data
-from benchmarks.kinds import Fit, Predict, Product, Script, Step, Task
+from benchmarks.kinds import Estimator, Fit, Predict, Product, Script, Search, Step, Task
 from fastnn.comparison import EPSILON, LEARNING_RATE
 
 Array = np.ndarray
@@ -142,6 +142,35 @@ class FitProblem(Problem):
 
 
 @dataclass
+class EstimatorProblem(Problem):
+    """Rows for an estimator or a search; estimators draw their own weights to start from."""
+
+    task: Estimator | Search
+    data: data.Data
+
+    def arrays(self) -> list[Array]:
+        """The rows, a sparse matrix as its three parts."""
+        x = self.data.x
+        return [*((x,) if isinstance(x, Array) else (x.data, x.indices, x.indptr)), self.data.y]
+
+    @property
+    def judged(self) -> tuple[Any, Any]:
+        """Training rows and test rows whose probabilities are judged."""
+        return self.data.x[:JUDGED_ROWS], self.data.x_test[:JUDGED_ROWS]
+
+    def judge(self, result: Any) -> Quality:
+        """Loss on training rows and accuracy on test rows of probabilities (rows, classes); or a search's score."""
+        if isinstance(self.task, Search):
+            return {"score": float(result)}
+        loss = "sparse_categorical_crossentropy"
+        train, test = (
+            quality(loss, y[:JUDGED_ROWS], probabilities)
+            for y, probabilities in zip((self.data.y, self.data.y_test), result, strict=True)
+        )
+        return test | {"loss": train["loss"]}
+
+
+@dataclass
 class PredictProblem(Problem):
     task: Predict
     x: Array
@@ -149,6 +178,14 @@ class PredictProblem(Problem):
 
     def arrays(self) -> list[Array]:
         return [self.x, *self.weights]
+
+    def shortened(self, rows: int) -> PredictProblem:
+        """The same for the first rows only."""
+        return replace(self, task=replace(self.task, rows=rows), x=self.x[:rows])
+
+    @property
+    def output_bytes(self) -> int:
+        return 4 * self.task.rows * self.task.layers[-1]
 
     def judge(self, result: Array) -> Quality:
         return _error(result, outputs(self.task.activation, self.task.loss, self.weights, self.x))
@@ -224,6 +261,15 @@ def _(task: Fit, stand_ins: frozenset[str] = frozenset()) -> FitProblem:
     return FitProblem(task, found.about, found, glorot(task.layers))
 
 
+@make.register(Estimator)
+@make.register(Search)
+def _(task: Estimator | Search, stand_ins: frozenset[str] = frozenset()) -> EstimatorProblem:
+    found = data.load(task.data, stand_ins, task.rows)
+    if isinstance(task, Estimator) and task.data == "Pima":
+        found = found.standardised()
+    return EstimatorProblem(task, found.about, found)
+
+
 @make.register
 def _(task: Predict, stand_ins: frozenset[str] = frozenset()) -> PredictProblem:
     x = np.random.default_rng(0).standard_normal((task.rows, task.layers[0]), np.float32)
@@ -250,7 +296,6 @@ def _(task: Step, stand_ins: frozenset[str] = frozenset()) -> StepProblem:
 @make.register
 def _(task: Script, stand_ins: frozenset[str] = frozenset()) -> ScriptProblem:
     found = data.load(task.data, stand_ins, task.rows)
-    x = found.x
-    if x.dtype != np.uint8:
-        x = (x - x.mean(axis=0)) / x.std(axis=0)
-    return ScriptProblem(task, f"{found.about.partition(';')[0]}; features standardised", x, found.y)
+    if found.x.dtype != np.uint8:
+        found = found.standardised()
+    return ScriptProblem(task, found.about, found.x, found.y)

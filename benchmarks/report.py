@@ -15,13 +15,14 @@ from benchmarks.results import Results, TaskResult
 
 HEADINGS = {
     "training": "Training: time per epoch",
+    "estimators": "Estimators: time per fit or search, from Python to Python",
     "prediction": "Prediction: time per call, from NumPy to NumPy",
     "products": "Matrix products of dense layers, one core",
     "optimizer": "Optimizer: time per step",
     "start": "Start-up: whole scripts in a new process",
     "scaling": "Scaling: time per epoch",
 }
-README_GROUPS = ("training", "prediction", "start")
+README_GROUPS = ("training", "estimators", "prediction", "start")
 MARKERS = "<!-- results -->", "<!-- /results -->"
 BUSY = 0.25  # load of each core from which times mean little
 _ROOT = Path(__file__).resolve().parent.parent
@@ -69,10 +70,12 @@ def cell(results: Results, task: TaskResult, name: str) -> list[str]:
     texts = {
         "loss": lambda value: f"loss {value:.3g}",
         "accuracy": lambda value: f"{value:.1%}",
+        "score": lambda value: f"best {value:.1%}",
         "error": lambda value: f"error {value:.0e}",
-        "memory": lambda value: f"{value / 1e6:.0f} MB",
+        "gain": lambda value: f"{value:.2f}× one by one",
+        "memory": lambda value: f"{value / 1e6:.0f} MB" if value >= 1e6 else "",
     }
-    return [*lines, ", ".join(text(found[key]) for key, text in texts.items() if key in found)]
+    return [*lines, ", ".join(filter(None, (text(found[key]) for key, text in texts.items() if key in found)))]
 
 
 def contenders_in(tasks: Sequence[TaskResult]) -> list[str]:

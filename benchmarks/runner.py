@@ -100,7 +100,12 @@ def possible(tasks: Sequence[Task], threads: int) -> list[Task]:
 
 def steps(tasks: Sequence[Task], contenders: Sequence[str], threads: int, rounds: int) -> int:
     """How many steps `run` will report."""
-    return len(possible(tasks, threads)) * len(contenders) * (1 + rounds)
+    return sum(len(contenders) * (1 + rounds_of(task, rounds)) for task in possible(tasks, threads))
+
+
+def rounds_of(task: Task, rounds: int) -> int:
+    """Turns that each contender has at a task, in a run of so many rounds."""
+    return min(rounds, task.most_rounds or rounds)
 
 
 def measure(
@@ -116,6 +121,7 @@ def measure(
     figures: dict[str, Figure] = {}
     begun: dict[str, Begun] = {}
     turns: dict[str, list[Turn]] = {}
+    rounds = rounds_of(task, rounds)
 
     def call(name: str, method: str, *arguments: object) -> object:
         """Return the worker's answer, or None from a contender that fails, which is noted."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import os
 import subprocess
 import sys
@@ -11,28 +12,25 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks import problems
+from benchmarks import memory, problems
 from benchmarks.contenders import CONTENDERS
 from benchmarks.contenders.base import Work
-from benchmarks.kinds import Fit, Script, Task
+from benchmarks.kinds import Estimator, Fit, Predict, Script, Search, Task
 from benchmarks.problems import Problem, Quality, medians
-from benchmarks.terms import check_threads
+from benchmarks.terms import check_instructions, check_threads
 
 SHORTEST_TURN = 0.2  # seconds of timed runs, unless there were MOST_RUNS before
 MOST_RUNS = 5
-SHORTEST_RUN = 0.02  # seconds of a timed run; shorter calls are repeated within it
+SHORTEST_RUN = 0.05  # seconds of a timed run; shorter calls are repeated within it
+WARM = 0.2  # share of a timed run that goes before it untimed, when calls are repeated
+FEW_ROWS = 32  # a prediction that starts a library, before the first one of full size shows its memory
 _ROOT = Path(__file__).resolve().parent.parent
-_MEMORY = """
-from pathlib import Path
-status = Path("/proc/self/status")
-lines = status.read_text().splitlines() if status.exists() else []
-print(*(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM")))
-"""
 
 
 @dataclass
@@ -69,6 +67,19 @@ def seconds_of(run: Callable[[], Any]) -> float:
     begun = time.perf_counter()
     run()
     return time.perf_counter() - begun
+
+
+def repeat(run: Callable[[], Any], times: int) -> None:
+    for _ in range(times):
+        run()
+
+
+def calls_in(seconds: float, run: Callable[[], Any]) -> int:
+    """How many calls take so long: found by doubling, since the first calls find cold caches and say little."""
+    calls = 1
+    while (took := seconds_of(partial(repeat, run, calls))) < seconds / 2:
+        calls *= 2
+    return max(1, round(calls * seconds / took))
 
 
 class Session:
@@ -115,16 +126,26 @@ class Session:
             start = self.problem.judge(self.problem.weights)
             short = replace(self.problem, task=replace(task, epochs=1))
             self._time, warm_up = self._time_fit, self.contender.prepare(short, 0).run
+        elif isinstance(task, (Estimator, Search)):
+            few = replace(task, epochs=1) if isinstance(task, Estimator) else replace(task.smallest(), rows=None)
+            self._time = self._time_estimator
+            warm_up = self.contender.prepare(replace(self.problem, task=few), 0).run
         elif isinstance(task, Script):
             source = self.contender.script(self.problem)
             self._time, warm_up = self._time_script(source), lambda: None
             if not task.empty_cache:
                 warm_up = lambda: self._time(0)  # noqa: E731
         else:
+            found: Quality = {}
+            if isinstance(task, Predict):  # the memory of the first call of this size, by a library that has started
+                self.contender.prepare(self.problem.shortened(FEW_ROWS), 0).run()
+                needed = memory.growth(self.contender.prepare(self.problem, 0).run)
+                found["memory"] = max(0.0, needed - self.problem.output_bytes)
             work = self.contender.prepare(self.problem, 0)
-            self._time, warm_up = self._time_calls(work), work.run
+            self._time, warm_up = self._time_calls(work, found), work.run
         warm_up()
         check_threads(self.contender, self.max_threads)
+        check_instructions()
         arrays = self.problem.arrays()
         return Begun(self.problem.about, self.problem.digest(), start, task.flops(len(arrays[0])))
 
@@ -134,6 +155,8 @@ class Session:
 
     def end(self) -> None:
         """Let go of the arrays."""
+        if isinstance(self.task, Search):
+            self.contender.end()
         self.task = self.problem = None
         self._time = self._time_fit
 
@@ -142,44 +165,51 @@ class Session:
         qualities: list[Quality] = []
         while len(seconds) < MOST_RUNS and sum(seconds) < SHORTEST_TURN:
             first = MOST_RUNS * number + len(seconds)
-            works = [self.contender.prepare(self.problem, first + i) for i in range(self.task.models)]
-            seconds.append(seconds_of(self._together(works)))
-            qualities += [self.problem.judge(work.result()) for work in works]
+            seconds.append(self._fit(first, qualities, self.max_threads))
+            if self.task.models > 1:  # the same again, one after another
+                qualities[-1]["gain"] = self._fit(first, [], 1) / seconds[-1]
         return Turn([value / self.task.units for value in seconds], medians(qualities))
 
-    def _together(self, works: list[Work]) -> Callable[[], Any]:
-        """Return a function that runs all works, in a pool of threads if there are several."""
+    def _fit(self, seed: int, qualities: list[Quality], workers: int) -> float:
+        """Fit the task's models, in a pool of threads if there are several; return the seconds, append the quality."""
+        works = [self.contender.prepare(self.problem, seed + i) for i in range(self.task.models)]
         if len(works) == 1:
-            return works[0].run
+            seconds = seconds_of(works[0].run)
+        else:
+            with ThreadPoolExecutor(workers) as pool:
+                seconds = seconds_of(lambda: list(pool.map(lambda work: work.run(), works)))
+        qualities.append(medians([self.problem.judge(work.result()) for work in works]))
+        return seconds
 
-        def run() -> None:
-            with ThreadPoolExecutor(self.max_threads) as pool:
-                list(pool.map(lambda work: work.run(), works))
+    def _time_estimator(self, number: int) -> Turn:
+        work, seconds = self.contender.prepare(self.problem, number), []
+        needed = memory.growth(lambda: seconds.append(seconds_of(work.run)))
+        quality = self.problem.judge(work.result())
+        if isinstance(self.task, Estimator):  # a search's workers may be processes
+            quality["memory"] = needed
+        while len(seconds) < MOST_RUNS and sum(seconds) < SHORTEST_TURN:
+            work = self.contender.prepare(self.problem, number + MOST_RUNS * len(seconds))
+            seconds.append(seconds_of(work.run))
+        return Turn(seconds, quality)
 
-        return run
-
-    def _time_calls(self, work: Work) -> Callable[[int], Turn]:
+    def _time_calls(self, work: Work, found: Quality) -> Callable[[int], Turn]:
         loops: list[int] = []
         work.run()
-        quality = self.problem.judge(work.result())  # before it runs again: a step changes its weights
+        quality = self.problem.judge(work.result()) | found  # before it runs again: a step changes its weights
 
         def time_calls(number: int) -> Turn:
             if not loops:
-                loops.append(max(1, round(SHORTEST_RUN / max(seconds_of(work.run), 1e-7))))
-
-            def run() -> None:
-                for _ in range(loops[0]):
-                    work.run()
-
-            return Turn([seconds_of(run) / loops[0] for _ in range(MOST_RUNS)], quality)
+                loops.append(calls_in(SHORTEST_RUN, work.run))
+            repeat(work.run, math.ceil(WARM * loops[0]))
+            return Turn([seconds_of(lambda: repeat(work.run, loops[0])) / loops[0] for _ in range(MOST_RUNS)], quality)
 
         return time_calls
 
     def _time_script(self, source: str) -> Callable[[int], Turn]:
         def time_script(number: int) -> Turn:
             with tempfile.TemporaryDirectory() as name:
-                seconds, predicted, memory = run_script(source, self.problem, Path(name))
-            return Turn([seconds], self.problem.judge((predicted, memory)))
+                seconds, predicted, peak = run_script(source, self.problem, Path(name))
+            return Turn([seconds], self.problem.judge((predicted, peak)))
 
         return time_script
 
@@ -193,7 +223,7 @@ def run_script(source: str, problem: Problem, folder: Path) -> tuple[float, np.n
         If the script fails, with the end of what it wrote.
     """
     script, rows, predictions = folder / "script.py", folder / "rows.npz", folder / "predictions.npy"
-    script.write_text(source + _MEMORY)
+    script.write_text(source + memory.PRINT_PEAK)
     x, y = problem.arrays()
     np.savez(rows, x=x, y=y)
     environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
@@ -205,5 +235,5 @@ def run_script(source: str, problem: Problem, folder: Path) -> tuple[float, np.n
     seconds = time.perf_counter() - begun
     if done.returncode:
         raise RuntimeError(f"the script failed: {done.stderr.strip()[-300:]}")
-    memory = done.stdout.split()
-    return seconds, np.load(predictions), float(memory[-1]) if memory else float("nan")
+    peak = done.stdout.split()
+    return seconds, np.load(predictions), float(peak[-1]) if peak else math.nan

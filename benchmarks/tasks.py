@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from difflib import get_close_matches
 
-from benchmarks.kinds import Fit, Predict, Product, Script, Step, Task
+from benchmarks.kinds import Estimator, Fit, Predict, Product, Script, Search, Step, Task
 
 SIGN_MNIST = (784, 512, 512, 24)
 CROSSENTROPY = "sparse_categorical_crossentropy"
@@ -41,6 +41,11 @@ def _scaling() -> Iterable[Fit]:
         yield replace(
             base, name=f"scaling-rows-{rows}", rows=rows, scale=("rows", rows), in_quick=rows in (1024, 16384)
         )
+    for epochs in (1, 4, 16):
+        yield replace(
+            base, name=f"scaling-epochs-{epochs}", rows=4096, epochs=epochs, scale=("epochs", epochs),
+            in_quick=epochs < 16,
+        )  # fmt: skip
     for threads in (1, 2, 4, 8, 16, 32, 64):
         yield replace(
             _sign_mnist(200), name=f"scaling-threads-{threads}", group="scaling", epochs=1, threads=threads,
@@ -57,6 +62,9 @@ def _sign_mnist(batch: int) -> Fit:
 
 # On raw features the order of the rows alone moves the loss by a tenth.
 _PIMA = Fit(name="pima", data="Pima", layers=(8, 16, 8, 1), batch=10, epochs=150, threads=1, tolerance=0.35)
+_PIMA_ESTIMATOR = Estimator(
+    name="classifier-pima", data="Pima", hidden=_PIMA.layers[1:-1], batch=_PIMA.batch, epochs=_PIMA.epochs, threads=1
+)
 _PIMA_SCRIPT = Script(
     name="script-pima", data="Pima", layers=_PIMA.layers, batch=_PIMA.batch, epochs=_PIMA.epochs, threads=1
 )
@@ -78,6 +86,20 @@ TASKS: dict[str, Task] = {
         ),
         Fit(name="tabular", data="wide table", layers=(50, 256, 256, 256, 1), batch=256, epochs=2),
         replace(_PIMA, name="eight-fits", models=8, threads=None),
+        _PIMA_ESTIMATOR,
+        replace(_PIMA_ESTIMATOR, name="classifier-pima-validation", validation=True, in_quick=False),
+        Estimator(name="classifier-sparse-text", data="sparse text", hidden=(100,), batch=200, epochs=5),
+        Search(
+            name="search-pima",
+            data="Pima",
+            hidden=((8,), (16,), (32,), (16, 8), (32, 16)),
+            alphas=(1e-4, 1e-2, 1.0, 10.0),
+            rates=(1e-3, 3e-3, 1e-2),
+            batch=_PIMA.batch,
+            epochs=_PIMA.epochs,
+            most_rounds=1,
+            in_quick=False,
+        ),
         *(Predict(name=f"predict-{rows}", rows=rows) for rows in (1, 32, 10_000, 1_000_000)),
         *_products(),
         *(

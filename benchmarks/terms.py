@@ -15,7 +15,7 @@ from statistics import median_low
 from typing import Any
 
 from benchmarks.contenders.base import Contender
-from benchmarks.kinds import Fit, Script, Task
+from benchmarks.kinds import Estimator, Fit, Script, Search, Task
 from benchmarks.problems import Quality
 
 LARGEST_ERROR = 1e-4  # of float32 results, as a share of the largest number
@@ -44,8 +44,9 @@ def limited(threads: int) -> Iterator[None]:
     """Let processes that are started within see so many cores, the thread numbers they read, and no accelerator."""
     variables = dict.fromkeys(_THREAD_VARIABLES, str(threads))
     variables |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu", "FASTNN_QUIET": "1"}
+    variables["PYTHONWARNINGS"] = "ignore:Stochastic Optimizer"  # from joblib's processes: that all epochs are done
     if threads == 1:
-        variables["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
+        variables["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
     before = dict(os.environ)
     os.environ.update(variables)
     cores = os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else None
@@ -58,6 +59,48 @@ def limited(threads: int) -> Iterator[None]:
             os.sched_setaffinity(0, cores)
         os.environ.clear()
         os.environ.update(before)
+
+
+def limit_instructions(level: str) -> None:
+    """Make this process and those it starts do without the instructions beyond a level.
+
+    Parameters
+    ----------
+    level : {"avx512", "avx2", "none"}
+        As for ``FASTNN_SIMD``. With ``"avx2"`` every library that knows how is told, as if the CPU had no more; with
+        ``"none"`` only fastnn's kernels are plain loops.
+
+    Raises
+    ------
+    ValueError
+        If this CPU does not offer the level.
+    """
+    from fastnn.kernels.jit import simd_level
+
+    os.environ["FASTNN_SIMD"] = level
+    simd_level()
+    if level == "avx2":
+        os.environ |= {
+            "OPENBLAS_CORETYPE": "Haswell", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2",
+            "ATEN_CPU_CAPABILITY": "avx2", "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
+            "NPY_DISABLE_CPU_FEATURES": " ".join(_numpy_features_beyond_avx2()),
+        }  # fmt: skip
+
+
+def _numpy_features_beyond_avx2() -> list[str]:
+    from numpy._core import _multiarray_umath as core
+
+    return [name for name in core.__cpu_dispatch__ if name.startswith(("AVX512", "X86_V4"))]
+
+
+def check_instructions() -> None:
+    """Raise TermsBroken if ``FASTNN_SIMD`` is ``avx2`` and a BLAS of this process uses AVX-512 all the same."""
+    import threadpoolctl
+
+    wide = ("SkylakeX", "Cooperlake", "SapphireRapids")
+    for pool in threadpoolctl.threadpool_info():
+        if os.environ.get("FASTNN_SIMD") == "avx2" and pool.get("architecture") in wide:
+            raise TermsBroken(f"{pool['internal_api']} uses AVX-512 kernels where AVX2 is allowed")
 
 
 def check_threads(contender: Contender, threads: int) -> None:
@@ -86,7 +129,15 @@ def refusals(task: Task, start: Quality, qualities: Mapping[str, Quality]) -> di
     dict of str to str
         Why a contender's time must not be reported.
     """
-    if not isinstance(task, (Fit, Script)):
+    if isinstance(task, Search):
+        scores = {name: found["score"] for name, found in qualities.items()}
+        middle = median_low(scores.values()) if scores else math.nan
+        return {
+            name: f"best score {score:.3f}, too far from the others' {middle:.3f}"
+            for name, score in scores.items()
+            if not abs(score - middle) <= task.tolerance
+        }
+    if not isinstance(task, (Estimator, Fit, Script)):
         errors = {name: found["error"] for name, found in qualities.items()}
         return {
             name: f"error {error:.2g}, more than {LARGEST_ERROR:g}"

@@ -22,7 +22,7 @@ def serve(connection: Connection, name: str, threads: int, stand_ins: frozenset[
     from benchmarks.session import Session
 
     session = None
-    while (request := connection.recv()) is not None:
+    while (request := _next(connection)) is not None:
         method, arguments = request
         try:
             session = session or Session(name, threads, stand_ins)
@@ -33,13 +33,21 @@ def serve(connection: Connection, name: str, threads: int, stand_ins: frozenset[
             connection.send(("error", f"{type(error).__name__}: {error}".splitlines()[0]))
 
 
+def _next(connection: Connection) -> Any:
+    """Return the next call, or None when there will be none, since whoever asked is gone."""
+    try:
+        return connection.recv()
+    except EOFError:
+        return None
+
+
 class Worker:
     """This side of a contender's process; arguments as for `benchmarks.session.Session`."""
 
     def __init__(self, name: str, threads: int, stand_ins: frozenset[str] = frozenset()) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=serve, args=(theirs, name, threads, stand_ins), daemon=True)
+        self._process = context.Process(target=serve, args=(theirs, name, threads, stand_ins))
         with terms.limited(threads):
             self._process.start()
         theirs.close()
@@ -76,6 +84,7 @@ class Worker:
         """End the process, when it has answered or at once."""
         with suppress(OSError):
             self._connection.send(None)
+        self._connection.close()
         self._process.join(0 if at_once else 10)
         if self._process.is_alive():
             self._process.terminate()

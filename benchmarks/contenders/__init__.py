@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 from benchmarks.contenders.base import Contender
 from benchmarks.contenders.with_fastnn import FastNN
@@ -24,16 +25,17 @@ def choose(peers: Iterable[str] | None, quick: bool = False) -> list[str]:
     Raises
     ------
     ValueError
-        For a name that is not in the table, or a peer that is not installed.
+        For a name that is not in the table, or a peer that cannot run here.
     """
-    installed = [name for name, contender in CONTENDERS.items() if contender.version() is not None]
+    installed = [name for name, contender in CONTENDERS.items() if not contender.lacks()]
     if peers is None:
         return [name for name in installed if not (quick and CONTENDERS[name].slow_start)]
     wanted = {SUBJECT, *peers}
     for name in sorted(wanted):
         if name not in CONTENDERS:
-            raise ValueError(f"unknown peer {name!r}; there are {', '.join(CONTENDERS)}")
+            close = get_close_matches(name, CONTENDERS)
+            hint = f"; did you mean {' or '.join(close)}?" if close else ""
+            raise ValueError(f"unknown peer {name!r}; there are {', '.join(CONTENDERS)}{hint}")
         if name not in installed:
-            needs = " ".join(CONTENDERS[name].distributions)
-            raise ValueError(f"{name} is not installed; it needs {needs} (pip install -e '.[peers]' in the checkout)")
+            raise ValueError(f"{name} cannot run here: {CONTENDERS[name].lacks()}")
     return [name for name in CONTENDERS if name in wanted]

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, ClassVar
 
-from benchmarks.problems import FitProblem, PredictProblem, ProductProblem, ScriptProblem, StepProblem
+from benchmarks.problems import (
+    EstimatorProblem,
+    FitProblem,
+    PredictProblem,
+    ProductProblem,
+    ScriptProblem,
+    StepProblem,
+)
 
 
 class NotOffered(Exception):
@@ -23,7 +30,7 @@ class Work:
     run : callable
         What is timed. A fit runs once; anything else may run again and again.
     result : callable
-        What the problem's judge wants: weights after a fit, else what the last run computed.
+        What the problem's judge wants: weights or probabilities after a fit, else what a run computes.
     """
 
     run: Callable[[], Any]
@@ -31,13 +38,8 @@ class Work:
 
     @classmethod
     def of(cls, function: Callable[[], Any]) -> Work:
-        """Work whose result is what the run returns."""
-        last: list[Any] = [None]
-
-        def run() -> None:
-            last[0] = function()
-
-        return cls(run, lambda: last[0])
+        """Work whose result is what the run returns; nothing stands between the timing loop and the function."""
+        return cls(function, function)
 
 
 class Contender:
@@ -69,6 +71,13 @@ class Contender:
             return None
         return first
 
+    @classmethod
+    def lacks(cls) -> str:
+        """Say what is missing on this machine, and how to get it; empty if nothing is."""
+        if cls.version() is not None:
+            return ""
+        return f"it needs {' '.join(cls.distributions)} (pip install -e '.[peers]' in the checkout)"
+
     def limit(self, threads: int) -> None:
         """Tell the library how many threads it may use, where the environment does not."""
 
@@ -77,6 +86,12 @@ class Contender:
         return None
 
     def fit(self, problem: FitProblem, seed: int) -> Work:
+        raise NotOffered
+
+    def end(self) -> None:
+        """Stop what the last task's work may have left running."""
+
+    def estimator(self, problem: EstimatorProblem, seed: int) -> Work:
         raise NotOffered
 
     def predict(self, problem: PredictProblem) -> Work:
@@ -96,6 +111,8 @@ class Contender:
         """Return the work of any problem but a script."""
         if isinstance(problem, FitProblem):
             return self.fit(problem, seed)
+        if isinstance(problem, EstimatorProblem):
+            return self.estimator(problem, seed)
         if isinstance(problem, PredictProblem):
             return self.predict(problem)
         return self.product(problem) if isinstance(problem, ProductProblem) else self.step(problem)

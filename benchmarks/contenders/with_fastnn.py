@@ -8,10 +8,12 @@ import numpy as np
 from fastnn.kernels.jit import has_bfloat16
 
 import fastnn
+from benchmarks.contenders import estimators
 from benchmarks.contenders.base import Contender, Work, need
 from benchmarks.problems import (
     ADAM,
     LAST_ACTIVATIONS,
+    EstimatorProblem,
     FitProblem,
     PredictProblem,
     ProductProblem,
@@ -22,13 +24,11 @@ from benchmarks.problems import (
 _SCRIPT = """
 import sys
 import numpy as np
-from fastnn import Dense, Sequential
+from fastnn import Dense, Rescaling, Sequential
 
 data = np.load(sys.argv[1])
 x, y = data["x"], data["y"]
-if x.dtype == np.uint8:
-    x = x / np.float32(255)
-model = Sequential()
+model = Sequential([Rescaling(1 / 255)] if x.dtype == np.uint8 else [])
 for units in {hidden}:
     model.add(Dense(units, activation="relu"))
 model.add(Dense({outputs}, activation="{last}"))
@@ -69,6 +69,9 @@ class FastNN(Contender):
         return Work(
             lambda: model.fit(x, y, batch_size=task.batch, epochs=task.epochs, verbose=0), lambda: model.get_weights()
         )
+
+    def estimator(self, problem: EstimatorProblem, seed: int) -> Work:
+        return estimators.work(fastnn.MLPClassifier, problem, seed, self.threads(), "threading")
 
     def predict(self, problem: PredictProblem) -> Work:
         model = _model(problem.task, problem.weights)

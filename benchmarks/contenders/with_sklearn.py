@@ -5,9 +5,10 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from benchmarks.contenders import estimators
 from benchmarks.contenders.base import Contender, Work, need, pairs
 from benchmarks.kinds import Fit, Predict
-from benchmarks.problems import ADAM, FitProblem, PredictProblem, ScriptProblem, StepProblem
+from benchmarks.problems import ADAM, EstimatorProblem, FitProblem, PredictProblem, ScriptProblem, StepProblem
 from fastnn.comparison import sklearn_terms
 
 _SCRIPT = """
@@ -48,6 +49,9 @@ class ScikitLearn(Contender):
     label = "scikit-learn"
     distributions = ("scikit-learn",)
 
+    def __init__(self) -> None:
+        self._threads = 1
+
     def fit(self, problem: FitProblem, seed: int) -> Work:
         from sklearn.exceptions import ConvergenceWarning
 
@@ -59,6 +63,17 @@ class ScikitLearn(Contender):
             lambda: model.fit(found.x, found.y),
             lambda: [array for pair in zip(model.coefs_, model.intercepts_, strict=True) for array in pair],
         )
+
+    def limit(self, threads: int) -> None:
+        self._threads = threads
+
+    def end(self) -> None:
+        estimators.end()
+
+    def estimator(self, problem: EstimatorProblem, seed: int) -> Work:
+        from sklearn.neural_network import MLPClassifier
+
+        return estimators.work(MLPClassifier, problem, seed, self._threads, "loky")
 
     def predict(self, problem: PredictProblem) -> Work:
         from sklearn.exceptions import ConvergenceWarning

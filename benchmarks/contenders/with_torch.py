@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sysconfig
 from collections.abc import Callable
 from contextlib import nullcontext
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -172,6 +176,17 @@ class CompiledPyTorch(PyTorch):
     name = "pytorch-compiled"
     label = "PyTorch compiled"
     slow_start = True
+
+    @classmethod
+    def lacks(cls) -> str:
+        """Beside PyTorch it takes a C++ compiler and Python's headers."""
+        if missing := super().lacks():
+            return missing
+        if not any(map(shutil.which, (os.environ.get("CXX", ""), "g++", "clang++"))):
+            return "torch.compile needs a C++ compiler: g++, clang++, or the one that CXX names"
+        if not Path(sysconfig.get_path("include"), "Python.h").exists():
+            return "torch.compile needs Python's headers (python3-dev)"
+        return ""
 
     def __init__(self) -> None:
         self._networks: dict[tuple, tuple[Any, Callable]] = {}
