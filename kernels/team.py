@@ -60,6 +60,7 @@ class _Leader:
 
     def __init__(self, program: Callable, arguments: tuple) -> None:
         self.finished = threading.Event()
+        self.error: BaseException | None = None
         self._work = program, arguments
         self._lock = threading.Lock()
         self._entered = self._cancelled = False
@@ -67,10 +68,14 @@ class _Leader:
     def run(self) -> None:
         with self._lock:
             self._entered = not self._cancelled
-        if self._entered:
-            program, arguments = self._work
-            program(*arguments)
-        self.finished.set()
+        try:
+            if self._entered:
+                program, arguments = self._work
+                program(*arguments)
+        except BaseException as error:
+            self.error = error
+        finally:
+            self.finished.set()
 
     def cancel(self) -> bool:
         """Call it off; False if it is too late."""
@@ -105,6 +110,8 @@ def run_watched_team(program: Callable, size: int, seconds: float, *arguments) -
         leader.finished.wait()
         for member in started:
             member.join()
+    if leader.error is not None:
+        raise leader.error
 
 
 def run_team(program: Callable, size: int, *arguments) -> None:
