@@ -14,7 +14,7 @@ from benchmarks import report, runner, terms
 from benchmarks import tasks as task_table
 from benchmarks.contenders import CONTENDERS, SUBJECT
 from benchmarks.contenders import choose as choose_contenders
-from benchmarks.results import Results, TaskResult, machine_facts, machine_kind
+from benchmarks.results import BUSY, Results, TaskResult, machine_facts, machine_kind
 from benchmarks.worker import WorkerFailed
 from fastnn.console import bars, messages, results
 
@@ -58,7 +58,7 @@ def bench(
         if json.suffix != ".json":
             json /= f"{machine_kind(machine_facts())}.json"
         json.parent.mkdir(parents=True, exist_ok=True)
-    if (load := terms.load()) > report.BUSY:
+    if (load := terms.load()) > BUSY:
         messages().print(
             f"other programs are busy (load {load:.1f} on each core): times will mean little", style="yellow"
         )
@@ -79,6 +79,7 @@ def bench(
             progress.console.print(_line(result), soft_wrap=True, markup=False)
 
         measured = runner.run(chosen, names, threads, rounds, quick, step, finished)
+    measured.limited = simd or ""
     if json is not None:
         measured.save(json)
     written = report.write(measured, output)

@@ -7,7 +7,9 @@ weights are judged by one function, the float64 oracle of the kernels, on all ro
 from __future__ import annotations
 
 import json
+import math
 import statistics
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -18,12 +20,13 @@ from rich.table import Table
 from benchmarks import problems, terms
 from benchmarks.contenders import CONTENDERS
 from benchmarks.contenders import choose as choose_contenders
+from benchmarks.contenders.base import NotOffered
 from benchmarks.kinds import Fit
 from benchmarks.results import machine_facts
 from benchmarks.tasks import TASKS
 from fastnn.console import bars, results
 
-EPOCHS = {"pima": 150, "sign-mnist-200": 6}
+EPOCHS = {"pima": 150, "sign-mnist-200": 6, "sign-mnist-200-bf16": 6}
 LEFT_OUT = ("pytorch-compiled", "onnxruntime")  # the arithmetic of another contender; no training
 
 
@@ -46,12 +49,18 @@ def measure(task: str, contender: str, seed: int, epochs: int, threads: int) -> 
     return {"loss": train["loss"], "train": train["accuracy"], "test": test["accuracy"]}
 
 
+def distance(first: list[float], second: list[float]) -> float:
+    """How far two means are apart, in standard errors of their difference; within noise it is below 2."""
+    error = math.sqrt(statistics.variance(first) / len(first) + statistics.variance(second) / len(second))
+    return abs(statistics.mean(first) - statistics.mean(second)) / error
+
+
 def main(
     seeds: Annotated[int, typer.Option(min=2, help="Number of seeds.")] = 5,
     peers: Annotated[str | None, typer.Option(help="Contenders beside fastnn. Default: all installed.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write every single result here.")] = None,
 ) -> None:
-    """Train both tasks with several seeds and print mean and standard deviation for each contender."""
+    """Train every task with several seeds and print mean and standard deviation for each contender."""
     names = choose_contenders(None if peers is None else peers.split(","), quick=False)
     names = [name for name in names if name not in LEFT_OUT]
     threads = terms.available_cores()
@@ -62,10 +71,12 @@ def main(
         for task, epochs in EPOCHS.items():
             for name in names:
                 progress.update(bar, note=f"{task}, {name}")
-                runs = []
-                for seed in range(seeds):
-                    runs.append(measure(task, name, seed, epochs, threads))
-                    progress.update(bar, advance=1)
+                runs: list[dict[str, float]] = []
+                with suppress(NotOffered):
+                    runs += [measure(task, name, seed, epochs, threads) for seed in range(seeds)]
+                progress.update(bar, advance=seeds)
+                if not runs:
+                    continue
                 found.setdefault(task, {})[name] = runs
                 table.add_row(
                     task,

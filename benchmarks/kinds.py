@@ -294,5 +294,8 @@ class Script(Task):
         cache = ", nothing compiled before" if self.empty_cache else ""
         return f"script: {self.data} {net(self.layers)}, {self.epochs} epoch{'s' * (self.epochs > 1)}{cache}"
 
+    def quick(self) -> Self:
+        return replace(self, most_rounds=1)
+
     def smallest(self) -> Self:
         return replace(self, rows=200, epochs=min(self.epochs, 3), batch=min(self.batch, 40), tolerance=0.5)

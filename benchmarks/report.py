@@ -10,8 +10,9 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks import targets
 from benchmarks.contenders import CONTENDERS, SUBJECT
-from benchmarks.results import Results, TaskResult
+from benchmarks.results import BUSY, Results, TaskResult
 
 HEADINGS = {
     "training": "Training: time per epoch",
@@ -24,7 +25,6 @@ HEADINGS = {
 }
 README_GROUPS = ("training", "estimators", "prediction", "start")
 MARKERS = "<!-- results -->", "<!-- /results -->"
-BUSY = 0.25  # load of each core from which times mean little
 _ROOT = Path(__file__).resolve().parent.parent
 EXPLANATION = (
     "Medians; in each of {rounds} rounds the contenders took turns, each in a process of its own with the same arrays, "
@@ -118,10 +118,11 @@ def machine_line(results: Results) -> str:
     versions = ", ".join(
         f"{CONTENDERS[name].label} {version}" for name, version in results.versions.items() if name in CONTENDERS
     )
+    limited = " (limited to these)" if results.limited else ""
     busy = f", on a busy machine (load {results.busy:.1f} on each core)" if results.busy > BUSY else ""
     return (
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['simd']} kernels, {machine['system']}; measured float32 "
-        f"multiply-add peak {peaks}. Python {machine['versions']['python']}, {versions}. "
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['simd']} kernels{limited}, {machine['system']}; "
+        f"measured float32 multiply-add peak {peaks}. Python {machine['versions']['python']}, {versions}. "
         f"{results.date}{', quick run' if results.quick else ''}{busy}."
     )
 
@@ -131,9 +132,17 @@ def markdown(results: Results, charts: Sequence[Path] = ()) -> str:
     parts = ["# Benchmarks of fastnn", machine_line(results), EXPLANATION.format(rounds=results.rounds)]
     for group in groups(results):
         parts += [f"## {HEADINGS[group]}", markdown_table(results, group)]
+    parts += ["## Targets", _targets(results)]
     if charts:
         parts += ["## Charts", *(f"![{path.stem}]({path.name})" for path in charts)]
     return "\n\n".join([*parts, "## Details", details(results)]) + "\n"
+
+
+def _targets(results: Results) -> str:
+    """Targets and derived figures that these results hold."""
+    lines = [targets.HEADER, ["---"] * len(targets.HEADER)]
+    lines += [line for line in targets.rows([results]) if line[3] != "not measured"]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def details(results: Results) -> str:
@@ -191,10 +200,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--readme", action="store_true", help="write the table in README.md anew")
     parser.add_argument("--folder", type=Path, help="write report and charts to this folder")
     options = parser.parse_args(arguments)
-    committed = sorted((_ROOT / "benchmarks" / "results").glob("*.json"))
-    if options.results is None and len(committed) != 1:
-        parser.error(f"name the file of results; benchmarks/results holds {len(committed)}")
-    results = Results.load(options.results or committed[0])
+    committed = [Results.load(path) for path in sorted((_ROOT / "benchmarks" / "results").glob("*.json"))]
+    whole = [results for results in committed if not results.limited]
+    if options.results is None and len(whole) != 1:
+        parser.error(f"name the file of results; benchmarks/results holds {len(whole)} without --simd")
+    results = Results.load(options.results) if options.results else whole[0]
     if options.readme:
         update_readme(results, _ROOT / "README.md")
     if options.folder:

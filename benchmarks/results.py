@@ -14,6 +14,7 @@ from typing import Any
 from benchmarks.contenders import SUBJECT
 
 FORMAT = 1
+BUSY = 0.25  # load of each core from which times mean little
 
 
 @dataclass
@@ -88,6 +89,8 @@ class Results:
         Of the contenders.
     peaks : dict of str to float
         Measured multiply-add peak in operations per second, by number of threads.
+    limited : str
+        Instructions that the run was limited to (``--simd``); empty for all that the CPU has.
     """
 
     date: str
@@ -98,6 +101,7 @@ class Results:
     versions: dict[str, str]
     peaks: dict[str, float] = field(default_factory=dict)
     tasks: list[TaskResult] = field(default_factory=list)
+    limited: str = ""
     format: int = FORMAT
 
     def share_of_peak(self, task: TaskResult, name: str) -> float:

@@ -78,6 +78,7 @@ def limit_instructions(level: str) -> None:
     from fastnn.kernels.jit import simd_level
 
     os.environ["FASTNN_SIMD"] = level
+    simd_level.cache_clear()
     simd_level()
     if level == "avx2":
         os.environ |= {

@@ -9,7 +9,7 @@ import pytest
 from benchmarks import data, problems, terms
 from benchmarks.contenders import CONTENDERS, choose
 from benchmarks.contenders.base import NotOffered
-from benchmarks.kinds import Fit, Script
+from benchmarks.kinds import Estimator, Fit, Script, Search
 from benchmarks.tasks import TASKS
 
 pytest.importorskip("pytest_benchmark")
@@ -19,7 +19,7 @@ CASES = [
     pytest.param(task, name, id=f"{task.name}-{name}")
     for task in TASKS.values()
     for name in choose(None)
-    if not isinstance(task, Script)
+    if not isinstance(task, (Script, Search))
     and (task.threads or 1) <= terms.available_cores()
     and getattr(task, "models", 1) == 1
 ]
@@ -37,8 +37,8 @@ def test_task(task, name, benchmark):
         pytest.skip(f"{name} does not do this")
     work.run()
     quality, start = problem.judge(work.result()), {}
-    if isinstance(task, Fit):
-        start = problem.judge(problem.weights)
+    if isinstance(task, (Estimator, Fit)):
+        start = problem.judge(problem.weights) if isinstance(task, Fit) else {}
         benchmark.pedantic(
             lambda fit: fit.run(), setup=lambda: ((contender.prepare(problem, 0),), {}), rounds=3, iterations=1
         )
