@@ -7,6 +7,7 @@ others': a fit must have learned, and its loss must be near the median; anything
 
 from __future__ import annotations
 
+import importlib
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -89,8 +90,7 @@ def limit_instructions(level: str) -> None:
 
 
 def _numpy_features_beyond_avx2() -> list[str]:
-    from numpy._core import _multiarray_umath as core
-
+    core = importlib.import_module("numpy._core._multiarray_umath")
     return [name for name in core.__cpu_dispatch__ if name.startswith(("AVX512", "X86_V4"))]
 
 

@@ -71,7 +71,7 @@ class FastNN(Contender):
         )
 
     def estimator(self, problem: EstimatorProblem, seed: int) -> Work:
-        return estimators.work(fastnn.MLPClassifier, problem, seed, self.threads(), "threading")
+        return estimators.work(fastnn.MLPClassifier, problem, seed, fastnn.get_num_threads(), "threading")
 
     def predict(self, problem: PredictProblem) -> Work:
         model = _model(problem.task, problem.weights)
