@@ -165,6 +165,7 @@ class PerType:
 
 
 LANES = PerType(lanes)
+NUMBER = PerType(lambda dtype: importlib.import_module("numba").from_dtype(dtype))  # converts to the element type
 
 
 def specialised(function: Callable, dtype: np.dtype, twin: Callable[[Callable], Any]) -> types.FunctionType:
@@ -267,6 +268,8 @@ def _for_cpu(function: Callable, dtype: np.dtype, mixed: bool, **options: Any) -
 @functools.cache
 def _inner(function: Callable, dtype: np.dtype, mixed: bool) -> Any:
     """Dispatcher of a kernel that programs call; it must not be called from Python."""
+    from numba.core.types import unliteral
+
     from . import intrinsics, scalar
 
     if mixed:
@@ -277,7 +280,11 @@ def _inner(function: Callable, dtype: np.dtype, mixed: bool) -> Any:
     if function.__name__ in scalar.BY_PRECISION:
         function = scalar.BY_PRECISION[function.__name__][dtype.itemsize == 8]
     options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": _inner_compiler()}
-    return _for_cpu(function, dtype, mixed, **options)
+    dispatcher = _for_cpu(function, dtype, mixed, **options)
+    typed = dispatcher.get_call_template
+    # Numba would compile a kernel again for every combination of constants that it is called with
+    dispatcher.get_call_template = lambda arguments, named: typed(tuple(map(unliteral, arguments)), named)
+    return dispatcher
 
 
 _programs: dict[tuple, Any] = {}

@@ -22,7 +22,7 @@ from .dense_cpu import (
     simple_forward,
 )
 from .intrinsics import FLUSH_SUBNORMALS, at, float_mode, pointers, set_float_mode, sqrt
-from .jit import LANES
+from .jit import LANES, NUMBER
 from .loss_columns_cpu import column_losses
 from .loss_cpu import limited_crossentropy, loss_row, metric_row
 from .normalization_cpu import normalise_backward_share, normalise_forward_share
@@ -170,7 +170,7 @@ def differentiate(
         rank, size, sync, ops, count, factors, params, work, features, order, place, rows, step,
         run[codes.SEED_LOW], run[codes.SEED_HIGH],
     )  # fmt: skip
-    scale, limit = unit * hyper[codes.LOSS_SCALE], hyper[codes.LOSS_LIMIT]
+    scale, limit = NUMBER(unit * hyper[codes.LOSS_SCALE]), hyper[codes.LOSS_LIMIT]
     output_op = at(ops, (count - 1) * COLUMNS)
     losses(run, output_op, work, y, weights, order, first, last, scale, limit, loss_factors, stats, scratch)
     derivatives(ops, count, factors, work, first, last - first, 0, output_op[codes.PANELS])
