@@ -268,7 +268,7 @@ def _for_cpu(function: Callable, dtype: np.dtype, mixed: bool, **options: Any) -
 @functools.cache
 def _inner(function: Callable, dtype: np.dtype, mixed: bool) -> Any:
     """Dispatcher of a kernel that programs call; it must not be called from Python."""
-    from numba.core.types import unliteral
+    from numba.types import unliteral
 
     from . import intrinsics, scalar
 
