@@ -56,7 +56,7 @@ def anything(draw):
         value = np.ma.masked_array(value, mask=np.arange(value.size).reshape(value.shape) % 5 == 4)
     elif form == "list":
         value = value.tolist()
-    elif form == "wide" and value.ndim == 2:
+    elif form == "wide" and value.ndim == 2 and len(value):
         value = np.broadcast_to(value[:1], (5, value.shape[1]))
     return value
 

@@ -35,18 +35,18 @@ def test_shares(eight_cores):
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 def test_fits_side_by_side_share_the_cores(eight_cores, monkeypatch):
     """Two large fits at once: each on half of the cores, and the same weights as alone."""
-    sizes, run_team, both = [], team.run_team, threading.Barrier(2)
+    sizes, run_watched_team, both = [], team.run_watched_team, threading.Barrier(2)
 
     def noted(program, size, *arguments):
         sizes.append(size)
         if len(sizes) <= 2:
             both.wait(30)
-        run_team(program, min(size, 2), *arguments)
+        run_watched_team(program, min(size, 2), *arguments)
 
     X = np.random.default_rng(0).normal(size=(512, 400))
     model = fastnn.MLPRegressor(hidden_layer_sizes=300, batch_size=512, max_iter=3, random_state=0)
     expected = model.fit(X, X[:, 0]).coefs_[0].copy()
-    monkeypatch.setattr(team, "run_team", noted)
+    monkeypatch.setattr(team, "run_watched_team", noted)
     with joblib.parallel_config("threading", n_jobs=2):
         fits = joblib.Parallel()(joblib.delayed(clone(model).fit)(X, X[:, 0]) for _ in range(2))
     assert sorted(sizes[:2]) == [4, 8]
