@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from datetime import date
 
@@ -16,7 +15,6 @@ from benchmarks.results import Figure, Results, TaskResult, machine_facts
 from benchmarks.session import Begun, Turn
 from benchmarks.worker import Worker, WorkerFailed
 
-PAUSE = 0.05  # seconds between turns, for threads of the last one that wait for more work
 Report = Callable[[str, int], None]
 
 
@@ -143,7 +141,6 @@ def measure(
     for number in range(rounds):
         for name in list(turns):
             progress(f"{task.name}: {name}, round {number + 1} of {rounds}", 0)
-            time.sleep(PAUSE)
             turn = call(name, "turn", number)
             if isinstance(turn, Turn):
                 turns[name].append(turn)

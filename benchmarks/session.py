@@ -29,6 +29,7 @@ SHORTEST_TURN = 0.2  # seconds of timed runs, unless there were MOST_RUNS before
 MOST_RUNS = 5
 SHORTEST_RUN = 0.05  # seconds of a timed run; shorter calls are repeated within it
 WARM = 0.2  # share of a timed run that goes before it untimed, when calls are repeated
+IDLE, LONGEST_WAIT = 0.02, 1.0  # seconds without work after which a process is at rest; and when to go on all the same
 FEW_ROWS = 32  # a prediction that starts a library, before the first one of full size shows its memory
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -67,6 +68,16 @@ def seconds_of(run: Callable[[], Any]) -> float:
     begun = time.perf_counter()
     run()
     return time.perf_counter() - begun
+
+
+def settle() -> None:
+    """Wait until no thread of this process computes: a BLAS's spin for a tenth of a second, into the next one's turn."""
+    end = time.perf_counter() + LONGEST_WAIT
+    while time.perf_counter() < end:
+        used = time.process_time()
+        time.sleep(IDLE)
+        if time.process_time() - used < IDLE / 10:
+            return
 
 
 def repeat(run: Callable[[], Any], times: int) -> None:
@@ -147,11 +158,14 @@ class Session:
         check_threads(self.contender, self.max_threads)
         check_instructions()
         arrays = self.problem.arrays()
+        settle()
         return Begun(self.problem.about, self.problem.digest(), start, task.flops(len(arrays[0])))
 
     def turn(self, number: int) -> Turn:
         """Measure; the number of the turn is the seed of a fit."""
-        return self._time(number)
+        found = self._time(number)
+        settle()
+        return found
 
     def end(self) -> None:
         """Let go of the arrays."""

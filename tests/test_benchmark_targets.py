@@ -1,16 +1,19 @@
 """The targets: figures are taken from results as they say, and verdicts follow."""
 
+import hashlib
 import json
 import math
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import replace
 
 import pytest
 
 pytest.importorskip("benchmarks", reason="the suite is in the checkout only")
 
-from benchmarks import accuracy, memory, targets, terms
+from benchmarks import accuracy, memory, session, targets, terms
 from benchmarks.contenders import CONTENDERS
 from benchmarks.kinds import Search
 from benchmarks.results import Figure, Results, TaskResult
@@ -105,6 +108,20 @@ def test_memory_of_a_call():
         pytest.skip("this system does not tell: NOT TESTED")
     assert 49e6 < grown < 60e6
     assert memory.growth(lambda: None) < 5e6
+
+
+def test_a_turn_ends_when_all_threads_rest():
+    end = time.perf_counter() + 0.2
+
+    def spin():
+        while time.perf_counter() < end:
+            hashlib.sha256(bytes(1_000_000))
+
+    thread = threading.Thread(target=spin)
+    thread.start()
+    session.settle()
+    assert time.perf_counter() > end
+    thread.join()
 
 
 def test_scores_too_far_apart_are_refused():
