@@ -298,4 +298,4 @@ class Script(Task):
         return replace(self, most_rounds=1)
 
     def smallest(self) -> Self:
-        return replace(self, rows=200, epochs=min(self.epochs, 3), batch=min(self.batch, 40), tolerance=0.5)
+        return replace(self, rows=200, epochs=min(self.epochs, 3), batch=min(self.batch, 40), tolerance=2.0)

@@ -71,7 +71,7 @@ def seconds_of(run: Callable[[], Any]) -> float:
 
 
 def settle() -> None:
-    """Wait until no thread of this process computes: a BLAS's spin for a tenth of a second, into the next one's turn."""
+    """Wait until no thread of this process computes: those of a BLAS spin for a tenth of a second after its work."""
     end = time.perf_counter() + LONGEST_WAIT
     while time.perf_counter() < end:
         used = time.process_time()
