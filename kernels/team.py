@@ -84,6 +84,10 @@ class _Leader:
         return not self._entered
 
 
+def _member(target: Callable, *arguments) -> threading.Thread:
+    return threading.Thread(target=target, args=arguments, name="fastnn-team")
+
+
 def run_watched_team(program: Callable, size: int, seconds: float, *arguments) -> None:
     """Call ``program`` on ``size`` threads beside the caller, who waits, and after ``seconds`` asks them to stop.
 
@@ -93,7 +97,7 @@ def run_watched_team(program: Callable, size: int, seconds: float, *arguments) -
     sync = np.zeros(SYNC_SIZE, np.int64)
     leader = _Leader(program, (0, size, sync, *arguments))
     targets = [(program, (rank, size, sync, *arguments)) for rank in range(1, size)]
-    members = [threading.Thread(target=target, args=rest) for target, rest in [*targets, (leader.run, ())]]
+    members = [_member(target, *rest) for target, rest in [*targets, (leader.run, ())]]
     started = []
     try:
         for member in members:
@@ -124,7 +128,7 @@ def run_team(program: Callable, size: int, *arguments) -> None:
     if size == 1:
         program(0, 1, sync, *arguments)
         return
-    members = [threading.Thread(target=program, args=(rank, size, sync, *arguments)) for rank in range(1, size)]
+    members = [_member(program, rank, size, sync, *arguments) for rank in range(1, size)]
     started = []
     try:
         for member in members:

@@ -112,12 +112,16 @@ def interrupts_of_fits(strike, count):
     assert np.isfinite(model.get_weights()[0]).all()
 
 
+def names_of_our_threads():
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("fastnn")]
+
+
 def assert_nothing_is_left():
     """No member of a team is at work, and no share of the cores is taken."""
     deadline = time.perf_counter() + 5
-    while threading.active_count() > 1 and time.perf_counter() < deadline:
+    while names_of_our_threads() and time.perf_counter() < deadline:
         time.sleep(0.01)
-    assert [t.name for t in threading.enumerate() if t.name.startswith(("Thread-", "fastnn"))] == []
+    assert names_of_our_threads() == []
     with threads.sharing(team.available_cores()) as share:
         assert share == min(team.available_cores(), threads.get_num_threads())
 
