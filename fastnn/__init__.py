@@ -43,8 +43,12 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test compar
     from fastnn.models import Sequential as Sequential
     from fastnn.models import load_model as load_model
     from fastnn.optimizers import SGD as SGD
+    from fastnn.optimizers import Adagrad as Adagrad
     from fastnn.optimizers import Adam as Adam
+    from fastnn.optimizers import Adamax as Adamax
     from fastnn.optimizers import AdamW as AdamW
+    from fastnn.optimizers import Lion as Lion
+    from fastnn.optimizers import Nadam as Nadam
     from fastnn.optimizers import RMSprop as RMSprop
     from fastnn.perceptron import Perceptron as Perceptron
     from fastnn.utils import set_random_seed as set_random_seed
@@ -68,8 +72,10 @@ _MODULES = (
 )
 _HOME = {  # public name -> the module that defines it
     "Activation": "layers",
+    "Adagrad": "optimizers",
     "Adam": "optimizers",
     "AdamW": "optimizers",
+    "Adamax": "optimizers",
     "BackupAndRestore": "callbacks",
     "BatchNormalization": "layers",
     "Callback": "callbacks",
@@ -81,10 +87,12 @@ _HOME = {  # public name -> the module that defines it
     "Input": "layers",
     "LambdaCallback": "callbacks",
     "LayerNormalization": "layers",
+    "Lion": "optimizers",
     "LossCurveDisplay": "loss_curve",
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
     "ModelCheckpoint": "callbacks",
+    "Nadam": "optimizers",
     "Normalization": "layers",
     "Perceptron": "perceptron",
     "RMSprop": "optimizers",

@@ -289,3 +289,6 @@ class _GradientOnly:
 
     def hyperparameters(self) -> tuple[float, ...]:
         return (0.0,) * len(codes.HYPERPARAMETERS)
+
+    def clipping(self) -> tuple[float, ...]:
+        return (0.0,) * len(codes.CLIPPING)

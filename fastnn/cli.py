@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 import fastnn
+from fastnn import optimizers
 
 
 class _Commands(TyperGroup):
@@ -128,7 +129,7 @@ def train(
     activation: Annotated[str, typer.Option(help="Activation of the hidden layers.")] = "relu",
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training rows.")] = 50,
     batch_size: Annotated[int, typer.Option(min=1, help="Rows of a training step.")] = 32,
-    optimizer: Annotated[str, typer.Option(help="adam, adamw, rmsprop or sgd.")] = "adam",
+    optimizer: Annotated[str, typer.Option(help=f"One of {', '.join(optimizers.names())}.")] = "adam",
     learning_rate: Annotated[float | None, typer.Option(help="Step size. Default: the optimizer's.")] = None,
     validation: Annotated[float, typer.Option(min=0, max=0.9, help="Share of rows kept for validation.")] = 0.2,
     scale: Annotated[bool, typer.Option(help="Standardise features; predict does the same.")] = True,

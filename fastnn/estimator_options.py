@@ -18,9 +18,9 @@ from fastnn.callbacks import Callback
 from fastnn.estimator_schedules import SCHEDULES
 from fastnn.layers import Activation, BatchNormalization, Dense, Dropout, Layer, LayerNormalization
 from fastnn.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+from fastnn.optimizers.schedules import LearningRateSchedule
 from fastnn.plan import DTYPES
 from fastnn.regularizers import L2
-from fastnn.schedules import LearningRateSchedule
 
 _GLOROT_FACTOR = {"sigmoid": 2.0}  # 6 for the other activations
 NORMALIZATIONS: dict[str, Callable[[], Layer]] = {

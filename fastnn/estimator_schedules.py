@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from fastnn.schedules import CosineDecay, LearningRateSchedule, OneCycle
+from fastnn.optimizers.schedules import CosineDecay, LearningRateSchedule, OneCycle
 
 
 def _warmup(rate: float, steps: int) -> LearningRateSchedule:

@@ -77,10 +77,10 @@ def _writable(array: np.ndarray) -> np.ndarray:
     return np.asarray(SimpleNamespace(base=array, __array_interface__=interface))
 
 
-def input_program(function: Callable, plan: Plan, x: Any) -> Any:
+def input_program(function: Callable, plan: Plan, x: Any, clipped: bool = False) -> Any:
     """The program of a plan for inputs like x: sparse rows, pixels, or rows of the plan's type."""
     variant = "_from_sparse" if is_sparse(x) else "_from_bytes" if x.dtype == BYTES else ""
-    return jit.program(function, plan.dtype, variant, plan.mixed)
+    return jit.program(function, plan.dtype, variant, plan.mixed, clipped)
 
 
 def round_weights(plan: Plan, params: np.ndarray) -> None:
@@ -211,6 +211,7 @@ class Run:
         loss_limit: float,
         weighted_mean: bool,
     ) -> None:
+        from fastnn.kernels.clipping_cpu import units
         from fastnn.kernels.rows_cpu import PART_ROWS
         from fastnn.kernels.train_cpu import train_steps
 
@@ -229,12 +230,14 @@ class Run:
         self._guess = self._flops / FLOPS_PER_SECOND + 1e-6  # seconds of a step
         self._paces: dict[int, tuple[int, float]] = {}  # by size of the team: steps of the last slice, seconds of each
         scheduled = engine.optimizer.schedule is not None
-        self._hyper = np.zeros((SCHEDULED_STEPS if scheduled else 1, len(codes.HYPERPARAMETERS) + 2))
-        smooth = objective.factors[0, codes.KEPT] < 1.0
-        self._hyper[:, codes.LOSS_SCALE :] = loss_scale, 0.0 if smooth else loss_limit
+        self._hyper = np.zeros((SCHEDULED_STEPS if scheduled else 1, codes.HYPER_COLUMNS))
+        smooth, clipping = objective.factors[0, codes.KEPT] < 1.0, engine.optimizer.clipping()
+        self._hyper[:, codes.LOSS_SCALE :] = loss_scale, 0.0 if smooth else loss_limit, *clipping
+        clipped = any(clipping)
         self._results = np.zeros((epochs, 1 + len(objective.metrics)))
-        self._program = input_program(train_steps, plan, x)
+        self._program = input_program(train_steps, plan, x, clipped)
         segments = plan.segments(batch_size, sparse)
+        sums = 2 * sum(map(units, objective.ops)) if clipped else 0
         rows_at_once = PART_ROWS if segments else batch_size
         layout = plan.layout(objective.ops, rows_at_once, sparse)
         work = layout.workspace(rows_at_once, plan.dtype)[None]
@@ -251,8 +254,9 @@ class Run:
             run, self._hyper, engine.state, layout.ops, plan.factors, objective.factors, plan.scaling,
             np.empty((0, 1), plan.dtype) if sparse else _writable(x), features(x, plan.dtype, batch_size), _writable(y),
             _flat_weights(weights, plan.dtype), self.order, engine.params, engine.slots,
-            work, aligned_zeros(segments * plan.n_parameters, plan.dtype), layout.scratch(self._team.full, plan.dtype),
-            np.zeros(batch_size * (1 + len(objective.metrics))), self._results,
+            work, aligned_zeros(max(segments, clipped) * plan.n_parameters, plan.dtype),
+            layout.scratch(self._team.full, plan.dtype), np.zeros(batch_size * (1 + len(objective.metrics)) + sums),
+            self._results,
         )  # fmt: skip
         _compile_first(self._program, (0, 1, np.zeros(team.SYNC_SIZE, np.int64)), (*self._arguments, 0, 0))
 

@@ -57,15 +57,18 @@ KEPT, SPREAD, SHAPE, POSITIVE, NEGATIVE, REPEATS, PER_OUTPUT = range(len(LOSS_CO
 METRICS = (*LOSSES, "binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy")
 BINARY_ACCURACY, CATEGORICAL_ACCURACY, SPARSE_ACCURACY = range(len(LOSSES), len(METRICS))
 
-OPTIMIZERS = ("gradient", "sgd", "rmsprop", "adam", "adamw", "adamax", "lion")
-GRADIENT, SGD, RMSPROP, ADAM, ADAMW, ADAMAX, LION = range(len(OPTIMIZERS))
+OPTIMIZERS = ("gradient", "sgd", "rmsprop", "adam", "adamw", "adamax", "lion", "nadam", "adagrad")
+GRADIENT, SGD, RMSPROP, ADAM, ADAMW, ADAMAX, LION, NADAM, ADAGRAD = range(len(OPTIMIZERS))
 
 # Columns of the float64 hyper-parameter vector of an optimizer.
 HYPERPARAMETERS = ("learning_rate", "beta_1", "beta_2", "epsilon", "weight_decay", "nesterov")
 LEARNING_RATE, BETA_1, BETA_2, EPSILON, WEIGHT_DECAY, NESTEROV = range(len(HYPERPARAMETERS))
 # They are followed by the factor of every row's loss, and the largest that one output adds to a cross-entropy of logits
-# as it is reported, 0 for no limit.
-LOSS_SCALE, LOSS_LIMIT = len(HYPERPARAMETERS), len(HYPERPARAMETERS) + 1
+# as it is reported, 0 for no limit. Then come the limits of gradients, 0 for none.
+CLIPPING = ("clipvalue", "clipnorm", "global_clipnorm")
+LOSS_SCALE, LOSS_LIMIT, CLIPVALUE, CLIPNORM, GLOBAL_CLIPNORM, HYPER_COLUMNS = range(
+    len(HYPERPARAMETERS), len(HYPERPARAMETERS) + 6
+)
 
 # Operations of a plan and the columns of its integer table; offsets and strides count elements.
 DENSE, ACTIVATION, DROPOUT, STANDARDIZE, BATCH_NORM, LAYER_NORM = range(6)

@@ -57,6 +57,10 @@ def end_products():
     """Give back what ``begin_products`` took: nothing to do."""
 
 
+def renew_operands(op, params, pair, scratch):
+    """Renew what products take in the place of the weights in a pair of panels: they take the weights."""
+
+
 def forward_weights(op, panel):
     """Right operand of the way forward from ``panel`` on: its place in the parameters, panel stride, and rows."""
     return op[codes.WEIGHTS] + panel * op[codes.PANEL] + op[codes.BIAS] * LANES, op[codes.PANEL], op[codes.INPUTS]

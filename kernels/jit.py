@@ -248,39 +248,47 @@ def _inner_compiler() -> type:
     return InnerCompiler
 
 
-def _twins() -> list[dict]:
-    """What replaces kernels in mixed precision, one table after the other."""
-    from . import mixed_cpu
+@functools.cache
+def _twins(mixed: bool, clipped: bool) -> list[dict]:
+    """What replaces kernels in mixed precision, or where gradients are clipped, one table after the other."""
+    tables = []
+    if clipped:
+        from . import clipping_cpu
 
-    if tile_choice()[0] == "none":
-        return [mixed_cpu.TWINS]
-    from . import amx_cpu
+        tables.append(clipping_cpu.TWINS)
+    if mixed:
+        from . import mixed_cpu
 
-    return [mixed_cpu.TWINS, amx_cpu.TWINS]
+        tables.append(mixed_cpu.TWINS)
+        if tile_choice()[0] != "none":
+            from . import amx_cpu
+
+            tables.append(amx_cpu.TWINS)
+    return tables
 
 
-def _for_cpu(function: Callable, dtype: np.dtype, mixed: bool, **options: Any) -> Any:
+def _for_cpu(function: Callable, dtype: np.dtype, mixed: bool, clipped: bool, **options: Any) -> Any:
     import numba
 
-    return numba.njit(**OPTIONS, **options)(specialised(function, dtype, lambda kernel: _inner(kernel, dtype, mixed)))
+    copy = specialised(function, dtype, lambda kernel: _inner(kernel, dtype, mixed, clipped))
+    return numba.njit(**OPTIONS, **options)(copy)
 
 
 @functools.cache
-def _inner(function: Callable, dtype: np.dtype, mixed: bool) -> Any:
+def _inner(function: Callable, dtype: np.dtype, mixed: bool, clipped: bool) -> Any:
     """Dispatcher of a kernel that programs call; it must not be called from Python."""
     from numba.types import unliteral
 
     from . import intrinsics, scalar
 
-    if mixed:
-        for twins in _twins():
-            function = twins.get(function, function)
+    for twins in _twins(mixed, clipped):
+        function = twins.get(function, function)
     if function.__name__ in scalar.PRIMITIVES:
         return getattr(intrinsics, function.__name__)
     if function.__name__ in scalar.BY_PRECISION:
         function = scalar.BY_PRECISION[function.__name__][dtype.itemsize == 8]
     options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": _inner_compiler()}
-    dispatcher = _for_cpu(function, dtype, mixed, **options)
+    dispatcher = _for_cpu(function, dtype, mixed, clipped, **options)
     typed = dispatcher.get_call_template
     # Numba would compile a kernel again for every combination of constants that it is called with
     dispatcher.get_call_template = lambda arguments, named: typed(tuple(map(unliteral, arguments)), named)
@@ -290,14 +298,16 @@ def _inner(function: Callable, dtype: np.dtype, mixed: bool) -> Any:
 _programs: dict[tuple, Any] = {}
 
 
-def program(function: Callable, dtype: np.dtype, variant: str = "", mixed: bool = False) -> Any:
+def program(
+    function: Callable, dtype: np.dtype, variant: str = "", mixed: bool = False, clipped: bool = False
+) -> Any:
     """Compiled entry point that Python calls, for element type ``dtype``; kept in the disk cache.
 
     A dispatcher has one signature. Where arguments come in several types, ``variant`` names the one of this program.
     With ``mixed``, kernels that have a twin for products of bfloat16 in ``mixed_cpu.py`` are replaced by it, and those
-    by theirs in ``amx_cpu.py`` where there are tiles.
+    by theirs in ``amx_cpu.py`` where there are tiles; with ``clipped``, those that have one in ``clipping_cpu.py``.
     """
-    key = (function, dtype, variant, mixed)
+    key = (function, dtype, variant, mixed, clipped)
     if key not in _programs:
         _programs.setdefault(key, undisturbed(_program)(*key))
     return _programs[key]
@@ -326,11 +336,11 @@ def _with_settings(compile_program: Callable) -> Callable:
     return call
 
 
-def _program(function: Callable, dtype: np.dtype, variant: str, mixed: bool = False) -> Any:
+def _program(function: Callable, dtype: np.dtype, variant: str, mixed: bool = False, clipped: bool = False) -> Any:
     from .cache import ProgramCache
 
-    dispatcher = _for_cpu(function, dtype, mixed, no_cfunc_wrapper=True)
-    name = dispatcher.py_func.__qualname__ + variant
+    dispatcher = _for_cpu(function, dtype, mixed, clipped, no_cfunc_wrapper=True)
+    name = dispatcher.py_func.__qualname__ + variant + "_clipped" * clipped
     if mixed:
         tiles = tile_choice()[0]
         name += "_mixed" if tiles == "none" else f"_mixed_{tiles}"

@@ -98,15 +98,19 @@ def round_weights(op, params, pair, first, count, scratch):
             transpose_square(target, LANES, scratch, rows)
 
 
+def renew_operands(op, params, pair, scratch):
+    """Twin of ``dense_cpu.renew_operands``: round the weights."""
+    for first in range(0, op[codes.INPUTS], BLOCK_ROWS):
+        round_weights(op, params, pair, first, min(BLOCK_ROWS, op[codes.INPUTS] - first), scratch)
+
+
 def round_all_weights(ops, params, scratch):
     """Round the weights of all layers, after they were set; ``scratch`` (LANES * LANES,)."""
     for index in range(ops.shape[0]):
         op = at(at(ops, 0), index * COLUMNS)
         if op[codes.KIND] == codes.DENSE:
             for pair in range(half(op[codes.PANELS])):
-                for first in range(0, op[codes.INPUTS], BLOCK_ROWS):
-                    count = min(BLOCK_ROWS, op[codes.INPUTS] - first)
-                    round_weights(op, at(params, 0), pair, first, count, at(scratch, 0))
+                renew_operands(op, at(params, 0), pair, at(scratch, 0))
 
 
 def pack_gradient(op, work, pair, panels, rows, packed):
@@ -157,11 +161,13 @@ def dense_update_share(
                 op, params, slot_0, slot_1, gradient, panel_size, pair, op[codes.BIAS] + first + row, count,
                 optimizer, l2, rate, momentum, share_1, share_2, epsilon, decay, nesterov,
             )  # fmt: skip
-        round_weights(op, params, pair, first, block, gradient)
+        if optimizer != codes.GRADIENT:
+            round_weights(op, params, pair, first, block, gradient)
 
 
 TWINS = {
     gemm_cpu.product: product,
+    dense_cpu.renew_operands: renew_operands,
     dense_cpu.forward_weights: forward_weights,
     dense_cpu.round_block: round_block,
     dense_cpu.input_operand: input_operand,

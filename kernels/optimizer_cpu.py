@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from . import codes
 from .activation_cpu import copy_vectors
+from .intrinsics import sqrt
+from .jit import NUMBER
 from .optimizer_formulas import (
     adam_step,
     adamax_step,
@@ -12,50 +16,68 @@ from .optimizer_formulas import (
     infinity_norm,
     l2_grad,
     lion_step,
+    nadam_step,
     rmsprop_momentum,
     rmsprop_step,
     second_moment,
+    squares,
     velocity,
 )
 from .optimizer_formulas import nesterov as nesterov_weight
+from .scalar import exp
 from .tracing import vector_loop
 
+LOG_096 = math.log(0.96)
 
-def sgd(w, v, g, momentum, rate):
+
+def sgd(w, v, g, momentum, rate, decay):
     """Gradient step with momentum (0 for none)."""
     v = velocity(v, g, momentum, rate)
-    return w + v, v
+    return decayed(w, decay) + v, v
 
 
-def nesterov(w, v, g, momentum, rate):
+def nesterov(w, v, g, momentum, rate, decay):
     """Gradient step with Nesterov momentum."""
     v = velocity(v, g, momentum, rate)
-    return nesterov_weight(w, v, g, momentum, rate), v
+    return nesterov_weight(decayed(w, decay), v, g, momentum, rate), v
 
 
-def rmsprop(w, average, v, g, rate, momentum, share, epsilon):
+def rmsprop(w, average, v, g, rate, momentum, share, epsilon, decay):
     """RMSprop step with momentum (0 for none)."""
     v = second_moment(v, g, share)
     average = rmsprop_momentum(average, rmsprop_step(g, v, rate, epsilon), momentum)
-    return w - average, average, v
+    return decayed(w, decay) - average, average, v
 
 
 def adam(w, m, v, g, rate, share_1, share_2, epsilon, decay):
-    """Adam step with decoupled weight decay (0 for none)."""
+    """Adam step."""
     m = first_moment(m, g, share_1)
     v = second_moment(v, g, share_2)
     return decayed(w, decay) - adam_step(m, v, rate, epsilon), m, v
 
 
-def adamax(w, m, u, g, rate, share_1, share_2, epsilon):
+def nadam(w, m, v, g, rate, gradient_rate, share_1, share_2, epsilon, decay):
+    """Nadam step."""
+    m = first_moment(m, g, share_1)
+    v = second_moment(v, g, share_2)
+    return decayed(w, decay) - nadam_step(m, v, g, rate, gradient_rate, epsilon), m, v
+
+
+def adamax(w, m, u, g, rate, share_1, share_2, epsilon, decay):
     """Adamax step."""
     m, u = first_moment(m, g, share_1), infinity_norm(u, g, share_2)
-    return w - adamax_step(m, u, rate, epsilon), m, u
+    return decayed(w, decay) - adamax_step(m, u, rate, epsilon), m, u
 
 
-def lion(w, m, g, rate, share_1, share_2):
+def adagrad(w, v, g, rate, epsilon, decay):
+    """Adagrad step."""
+    v = squares(v, g)
+    return decayed(w, decay) - rmsprop_step(g, v, rate, epsilon), v
+
+
+def lion(w, m, g, rate, share_1, share_2, decay):
     """Lion step."""
-    return w - lion_step(m, g, rate, share_1), first_moment(m, g, share_2)
+    return decayed(w, decay) - lion_step(m, g, rate, share_1), first_moment(m, g, share_2)
 
 
 def penalised(g, w, l2):
@@ -63,32 +85,59 @@ def penalised(g, w, l2):
     return g + l2_grad(w, l2)
 
 
-sgd_vectors = vector_loop(sgd, 2, 3, 2)
-nesterov_vectors = vector_loop(nesterov, 2, 3, 2)
-rmsprop_vectors = vector_loop(rmsprop, 3, 4, 4)
-adam_vectors = vector_loop(adam, 3, 4, 5)
-adamax_vectors, lion_vectors = vector_loop(adamax, 3, 4, 4), vector_loop(lion, 2, 3, 3)
+sgd_vectors, nesterov_vectors = vector_loop(sgd, 2, 3, 3), vector_loop(nesterov, 2, 3, 3)
+rmsprop_vectors, adagrad_vectors = vector_loop(rmsprop, 3, 4, 5), vector_loop(adagrad, 2, 3, 3)
+adam_vectors, nadam_vectors = vector_loop(adam, 3, 4, 5), vector_loop(nadam, 3, 4, 6)
+adamax_vectors, lion_vectors = vector_loop(adamax, 3, 4, 5), vector_loop(lion, 2, 3, 4)
 penalise_vectors = vector_loop(penalised, 1, 2, 1)
+
+
+def constants(optimizer, hyper, t, power_1, power_2):
+    """Rate, momentum and epsilon of step t = 1, 2, ..., and the new power_1, from beta_1**t and beta_2**t.
+
+    For Nadam the momentum is the factor of the gradient, and ``power_1`` the product of all momenta,
+    u_t = beta_1 * (1 - 0.96**t / 2) (Dozat, 2016).
+    """
+    rate, momentum, epsilon = hyper[codes.LEARNING_RATE], hyper[codes.BETA_1], hyper[codes.EPSILON]
+    if optimizer == codes.ADAM or optimizer == codes.ADAMW:
+        rate = rate * sqrt(1.0 - power_2) / (1.0 - power_1)
+    elif optimizer == codes.ADAMAX:
+        rate = rate / (1.0 - power_1)
+    elif optimizer == codes.NADAM:
+        root, shrinking = sqrt(1.0 - power_2), exp(NUMBER(LOG_096 * t))
+        now, following = 1.0 - 0.5 * shrinking, momentum * (1.0 - 0.48 * shrinking)
+        power_1 *= now
+        rate, momentum, epsilon = (
+            rate * root * following / (1.0 - power_1 * following),
+            rate * root * (1.0 - momentum * now) / (1.0 - power_1),
+            epsilon * root,
+        )
+    return rate, momentum, epsilon, power_1
 
 
 def update(optimizer, w, m, v, g, vectors, rate, momentum, share_1, share_2, epsilon, decay, nesterov):
     """Update ``vectors`` vectors of weights w and moments m, v with gradients g.
 
-    The code GRADIENT leaves w alone and stores the gradient in m. ``rate`` holds the bias correction of Adam;
-    ``share_1`` and ``share_2`` are 1 - beta_1 and 1 - beta_2.
+    The code GRADIENT leaves w alone and stores the gradient in m. ``rate``, ``momentum`` and ``epsilon`` are those of
+    ``constants``; ``share_1`` and ``share_2`` are 1 - beta_1 and 1 - beta_2, and ``decay`` is what every weight
+    loses first (Loshchilov and Hutter, 2019), a share of it.
     """
     if optimizer == codes.ADAM or optimizer == codes.ADAMW:
         adam_vectors(1, 0, vectors, w, m, v, g, rate, share_1, share_2, epsilon, decay)
     elif optimizer == codes.RMSPROP:
-        rmsprop_vectors(1, 0, vectors, w, m, v, g, rate, momentum, share_2, epsilon)
+        rmsprop_vectors(1, 0, vectors, w, m, v, g, rate, momentum, share_2, epsilon, decay)
     elif optimizer == codes.SGD:
         if nesterov:
-            nesterov_vectors(1, 0, vectors, w, m, g, momentum, rate)
+            nesterov_vectors(1, 0, vectors, w, m, g, momentum, rate, decay)
         else:
-            sgd_vectors(1, 0, vectors, w, m, g, momentum, rate)
+            sgd_vectors(1, 0, vectors, w, m, g, momentum, rate, decay)
     elif optimizer == codes.ADAMAX:
-        adamax_vectors(1, 0, vectors, w, m, v, g, rate, share_1, share_2, epsilon)
+        adamax_vectors(1, 0, vectors, w, m, v, g, rate, share_1, share_2, epsilon, decay)
     elif optimizer == codes.LION:
-        lion_vectors(1, 0, vectors, w, m, g, rate, share_1, share_2)
+        lion_vectors(1, 0, vectors, w, m, g, rate, share_1, share_2, decay)
+    elif optimizer == codes.NADAM:
+        nadam_vectors(1, 0, vectors, w, m, v, g, rate, momentum, share_1, share_2, epsilon, decay)
+    elif optimizer == codes.ADAGRAD:
+        adagrad_vectors(1, 0, vectors, w, m, g, rate, epsilon, decay)
     elif optimizer == codes.GRADIENT:
         copy_vectors(1, 0, vectors, m, g)

@@ -43,7 +43,10 @@ def second_moment(v, g, share):
 
 
 def rmsprop_step(g, v, rate, epsilon):
-    """Amount that RMSprop subtracts from the weight (or feeds to its momentum); v is the new second moment."""
+    """Amount that RMSprop subtracts from the weight (or feeds to its momentum); v is the new second moment.
+
+    Adagrad's is the same of the sum of squares, whose first value is part of ``epsilon``.
+    """
     return rate * g / sqrt(v + epsilon)
 
 
@@ -55,6 +58,20 @@ def rmsprop_momentum(average, step_size, momentum):
 def adam_step(m, v, rate, epsilon):
     """Amount that Adam subtracts from the weight; rate = learning_rate * sqrt(1 - beta_2**t) / (1 - beta_1**t)."""
     return rate * m / (sqrt(v) + epsilon)
+
+
+def nadam_step(m, v, g, rate, gradient_rate, epsilon):
+    """Amount that Nadam subtracts from the weight, of the moment and of the gradient itself.
+
+    With r = learning_rate * sqrt(1 - beta_2**t), momenta u_t and their product p_t: ``rate`` is
+    r * u_(t+1) / (1 - p_(t+1)), ``gradient_rate`` r * (1 - u_t) / (1 - p_t), and epsilon is multiplied by that root.
+    """
+    return (rate * m + gradient_rate * g) / (sqrt(v) + epsilon)
+
+
+def squares(v, g):
+    """Adagrad's sum of squared gradients."""
+    return v + g * g
 
 
 def infinity_norm(u, g, share):

@@ -11,7 +11,7 @@ import numpy as np
 from .reference_activations import activation, activation_gradient
 from .reference_losses import loss, loss_gradient, metric
 from .reference_normalization import normalization_backward, normalization_forward, weights_of_normalization
-from .reference_optimizers import optimizer_step
+from .reference_optimizers import clipped, optimizer_step
 
 # --- dense layer ----------------------------------------------------------------------------------------------
 
@@ -173,7 +173,7 @@ def _trained(layers):
 def train(
     layers, weights, name, optimizer, hyperparameters, x, y, *, batch_size, epochs=1, shuffle=True, seed=0,
     row_weights=None, metrics=(), first_epoch=0, state=None, loss_scale=1.0, weighted_mean=False, l2_per_row=False,
-    loss_options=None,
+    loss_options=None, clipping=(0.0, 0.0, 0.0),
 ):  # fmt: skip
     """Train copies of the weights; return them and, per epoch, the means over its rows of loss and metrics.
 
@@ -195,7 +195,8 @@ def train(
                 layers, weights, name, x[rows], y[rows], chosen, seed, step, loss_scale, weighted_mean, l2_per_row,
                 loss_options,
             )  # fmt: skip
-            optimizer_step(optimizer, hyperparameters, flat, np.concatenate([g.ravel() for g in gradients]), state)
+            flat_gradient = np.concatenate([g.ravel() for g in clipped(gradients, *clipping)])
+            optimizer_step(optimizer, hyperparameters, flat, flat_gradient, state)
             for weight, part in zip(trained, parts, strict=True):
                 weight[...] = part.reshape(weight.shape)
             shares = _mean_weights(len(rows), chosen if weighted_mean else None, weighted_mean)[0]

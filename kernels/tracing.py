@@ -292,8 +292,8 @@ def _with_arity(build, pointers, scalars):
         (3, 3): lambda typingctx, rows, row, count, a, b, c, s, t, u: typed(a),
         (3, 4): lambda typingctx, rows, row, count, a, b, c, s, t, u, v: typed(a),
         (4, 0): lambda typingctx, rows, row, count, a, b, c, d: typed(a),
-        (4, 4): lambda typingctx, rows, row, count, a, b, c, d, s, t, u, v: typed(a),
         (4, 5): lambda typingctx, rows, row, count, a, b, c, d, s, t, u, v, w: typed(a),
+        (4, 6): lambda typingctx, rows, row, count, a, b, c, d, s, t, u, v, w, x: typed(a),
         (6, 1): lambda typingctx, rows, row, count, a, b, c, d, e, f, s: typed(a),
     }
     return definitions[pointers, scalars]

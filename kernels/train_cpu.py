@@ -21,11 +21,12 @@ from .dense_cpu import (
     share,
     simple_forward,
 )
-from .intrinsics import FLUSH_SUBNORMALS, at, float_mode, pointers, set_float_mode, sqrt
+from .intrinsics import FLUSH_SUBNORMALS, at, float_mode, pointers, set_float_mode
 from .jit import LANES, NUMBER
 from .loss_columns_cpu import column_losses
 from .loss_cpu import limited_crossentropy, loss_row, metric_row
 from .normalization_cpu import normalise_backward_share, normalise_forward_share
+from .optimizer_cpu import constants
 from .rng import FIRST_DROPOUT_STREAM, shuffle
 from .rows_cpu import PART_ROWS, gradients_of_rows, update_by_rows
 from .sparse_cpu import sparse_forward, transpose_batch
@@ -126,28 +127,39 @@ def penalty(ops, count, factors, params):
     return total
 
 
+def gradient_use(run, slot_0, gradients):
+    """What an update does with the gradient of a tile, a code of an optimizer, and its first moments."""
+    return run[codes.OPTIMIZER], slot_0
+
+
+def finish_step(
+    rank, size, sync, run, hyper, rate, momentum, epsilon, ops, count, params, slot_0, slot_1, gradients, sums, scratch
+):
+    """What is left of a step when all gradients are known: nothing."""
+
+
 def backward(
-    rank, size, sync, run, hyper, rate, l2_scale, ops, count, factors, params, slot_0, slot_1, work, features, scratch,
-    rows,
+    rank, size, sync, optimizer, hyper, rate, momentum, epsilon, l2_scale, ops, count, factors, params, slot_0, slot_1,
+    work, features, scratch, rows,
 ):  # fmt: skip
     """Gradients and optimizer steps from the last operation to the first; weights are read before they change."""
-    beta_1, beta_2 = hyper[codes.BETA_1], hyper[codes.BETA_2]
+    share_1, share_2 = 1.0 - hyper[codes.BETA_1], 1.0 - hyper[codes.BETA_2]
     decay = hyper[codes.LEARNING_RATE] * hyper[codes.WEIGHT_DECAY]
     for index in range(count - 1, -1, -1):
         op, factor = at(ops, index * COLUMNS), at(factors, index * FACTORS)
         if op[codes.KIND] != codes.DENSE:
             if op[codes.KIND] >= codes.BATCH_NORM:
                 normalise_backward_share(
-                    rank, size, sync, ops, index, factors, params, slot_0, slot_1, work, rows, run[codes.OPTIMIZER],
-                    rate, beta_1, 1.0 - beta_1, 1.0 - beta_2, hyper[codes.EPSILON], decay, hyper[codes.NESTEROV] != 0.0,
+                    rank, size, sync, ops, index, factors, params, slot_0, slot_1, work, rows, optimizer,
+                    rate, momentum, share_1, share_2, epsilon, decay, hyper[codes.NESTEROV] != 0.0,
                 )  # fmt: skip
             continue
         if op[codes.NEEDS_DX]:
             dense_backward_input_share(rank, size, sync, ops, index, factors, params, work, scratch, rows)
         dense_update_share(
             rank, size, op, index, work, features, params, slot_0, slot_1, scratch, rows,
-            run[codes.OPTIMIZER], l2_scale * factor[codes.L2], rate, beta_1, 1.0 - beta_1, 1.0 - beta_2,
-            hyper[codes.EPSILON], decay, hyper[codes.NESTEROV] != 0.0,
+            optimizer, l2_scale * factor[codes.L2], rate, momentum, share_1, share_2, epsilon, decay,
+            hyper[codes.NESTEROV] != 0.0,
         )  # fmt: skip
     barrier(sync, size)
 
@@ -239,11 +251,7 @@ def do_steps(
             if by_rows or rank == 0:
                 add_rows(at(stats, first * columns), last - first, columns)
         t, power_1, power_2 = t + 1.0, power_1 * hyper[codes.BETA_1], power_2 * hyper[codes.BETA_2]
-        rate = hyper[codes.LEARNING_RATE]
-        if run[codes.OPTIMIZER] == codes.ADAM or run[codes.OPTIMIZER] == codes.ADAMW:
-            rate = rate * sqrt(1.0 - power_2) / (1.0 - power_1)
-        elif run[codes.OPTIMIZER] == codes.ADAMAX:
-            rate = rate / (1.0 - power_1)
+        rate, momentum, epsilon, power_1 = constants(run[codes.OPTIMIZER], hyper, t, power_1, power_2)
         if by_rows:
             barrier(sync, size)
         if rank == 0:
@@ -251,16 +259,22 @@ def do_steps(
             report(run, hyper, ops, count, factors, params, stats, max(1, segments), rows, unit, sums)
         barrier(sync, size)  # the penalty is read before the weights change
         l2_scale = unit if run[codes.L2_PER_ROW] else 1.0
+        optimizer, moments = gradient_use(run, slot_0, gradients)
         if by_rows:
             update_by_rows(
-                rank, size, run, hyper, rate, l2_scale, ops, count, factors, params, slot_0, slot_1, gradients, segments
-            )
+                rank, size, run, optimizer, hyper, rate, momentum, epsilon, l2_scale, ops, count, factors, params,
+                moments, slot_1, gradients, segments,
+            )  # fmt: skip
             barrier(sync, size)
         else:
             backward(
-                rank, size, sync, run, hyper, rate, l2_scale, ops, count, factors, params, slot_0, slot_1, work,
-                features, scratch, rows,
+                rank, size, sync, optimizer, hyper, rate, momentum, epsilon, l2_scale, ops, count, factors, params,
+                moments, slot_1, work, features, scratch, rows,
             )  # fmt: skip
+        finish_step(
+            rank, size, sync, run, hyper, rate, momentum, epsilon, ops, count, params, slot_0, slot_1, gradients,
+            at(stats, batch * columns), scratch,
+        )  # fmt: skip
         place += batch
         if place >= n:
             epoch, place = epoch + 1, 0
@@ -280,8 +294,8 @@ def train_steps(
     Parameters
     ----------
     sync : int64 (SYNC_SIZE,), see ``team.py``
-    run : int64 (RUN_COLUMNS + metrics,), hyper : float64 (1, HYPERPARAMETERS + 2), or a row for each step
-    state : float64 (3,), updated: optimizer steps t, beta_1**t, beta_2**t
+    run : int64 (RUN_COLUMNS + metrics,), hyper : float64 (1, HYPER_COLUMNS), or a row for each step
+    state : float64 (3,), updated: optimizer steps t, beta_1**t (of Nadam the product of its momenta), beta_2**t
     ops : int64 (operations, OPERATION_COLUMNS), factors : (operations, FACTOR_COLUMNS)
     loss_factors : (1 + metrics, LOSS_COLUMNS + C), parameters of the loss and of each metric
     scaling : (2,), factor and summand of every input
@@ -290,8 +304,10 @@ def train_steps(
     order : int64 (n,), updated: the order of the rows in the present epoch
     params : (P + operands,), slots : (2 * P,), updated: weights, with what mixed precision keeps of them, and moments
     work : (1 or size, ...), workspaces laid out by the plan, of the team or, where it shares rows, of each member
-    gradients : (SEGMENTS * PARAMETERS,); scratch : (size, ...), one row a member
-    stats : float64 (BATCH * (1 + metrics),), loss and metrics of each row of the batch
+    gradients : (SEGMENTS * PARAMETERS,), or (PARAMETERS,) if they are clipped and there are no segments
+    scratch : (size, ...), one row a member
+    stats : float64 (BATCH * (1 + metrics) + 2 * units,), loss and metrics of each row of the batch; the rest is for
+        ``clipping_cpu.py``
     results : float64 (epochs, 1 + metrics), updated: sums over rows of the loss and the metrics
     """
     if not barrier(at(sync, 0), size):

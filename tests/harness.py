@@ -49,7 +49,7 @@ def assert_padding_is_zero(engine):
     engine.plan.pack(engine.get_weights(), packed)
     trained = engine.plan.n_parameters
     if np.isfinite(packed).all():
-        assert_same_bits(engine.params[:trained], packed[:trained])
+        np.testing.assert_array_equal(engine.params[:trained], packed[:trained])
 
 
 def described(layers, mixed=False):
@@ -169,7 +169,7 @@ class Problem:
         return reference.train(
             self._described(), self.weights, self._named_loss(), optimizer.name, optimizer.hyperparameters(), x, y,
             row_weights=row_weights, metrics=self.metrics, l2_per_row=self.l2_per_row,
-            loss_options=self.loss.parameters(), **options,
+            loss_options=self.loss.parameters(), clipping=optimizer.clipping(), **options,
         )  # fmt: skip
 
     def _described(self):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from fastnn.kernels import codes
 
+import fastnn
 from fastnn import activations, identifiers, initializers, losses, metrics, optimizers, regularizers
 from fastnn.utils import set_random_seed, to_categorical
 
@@ -133,9 +134,14 @@ def test_hyperparameters_stand_in_the_columns_of_the_kernels():
     assert optimizers.RMSprop(0.1, 0.8, 0.5, 1e-6).hyperparameters() == (0.1, 0.5, 0.8, 1e-6, 0, 0)
     assert optimizers.Adam(0.1, 0.8, 0.9, 1e-6).hyperparameters() == (0.1, 0.8, 0.9, 1e-6, 0, 0)
     assert optimizers.AdamW(0.1, 0.02).hyperparameters() == (0.1, 0.9, 0.999, 1e-7, 0.02, 0)
+    assert optimizers.Nadam(0.1, weight_decay=0.5).hyperparameters() == (0.1, 0.9, 0.999, 1e-7, 0.5, 0)
+    assert optimizers.Adagrad(0.1, 0.5, 0.25).hyperparameters() == (0.1, 0, 0, 0.75, 0, 0)
+    assert optimizers.Lion(0.1, clipvalue=3).clipping() == (3, 0, 0)
+    assert optimizers.SGD(clipnorm=2.0).clipping() == (0, 2, 0)
+    assert optimizers.Adam(global_clipnorm=4.0).clipping() == (0, 0, 4)
 
 
-@pytest.mark.parametrize("name", ["sgd", "rmsprop", "adam", "adamw", "adamax", "lion"])
+@pytest.mark.parametrize("name", optimizers.names())
 def test_optimizers_by_name_class_and_configuration(name):
     optimizer = optimizers.get(name)
     assert optimizer.name == name
@@ -146,6 +152,10 @@ def test_optimizers_by_name_class_and_configuration(name):
     optimizer.learning_rate = 0.25
     again = optimizers.get(identifiers.serialize(optimizer))
     assert again.hyperparameters() == optimizer.hyperparameters()
+    assert getattr(fastnn, type(optimizer).__name__) is type(optimizer)
+    limited = type(optimizer)(0.5, weight_decay=0.25, global_clipnorm=2.0)
+    again = optimizers.get(identifiers.serialize(limited))
+    assert (again.weight_decay, again.clipping()) == (0.25, limited.clipping())
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 from harness import Problem, assert_close, tolerance
 
 from fastnn.layers import Dense
-from fastnn.optimizers import SGD, Adam, Adamax, AdamW, Lion, RMSprop
+from fastnn.optimizers import SGD, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
 from fastnn.regularizers import L2
 
 OPTIMIZERS = {
@@ -21,6 +21,19 @@ OPTIMIZERS = {
     "adamw": AdamW(0.01, weight_decay=0.3),
     "adamax": Adamax(0.01, beta_2=0.9),
     "lion": Lion(0.003, beta_1=0.8),
+    "nadam": Nadam(0.01),
+    "nadam-odd": Nadam(0.01, beta_1=0.7, beta_2=0.95, epsilon=1e-3),
+    "nadam-without-memory": Nadam(0.01, beta_1=0.0, beta_2=0.0, epsilon=0.1),
+    "adagrad": Adagrad(0.05),
+    "adagrad-from-zero": Adagrad(0.02, initial_accumulator_value=0.0, epsilon=1e-3),
+    "sgd-decay": SGD(0.05, weight_decay=0.3),
+    "nesterov-decay": SGD(0.02, momentum=0.9, nesterov=True, weight_decay=0.3),
+    "rmsprop-decay": RMSprop(0.003, weight_decay=0.3),
+    "adam-decay": Adam(0.01, weight_decay=0.3),
+    "nadam-decay": Nadam(0.01, weight_decay=0.3),
+    "adamax-decay": Adamax(0.01, weight_decay=0.3),
+    "adagrad-decay": Adagrad(0.05, weight_decay=0.3),
+    "lion-decay": Lion(0.003, weight_decay=0.3),
 }
 
 
@@ -66,8 +79,24 @@ def test_ten_steps_are_the_oracles(dtype, optimizer):
         (Adam(0.01, epsilon=1e-20), "Adam", {"lr": 0.01, "eps": 1e-20}),
         (Adamax(0.01, epsilon=1e-20), "Adamax", {"lr": 0.01, "eps": 1e-20}),
         (AdamW(0.01, weight_decay=0.3, epsilon=1e-20), "AdamW", {"lr": 0.01, "eps": 1e-20, "weight_decay": 0.3}),
+        (Adam(0.01, weight_decay=0.3, epsilon=1e-20), "AdamW", {"lr": 0.01, "eps": 1e-20, "weight_decay": 0.3}),
+        # PyTorch's momenta move more slowly unless they are told to
+        (Nadam(0.01, epsilon=1e-6), "NAdam", {"lr": 0.01, "eps": 1e-6, "momentum_decay": 1.0}),
+        (
+            Nadam(0.01, weight_decay=0.3),
+            "NAdam",
+            {"lr": 0.01, "eps": 1e-7, "momentum_decay": 1.0, "weight_decay": 0.3, "decoupled_weight_decay": True},
+        ),
+        (
+            Adagrad(0.05, initial_accumulator_value=0.1, epsilon=1e-20),
+            "Adagrad",
+            {"lr": 0.05, "eps": 1e-20, "initial_accumulator_value": 0.1},
+        ),
     ],
-    ids=["sgd", "momentum", "nesterov", "rmsprop", "rmsprop-momentum", "adam", "adamax", "adamw"],
+    ids=[
+        *("sgd", "momentum", "nesterov", "rmsprop", "rmsprop-momentum", "adam", "adamax", "adamw", "adam-decay"),
+        *("nadam", "nadam-decay", "adagrad"),
+    ],
 )
 def test_ten_steps_are_pytorchs(dtype, optimizer, name, options):
     torch = pytest.importorskip("torch")

@@ -8,6 +8,7 @@ from harness import Problem, assert_close, finish_run
 from fastnn import Dense, Sequential, identifiers
 from fastnn.models import load_model
 from fastnn.optimizers import SGD, Adam, schedules
+from fastnn.optimizers.schedules import CosineDecay
 
 SCHEDULES = [
     schedules.ExponentialDecay(0.1, 7, 0.5),
@@ -102,7 +103,7 @@ def test_more_steps_than_fit_a_call(monkeypatch):
 
 
 def test_a_scheduled_rate_cannot_be_set():
-    optimizer = Adam(schedules.CosineDecay(0.1, 10))
+    optimizer = Adam(CosineDecay(0.1, 10))
     assert optimizer.learning_rate == 0.1
     with pytest.raises(TypeError, match="set by the schedule CosineDecay"):
         optimizer.learning_rate = 0.5

@@ -1,75 +1,15 @@
-"""Optimizers: names, defaults and ranges of their hyper-parameters. The update formulas are in ``fastnn.kernels``."""
+"""Optimizers: names, defaults and ranges of their hyper-parameters. The update formulas are in ``fastnn.kernels``.
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+Arguments, defaults and formulas are those of Keras 3 (``keras/src/optimizers``).
+"""
 
-from fastnn import checks, schedules
-from fastnn.identifiers import old_spelling, resolve, serialize
-from fastnn.schedules import LearningRateSchedule
+from typing import Any, Unpack
 
-
-class Optimizer:
-    """Base of the optimizers: a name, and a learning rate that may be changed at any time.
-
-    Parameters
-    ----------
-    learning_rate : float or LearningRateSchedule
-        Step size, > 0, or a schedule of ``fastnn.optimizers.schedules``.
-
-    Attributes
-    ----------
-    schedule : LearningRateSchedule or None
-    iterations : int
-        Steps that were done when the last compiled call began.
-    """
-
-    name: ClassVar[str]
-    schedule: LearningRateSchedule | None = None
-    iterations = 0
-
-    def __init__(self, learning_rate: float | LearningRateSchedule, lr: float | None = None) -> None:
-        if lr is not None:
-            old_spelling("lr", "learning_rate", depth=3)
-            learning_rate = lr
-        self.learning_rate = learning_rate
-
-    @property
-    def learning_rate(self) -> float:
-        """Step size; assign to it at any time, also during a fit, unless there is a schedule.
-
-        Raises
-        ------
-        TypeError
-            If it is assigned a number though there is a schedule.
-        """
-        return self._learning_rate if self.schedule is None else float(self.schedule(self.iterations))
-
-    @learning_rate.setter
-    def learning_rate(self, value: Any) -> None:
-        if isinstance(value, (LearningRateSchedule, Mapping)):
-            self.schedule = schedules.get(value)
-        elif self.schedule is not None:
-            raise TypeError(
-                f"learning_rate is set by the schedule {type(self.schedule).__name__}: make the optimizer with a "
-                "number to be able to change it"
-            )
-        else:
-            self._learning_rate = checks.number("learning_rate", value, 0.0, above=True)
-
-    @property
-    def slots(self) -> int:
-        """Number of vectors of the size of the weights that the optimizer keeps between steps."""
-        raise NotImplementedError
-
-    def hyperparameters(self) -> tuple[float, ...]:
-        """Return the values in the order of ``fastnn.kernels.codes.HYPERPARAMETERS``; 0.0 where unused."""
-        raise NotImplementedError
-
-    def get_config(self) -> dict[str, Any]:
-        """Return arguments that make an equal object."""
-        hidden = ("schedule", "iterations", "_learning_rate")
-        rate = self._learning_rate if self.schedule is None else serialize(self.schedule)
-        return {"learning_rate": rate} | {key: value for key, value in vars(self).items() if key not in hidden}
+from fastnn import checks
+from fastnn.identifiers import resolve
+from fastnn.optimizers import schedules as schedules
+from fastnn.optimizers.base import Common, Limits, Optimizer
+from fastnn.optimizers.schedules import LearningRateSchedule
 
 
 class SGD(Optimizer):
@@ -83,6 +23,8 @@ class SGD(Optimizer):
         Share of the previous step that is kept, in [0, 1).
     nesterov : bool, default=False
         Look ahead along the momentum.
+    **common
+        `weight_decay`, `clipnorm`, `clipvalue` and `global_clipnorm`, as in `Optimizer`.
     """
 
     name = "sgd"
@@ -92,10 +34,9 @@ class SGD(Optimizer):
         learning_rate: float | LearningRateSchedule = 0.01,
         momentum: float = 0.0,
         nesterov: bool = False,
-        *,
-        lr: float | None = None,
+        **common: Unpack[Common],
     ) -> None:
-        super().__init__(learning_rate, lr)
+        super().__init__(learning_rate, **common)
         self.momentum = checks.number("momentum", momentum, 0.0, 1.0)
         self.nesterov = bool(nesterov)
 
@@ -104,7 +45,7 @@ class SGD(Optimizer):
         return int(self.momentum > 0)
 
     def hyperparameters(self) -> tuple[float, ...]:
-        return (self.learning_rate, self.momentum, 0.0, 0.0, 0.0, float(self.nesterov))
+        return self._values(self.momentum, nesterov=self.nesterov)
 
 
 class RMSprop(Optimizer):
@@ -120,6 +61,8 @@ class RMSprop(Optimizer):
         Share of the previous step that is kept, in [0, 1).
     epsilon : float, default=1e-7
         Added under the root, > 0.
+    **common
+        `weight_decay`, `clipnorm`, `clipvalue` and `global_clipnorm`, as in `Optimizer`.
     """
 
     name = "rmsprop"
@@ -130,10 +73,9 @@ class RMSprop(Optimizer):
         rho: float = 0.9,
         momentum: float = 0.0,
         epsilon: float = 1e-7,
-        *,
-        lr: float | None = None,
+        **common: Unpack[Common],
     ) -> None:
-        super().__init__(learning_rate, lr)
+        super().__init__(learning_rate, **common)
         self.rho = checks.number("rho", rho, 0.0, 1.0)
         self.momentum = checks.number("momentum", momentum, 0.0, 1.0)
         self.epsilon = checks.number("epsilon", epsilon, 0.0, above=True)
@@ -143,7 +85,43 @@ class RMSprop(Optimizer):
         return 1 + int(self.momentum > 0)
 
     def hyperparameters(self) -> tuple[float, ...]:
-        return (self.learning_rate, self.momentum, self.rho, self.epsilon, 0.0, 0.0)
+        return self._values(self.momentum, self.rho, self.epsilon)
+
+
+class Adagrad(Optimizer):
+    """Gradient divided by the root of the sum of all its squares (Duchi et al., 2011).
+
+    Parameters
+    ----------
+    learning_rate : float or LearningRateSchedule, default=0.001
+        Step size, > 0.
+    initial_accumulator_value : float, default=0.1
+        What the sum of squares begins with, >= 0.
+    epsilon : float, default=1e-7
+        Added under the root, > 0.
+    **common
+        `weight_decay`, `clipnorm`, `clipvalue` and `global_clipnorm`, as in `Optimizer`.
+    """
+
+    name = "adagrad"
+
+    def __init__(
+        self,
+        learning_rate: float | LearningRateSchedule = 0.001,
+        initial_accumulator_value: float = 0.1,
+        epsilon: float = 1e-7,
+        **common: Unpack[Common],
+    ) -> None:
+        super().__init__(learning_rate, **common)
+        self.initial_accumulator_value = checks.number("initial_accumulator_value", initial_accumulator_value, 0.0)
+        self.epsilon = checks.number("epsilon", epsilon, 0.0, above=True)
+
+    @property
+    def slots(self) -> int:
+        return 1
+
+    def hyperparameters(self) -> tuple[float, ...]:
+        return self._values(epsilon=self.initial_accumulator_value + self.epsilon)
 
 
 class Adam(Optimizer):
@@ -157,6 +135,8 @@ class Adam(Optimizer):
         Decay of the running means of the gradient and of its square, in [0, 1).
     epsilon : float, default=1e-7
         Added to the root, > 0.
+    **common
+        `weight_decay`, `clipnorm`, `clipvalue` and `global_clipnorm`, as in `Optimizer`.
     """
 
     name = "adam"
@@ -167,10 +147,9 @@ class Adam(Optimizer):
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
-        *,
-        lr: float | None = None,
+        **common: Unpack[Common],
     ) -> None:
-        super().__init__(learning_rate, lr)
+        super().__init__(learning_rate, **common)
         self.beta_1 = checks.number("beta_1", beta_1, 0.0, 1.0)
         self.beta_2 = checks.number("beta_2", beta_2, 0.0, 1.0)
         self.epsilon = checks.number("epsilon", epsilon, 0.0, above=True)
@@ -180,7 +159,7 @@ class Adam(Optimizer):
         return 2
 
     def hyperparameters(self) -> tuple[float, ...]:
-        return (self.learning_rate, self.beta_1, self.beta_2, self.epsilon, 0.0, 0.0)
+        return self._values(self.beta_1, self.beta_2, self.epsilon)
 
 
 class AdamW(Adam):
@@ -192,7 +171,7 @@ class AdamW(Adam):
         Step size, > 0.
     weight_decay : float, default=0.004
         Each step first takes ``learning_rate * weight_decay`` of every weight away, >= 0.
-    beta_1, beta_2, epsilon : float
+    beta_1, beta_2, epsilon, **limits
         As in `Adam`.
     """
 
@@ -205,14 +184,22 @@ class AdamW(Adam):
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
-        *,
-        lr: float | None = None,
+        **limits: Unpack[Limits],
     ) -> None:
-        super().__init__(learning_rate, beta_1, beta_2, epsilon, lr=lr)
-        self.weight_decay = checks.number("weight_decay", weight_decay, 0.0)
+        weight_decay = checks.number("weight_decay", weight_decay, 0.0)
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, weight_decay=weight_decay, **limits)
 
-    def hyperparameters(self) -> tuple[float, ...]:
-        return (self.learning_rate, self.beta_1, self.beta_2, self.epsilon, self.weight_decay, 0.0)
+
+class Nadam(Adam):
+    """Adam with Nesterov momentum (Dozat, 2016).
+
+    Parameters
+    ----------
+    learning_rate, beta_1, beta_2, epsilon, **common
+        As in `Adam`.
+    """
+
+    name = "nadam"
 
 
 class Adamax(Adam):
@@ -220,7 +207,7 @@ class Adamax(Adam):
 
     Parameters
     ----------
-    learning_rate, beta_1, beta_2, epsilon
+    learning_rate, beta_1, beta_2, epsilon, **common
         As in `Adam`.
     """
 
@@ -236,6 +223,8 @@ class Lion(Optimizer):
         Size of a step, > 0.
     beta_1, beta_2 : float, default=0.9, 0.99
         Weights of the moment in the step and in its own update, in [0, 1).
+    **common
+        `weight_decay`, `clipnorm`, `clipvalue` and `global_clipnorm`, as in `Optimizer`.
     """
 
     name = "lion"
@@ -245,10 +234,9 @@ class Lion(Optimizer):
         learning_rate: float | LearningRateSchedule = 0.001,
         beta_1: float = 0.9,
         beta_2: float = 0.99,
-        *,
-        lr: float | None = None,
+        **common: Unpack[Common],
     ) -> None:
-        super().__init__(learning_rate, lr)
+        super().__init__(learning_rate, **common)
         self.beta_1 = checks.number("beta_1", beta_1, 0.0, 1.0)
         self.beta_2 = checks.number("beta_2", beta_2, 0.0, 1.0)
 
@@ -257,10 +245,15 @@ class Lion(Optimizer):
         return 1
 
     def hyperparameters(self) -> tuple[float, ...]:
-        return (self.learning_rate, self.beta_1, self.beta_2, 0.0, 0.0, 0.0)
+        return self._values(self.beta_1, self.beta_2)
 
 
-_TABLE = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam, "adamw": AdamW, "adamax": Adamax, "lion": Lion}
+_TABLE = {cls.name: cls for cls in (SGD, RMSprop, Adam, AdamW, Nadam, Adamax, Adagrad, Lion)}
+
+
+def names() -> list[str]:
+    """Return the names of the optimizers."""
+    return list(_TABLE)
 
 
 def get(identifier: Any) -> Optimizer:

@@ -1,0 +1,136 @@
+"""Training steps that clip gradients: twins of two functions of ``train_cpu.py``, for the programs of runs that do.
+
+All gradients of a step are stored in one vector that lies like the weights; once they are whole, penalties included,
+their sizes are added up, and the optimizer gets what the limits leave of them. The three ways are those of Keras 3
+(``keras/src/optimizers/base_optimizer.py``): by element, by the Euclidean norm of each weight array (kernel and bias
+are two), by that of all gradients together.
+
+The weights are cut into units: a pair of panels of a dense layer with its biases, or a normalization. A unit belongs to
+one member, and its sums of squares stand in the float64 vector ``sums``: of its kernel and its biases, or of gamma and
+beta. Every member adds them up in the same order, so no norm depends on the team.
+"""
+
+from __future__ import annotations
+
+from . import codes, train_cpu
+from .activation_cpu import scale_vectors
+from .dense_cpu import COLUMNS, renew_operands
+from .intrinsics import at, sqrt
+from .jit import LANES
+from .optimizer_cpu import update
+from .scalar import select
+from .team import barrier
+from .tracing import vector_loop
+from .vectors import sum_of_squares
+
+SQUARES_AT_ONCE = 64  # vectors whose squares are added up in the element type, before float64
+
+
+def limited(g, limit):
+    """Gradient with a magnitude of at most ``limit``."""
+    return select(g > limit, limit, select(g < -limit, -limit, g))
+
+
+limit_vectors = vector_loop(limited, 1, 1, 1)
+
+
+def units(op):
+    """Number of units of an operation."""
+    if op[codes.KIND] == codes.DENSE:
+        return (op[codes.PANELS] + 1) // 2
+    return 1 if op[codes.KIND] >= codes.BATCH_NORM else 0
+
+
+def parts(op, unit):
+    """Vectors of the two arrays in a panel of a unit, first elements of both in the first panel, and its panels."""
+    if op[codes.KIND] == codes.DENSE:
+        place, bias = op[codes.WEIGHTS] + 2 * unit * op[codes.PANEL], op[codes.BIAS]
+        return op[codes.INPUTS], bias, place + bias * LANES, place, min(2, op[codes.PANELS] - 2 * unit)
+    scales, centers = op[codes.SCALES] * op[codes.PANELS], op[codes.CENTERS] * op[codes.PANELS]
+    return scales, centers, op[codes.GAMMA], op[codes.BETA], 1
+
+
+def add_squares(total, vectors, gradient):
+    """Add the squares of ``vectors`` vectors to what ``total`` points to."""
+    for first in range(0, vectors, SQUARES_AT_ONCE):
+        total[0] += sum_of_squares(min(SQUARES_AT_ONCE, vectors - first), at(gradient, first * LANES))
+
+
+def squares_share(rank, size, ops, count, gradients, sums):
+    """A member's share of the sums of squares of all units; returns the number of units."""
+    number = 0
+    for index in range(count):
+        op = at(ops, index * COLUMNS)
+        for unit in range(units(op)):
+            if number % size == rank:
+                total = at(sums, 2 * number)
+                total[0], total[1] = 0.0, 0.0
+                vectors, other_vectors, place, other_place, panels = parts(op, unit)
+                for panel in range(panels):
+                    offset = panel * op[codes.PANEL]
+                    add_squares(total, vectors, at(gradients, place + offset))
+                    add_squares(at(total, 1), other_vectors, at(gradients, other_place + offset))
+            number += 1
+    return number
+
+
+def norm_of(sums, first, last, step):
+    """Norm of the units from ``first`` to ``last`` - 1, of both arrays or of one: every, or every other element."""
+    total = 0.0
+    for place in range(2 * first, 2 * last, step):
+        total += sums[place]
+    return sqrt(total)
+
+
+def factor_within(limit, norm):
+    """Factor that makes a norm at most ``limit``, where there is one; NaN if it is NaN."""
+    return 1.0 if limit == 0.0 or norm <= limit else limit / norm
+
+
+def gradient_use(run, slot_0, gradients):
+    """Twin of ``train_cpu.gradient_use``: store it."""
+    return codes.GRADIENT, gradients
+
+
+def finish_step(
+    rank, size, sync, run, hyper, rate, momentum, epsilon, ops, count, params, slot_0, slot_1, gradients, sums, scratch
+):
+    """Twin of ``train_cpu.finish_step``: a member's share of clipping and of the optimizer's step."""
+    share_1, share_2 = 1.0 - hyper[codes.BETA_1], 1.0 - hyper[codes.BETA_2]
+    decay = hyper[codes.LEARNING_RATE] * hyper[codes.WEIGHT_DECAY]
+    limit, own_limit = hyper[codes.CLIPVALUE], hyper[codes.CLIPNORM]
+    all_units = 0
+    if limit == 0.0:
+        all_units = squares_share(rank, size, ops, count, gradients, sums)
+        barrier(sync, size)
+    common = factor_within(hyper[codes.GLOBAL_CLIPNORM], norm_of(sums, 0, all_units, 1))
+    number = 0
+    for index in range(count):
+        op = at(ops, index * COLUMNS)
+        own = number + units(op)
+        factor = common * factor_within(own_limit, norm_of(sums, number, own, 2))
+        other_factor = common * factor_within(own_limit, norm_of(at(sums, 1), number, own, 2))
+        for unit in range(units(op)):
+            if number % size == rank:
+                vectors, other_vectors, place, other_place, panels = parts(op, unit)
+                for panel in range(panels):
+                    offset = panel * op[codes.PANEL]
+                    for start, length, scale in (
+                        (place + offset, vectors, factor), (other_place + offset, other_vectors, other_factor)
+                    ):  # fmt: skip
+                        gradient = at(gradients, start)
+                        if scale != 1.0:
+                            scale_vectors(1, 0, length, gradient, scale)
+                        if limit > 0.0:
+                            limit_vectors(1, 0, length, gradient, limit)
+                        update(
+                            run[codes.OPTIMIZER], at(params, start), at(slot_0, start), at(slot_1, start), gradient,
+                            length, rate, momentum, share_1, share_2, epsilon, decay, hyper[codes.NESTEROV] != 0.0,
+                        )  # fmt: skip
+                if op[codes.KIND] == codes.DENSE:
+                    renew_operands(op, params, unit, scratch)
+            number += 1
+    barrier(sync, size)
+
+
+TWINS = {train_cpu.gradient_use: gradient_use, train_cpu.finish_step: finish_step}
