@@ -12,6 +12,7 @@ from fastnn.estimator_checks import check_rows, check_rows_and_targets
 from fastnn.estimator_conversion import Conversion
 from fastnn.estimator_held_out import HeldOut, Rows, split, validation_arguments
 from fastnn.estimator_lbfgs import train_full_batch
+from fastnn.estimator_options import CLIPPING
 from fastnn.estimator_rules import EpochRules
 from fastnn.estimator_training import Deadline, StochasticFit
 from fastnn.losses import Loss
@@ -200,6 +201,7 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
                 "dropout": np.any(self.dropout),
                 "callbacks": self.callbacks,
                 "validation data": validated,
+                **{f"{name}={(limit := getattr(self, name))}": limit is not None for name in CLIPPING},
             }
             for name in (name for name, value in refused.items() if value):
                 raise ValueError(f"solver='lbfgs' takes no {name}, since it knows no epochs: use 'adam' or 'sgd'")

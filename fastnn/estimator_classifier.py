@@ -35,8 +35,9 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
     activation : str, Activation or list of them, default='relu'
         Activation of the hidden layers, or one for each of them: 'identity', 'logistic', 'tanh', 'relu', or any other
         name or object of `fastnn.activations`.
-    solver : {'adam', 'sgd', 'lbfgs', 'adamw', 'rmsprop'}, default='adam'
-        Optimizer; 'lbfgs' is SciPy's L-BFGS-B on all rows at once, in float64 whatever `dtype` is.
+    solver : {'adam', 'sgd', 'lbfgs', 'adamw', 'nadam', 'adamax', 'rmsprop', 'adagrad', 'lion'}, default='adam'
+        Optimizer, one of `fastnn.optimizers`; 'lbfgs' is SciPy's L-BFGS-B on all rows at once, in float64 whatever
+        `dtype` is.
     alpha : float, default=0.0001
         Strength of the L2 penalty on the weights, >= 0; divided by the rows of a batch, as in scikit-learn.
     batch_size : int or 'auto', default='auto'
@@ -71,7 +72,8 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
     validation_fraction : float, default=0.1
         Share of the rows held out, in [0, 1).
     beta_1, beta_2, epsilon : float, default=0.9, 0.999, 1e-8
-        For 'adam' and 'adamw': in [0, 1), in [0, 1), and > 0 ('rmsprop' takes `epsilon` too).
+        For 'adam', 'adamw', 'nadam' and 'adamax': in [0, 1), in [0, 1), and > 0. 'lion' takes the first two, of which
+        0.99 suits it better as `beta_2`; 'rmsprop' and 'adagrad' take `epsilon`.
     n_iter_no_change : int or numpy.inf, default=10
         Training stops after more than so many epochs in a row without improvement; inf is never, and fastest.
     max_fun : int, default=15000
@@ -108,8 +110,9 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
         Weight of the rows of each class in the loss, multiplied by `sample_weight`; 'balanced' is
         ``n_samples / (n_classes * rows of the class)``. A dict for each label where a row may have several. Scores know
         nothing of it.
-    weight_decay : float, default=0.004
-        For 'adamw', >= 0: each step first takes ``rate * weight_decay`` of every weight away, beside what `alpha` does.
+    weight_decay : float or None, default=None
+        Each step first takes ``rate * weight_decay`` of every weight away, beside what `alpha` does, >= 0. None is
+        0.004 for 'adamw' and 0 for the others. 'lbfgs' has none.
     rho : float, default=0.9
         For 'rmsprop': decay of the running mean of squared gradients, in [0, 1).
     scoring : str, callable or None, default=None
@@ -120,6 +123,9 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
         'lbfgs'. (scikit-learn's own callbacks are set with ``set_callbacks``.)
     time_limit : float or None, default=None
         Seconds after which `fit` ends, > 0: after a whole step, and at least one.
+    clipvalue, clipnorm, global_clipnorm : float or None, default=None
+        One of three limits of a step's gradients, > 0: of the magnitude of each element; of the Euclidean norm of those
+        of each of `coefs_`, `intercepts_` and `normalizations_`; or of all together. Not for 'lbfgs'.
 
     Attributes
     ----------
@@ -196,11 +202,14 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
         focal_gamma: float = 2.0,
         label_smoothing: float = 0.0,
         class_weight: Any = None,
-        weight_decay: float = 0.004,
+        weight_decay: float | None = None,
         rho: float = 0.9,
         scoring: Any = None,
         callbacks: Any = None,
         time_limit: float | None = None,
+        clipvalue: float | None = None,
+        clipnorm: float | None = None,
+        global_clipnorm: float | None = None,
     ) -> None:
         self._keep(locals())
 

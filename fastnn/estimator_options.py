@@ -13,11 +13,11 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, Options, StrOptions, validate_parameter_constraints
 
-from fastnn import activations
+from fastnn import activations, optimizers
 from fastnn.callbacks import Callback
 from fastnn.estimator_schedules import SCHEDULES
 from fastnn.layers import Activation, BatchNormalization, Dense, Dropout, Layer, LayerNormalization
-from fastnn.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+from fastnn.optimizers import Optimizer
 from fastnn.optimizers.schedules import LearningRateSchedule
 from fastnn.plan import DTYPES
 from fastnn.regularizers import L2
@@ -27,6 +27,9 @@ NORMALIZATIONS: dict[str, Callable[[], Layer]] = {
     "batch": partial(BatchNormalization, momentum=0.9),  # fits may have few steps
     "layer": LayerNormalization,
 }
+# of an optimizer, under the same names; those of Adam and its kin are beta_1, beta_2 and epsilon
+_OWN_PARAMETERS = {"sgd": (), "rmsprop": ("rho", "epsilon"), "adagrad": ("epsilon",), "lion": ("beta_1", "beta_2")}
+CLIPPING = ("clipvalue", "clipnorm", "global_clipnorm")
 _WIDTH = 100  # of a hidden layer that nothing is said about
 
 
@@ -44,7 +47,7 @@ class NetworkOptions(BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "hidden_layer_sizes": ["array-like", _whole(1)],
         "activation": [StrOptions(set(activations.names())), activations.Activation, "array-like"],
-        "solver": [StrOptions({"lbfgs", "sgd", "adam", "adamw", "rmsprop"})],
+        "solver": [StrOptions({"lbfgs", *optimizers.names()})],
         "alpha": [_real(0)],
         "batch_size": [StrOptions({"auto"}), _whole(1)],
         "learning_rate": [StrOptions({"constant", "invscaling", "adaptive", *SCHEDULES}), LearningRateSchedule],
@@ -73,8 +76,11 @@ class NetworkOptions(BaseEstimator):
         "dropout": [_real(0, 1), "array-like"],
         "normalization": [StrOptions({"batch", "layer"}), None],
         "scoring": [str, callable, None],
-        "weight_decay": [_real(0)],
+        "weight_decay": [_real(0), None],
         "rho": [_real(0, 1)],
+        "clipvalue": [_real(0, closed="neither"), None],
+        "clipnorm": [_real(0, closed="neither"), None],
+        "global_clipnorm": [_real(0, closed="neither"), None],
         "callbacks": [Callback, list, tuple, None],
         "time_limit": [_real(0, closed="neither"), None],
     }
@@ -181,13 +187,11 @@ class NetworkOptions(BaseEstimator):
             rate = self.learning_rate
         elif self.learning_rate in SCHEDULES:
             rate = SCHEDULES[self.learning_rate](rate, self.max_iter * steps_per_epoch)
+        own = {name: getattr(self, name) for name in _OWN_PARAMETERS.get(self.solver, ("beta_1", "beta_2", "epsilon"))}
         if self.solver == "sgd":
-            return SGD(rate, self.momentum, nesterov=self.nesterovs_momentum)
-        if self.solver == "rmsprop":
-            return RMSprop(rate, self.rho, epsilon=self.epsilon)
-        if self.solver == "adamw":
-            return AdamW(rate, self.weight_decay, self.beta_1, self.beta_2, self.epsilon)
-        return Adam(rate, self.beta_1, self.beta_2, self.epsilon)
+            own |= {"momentum": self.momentum, "nesterov": self.nesterovs_momentum}
+        common = {name: getattr(self, name) for name in ("weight_decay", *CLIPPING) if getattr(self, name) is not None}
+        return optimizers.get({"class_name": self.solver, "config": {"learning_rate": rate, **own, **common}})
 
 
 def _for_each_layer(name: str, value: Any, layers: int) -> list:

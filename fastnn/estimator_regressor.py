@@ -31,7 +31,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     loss : {'squared_error', 'poisson', 'absolute_error', 'huber', 'quantile'}, default='squared_error'
         'poisson' (half the deviance) is for counts: the outputs are exponentials, and targets must not be negative.
         'absolute_error' and 'huber' let outliers pull less; 'quantile' is the pinball loss of the levels `quantile`.
-    hidden_layer_sizes, ..., time_limit
+    hidden_layer_sizes, ..., global_clipnorm
         As in `MLPClassifier`, which has `class_weight`, `label_smoothing` and `focal_gamma` besides.
     quantile : float or list of float, default=0.5
         For the loss 'quantile': a level in (0, 1), or several that one network learns at once. `predict` then has a
@@ -89,11 +89,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         width: int | None = None,
         dropout: float | Sequence[float] = 0.0,
         normalization: str | None = None,
-        weight_decay: float = 0.004,
+        weight_decay: float | None = None,
         rho: float = 0.9,
         scoring: Any = None,
         callbacks: Any = None,
         time_limit: float | None = None,
+        clipvalue: float | None = None,
+        clipnorm: float | None = None,
+        global_clipnorm: float | None = None,
         quantile: float | Sequence[float] = 0.5,
         huber_delta: float = 1.0,
     ) -> None:

@@ -37,6 +37,12 @@ def assert_same_bits(given, expected):
         assert ours.tobytes() == theirs.tobytes()
 
 
+def same_weights(one, other):
+    """Compare the weights of two estimators bit for bit."""
+    for mine, theirs in zip(one.coefs_ + one.intercepts_, other.coefs_ + other.intercepts_, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
 def with_amx():
     """Environment in which compiled code may hold instructions of AMX."""
     features = ",".join(f"+{name}" for name in sorted(jit.cpu_features() | AMX_FEATURES))
