@@ -8,7 +8,7 @@ PIP := $(VENV)/bin/pip --disable-pip-version-check
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test bench lint types wheel sbom clean
+.PHONY: help demo test test-lowest bench lint types wheel sbom clean
 
 help:
 	@echo "make demo    train both tasks beside scikit-learn: a table and pictures"
@@ -17,6 +17,7 @@ help:
 	@echo "make lint    ruff"
 	@echo "make types   mypy"
 	@echo "make wheel   build the wheel and test it outside the checkout"
+	@echo "make test-lowest  the same with the lowest versions that pyproject.toml allows"
 	@echo "make sbom    write dist/sbom.json, the software bill of materials of the wheel"
 	@echo "make clean   remove what the other targets made"
 
@@ -47,8 +48,13 @@ wheel: $(VENV)/.test
 	set -e; away=$$(mktemp -d); trap 'rm -rf "$$away"' EXIT; \
 	cp -R pyproject.toml tests "$$away"; \
 	$(VENV)/bin/python -m venv "$$away/venv"; \
-	"$$away/venv/bin/pip" --disable-pip-version-check install -q "$$(echo dist/*.whl)[test]"; \
-	cd "$$away"; venv/bin/python -m pytest -q -m "not slow"
+	"$$away/venv/bin/pip" --disable-pip-version-check install -q $(WHEEL_INSTALL) "$$(echo dist/*.whl)[test]"; \
+	cd "$$away"; venv/bin/python -m pytest -q -m "not slow" -n auto --maxprocesses 4 $(WHEEL_TEST)
+
+# Old versions of one library warn about new versions of another.
+test-lowest: WHEEL_INSTALL := -c tests/lowest.txt
+test-lowest: WHEEL_TEST := -W default
+test-lowest: wheel
 
 # A list, as CycloneDX, of an environment with nothing but the wheel and what it needs.
 sbom: $(VENV)/.dev

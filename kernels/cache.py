@@ -23,8 +23,8 @@ DIGEST_BYTES = 32
 KEPT_FOLDERS = 8  # of so many versions compiled code is kept
 
 
-def cache_root() -> Path | None:
-    """Folder for everything fastnn keeps on disk, or None where no folder can be written.
+def cache_root(to_write: bool = True) -> Path | None:
+    """Folder for everything fastnn keeps on disk, or None where no folder can be written, or else read.
 
     ``FASTNN_CACHE_DIR`` names it; without that it is the user's cache folder of the operating system.
     """
@@ -41,7 +41,7 @@ def cache_root() -> Path | None:
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
     except (OSError, RuntimeError):
         return None
-    return root if os.access(root, os.W_OK | os.X_OK) else None
+    return root if os.access(root, (os.W_OK if to_write else os.R_OK) | os.X_OK) else None
 
 
 @functools.cache
@@ -56,7 +56,7 @@ def _sources_digest() -> bytes:
 
 def kernel_folder(target: str) -> Path | None:
     """Folder of the compiled programs for these sources, these versions and this ``target`` description."""
-    root = cache_root()
+    root = cache_root(to_write=False)  # a container's image may bring programs that are only read
     if root is None:
         return None
     import llvmlite

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -75,7 +75,8 @@ def unchanged(value, before):
     if isinstance(value, np.ndarray):
         if value.dtype == object:
             return value.shape == before.shape and all(a is b for a, b in zip(value.flat, before.flat, strict=True))
-        return value.dtype == before.dtype and value.tobytes() == before.tobytes()
+        same_mask = (np.ma.getmaskarray(value) == np.ma.getmaskarray(before)).all()
+        return value.dtype == before.dtype and same_mask and np.asarray(value).tobytes() == np.asarray(before).tobytes()
     return True
 
 
@@ -103,6 +104,7 @@ def check_prediction(value, dtype):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @EXAMPLES
 @given(value=anything())
+@example(value=np.ma.masked_array(np.zeros((2, 3), np.float16), mask=np.arange(6).reshape(2, 3) == 4))
 def test_predictions(dtype, value):
     check_prediction(value, dtype)
 
@@ -202,6 +204,31 @@ def test_memory_mapped_arrays(tmp_path):
     model.compile("sgd", "mse")
     model.fit(mapped, mapped[:, :2], verbose=0)
     np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), x)
+
+
+RAGGED = [
+    [[1.0, 2.0, 3.0], [4.0]], [[1.0, 2.0, 3.0], 4.0], [[[1.0], [2.0], [3.0]], [[1.0], [2.0], [3.0, 4.0]]],
+    [np.ones(3), np.ones(2)], (np.ones((2, 3)), np.ones((1, 3))), [[1.0, 2.0, 3.0], None], [[1.0, 2.0, [3.0]]],
+    np.array([[1.0, 2.0, 3.0], [4.0]], dtype=object), {"a": [1.0, 2.0], "b": [1.0]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("ragged", RAGGED, ids=lambda value: str(value)[:25])
+def test_ragged_lists(ragged):
+    """One error that names the argument, wherever it came from."""
+    whole, model = np.ones((2, COLUMNS)), network("float32")
+    model.compile("sgd", "mse")
+    with pytest.raises(ERRORS, match=r"^x "):
+        model.predict(ragged)
+    with pytest.raises(ERRORS, match=r"^x "):
+        model.fit(ragged, np.zeros((2, 2)), verbose=0)
+    with pytest.raises(ERRORS, match=r"^y "):
+        model.fit(whole, ragged, verbose=0)
+    with pytest.raises(ERRORS, match=r"^sample_weight "):
+        model.fit(whole, np.zeros((2, 2)), sample_weight=ragged, verbose=0)
+    with pytest.raises(ERRORS):
+        fastnn.MLPRegressor((3,), max_iter=2).fit(ragged, [1.0, 2.0])
+    np.testing.assert_array_equal(model.get_weights()[0], KERNEL.astype(np.float32))
 
 
 def test_frames_with_odd_indexes():

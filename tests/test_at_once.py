@@ -16,9 +16,9 @@ from harness import Problem, assert_same_bits, finish_run, small_problem, start_
 
 import fastnn
 from fastnn.callbacks import LambdaCallback
+from fastnn.initializers import GlorotUniform
 from fastnn.layers import Dense
 from fastnn.models import Sequential, load_model
-from fastnn.utils import set_random_seed
 
 SECONDS = float(os.environ.get("FASTNN_TEST_SECONDS", "20"))
 RNG = np.random.default_rng(1)
@@ -47,8 +47,10 @@ def in_threads(*functions):
 
 
 def network(seed=0, units=16, **options):
-    set_random_seed(seed)
-    model = Sequential([Dense(units, "relu", input_shape=(8,)), Dense(1, "sigmoid")], **options)
+    """A model whose weights depend on no seed that other threads may set."""
+    first, second = GlorotUniform(seed), GlorotUniform(seed + 100)
+    hidden = Dense(units, "relu", input_shape=(8,), kernel_initializer=first)
+    model = Sequential([hidden, Dense(1, "sigmoid", kernel_initializer=second)], **options)
     model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
     return model
 
@@ -162,7 +164,12 @@ RACE = """
     print(*best)
 """
 ONE_CORE = "os.sched_setaffinity(0, [sorted(os.sched_getaffinity(0))[0]])"
-QUOTA = "from fastnn.kernels import team; team.quota_cores = lambda *_: 1"
+QUOTA = """import functools, pathlib, tempfile
+    from fastnn.kernels import team
+    group = pathlib.Path(tempfile.mkdtemp())
+    (group / "cpu.max").write_text("100000 100000")
+    team.quota_cores = functools.partial(team.quota_cores, group)
+    assert team.available_cores() == 1"""
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")
@@ -234,7 +241,7 @@ def test_several_children_of_a_process_at_work(run_python):
 
 def fit_and_predict(seed):
     model = network(seed, threads=2)
-    model.fit(X, Y, epochs=3, verbose=0)
+    model.fit(X, Y, epochs=3, verbose=0, shuffle=False)
     return model.predict(X[:5]).tobytes()
 
 
@@ -260,6 +267,7 @@ def test_loky():
 
 @pytest.mark.slow
 def test_dask():
+    """Two processes of two threads each."""
     distributed = pytest.importorskip("distributed")
     expected = [fit_and_predict(seed) for seed in range(4)]
     with (

@@ -13,6 +13,7 @@ import time
 import numpy as np
 import pytest
 from fastnn.kernels import cache, jit
+from permissions import obeying_modes
 
 SINGLE, DOUBLE = np.dtype("float32"), np.dtype("float64")
 
@@ -123,12 +124,32 @@ def test_without_a_folder(tmp_path, monkeypatch, folder):
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+@obeying_modes
 def test_a_folder_that_is_read_only(tmp_path, monkeypatch):
     monkeypatch.setenv("FASTNN_CACHE_DIR", str(tmp_path))
     tmp_path.chmod(0o500)
     assert cache.cache_root() is None
     assert not was_loaded(dispatcher())
+    assert list(tmp_path.iterdir()) == []
+
+
+@obeying_modes
+def test_programs_in_a_folder_that_became_read_only(stored):
+    """As in a container's image: what is there is loaded, what is not is compiled, and nothing is written."""
+    for folder in (stored.parent.parent, stored.parent):
+        folder.chmod(0o500)
+    assert was_loaded(dispatcher())
+    assert not was_loaded(dispatcher(DOUBLE))
+    assert [file.name for file in stored.parent.iterdir()] == [stored.name]
+    for folder in (stored.parent.parent, stored.parent):
+        folder.chmod(0o700)
+
+
+@obeying_modes
+def test_a_file_that_may_not_be_read(stored):
+    stored.chmod(0)
+    assert not was_loaded(dispatcher())
+    assert was_loaded(dispatcher())  # it was replaced
 
 
 class HalfWritten:
@@ -330,17 +351,28 @@ def test_files_of_another_version_beside(stored, monkeypatch):
     assert len(list(stored.parent.parent.glob("kernels-*/*"))) == 2
 
 
-def test_a_read_only_installation(fresh_cache, run_python, tmp_path, checkout):
-    """Sources and home that nobody may write: nothing is written beside the sources."""
-    copy = tmp_path / "site"
+def test_a_read_only_installation(run_python, tmp_path, checkout):
+    """Sources and home that nobody may write: everything works, and nothing is written there."""
+    copy, home = tmp_path / "site", tmp_path / "home"
+    home.mkdir()
     for name in ("fastnn", "kernels"):
         shutil.copytree(checkout / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    before = sorted(path.relative_to(copy) for path in copy.rglob("*"))
-    for path in copy.rglob("*"):
-        path.chmod(0o555 if path.is_dir() else 0o444)
-    output = run_python(PERCEPTRON, cwd=copy, PYTHONPATH=copy, PYTHONDONTWRITEBYTECODE=1, HOME="/dev/null",
-                        FASTNN_CACHE_DIR="/dev/null/x")  # fmt: skip
+    before = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*"))
+    folders = [path for path in (copy, home, *copy.rglob("*")) if path.is_dir()]
+    for folder in folders:
+        folder.chmod(0o555)
+    code = f"""
+    import os, sys
+    sys.path.insert(0, {os.path.dirname(__file__)!r})
+    from permissions import obeying_modes
+    @obeying_modes
+    def use():
+        assert not os.access({str(copy)!r}, os.W_OK) and not os.access({str(home)!r}, os.W_OK)
+        exec({textwrap.dedent(PERCEPTRON)!r}, {{}})
+    use()
+    """
+    output = run_python(code, cwd=copy, PYTHONPATH=copy, HOME=home, XDG_CACHE_HOME="", FASTNN_CACHE_DIR="")
     assert output.endswith(RESULT)
-    assert sorted(path.relative_to(copy) for path in copy.rglob("*")) == before
-    for path in copy.rglob("*"):
-        path.chmod(0o755)
+    for folder in folders:
+        folder.chmod(0o755)
+    assert sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*")) == before

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from permissions import obeying_modes
 
 from fastnn.layers import Dense
 from fastnn.models import Sequential, load_model
@@ -203,7 +204,7 @@ def test_a_disk_that_is_full_or_closed(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+@obeying_modes
 def test_a_folder_that_is_read_only(tmp_path):
     model = Sequential([Dense(3, input_shape=(2,))])
     model.save(tmp_path / "model")
@@ -211,7 +212,15 @@ def test_a_folder_that_is_read_only(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(PermissionError, match="cannot save to"):
         model.save(tmp_path / "model")
-    assert (tmp_path / "model").read_bytes() == before
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
+
+
+@obeying_modes
+def test_a_file_that_may_not_be_read(tmp_path):
+    Sequential([Dense(3, input_shape=(2,))]).save(tmp_path / "model")
+    (tmp_path / "model").chmod(0)
+    with pytest.raises(PermissionError):
+        load_model(tmp_path / "model")
 
 
 def test_a_link_stays_a_link(tmp_path):

@@ -4,12 +4,15 @@ import json
 import os
 import pickle
 import random
+import shutil
 import subprocess
 import sys
+import textwrap
 
 import numpy as np
 import pytest
 from harness import assert_same_bits
+from permissions import obeying_modes
 from safetensors import safe_open
 
 from fastnn import callbacks, optimizers
@@ -217,6 +220,62 @@ def test_steps_and_weights_alone(tmp_path):
     with safe_open(tmp_path / "1-3", framework="numpy") as file:
         assert not any(name.startswith("optimizer") for name in file.keys())  # noqa: SIM118 - not a dict
         assert "training" not in json.loads(file.metadata()["fastnn"])
+
+
+# --- no room, no permission ---------------------------------------------------------------------------------------
+
+FULL = """
+    import contextlib, os, sys
+    from pathlib import Path
+    sys.path.insert(0, {tests!r})
+    from test_going_on import *
+    folder = Path(sys.argv[1])
+    with pytest.raises(Stop):
+        fitted(compiled(), BackupAndRestore(folder), StopAt("on_epoch_end", 3))
+    before = (folder / "backup.fastnn").read_bytes()
+    taken = folder / "taken"
+    with open(taken, "wb", 0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(256))
+    model = compiled(seed=5)
+    for listener in (BackupAndRestore(folder), ModelCheckpoint(folder / "backup.fastnn")):
+        with pytest.raises(OSError, match="cannot save to '.*backup.fastnn': No space left on device"):
+            fitted(model, listener)
+        assert (folder / "backup.fastnn").read_bytes() == before
+        assert sorted(path.name for path in folder.iterdir()) == ["backup.fastnn", "taken"]
+    assert np.isfinite(model.predict(X)).all()
+    taken.unlink()
+    assert_same_models(fitted(compiled(seed=6), BackupAndRestore(folder)), fitted(compiled()))
+    print("whole")
+"""
+
+
+@pytest.mark.skipif(not shutil.which("unshare"), reason="needs mounts of its own")
+def test_a_disk_that_is_full(tmp_path):
+    """A small one of memory: a checkpoint that finds no room leaves the old one, and the training goes on from it."""
+    own = ["unshare", "--mount", *(["--user", "--map-root-user"] if os.geteuid() else [])]
+    mount = 'mount -t tmpfs -o size=64k none "$1" && exec "$2" -W ignore -c "$3" "$1"'
+    if subprocess.run([*own, "mount", "-t", "tmpfs", "none", str(tmp_path)], capture_output=True).returncode:
+        pytest.skip("no mounts here: NOT TESTED")
+    code = textwrap.dedent(FULL.format(tests=os.path.dirname(__file__)))
+    command = [*own, "sh", "-c", mount, "sh", str(tmp_path), sys.executable, code]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout == "whole\n", done.stderr
+
+
+@obeying_modes
+def test_a_folder_that_may_not_be_written(tmp_path):
+    expected = fitted(compiled())
+    with pytest.raises(Stop):
+        fitted(compiled(), BackupAndRestore(tmp_path), StopAt("on_epoch_end", 3))
+    before = (tmp_path / "backup.fastnn").read_bytes()
+    tmp_path.chmod(0o500)
+    for listener in (BackupAndRestore(tmp_path), ModelCheckpoint(tmp_path / "backup.fastnn")):
+        with pytest.raises(PermissionError, match="cannot save to '.*backup.fastnn': Permission denied"):
+            fitted(compiled(seed=5), listener)
+        assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
+    tmp_path.chmod(0o700)
+    assert_same_models(fitted(compiled(seed=6), BackupAndRestore(tmp_path)), expected)
 
 
 # --- kill -9 ------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ end of its pages, and with every buffer at their beginning.
 """
 
 import ctypes
+import functools
 import mmap
 import os
 import sys
@@ -14,7 +15,7 @@ import pytest
 from fastnn.kernels import codes, jit, team
 
 import fastnn
-from fastnn import losses, optimizers, runs
+from fastnn import losses, optimizers
 from fastnn.layers import Activation, Dense, Dropout
 from fastnn.models import Sequential
 
@@ -62,35 +63,56 @@ class Guarded:
                 LIBC.mprotect(ctypes.c_void_p(page), PAGE, mmap.PROT_READ | mmap.PROT_WRITE)
 
 
-def guard_programs(at_end):
-    """Let every program run on guarded copies of its arrays; returns how many calls there were."""
-    calls = [0]
+class GuardedProgram:
+    """A program that works on guarded copies of its arrays."""
 
-    def run_team(program, size, *arguments):
-        guard = Guarded(at_end)
+    def __init__(self, program, at_end, allow):
+        self.program, self.at_end, self.allow = program, at_end, allow
+
+    def __getattr__(self, name):
+        return getattr(self.program, name)
+
+    def __call__(self, *arguments):
+        return self.call(self.program, *arguments)
+
+    def call(self, function, *arguments):
+        guard = Guarded(self.at_end)
         copies = guard(arguments)
-        original(program, size, *copies)
+        self.allow([copy for _, copy in guard.pairs])
+        result = function(*copies)
         guard.give_back()
-        calls[0] += 1
+        return result
 
-    def run_watched_team(program, size, seconds, *arguments):
-        run_team(program, size, *arguments)
+    def as_member(self, rank, size, sync, *arguments):
+        """Run in a team, which has made ``sync``, on copies that are guarded already."""
+        self.allow([sync], more=True)
+        self.program(rank, size, sync, *arguments)
 
-    original = team.run_team
-    team.run_team, team.run_watched_team = run_team, run_watched_team
-    call = runs.Inference._call
 
-    def call_guarded(self, params, x, outputs, y, weights, stats, threads):
-        guard = Guarded(at_end)
-        dense = isinstance(x, np.ndarray)
-        arrays = [guard(a) for a in (params, x if dense else None, outputs, y, weights, stats)]
-        if not dense:
-            arrays[1] = x
-        call(self, *arrays, threads)
-        guard.give_back()
-        calls[0] += 1
+def guard_programs(at_end, allow=lambda arrays, more=False: None):
+    """Let every program run on guarded copies of its arrays; returns how many calls there were.
 
-    runs.Inference._call = call_guarded
+    ``allow`` is told of the arrays of each call, and then of those (``more``) that it may use beside them.
+    """
+    calls, program, run_team = [0], jit.program, team.run_team
+
+    def counted(arrays, more=False):
+        calls[0] += not more
+        allow(arrays, more)
+
+    @functools.cache
+    def guarded_program(*arguments, **options):
+        return GuardedProgram(program(*arguments, **options), at_end, counted)
+
+    def run_guarded_team(program, size, *arguments):
+        if size == 1 or not isinstance(program, GuardedProgram):
+            run_team(program, size, *arguments)
+        else:  # one copy for all members
+            program.call(functools.partial(run_team, program.as_member, size), *arguments)
+
+    jit.program = guarded_program
+    team.run_team = run_guarded_team
+    team.run_watched_team = lambda program, size, seconds, *arguments: run_guarded_team(program, size, *arguments)
     return calls
 
 
@@ -103,9 +125,9 @@ def exercise_thoroughly(at_end):
     return exercise(at_end, (1, 3, 16, 17, 33))
 
 
-def exercise(at_end, widths=(3, 17), rows=(1, 2, 13, 97)):
+def exercise(at_end, widths=(3, 17), rows=(1, 2, 13, 97), dtypes=("float32", "float64"), **options):
     """All activations, losses and optimizers, at odd shapes, types and team sizes."""
-    calls, number = guard_programs(at_end), 0
+    calls, number = guard_programs(at_end, **options), 0
     rng = np.random.default_rng(0)
     names = [name for name in codes.ACTIVATIONS if name != "step"]
     tables = [sorted(losses._TABLE), sorted(optimizers._TABLE)]
@@ -114,7 +136,7 @@ def exercise(at_end, widths=(3, 17), rows=(1, 2, 13, 97)):
             for layers in layers_of(activation, units):
                 number += 1
                 n, inputs = rows[number % len(rows)], widths[(number * 7) % len(widths)]
-                model = Sequential(layers, dtype=("float32", "float64")[number % 2], threads=1 + number % 3)
+                model = Sequential(layers, dtype=dtypes[number % len(dtypes)], threads=1 + number % 3)
                 loss, optimizer = (table[number % len(table)] for table in tables)
                 x = rng.normal(size=(n, inputs)).astype(np.uint8 if number % 5 == 0 else np.float32)
                 model.build((None, inputs))
@@ -133,13 +155,15 @@ def exercise(at_end, widths=(3, 17), rows=(1, 2, 13, 97)):
     return calls[0]
 
 
-def exercise_estimators(at_end):
-    calls = guard_programs(at_end)
+def exercise_estimators(at_end, **options):
+    """Dense and sparse rows, and those that the perceptron takes."""
+    calls = guard_programs(at_end, **options)
     scipy_sparse = pytest.importorskip("scipy.sparse")
     x = np.random.default_rng(0).normal(size=(23, 7)) * (np.random.default_rng(1).random((23, 7)) < 0.4)
     for rows in (x, scipy_sparse.csr_array(x)):
         for model in (fastnn.MLPClassifier((5,), max_iter=3), fastnn.MLPRegressor(hidden_layer_sizes=(5,), max_iter=3)):
             model.fit(rows, np.arange(23) % 3).predict(rows)
+    fastnn.Perceptron().fit(x, np.arange(23) % 2).predict(x)
     return calls[0]
 
 
@@ -182,8 +206,8 @@ def trespass_case(rank, size, sync, x, y):
     y[0] = total
 
 
-def trespass(at_end):
-    guard_programs(at_end)
+def trespass(at_end, **options):
+    guard_programs(at_end, **options)
     y = np.zeros(1)
     team.run_team(jit.program(trespass_case, np.dtype("float64")), 1, np.zeros(64), y)
     return 7

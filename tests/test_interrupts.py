@@ -34,7 +34,7 @@ class Terminated(BaseException):
 def strike():
     """A function that calls another one, interrupts it after some seconds, and returns how long it then took.
 
-    It is the time of the clock or of the processor, whichever is less: others may be at work on this machine.
+    It returns seconds of the clock and of the processor.
     """
     before = signal.getsignal(signal.SIGTERM)
     signal.signal(signal.SIGTERM, _terminate)
@@ -61,10 +61,17 @@ def _strike(function, delay, number=signal.SIGINT):
         sender.join()  # the function was quicker; the signal comes while waiting
         time.sleep(1)
     except (KeyboardInterrupt, Terminated):
-        took = min(time.perf_counter() - sent[0], time.process_time() - sent[1])
+        took = time.perf_counter() - sent[0], time.process_time() - sent[1]
         sender.join()
         return took
     raise AssertionError("the signal was lost")
+
+
+def assert_soon(took):
+    """Half a second is enough: for most by the clock, for all by the processor, as others may use this machine."""
+    clock = sorted(seconds for seconds, _ in took)
+    assert clock[len(clock) // 2] < 0.5
+    assert max(map(min, took)) < 0.5
 
 
 def compiled(**options):
@@ -105,7 +112,7 @@ def interrupts_of_fits(strike, count):
     for turn in range(count):
         number = (signal.SIGINT, signal.SIGTERM)[turn % 2]
         took.append(fit_interrupted(strike, compiled(threads=1 + turn % 3 // 2), choices, number))
-    assert max(took) < 0.5
+    assert_soon(took)
     assert_nothing_is_left()
     model = compiled()
     model.fit(X, Y, epochs=1, batch_size=10, verbose=0)
@@ -144,7 +151,7 @@ def test_large_predictions_and_evaluations(strike):
     expected = model.predict(x[:500])
     choices = random.Random(3)
     for function in (lambda: model.predict(x), lambda: model.evaluate(x, y, verbose=0)):
-        assert max(strike(function, choices.uniform(0, 0.2)) for _ in range(3)) < 0.5
+        assert_soon([strike(function, choices.uniform(0, 0.2)) for _ in range(3)])
         assert_same_bits(model.predict(x[:500]), expected)
     assert_nothing_is_left()
 
@@ -161,10 +168,11 @@ def test_saving_and_loading(strike, tmp_path):
             model.save(tmp_path / "model")
             pickle.loads(pickle.dumps(load_model(tmp_path / "model")))
 
+    took = []
     for turn in range(20):
-        took = strike(save_and_load, choices.uniform(0, 0.02), (signal.SIGINT, signal.SIGTERM)[turn % 2])
-        assert took < 0.5
+        took.append(strike(save_and_load, choices.uniform(0, 0.02), (signal.SIGINT, signal.SIGTERM)[turn % 2]))
         assert (tmp_path / "model").read_bytes() == content
+    assert_soon(took)
 
 
 def interrupted_case(x, y):
@@ -185,14 +193,14 @@ def compile_interrupted(strike, number, delay):
 
 def test_compilation(strike):
     choices = random.Random(5)
-    assert max(compile_interrupted(strike, number, choices.uniform(0, 0.2)) for number in range(8)) < 0.5
+    assert_soon([compile_interrupted(strike, number, choices.uniform(0, 0.2)) for number in range(8)])
 
 
 @pytest.mark.slow
 def test_compilation_many_times(strike):
     choices = random.Random(6)
     took = [compile_interrupted(strike, 100 + number, choices.uniform(0, 0.3)) for number in range(COUNT // 2)]
-    assert max(took) < 0.5
+    assert_soon(took)
 
 
 FIRST_USE = """
@@ -213,23 +221,23 @@ FIRST_USE = """
         while True:
             model.fit(x, x[:, 0], verbose=0, epochs=10)
     except KeyboardInterrupt:
-        took = min(time.perf_counter() - sent[0], time.process_time() - sent[1])
+        took = time.perf_counter() - sent[0], time.process_time() - sent[1]
     fastnn.set_random_seed(1)
     model = fastnn.Sequential([fastnn.Dense(4, "relu", input_shape=(3,)), fastnn.Dense(1)])
     model.compile("adam", "mse")
     model.fit(x, x[:, 0], verbose=0, epochs=10)
-    print(took, model.predict(x)[0, 0].tobytes().hex())
+    print(*took, model.predict(x)[0, 0].tobytes().hex())
 """
 
 
 def first_use(run_python, delay):
-    took, result = run_python(FIRST_USE.format(delay=delay), FASTNN_QUIET=1).split()
-    return float(took), result
+    *took, result = run_python(FIRST_USE.format(delay=delay), FASTNN_QUIET=1).split()
+    return tuple(map(float, took)), result
 
 
 def test_the_first_use_of_a_process(run_python):
     results = [first_use(run_python, delay) for delay in (0.02, 0.25, 3.0)]
-    assert max(took for took, _ in results) < 0.5
+    assert_soon([took for took, _ in results])
     assert len({result for _, result in results}) == 1
 
 
@@ -238,7 +246,7 @@ def test_the_first_use_of_a_process_at_many_moments(run_python):
     """With and without compiled code on disk."""
     choices = random.Random(8)
     results = [first_use(run_python, choices.uniform(0, 0.8)) for _ in range(COUNT // 10)]
-    assert max(took for took, _ in results) < 0.5
+    assert_soon([took for took, _ in results])
     assert len({result for _, result in results}) == 1
 
 
@@ -247,30 +255,26 @@ def test_the_first_use_ever(run_python, tmp_path):
     choices = random.Random(9)
     results = [first_use(lambda code, n=n, **o: run_python(code, FASTNN_CACHE_DIR=tmp_path / str(n), **o),
                          choices.uniform(0, 4)) for n in range(5)]  # fmt: skip
-    assert max(took for took, _ in results) < 0.5
+    assert_soon([took for took, _ in results])
     assert len({result for _, result in results}) == 1
 
 
 def test_estimators_warn_as_those_of_scikit_learn(strike):
-    choices = random.Random(10)
+    choices, took = random.Random(10), []
     for turn in range(12):
         model = fastnn.MLPClassifier((16,), max_iter=10**6, random_state=0, n_iter_no_change=10**6)
+
+        def fit(model=model):
+            model.fit(X, Y)
+            raise KeyboardInterrupt  # the fit swallowed the one that was sent
+
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            ended = []
-
-            def fit(model=model, ended=ended):
-                model.fit(X, Y)
-                ended.append(time.perf_counter())
-
-            try:
-                took = strike(fit, 0.05 + choices.uniform(0, 0.05))
-            except AssertionError:
-                took = 0.0
+            took.append(strike(fit, 0.05 + choices.uniform(0, 0.05)))
         assert [str(w.message) for w in caught] == ["Training interrupted by user."], turn
-        assert took < 0.5
         assert model.predict(X).shape == (300,)
         assert len(model.loss_curve_) == model.n_iter_
+    assert_soon(took)
     model.set_params(max_iter=3)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
