@@ -56,15 +56,18 @@ test-lowest: WHEEL_INSTALL := -c tests/lowest.txt
 test-lowest: WHEEL_TEST := -W default
 test-lowest: wheel
 
-# A list, as CycloneDX, of an environment with nothing but the wheel and what it needs.
+# A list, as CycloneDX, of an environment with nothing but the wheel and what it needs. The tool wants a version that
+# stands in pyproject.toml, so it gets a copy that says the wheel's.
 sbom: $(VENV)/.dev
 	rm -rf build/sbom
 	$(RUN) build --wheel --outdir build/sbom
-	$(VENV)/bin/python -m venv build/sbom/venv
-	build/sbom/venv/bin/pip --disable-pip-version-check install -q build/sbom/*.whl
+	$(VENV)/bin/python -m venv --without-pip build/sbom/venv
+	$(PIP) --python build/sbom/venv/bin/python install -q build/sbom/*.whl
+	version=$$(echo build/sbom/*.whl | cut -d- -f2); \
+	sed "s/^dynamic = .*/version = \"$$version\"/" pyproject.toml > build/sbom/pyproject.toml
 	mkdir -p dist
-	$(VENV)/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml \
-		--output-file dist/sbom.json build/sbom/venv/bin/python
+	$(VENV)/bin/cyclonedx-py environment --output-reproducible --mc-type library \
+		--pyproject build/sbom/pyproject.toml --output-file dist/sbom.json build/sbom/venv/bin/python
 
 clean:
 	rm -rf $(VENV) dist build *.egg-info .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
