@@ -24,7 +24,7 @@ from .rng import dropout_row
 from .simd import MODE_INIT, MODE_ZERO
 from .sparse_cpu import sparse_gradient_tile
 from .team import barrier
-from .vectors import transpose_square
+from .vectors import load_strided, transpose_square
 
 COLUMNS, FACTORS = len(codes.OPERATION_COLUMNS), len(codes.FACTOR_COLUMNS)
 TILE_ROWS = 12  # rows of a weight tile whose gradient is computed and used while it is in the first-level cache
@@ -163,7 +163,11 @@ def input_gradient(op, params, dy, dx, scratch, rows, column, columns):
     weights = at(params, op[codes.WEIGHTS] + (op[codes.BIAS] + column) * LANES)
     if op[codes.PANELS] == 1:  # few outputs: sums shorter than a vector
         for start in range(0, columns, LANES):
-            transpose_square(scratch, LANES, at(weights, start * LANES), min(LANES, columns - start))
+            count = min(LANES, columns - start)
+            if op[codes.OUTPUTS] == 1:
+                load_strided(count, scratch, at(weights, start * LANES), LANES)
+            else:
+                transpose_square(scratch, LANES, at(weights, start * LANES), count)
             product(
                 dy, dy_row, 1, scratch, 0, at(dx, start), dx_row, 0, 1, rows, op[codes.OUTPUTS],
                 scratch, 0, MODE_ZERO, 0,

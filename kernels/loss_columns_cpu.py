@@ -31,6 +31,7 @@ from .loss_formulas import (
 )
 from .scalar import exp, sigmoid
 from .tracing import vector_loop
+from .vectors import load_chosen, load_strided
 
 
 def on_outputs(value, gradient):
@@ -61,6 +62,11 @@ def on_links(value, link):
     return vector_loop(column, 3, 3, 1)
 
 
+def filled(out, value):
+    """The value, for every place."""
+    return value
+
+
 def focal_column(p, t, w, scale, gamma, positive, negative):
     """Weighted loss, probability and scaled gradient of focal cross-entropies, one row in each lane."""
     loss = binary_focal(p, t, gamma, positive, negative)
@@ -81,6 +87,7 @@ poisson_columns, deviance_columns = on_outputs(poisson, poisson_grad), on_output
 huber_columns, pinball_columns = on_shaped_outputs(huber, huber_grad), on_shaped_outputs(pinball, pinball_grad)
 logit_columns = on_links(logit_crossentropy, sigmoid)
 log_rate_columns, log_rate_deviance_columns = on_links(log_rate_poisson, exp), on_links(log_rate_deviance, exp)
+fill = vector_loop(filled, 1, 1, 1)
 focal_columns, logit_focal_columns = vector_loop(focal_column, 3, 3, 4), vector_loop(logit_focal_column, 3, 3, 4)
 
 
@@ -96,10 +103,12 @@ def column_losses(code, z, row, d, targets, weights, weighted, order, rows, scal
     kept, spread = factors[codes.KEPT], factors[codes.SPREAD]
     for first in range(0, rows, LANES):
         count = min(LANES, rows - first)
-        for i in range(count):
-            chosen = order[first + i]
-            zs[i], ts[i] = z[(first + i) * row], kept * targets[chosen] + spread
-            ws[i] = weights[chosen] if weighted else 1.0
+        load_strided(count, zs, at(z, first * row), row)
+        load_chosen(count, ts, targets, at(order, first), kept, spread)
+        if weighted:
+            load_chosen(count, ws, weights, at(order, first), 1.0, 0.0)
+        else:
+            fill(1, 0, 1, ws, 1.0)
         if code == codes.MSE:
             squared_columns(1, 0, 1, zs, ts, ws, scale)
         elif code == codes.MAE:

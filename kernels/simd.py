@@ -21,7 +21,7 @@ from .vectors import Vectors
 MODE_ZERO, MODE_INIT, MODE_ADD = range(3)
 # Rows of the tiles that together cover any number of rows, by vectors of columns.
 TILE_ROWS = {
-    1: {"avx512": (12, 8, 4, 2, 1), "avx2": (8, 4, 2, 1), "neon": (12, 8, 4, 2, 1)},
+    1: {"avx512": (12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1), "avx2": (8, 4, 2, 1), "neon": (12, 8, 4, 2, 1)},
     2: {"avx512": (12, 8, 4, 2, 1), "avx2": (6, 4, 2, 1), "neon": (8, 4, 2, 1)},
 }
 DOT_ROWS = {"avx512": 3, "avx2": 2, "neon": 3}
@@ -64,6 +64,7 @@ def outer_strip(tile_rows, vectors, operations=Vectors):
         def codegen(context, builder, signature, arguments):
             a, a_row, a_k, b, b_panel, c, c_row, c_panel, rows, count, init, init_panel, mode, relu = arguments
             simd = operations(context, builder, signature.args[0].dtype)
+            builder.function.attributes.add("noinline")  # all its tiles once for each kernel that takes products
             place = cgutils.alloca_once_value(builder, I64(0))
             for height in tile_rows:
                 check, body = builder.append_basic_block("more_rows"), builder.append_basic_block("tile")

@@ -36,16 +36,13 @@ class Vectors:
 
     def first(self, count):
         """Mask of the first ``count`` lanes."""
-        kind = ir.VectorType(I32, self.lanes)
-        places = ir.Constant(kind, list(range(self.lanes)))
-        undefined = ir.Constant(kind, ir.Undefined)
-        single = self.builder.insert_element(undefined, self.builder.trunc(count, I32), I32(0))
-        every = self.builder.shuffle_vector(single, undefined, ir.Constant(kind, [0] * self.lanes))
-        return self.builder.icmp_signed("<", places, every)
+        places = ir.Constant(ir.VectorType(I32, self.lanes), list(range(self.lanes)))
+        return self.builder.icmp_signed("<", places, self.broadcast(self.builder.trunc(count, I32)))
 
     def masked_load(self, pointer, mask, itemsize):
         kind = pointer.type.pointee
-        name = f"llvm.masked.load.v{self.lanes}{'i8' if itemsize == 1 else f'f{8 * itemsize}'}.p0"
+        element = f"i{kind.element.width}" if isinstance(kind.element, ir.IntType) else f"f{8 * itemsize}"
+        name = f"llvm.masked.load.v{self.lanes}{element}.p0"
         function = declare(self.builder, name, kind, [pointer.type, I32, mask.type, kind])
         return self.builder.call(function, [pointer, I32(itemsize), mask, ir.Constant(kind, [0] * self.lanes)])
 
@@ -55,8 +52,19 @@ class Vectors:
         function = declare(self.builder, name, ir.VoidType(), [self.type, pointer.type, I32, mask.type])
         self.builder.call(function, [value, pointer, I32(self.bytes), mask])
 
+    def gather(self, base, places, mask):
+        """Elements ``places`` (one int64 for each lane) behind ``base``, zero where ``mask`` is not set."""
+        builder, numbers = self.builder, places.type
+        start = self.broadcast(builder.ptrtoint(base, I64))
+        bytes_of_one = ir.Constant(numbers, [self.bytes] * self.lanes)
+        pointers_type = ir.VectorType(base.type, self.lanes)
+        pointers = builder.inttoptr(builder.add(start, builder.mul(places, bytes_of_one)), pointers_type)
+        name = f"llvm.masked.gather.v{self.lanes}f{8 * self.bytes}.v{self.lanes}p0"
+        function = declare(builder, name, self.type, [pointers_type, I32, mask.type, self.type])
+        return builder.call(function, [pointers, I32(self.bytes), mask, self.zero])
+
     def broadcast(self, scalar):
-        undefined = ir.Constant(self.type, ir.Undefined)
+        undefined = ir.Constant(ir.VectorType(scalar.type, self.lanes), ir.Undefined)
         first = self.builder.insert_element(undefined, scalar, I32(0))
         return self.builder.shuffle_vector(
             first, undefined, ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes)
@@ -210,6 +218,37 @@ def load_row(typingctx, count, target, source, scale, offset):
         return context.get_dummy_value()
 
     return types.void(types.intp, target, source, target.dtype, target.dtype), codegen
+
+
+@intrinsic
+def load_strided(typingctx, count, target, source, stride):
+    """One vector: target[i] = source[i * stride] for i < count <= LANES, zero beyond."""
+
+    def codegen(context, builder, signature, arguments):
+        vectors = Vectors(context, builder, target.dtype)
+        count, target_pointer, source_pointer, stride = arguments
+        numbers = ir.Constant(ir.VectorType(I64, vectors.lanes), list(range(vectors.lanes)))
+        places = builder.mul(numbers, vectors.broadcast(stride))
+        vectors.store(vectors.gather(source_pointer, places, vectors.first(count)), target_pointer, I64(0))
+        return context.get_dummy_value()
+
+    return types.void(types.intp, target, target, types.intp), codegen
+
+
+@intrinsic
+def load_chosen(typingctx, count, target, source, chosen, scale, offset):
+    """One vector: target[i] = source[chosen[i]] * scale + offset for i < count <= LANES, offset beyond."""
+
+    def codegen(context, builder, signature, arguments):
+        vectors = Vectors(context, builder, target.dtype)
+        count, target_pointer, source_pointer, chosen_pointer, *linear = arguments
+        mask, numbers = vectors.first(count), ir.VectorType(I64, vectors.lanes)
+        places = vectors.masked_load(builder.bitcast(chosen_pointer, numbers.as_pointer()), mask, 8)
+        value = vectors.fma(vectors.gather(source_pointer, places, mask), *map(vectors.broadcast, linear))
+        vectors.store(value, target_pointer, I64(0))
+        return context.get_dummy_value()
+
+    return types.void(types.intp, target, target, chosen, target.dtype, target.dtype), codegen
 
 
 @intrinsic
