@@ -35,31 +35,43 @@ from .vectors import load_chosen, load_strided
 
 
 def on_outputs(value, gradient):
-    """Vector loop over weighted losses, outputs and scaled gradients, one row in each lane."""
+    """Weighted loss, output and scaled gradient of a loss of outputs."""
 
-    def column(z, t, w, scale):
+    def element(z, t, w, scale):
         return w * value(z, t), z, w * scale * gradient(z, t)
 
-    return vector_loop(column, 3, 3, 1)
+    return element
 
 
 def on_shaped_outputs(value, gradient):
     """Twin of ``on_outputs`` for a loss with a parameter."""
 
-    def column(z, t, w, scale, shape):
+    def element(z, t, w, scale, shape):
         return w * value(z, t, shape), z, w * scale * gradient(z, t, shape)
 
-    return vector_loop(column, 3, 3, 2)
+    return element
 
 
 def on_links(value, link):
-    """Vector loop where ``link`` gives outputs, and their difference from the target is the gradient."""
+    """Twin of ``on_outputs`` where ``link`` gives outputs, and their difference from the target is the gradient."""
 
-    def column(z, t, w, scale):
+    def element(z, t, w, scale):
         y = link(z)
         return w * value(z, t), y, w * scale * (y - t)
 
-    return vector_loop(column, 3, 3, 1)
+    return element
+
+
+def focal(p, t, w, scale, gamma, positive, negative):
+    """Weighted loss, probability and scaled gradient of focal cross-entropies."""
+    loss = binary_focal(p, t, gamma, positive, negative)
+    return w * loss, p, w * scale * binary_focal_grad(p, t, gamma, positive, negative)
+
+
+def focal_of_logit(z, t, w, scale, gamma, positive, negative):
+    """``focal`` of logits."""
+    loss = logit_focal(z, t, gamma, positive, negative)
+    return w * loss, sigmoid(z), w * scale * logit_focal_grad(z, t, gamma, positive, negative)
 
 
 def filled(out, value):
@@ -67,28 +79,22 @@ def filled(out, value):
     return value
 
 
-def focal_column(p, t, w, scale, gamma, positive, negative):
-    """Weighted loss, probability and scaled gradient of focal cross-entropies, one row in each lane."""
-    loss = binary_focal(p, t, gamma, positive, negative)
-    return w * loss, p, w * scale * binary_focal_grad(p, t, gamma, positive, negative)
+SQUARED, ABSOLUTE = on_outputs(squared_error, squared_error_grad), on_outputs(absolute_error, absolute_error_grad)
+LOG_COSH, PROBABILITY = on_outputs(log_cosh, log_cosh_grad), on_outputs(binary_crossentropy, binary_crossentropy_grad)
+RATE, DEVIANCE = on_outputs(poisson, poisson_grad), on_outputs(poisson_deviance, poisson_grad)
+HUBER, PINBALL = on_shaped_outputs(huber, huber_grad), on_shaped_outputs(pinball, pinball_grad)
+LOGIT, LOG_RATE = on_links(logit_crossentropy, sigmoid), on_links(log_rate_poisson, exp)
+LOG_RATE_DEVIANCE = on_links(log_rate_deviance, exp)
 
-
-def logit_focal_column(z, t, w, scale, gamma, positive, negative):
-    """``focal_column`` of logits."""
-    loss = logit_focal(z, t, gamma, positive, negative)
-    return w * loss, sigmoid(z), w * scale * logit_focal_grad(z, t, gamma, positive, negative)
-
-
-squared_columns = on_outputs(squared_error, squared_error_grad)
-absolute_columns = on_outputs(absolute_error, absolute_error_grad)
-log_cosh_columns = on_outputs(log_cosh, log_cosh_grad)
-probability_columns = on_outputs(binary_crossentropy, binary_crossentropy_grad)
-poisson_columns, deviance_columns = on_outputs(poisson, poisson_grad), on_outputs(poisson_deviance, poisson_grad)
-huber_columns, pinball_columns = on_shaped_outputs(huber, huber_grad), on_shaped_outputs(pinball, pinball_grad)
-logit_columns = on_links(logit_crossentropy, sigmoid)
-log_rate_columns, log_rate_deviance_columns = on_links(log_rate_poisson, exp), on_links(log_rate_deviance, exp)
+# one row in each lane; operands: weights become gradients, targets outputs, outputs losses
+squared_columns, absolute_columns = vector_loop(SQUARED, 3, 3, 1), vector_loop(ABSOLUTE, 3, 3, 1)
+log_cosh_columns, probability_columns = vector_loop(LOG_COSH, 3, 3, 1), vector_loop(PROBABILITY, 3, 3, 1)
+poisson_columns, deviance_columns = vector_loop(RATE, 3, 3, 1), vector_loop(DEVIANCE, 3, 3, 1)
+huber_columns, pinball_columns = vector_loop(HUBER, 3, 3, 2), vector_loop(PINBALL, 3, 3, 2)
+logit_columns, log_rate_columns = vector_loop(LOGIT, 3, 3, 1), vector_loop(LOG_RATE, 3, 3, 1)
+log_rate_deviance_columns = vector_loop(LOG_RATE_DEVIANCE, 3, 3, 1)
+focal_columns, logit_focal_columns = vector_loop(focal, 3, 3, 4), vector_loop(focal_of_logit, 3, 3, 4)
 fill = vector_loop(filled, 1, 1, 1)
-focal_columns, logit_focal_columns = vector_loop(focal_column, 3, 3, 4), vector_loop(logit_focal_column, 3, 3, 4)
 
 
 def column_losses(code, z, row, d, targets, weights, weighted, order, rows, scale, factors, stats, stats_row, scratch):

@@ -11,33 +11,25 @@ from . import codes
 from .activation_cpu import exponentials, largest_of, scale_vectors
 from .loss_formulas import (
     absolute_error,
-    absolute_error_grad,
     binary_crossentropy,
-    binary_crossentropy_grad,
     binary_focal,
-    binary_focal_grad,
     class_focal_factor,
     class_focal_slope,
     clip_probability,
     crossentropy,
     huber,
-    huber_grad,
     log_cosh,
-    log_cosh_grad,
     log_rate_deviance,
     log_rate_poisson,
     logit_crossentropy,
     logit_focal,
-    logit_focal_grad,
     pinball,
-    pinball_grad,
     poisson,
     poisson_deviance,
-    poisson_grad,
     squared_error,
-    squared_error_grad,
 )
-from .scalar import exp, log, sigmoid
+from .loss_rows_cpu import elementwise_row
+from .scalar import log
 
 
 def smoothed(target, factors):
@@ -46,7 +38,7 @@ def smoothed(target, factors):
 
 
 def elementwise_loss(code, z, t, columns, factors):
-    """Mean over the C outputs of a loss that treats them alike; the outputs stay as they are."""
+    """Mean over the C outputs of a loss that treats them alike, as a metric."""
     total = 0.0
     if code == codes.MSE:
         for j in range(columns):
@@ -91,50 +83,6 @@ def elementwise_loss(code, z, t, columns, factors):
             else:
                 total += logit_focal(z[j], target, gamma, positive, negative)
     return total / float(columns)
-
-
-def elementwise_gradient(code, z, t, d, columns, scale, factors):
-    """d = scale * gradient of ``elementwise_loss``; logits become probabilities, log-rates rates."""
-    scale = scale / float(columns)
-    if code == codes.MSE:
-        for j in range(columns):
-            d[j] = scale * squared_error_grad(z[j], t[j])
-    elif code == codes.MAE:
-        for j in range(columns):
-            d[j] = scale * absolute_error_grad(z[j], t[j])
-    elif code == codes.BINARY_CE:
-        for j in range(columns):
-            d[j] = scale * binary_crossentropy_grad(z[j], smoothed(t[j], factors))
-    elif code == codes.BINARY_CE_LOGITS:
-        for j in range(columns):
-            z[j] = sigmoid(z[j])
-            d[j] = scale * (z[j] - smoothed(t[j], factors))
-    elif code == codes.DEVIANCE or code == codes.POISSON:
-        for j in range(columns):
-            d[j] = scale * poisson_grad(z[j], t[j])
-    elif code == codes.DEVIANCE_LOG_RATE or code == codes.POISSON_LOG_RATE:
-        for j in range(columns):
-            z[j] = exp(z[j])
-            d[j] = scale * (z[j] - t[j])
-    elif code == codes.HUBER:
-        for j in range(columns):
-            d[j] = scale * huber_grad(z[j], t[j], factors[codes.SHAPE])
-    elif code == codes.LOG_COSH:
-        for j in range(columns):
-            d[j] = scale * log_cosh_grad(z[j], t[j])
-    elif code == codes.QUANTILE:
-        repeats = int(factors[codes.REPEATS])
-        for j in range(columns):
-            d[j] = scale * pinball_grad(z[j], t[j // repeats], factors[codes.PER_OUTPUT + j])
-    elif code == codes.BINARY_FOCAL or code == codes.BINARY_FOCAL_LOGITS:
-        gamma, positive, negative = factors[codes.SHAPE], factors[codes.POSITIVE], factors[codes.NEGATIVE]
-        for j in range(columns):
-            target = smoothed(t[j], factors)
-            if code == codes.BINARY_FOCAL:
-                d[j] = scale * binary_focal_grad(z[j], target, gamma, positive, negative)
-            else:
-                d[j] = scale * logit_focal_grad(z[j], target, gamma, positive, negative)
-                z[j] = sigmoid(z[j])
 
 
 def target_of(code, t, j, factors):
@@ -230,9 +178,7 @@ def loss_row(code, z, t, d, columns, vectors, scale, factors):
         value = probability_crossentropy(code, z, t, columns, factors)
         probability_crossentropy_gradient(code, z, t, d, columns, scale, factors)
         return value
-    value = elementwise_loss(code, z, t, columns, factors)
-    elementwise_gradient(code, z, t, d, columns, scale, factors)
-    return value
+    return elementwise_row(code, z, t, d, columns, scale, factors)
 
 
 def on_probabilities(code):
