@@ -18,16 +18,18 @@ def integer(name: str, value: Any, low: int) -> int:
     raise ValueError(f"{name} must be an integer >= {low}; got {value!r}")
 
 
-def number(name: str, value: Any, low: float, high: float = math.inf, *, above: bool = False) -> float:
-    """Return `value` as a float, if it lies in [low, high), or in (low, high) with `above`."""
+def number(
+    name: str, value: Any, low: float, high: float = math.inf, *, above: bool = False, closed: bool = False
+) -> float:
+    """Return `value` as a float, if it lies in [low, high), in (low, high) with `above`, [low, high] with `closed`."""
     if isinstance(value, (bool, np.bool_, str)):
         raise TypeError(f"{name} must be a number; got {value!r}")
     try:
         result = float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a number; got {value!r}") from None
-    if not low <= result < high or (above and result == low):
-        upper = "and finite" if high == math.inf else f"and < {high:g}"
+    if not (low <= result < high or (closed and result == high)) or (above and result == low):
+        upper = "and finite" if high == math.inf else f"and {'<=' if closed else '<'} {high:g}"
         raise ValueError(f"{name} must be {'>' if above else '>='} {low:g} {upper}; got {value!r}")
     return result
 

@@ -66,7 +66,7 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
     warm_start : bool, default=False
         Let `fit` go on from the weights of the last fit.
     momentum, nesterovs_momentum : float, bool, default=0.9, True
-        For 'sgd': in [0, 1), and whether in Nesterov's form.
+        For 'sgd': in [0, 1], and whether in Nesterov's form.
     early_stopping : bool, default=False
         Hold out `validation_fraction` of the rows, stop when their score does not improve, keep the best weights.
     validation_fraction : float, default=0.1

@@ -1,6 +1,5 @@
 """Conversion of fitted estimators to scikit-learn's and back."""
 
-import warnings
 from copy import deepcopy
 from typing import Any, Self
 
@@ -11,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastnn import activations
 from fastnn.estimator_engine import EngineKeeper
+from fastnn.estimator_warnings import warn
 from fastnn.layers import BatchNormalization
 
 _ELSEWHERE = {"dtype", "threads", "device", "n_layers", "width"}  # parameters that need not be lost in a conversion
@@ -56,11 +56,7 @@ class Conversion(EngineKeeper):
             elif name not in known and name not in _ELSEWHERE and value is not default:
                 lost.append(f"{name}={value!r}")
         if lost:
-            warnings.warn(
-                f"{', '.join(lost)}: left out, since scikit-learn has nothing like it; predictions stay the same",
-                UserWarning,
-                stacklevel=2,
-            )
+            warn(f"{', '.join(lost)}: left out, since scikit-learn has nothing like it; predictions stay the same")
         twin = kind(**known)
         _copy_fitted(self, twin)
         if self._normalization is not None:

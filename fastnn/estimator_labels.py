@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
 
 class Labels(NamedTuple):
@@ -37,7 +37,7 @@ class LabelTargets:
         if kind == "multilabel-indicator":
             return Labels(True, y, np.arange(y.shape[1]))
         y = column_or_1d(y, warn=True)
-        return Labels(False, y, np.unique(y))
+        return Labels(False, y, unique_labels(y))
 
     def _learn_targets(self, targets: Labels, fresh: bool, incremental: bool) -> None:
         multilabel, classes = targets.multilabel, targets.classes

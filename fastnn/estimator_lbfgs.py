@@ -11,7 +11,6 @@ from fastnn.estimator_held_out import Rows
 from fastnn.estimator_training import Deadline
 
 _STOPPED = 99  # SciPy's status after StopIteration
-_USER = 5  # calls from here up to the line that called fit
 
 
 def train_full_batch(model: Any, rows: Rows, tasks: FitTasks, deadline: Deadline) -> list[np.ndarray]:
@@ -61,7 +60,7 @@ def train_full_batch(model: Any, rows: Rows, tasks: FitTasks, deadline: Deadline
     if result.status == _STOPPED:
         model.n_iter_ = result.nit
         if model.stop_reason_ == "time_limit":
-            deadline.warn(result.nit, _USER)
+            deadline.warn(result.nit)
     else:
         model.n_iter_ = _check_optimize_result("lbfgs", result, model.max_iter)
         model.stop_reason_ = "max_iter" if result.status == 1 else "no_improvement"

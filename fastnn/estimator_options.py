@@ -59,7 +59,7 @@ class NetworkOptions(BaseEstimator):
         "tol": [_real(0)],
         "verbose": ["verbose"],
         "warm_start": ["boolean"],
-        "momentum": [_real(0, 1)],
+        "momentum": [_real(0, 1, closed="both")],
         "nesterovs_momentum": ["boolean"],
         "early_stopping": ["boolean"],
         "validation_fraction": [_real(0, 1)],

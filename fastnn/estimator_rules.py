@@ -1,11 +1,11 @@
 """Rules of the scikit-learn face between epochs: what is recorded, when to slow down, and when to end."""
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
 
+from fastnn.estimator_warnings import warn
 from fastnn.optimizers import Optimizer
 
 _LARGEST_AUTOMATIC_BATCH = 200
@@ -82,9 +82,7 @@ class EpochRules:
         if isinstance(self.batch_size, str):  # "auto"
             return min(_LARGEST_AUTOMATIC_BATCH, n_rows)
         if self.batch_size > n_rows:
-            warnings.warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=7
-            )
+            warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
         return min(self.batch_size, n_rows)
 
     def _steps_per_epoch(self, n_rows: int) -> int:

@@ -2,7 +2,6 @@
 
 import math
 import time
-import warnings
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,7 @@ from fastnn.backend import Engine
 from fastnn.callbacks import CallbackList
 from fastnn.estimator_callbacks import FitTasks, Trainee
 from fastnn.estimator_held_out import HeldOut, Judge, Rows
-
-_USER = 6  # calls from here up to the line that called fit
+from fastnn.estimator_warnings import warn
 
 
 class Deadline:
@@ -40,12 +38,11 @@ class Deadline:
         """Return the option of ``Run.advance`` that keeps it from computing for much longer."""
         return {} if not self.is_set else {"seconds": min(0.1, self._end - time.perf_counter())}
 
-    def warn(self, iterations: int, stacklevel: int) -> None:
-        warnings.warn(
+    def warn(self, iterations: int) -> None:
+        warn(
             f"time_limit={self._limit} s was reached after {iterations} iterations, and the optimization hasn't "
             "converged yet.",
             ConvergenceWarning,
-            stacklevel=stacklevel + 1,
         )
 
 
@@ -117,16 +114,15 @@ class StochasticFit:
             reason = self._train()
         except KeyboardInterrupt:
             reason = "interrupt"
-            warnings.warn("Training interrupted by user.", stacklevel=_USER)
+            warn("Training interrupted by user.")
         if reason == "max_iter" and not self.incremental:
-            warnings.warn(
+            warn(
                 f"Stochastic Optimizer: Maximum iterations ({model.max_iter}) reached and the optimization hasn't "
                 "converged yet.",
                 ConvergenceWarning,
-                stacklevel=_USER,
             )
         elif reason == "time_limit":
-            self.deadline.warn(model.n_iter_, _USER)
+            self.deadline.warn(model.n_iter_)
         if self.best_weights is not None:
             self.engine.set_weights(self.best_weights)
         self._call("on_train_end", self.logs)

@@ -20,7 +20,7 @@ class SGD(Optimizer):
     learning_rate : float or LearningRateSchedule, default=0.01
         Step size, > 0.
     momentum : float, default=0.0
-        Share of the previous step that is kept, in [0, 1).
+        Share of the previous step that is kept, in [0, 1].
     nesterov : bool, default=False
         Look ahead along the momentum.
     **common
@@ -37,7 +37,7 @@ class SGD(Optimizer):
         **common: Unpack[Common],
     ) -> None:
         super().__init__(learning_rate, **common)
-        self.momentum = checks.number("momentum", momentum, 0.0, 1.0)
+        self.momentum = checks.number("momentum", momentum, 0.0, 1.0, closed=True)
         self.nesterov = bool(nesterov)
 
     @property
@@ -58,7 +58,7 @@ class RMSprop(Optimizer):
     rho : float, default=0.9
         Decay of the running mean of squares, in [0, 1).
     momentum : float, default=0.0
-        Share of the previous step that is kept, in [0, 1).
+        Share of the previous step that is kept, in [0, 1].
     epsilon : float, default=1e-7
         Added under the root, > 0.
     **common
@@ -77,7 +77,7 @@ class RMSprop(Optimizer):
     ) -> None:
         super().__init__(learning_rate, **common)
         self.rho = checks.number("rho", rho, 0.0, 1.0)
-        self.momentum = checks.number("momentum", momentum, 0.0, 1.0)
+        self.momentum = checks.number("momentum", momentum, 0.0, 1.0, closed=True)
         self.epsilon = checks.number("epsilon", epsilon, 0.0, above=True)
 
     @property

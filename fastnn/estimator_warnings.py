@@ -1,0 +1,14 @@
+"""Warnings of the estimators, which name the line that the user wrote."""
+
+import sys
+import warnings
+
+_BETWEEN = ("fastnn", "sklearn", "joblib")  # packages through which the user's call may have come
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn as the nearest line outside fastnn and scikit-learn."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
