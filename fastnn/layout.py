@@ -85,7 +85,7 @@ def layout(ops: np.ndarray, batch_size: int, dtype: np.dtype, mixed: bool, spars
         elif op[codes.KIND] == codes.STANDARDIZE:
             op[codes.DEVIATIONS] = buffer(row, 1)
         x = op[codes.Y]
-        op[codes.NEEDS_DX] = (dense or normal) and np.isin(below[:, codes.KIND], WITH_WEIGHTS).any()
+        op[codes.NEEDS_DX] = (dense or normal) and any(kind in WITH_WEIGHTS for kind in below[:, codes.KIND])
         op[codes.BY_ROWS] = (dense or normal) and _softmax_on_top(below)
     if not mixed:
         return Layout(ops, used + lanes, 2 * lanes * (TILE_ROWS + batch_size))

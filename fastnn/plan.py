@@ -196,7 +196,7 @@ class Plan:
     def is_narrow(self) -> bool:
         """Whether many rows are predicted faster with one row in each lane: panels of weights would be half empty."""
         kinds, functions = self.ops[:, codes.KIND], self.ops[:-1, codes.FUNCTION]
-        if self.mixed or not np.isin(kinds, IN_LANES).all() or codes.SOFTMAX in functions:
+        if self.mixed or not set(kinds).issubset(IN_LANES) or codes.SOFTMAX in functions:
             return False
         in_panels = sum(int(op[codes.INPUTS] * op[codes.PANELS]) for op in self.dense)
         in_lanes = sum(int((op[codes.INPUTS] + 1) * op[codes.OUTPUTS]) for op in self.dense) / jit.lanes(self.dtype)
@@ -208,7 +208,7 @@ class Plan:
         Sharing rows costs a gradient of all parameters for each segment, but only one meeting of the team a step. A
         normalization needs the whole batch at once.
         """
-        by_layers = sparse or self.mixed or np.isin(self.ops[:, codes.KIND], NORMALIZATIONS).any()
+        by_layers = sparse or self.mixed or not set(NORMALIZATIONS).isdisjoint(self.ops[:, codes.KIND])
         if by_layers or self.n_parameters > SMALL_PARAMETERS or batch_size < 2 * ROWS_OF_SEGMENT:
             return 0
         return min(MOST_SEGMENTS, batch_size // ROWS_OF_SEGMENT)
