@@ -20,7 +20,9 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test compar
     from fastnn import plotting as plotting
     from fastnn import regularizers as regularizers
     from fastnn import utils as utils
+    from fastnn.backend import get_device as get_device
     from fastnn.backend import get_num_threads as get_num_threads
+    from fastnn.backend import set_device as set_device
     from fastnn.backend import set_num_threads as set_num_threads
     from fastnn.callbacks import BackupAndRestore as BackupAndRestore
     from fastnn.callbacks import Callback as Callback
@@ -99,8 +101,10 @@ _HOME = {  # public name -> the module that defines it
     "Rescaling": "layers",
     "SGD": "optimizers",
     "Sequential": "models",
+    "get_device": "backend",
     "get_num_threads": "backend",
     "load_model": "models",
+    "set_device": "backend",
     "set_num_threads": "backend",
     "set_random_seed": "utils",
     "to_categorical": "utils",

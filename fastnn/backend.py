@@ -1,4 +1,4 @@
-"""Picks device and precision, and holds what a network keeps between runs: the one door to the compiled programs."""
+"""Holds what a network keeps between runs, on the device that was asked for: the one door to the compiled programs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from fastnn.devices import get_device, resolve, set_device
 from fastnn.gate import Gate
 from fastnn.kernels import codes
 from fastnn.layout import aligned_zeros
@@ -16,28 +17,47 @@ from fastnn.runs import Inference, Run, round_weights, run_vector
 from fastnn.threads import get_num_threads, positive_threads, set_num_threads
 
 T = TypeVar("T")
-__all__ = ["Engine", "LossGradient", "Run", "get_num_threads", "set_num_threads"]
+__all__ = [
+    "Engine", "LossGradient", "Run", "get_device", "get_num_threads", "make_engine", "set_device", "set_num_threads",
+]  # fmt: skip
+
+
+def make_engine(plan: Plan, device: str | None = None, threads: int | None = None) -> Engine:
+    """Return a new engine on a device, None being what `set_device` said.
+
+    Raises
+    ------
+    ValueError
+        For an unknown device or number of threads, or a network that the device cannot run.
+    RuntimeError
+        If the device cannot be used.
+    """
+    if resolve(device) == "cpu":
+        return Engine(plan, threads)
+    from fastnn.backend_cuda import CudaEngine
+
+    return CudaEngine(plan, threads)
 
 
 class Engine:
-    """A lowered network on a device: its parameters, its optimizer's state and the programs that run it.
+    """A lowered network on the CPU: its parameters, its optimizer's state and the programs that run it.
 
     Parameters
     ----------
     plan : Plan
-    device : {"cpu"}
     threads : int or None
         Team size; None chooses by the size of the work.
 
     Raises
     ------
     ValueError
-        For an unknown device or number of threads.
+        For a wrong number of threads.
     """
 
-    def __init__(self, plan: Plan, device: str = "cpu", threads: int | None = None) -> None:
-        if device != "cpu":
-            raise ValueError(f"device must be 'cpu'; got {device!r}: there is no other backend in this version")
+    device = "cpu"
+    run_type: type[Run] = Run
+
+    def __init__(self, plan: Plan, threads: int | None = None) -> None:
         self.plan = plan
         self.threads = None if threads is None else positive_threads(threads, "threads")
         self.params = aligned_zeros(plan.memory_size, plan.dtype)
@@ -47,6 +67,21 @@ class Engine:
         self.gate = Gate()
         self.turn = threading.RLock()  # fits of one network take turns
         self._predictor: Inference | None = None
+
+    @property
+    def operand(self) -> Any:
+        """The parameters as programs take them."""
+        return self.params
+
+    def twin(self, plan: Plan) -> Engine:
+        """Return an engine like this one, with these weights, for a plan of the same shapes."""
+        engine = type(self)(plan, self.threads)
+        engine.set_params(self.params)
+        return engine
+
+    def set_params(self, params: np.ndarray) -> None:
+        """Replace the first so many elements of the flat vector of parameters."""
+        self.params[: params.size] = params
 
     @property
     def step(self) -> int:
@@ -100,21 +135,25 @@ class Engine:
     def predict(self, x: np.ndarray, threads: int | None = None) -> np.ndarray:
         """Outputs (n, n_outputs) for rows x (n, n_inputs) of the plan's dtype, C-contiguous."""
         if self._predictor is None:
-            self._predictor = Inference(self.plan, run_vector(codes.NO_LOSS, in_lanes=self.plan.is_narrow))
+            self._predictor = self.inference(run_vector(codes.NO_LOSS, in_lanes=self.plan.is_narrow))
         if x.shape[1] != self.plan.n_inputs:
             raise ValueError(f"x has {x.shape[1]} columns, the network takes {self.plan.n_inputs}")
         outputs, predictor = np.empty((x.shape[0], self.plan.n_outputs), self.plan.dtype), self._predictor
         self.with_whole_weights(lambda params: predictor(params, x, outputs=outputs, threads=threads or self.threads))
         return outputs
 
-    def with_whole_weights(self, compute: Callable[[np.ndarray], T]) -> T:
+    def inference(self, run: np.ndarray, objective: Objective | None = None) -> Any:
+        """Return a forward pass, prepared."""
+        return Inference(self.plan, run, objective)
+
+    def with_whole_weights(self, compute: Callable[[Any], T]) -> T:
         """Return what `compute` makes of parameters of a whole step, also while another thread trains.
 
         If it does, `compute` is given a copy, perhaps after it was called in vain.
         """
         version = self.gate.version
         if not self.gate.lock.locked():
-            result = compute(self.params)
+            result = compute(self.operand)
             if self.gate.version == version:
                 return result
         return compute(self._copy_of_params())
@@ -145,7 +184,7 @@ class Engine:
         means[0] += penalty / (x.shape[0] if self.plan.l2_per_row else 1)
         return means
 
-    def _penalty(self, params: np.ndarray) -> float:
+    def _penalty(self, params: Any) -> float:
         l2 = self.plan.factors[self.plan.ops[:, codes.KIND] == codes.DENSE, codes.L2]
         kernels = (weight for weight in self.plan.unpack(params) if weight.ndim == 2)
         return float(sum(c * np.square(w, dtype=np.float64).sum() for c, w in zip(l2, kernels, strict=True) if c))
@@ -189,10 +228,51 @@ class Engine:
             If the network cannot be trained.
         """
         self.plan.check_trainable()
-        return Run(
+        return self.run_type(
             self, objective, x, y, weights, batch_size, epochs, shuffle, seed, first_epoch, order, loss_scale,
             loss_limit, weighted_mean,
         )  # fmt: skip
+
+
+    def train_many(
+        self,
+        objective: Objective,
+        x: np.ndarray,
+        y: np.ndarray,
+        weights: np.ndarray | None = None,
+        *,
+        first_weights: Sequence[Sequence[np.ndarray]],
+        seeds: Sequence[int],
+        **options: Any,
+    ) -> tuple[list[list[np.ndarray]], np.ndarray]:
+        """Train several networks like this one on the same rows, with the optimizer given to ``reset_optimizer``.
+
+        This network itself stays as it is.
+
+        Parameters
+        ----------
+        first_weights, seeds : of each network
+        objective, x, y, weights, **options
+            As in `train`.
+
+        Returns
+        -------
+        list of list of ndarray
+            The weights of each network.
+        ndarray of shape (networks, epochs, 1 + metrics)
+            Means of loss and metrics.
+        """
+        trained, logs = [], []
+        for start, seed in zip(first_weights, seeds, strict=True):
+            engine = self.twin(self.plan)
+            engine.set_weights(start)
+            engine.reset_optimizer(self.optimizer)
+            run = engine.train(objective, x, y, weights, seed=seed, **options)
+            while run.advance(run.epochs * run.steps_per_epoch - run.done):
+                pass
+            trained.append(engine.get_weights())
+            logs.append([run.logs(epoch) for epoch in range(run.epochs)])
+        return trained, np.array(logs)
 
 
 class Evaluation:
@@ -212,7 +292,7 @@ class Evaluation:
             in_lanes=engine.plan.is_narrow,
         )  # fmt: skip
         self._engine, self._x, self._y, self._weights = engine, x, y, weights
-        self._infer = Inference(engine.plan, run, objective)
+        self._infer = engine.inference(run, objective)
         self._stats = np.empty((x.shape[0], 1 + len(objective.metrics)))
 
     def __call__(self, threads: int | None = None) -> np.ndarray:
@@ -220,9 +300,9 @@ class Evaluation:
 
         The float64 array (n, 1 + metrics) belongs to the next call.
         """
-        return self.on(self._engine.params, threads)
+        return self.on(self._engine.operand, threads)
 
-    def on(self, params: np.ndarray, threads: int | None = None) -> np.ndarray:
+    def on(self, params: Any, threads: int | None = None) -> np.ndarray:
         """Do the same with given parameters."""
         self._infer(
             params,
@@ -255,8 +335,7 @@ class LossGradient:
         weights: np.ndarray | None = None,
         **options: Any,
     ) -> None:
-        self._engine = Engine(engine.plan.without_memory(), threads=engine.threads)
-        self._engine.params[:] = engine.params
+        self._engine = engine.twin(engine.plan.without_memory())
         self._engine.reset_optimizer(_GradientOnly())
         everything = {"batch_size": x.shape[0], "epochs": 1, "shuffle": False, "seed": 0}
         self._run = self._engine.train(objective, x, y, weights, **everything, **options)
@@ -266,7 +345,7 @@ class LossGradient:
 
         The arrays belong to the next call.
         """
-        self._engine.params[: params.size] = params
+        self._engine.set_params(params)
         self._run.rewind()
         self._run.advance(1)
         return self._run.logs(0), self._engine.slots[: self._engine.plan.n_parameters]
@@ -276,7 +355,7 @@ class LossGradient:
         if (self._engine.plan.ops[:, codes.KIND] == codes.BATCH_NORM).any():
             self(params)
         else:
-            self._engine.params[: params.size] = params
+            self._engine.set_params(params)
         return self._engine.get_weights()
 
 

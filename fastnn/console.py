@@ -83,10 +83,16 @@ def info_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("memory", f"{memory / 2**30:.1f} GiB" if memory else "unknown"),
         ("kernels", f"{found['simd']} (this CPU has {' '.join(found['cpu_features']) or 'no vector unit known here'})"),
         ("tiles", tiles_line(found["tiles"])),
+        ("device", device_line(found["device"])),
         ("threads", f"{threads['number']} ({', '.join(reasons)})"),
         ("cache", cache_line(found["cache"])),
         *found["versions"].items(),
     ]
+
+
+def device_line(device: dict[str, str]) -> str:
+    """Write the device of models that are not given one, and what there is of GPUs."""
+    return f"{device['default']} (cuda: {device['cuda'] or device['reason']})"
 
 
 def tiles_line(tiles: dict[str, str]) -> str:

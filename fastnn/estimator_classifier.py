@@ -87,8 +87,9 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
         have them.
     threads : int or None, default=None
         Threads for training and prediction. None: one for small steps, else the cores that the process may use.
-    device : {'cpu'}, default='cpu'
-        Where to compute.
+    device : {'cpu', 'cuda', 'auto'} or None, default=None
+        Where to compute. 'cuda' is an NVIDIA GPU; 'auto' is that where there is one that can be used, else the CPU.
+        None: what `fastnn.set_device` said, at first 'cpu'.
     n_layers, width : int or None, default=None
         Number of hidden layers, >= 0, and neurons of each, >= 1: two numbers for a search, in the place of
         `hidden_layer_sizes`. If only one is given, the other is 1 or 100.
@@ -193,7 +194,7 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
         max_fun: int = 15000,
         dtype: str = "float32",
         threads: int | None = None,
-        device: str = "cpu",
+        device: str | None = None,
         n_layers: int | None = None,
         width: int | None = None,
         dropout: float | Sequence[float] = 0.0,

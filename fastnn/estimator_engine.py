@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.backend import Engine
+from fastnn.backend import Engine, make_engine
 from fastnn.estimator_options import NetworkOptions
 from fastnn.optimizers import Optimizer
 from fastnn.plan import MIXED, lower
@@ -16,7 +16,7 @@ class EngineKeeper(NetworkOptions):
     """Keeps an engine in step with ``coefs_``, ``intercepts_`` and ``normalizations_``."""
 
     dtype: str
-    device: str
+    device: str | None
     threads: int | None
     coefs_: list[np.ndarray]
     intercepts_: list[np.ndarray]
@@ -43,7 +43,7 @@ class EngineKeeper(NetworkOptions):
         """Return a new engine without weights."""
         layers = self._layers([coef.shape[1] for coef in self.coefs_[:-1]], self._normalization)
         plan = lower(layers, self.n_features_in_, dtype, l2_per_row=True)
-        return Engine(plan, self.device, self.threads)
+        return make_engine(plan, self.device, self.threads)
 
     def _weights(self) -> list[np.ndarray]:
         """Return ``coefs_``, ``intercepts_`` and ``normalizations_`` in the order of an engine."""

@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions, valid
 
 from fastnn import activations, optimizers
 from fastnn.callbacks import Callback
+from fastnn.devices import DEVICES
 from fastnn.estimator_schedules import SCHEDULES
 from fastnn.layers import Activation, BatchNormalization, Dense, Dropout, Layer, LayerNormalization
 from fastnn.optimizers import Optimizer
@@ -70,7 +71,7 @@ class NetworkOptions(BaseEstimator):
         "max_fun": [_whole(1)],
         "dtype": [StrOptions({*DTYPES, "auto"})],
         "threads": [_whole(1), None],
-        "device": [str],
+        "device": [StrOptions({*DEVICES}), None],
         "n_layers": [_whole(0), None],
         "width": [_whole(1), None],
         "dropout": [_real(0, 1), "array-like"],

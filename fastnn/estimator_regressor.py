@@ -84,7 +84,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         max_fun: int = 15000,
         dtype: str = "float32",
         threads: int | None = None,
-        device: str = "cpu",
+        device: str | None = None,
         n_layers: int | None = None,
         width: int | None = None,
         dropout: float | Sequence[float] = 0.0,

@@ -9,7 +9,7 @@ import numpy as np
 from fastnn.kernels import codes, jit
 from fastnn.kernels.dense_cpu import TILE_ROWS
 from fastnn.kernels.mixed_cpu import BLOCK_ROWS, half, whole
-from fastnn.places import NORMALIZATIONS, WITH_WEIGHTS
+from fastnn.places import NORMALIZATIONS, WITH_WEIGHTS, vectors
 
 PAIR_OF_ONES = np.array([0x3F803F80], np.uint32).view(np.float32)[0]  # two bfloat16 in the place of a float32
 
@@ -46,24 +46,25 @@ class Layout:
         return np.zeros((members, self.scratch_size), dtype)
 
 
-def layout(ops: np.ndarray, batch_size: int, dtype: np.dtype, mixed: bool, sparse: bool) -> Layout:
+def layout(
+    ops: np.ndarray, batch_size: int, dtype: np.dtype, lanes: int, room: int, mixed: bool, sparse: bool
+) -> Layout:
     """Give every operation of ``ops`` its places in a workspace; the arguments are those of ``Plan.layout``."""
-    lanes = jit.lanes(dtype)
     used = 0
 
     def stride(panels: int) -> int:
-        # one vector of room before each row; rows a multiple of 1 kB apart would share few cache sets
-        row = (panels + 1) * lanes
-        return row + lanes if row * dtype.itemsize % 1024 == 0 else row
+        # rows a multiple of 1 kB apart would share few cache sets
+        row = panels * lanes + room
+        return row + room if row * dtype.itemsize % 1024 == 0 else row
 
     def buffer(row: int, rows: int = batch_size) -> int:
         nonlocal used
-        start = used + lanes
+        start = used + room
         used += rows * row
         return start
 
     ops = ops.copy()
-    row = stride(0 if sparse else -(-int(ops[0, codes.INPUTS]) // lanes))
+    row = stride(0 if sparse else vectors(int(ops[0, codes.INPUTS]), lanes))
     x, gradient = buffer(row), 0
     for index, op in enumerate(ops):
         op[codes.X], op[codes.X_ROW] = x, row
@@ -81,14 +82,14 @@ def layout(ops: np.ndarray, batch_size: int, dtype: np.dtype, mixed: bool, spars
             op[codes.MASK] = buffer(row)
         if normal:
             op[codes.NORMAL], op[codes.SUMS] = buffer(row), buffer(row, 2)
-            op[codes.DEVIATIONS] = buffer(max(row, stride(-(-batch_size // lanes))), 1)
+            op[codes.DEVIATIONS] = buffer(max(row, stride(vectors(batch_size, lanes))), 1)
         elif op[codes.KIND] == codes.STANDARDIZE:
             op[codes.DEVIATIONS] = buffer(row, 1)
         x = op[codes.Y]
         op[codes.NEEDS_DX] = (dense or normal) and any(kind in WITH_WEIGHTS for kind in below[:, codes.KIND])
         op[codes.BY_ROWS] = (dense or normal) and _softmax_on_top(below)
     if not mixed:
-        return Layout(ops, used + lanes, 2 * lanes * (TILE_ROWS + batch_size))
+        return Layout(ops, used + room, 2 * lanes * (TILE_ROWS + batch_size))
     # left operands are read in tiles of up to 16 rows
     ops[:, codes.ROW_PAIRS] = buffer(ops[:, [codes.X_ROW, codes.Y_ROW]].max(), batch_size + lanes - 1)
     for op in ops:

@@ -11,7 +11,7 @@ from typing import Any
 
 # The features that decide which kernels run, of the hundred or so that a CPU reports.
 _TELLING_FEATURES = ("neon", "sve", "avx", "avx2", "fma", "avx512f", "avx512vl", "avx512dq", "avx512bf16", "amx-bf16")
-_DISTRIBUTIONS = ("numpy", "numba", "llvmlite", "scikit-learn", "safetensors")
+_DISTRIBUTIONS = ("numpy", "numba", "llvmlite", "numba-cuda", "scikit-learn", "safetensors")
 
 
 def cpu_model() -> str:
@@ -71,9 +71,11 @@ def facts() -> dict[str, Any]:
     -------
     dict
         Keys ``system``, ``cpu``, ``memory_bytes``, ``simd`` (the kernels chosen), ``tiles`` (``kind``: what multiplies
-        tiles of bfloat16, "amx", "emulated" or "none"; ``reason``: why not AMX), ``cpu_features`` (those that matter
-        for the choice), ``threads``, ``cache`` and ``versions``.
+        tiles of bfloat16, "amx", "emulated" or "none"; ``reason``: why not AMX), ``device`` (``default``: that of
+        models that are not given one; ``cuda``: name of the GPU, or empty; ``reason``: why it cannot be used),
+        ``cpu_features`` (those that matter for the choice), ``threads``, ``cache`` and ``versions``.
     """
+    from fastnn.devices import cuda_name, cuda_refusal, get_device
     from fastnn.kernels.jit import cpu_features, simd_level, tile_choice
 
     return {
@@ -82,6 +84,7 @@ def facts() -> dict[str, Any]:
         "memory_bytes": memory_bytes(),
         "simd": simd_level(),
         "tiles": dict(zip(("kind", "reason"), tile_choice(), strict=True)),
+        "device": {"default": get_device(), "cuda": cuda_name(), "reason": cuda_refusal()},
         "cpu_features": [name for name in _TELLING_FEATURES if name in cpu_features()],
         "threads": threads(),
         "cache": cache_usage(),

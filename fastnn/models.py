@@ -25,7 +25,9 @@ class Sequential(CompiledStack):
         Precision of weights and arithmetic. With "mixed_bfloat16" products are of bfloat16, twice as fast; their sums
         and everything else, weights too, are float32. That needs a CPU with AVX512-BF16 (Intel since Cooper Lake and
         Sapphire Rapids, AMD since Zen 4); elsewhere a warning is given and float32 used.
-    device : str, default="cpu"
+    device : {"cpu", "cuda", "auto"}, optional
+        Where to compute. "cuda" is an NVIDIA GPU; "auto" is that where there is one that can be used, else the CPU.
+        By default what `fastnn.set_device` said, at first "cpu".
     threads : int, optional
         By default one thread for small steps, else the cores this process may use.
 
@@ -274,7 +276,7 @@ def _batch_size(batch_size: int | None) -> int:
 
 
 def load_model(
-    path: str | os.PathLike[str], compile: bool = True, device: str = "cpu", threads: int | None = None
+    path: str | os.PathLike[str], compile: bool = True, device: str | None = None, threads: int | None = None
 ) -> Sequential:
     """Read a model that `Sequential.save` wrote.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,12 @@ from fastnn.kernels.mixed_cpu import half, whole
 NORMALIZATIONS = (codes.BATCH_NORM, codes.LAYER_NORM)
 WITH_WEIGHTS = (codes.DENSE, *NORMALIZATIONS)  # kinds of operations, of weights that are trained
 WITH_STATISTICS = (codes.STANDARDIZE, codes.BATCH_NORM)
+ROW_UNIT = 4  # numbers that a device loads at once: rows of weights start on a multiple of it
+
+
+def vectors(columns: Any, lanes: int) -> Any:
+    """Vectors that hold so many columns; those of one element are taken in whole units."""
+    return -(-columns // lanes) if lanes > 1 else -(-columns // ROW_UNIT) * ROW_UNIT
 
 
 @dataclass(frozen=True)
@@ -98,25 +105,34 @@ def place_pairs(ops: np.ndarray, used: int, lanes: int) -> int:
     return used
 
 
+def row_major(ops: np.ndarray) -> np.ndarray:
+    """Copy of ``ops`` for vectors of one element, whose dense layers have their weights in one panel, row by row."""
+    ops = ops.copy()
+    ops[:, codes.PANELS] = vectors(ops[:, codes.OUTPUTS], 1)
+    ops[:, codes.PANEL] = np.where(ops[:, codes.KIND] == codes.DENSE, ops[:, codes.INPUTS] + ops[:, codes.BIAS], 0)
+    return ops
+
+
 def weight_places(ops: np.ndarray, lanes: int) -> tuple[list[Place], list[Place]]:
     """Places of all weights in the order of the layers, and of constant factors, which are ones."""
     weights: list[Place] = []
     ones: list[Place] = []
     for op in ops:
         columns, panel = int(op[codes.OUTPUTS]), int(op[codes.PANEL])
+        width = lanes if lanes > 1 else int(op[codes.PANELS])  # of a panel
         if op[codes.KIND] == codes.DENSE:
             bias, start = int(op[codes.BIAS]), int(op[codes.WEIGHTS])
-            weights.append(Place((int(op[codes.INPUTS]), columns), start + bias * lanes, panel, lanes))
+            weights.append(Place((int(op[codes.INPUTS]), columns), start + bias * width, panel, width))
             if bias:
-                weights.append(Place((columns,), start, panel, lanes))
+                weights.append(Place((columns,), start, panel, width))
         elif op[codes.KIND] in NORMALIZATIONS:
             if op[codes.SCALES]:
-                weights.append(Place((columns,), int(op[codes.GAMMA]), lanes, lanes))
+                weights.append(Place((columns,), int(op[codes.GAMMA]), width, width))
             else:
-                ones.append(Place((columns,), int(op[codes.GAMMA]), lanes, lanes, trained=False))
+                ones.append(Place((columns,), int(op[codes.GAMMA]), width, width, trained=False))
             if op[codes.CENTERS]:
-                weights.append(Place((columns,), int(op[codes.BETA]), lanes, lanes))
+                weights.append(Place((columns,), int(op[codes.BETA]), width, width))
         if op[codes.KIND] in WITH_STATISTICS:
             start, size = int(op[codes.MOVING]), int(op[codes.PANELS]) * lanes
-            weights += [Place((columns,), start + k * size, lanes, lanes, trained=False) for k in range(2)]
+            weights += [Place((columns,), start + k * size, width, width, trained=False) for k in range(2)]
     return weights, ones

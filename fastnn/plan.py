@@ -24,6 +24,7 @@ from fastnn.places import (
     place_pairs,
     place_parameters,
     place_statistics,
+    row_major,
     weight_places,
 )
 
@@ -81,6 +82,8 @@ class Plan:
         normalizations and the rounded weights of mixed precision.
     l2_per_row : bool
         Whether a penalty is divided by the rows of the batch, as scikit-learn does, or not, as Keras does.
+    lanes : int
+        Elements of a vector: columns in a panel of weights. With 1, the weights of a layer stand row by row.
     """
 
     def __init__(
@@ -90,6 +93,7 @@ class Plan:
         l2_per_row: bool = False,
         scaling: tuple[float, float] = (1.0, 0.0),
         mixed: bool = False,
+        lanes: int | None = None,
     ) -> None:
         self.ops = ops
         self.factors = factors
@@ -100,7 +104,7 @@ class Plan:
         self.n_outputs = int(ops[-1, codes.OUTPUTS])
         self.dense = [op for op in ops if op[codes.KIND] == codes.DENSE]
         self.mixed = mixed
-        lanes = jit.lanes(self.dtype)
+        self.lanes = lanes = lanes or jit.lanes(self.dtype)
         self.n_parameters = place_parameters(ops, lanes)
         self.memory_size = place_statistics(ops, self.n_parameters, lanes)
         if mixed:
@@ -177,6 +181,10 @@ class Plan:
             factors=np.array([loss.factors(self.n_outputs), *[plain] * len(metrics)], self.dtype),
         )
 
+    def row_major(self) -> Plan:
+        """The same network lowered for a device whose vectors have one element."""
+        return Plan(row_major(self.ops), self.factors, self.l2_per_row, tuple(self.scaling), self.mixed, lanes=1)
+
     def without_memory(self) -> Plan:
         """The same plan, but its moving statistics become those of every batch."""
         twin = copy.copy(self)
@@ -213,10 +221,11 @@ class Plan:
             return 0
         return min(MOST_SEGMENTS, batch_size // ROWS_OF_SEGMENT)
 
-    def layout(self, ops: np.ndarray, batch_size: int, sparse: bool = False) -> Layout:
+    def layout(self, ops: np.ndarray, batch_size: int, sparse: bool = False, room: int | None = None) -> Layout:
         """Give every operation of ``ops`` its places in a workspace for batches of up to ``batch_size`` rows.
 
-        With ``sparse`` inputs the workspace has no room for them.
+        There are ``room`` elements before each row, by default a vector. With ``sparse`` inputs the workspace has no
+        room for them.
 
         Raises
         ------
@@ -227,7 +236,7 @@ class Plan:
             raise ValueError("sparse rows need a dense layer as the first operation: put other layers behind it")
         if sparse and self.mixed:
             raise ValueError("dtype 'mixed_bfloat16' is not trained on sparse rows: use float32, or a dense array")
-        return layout(ops, batch_size, self.dtype, self.mixed, sparse)
+        return layout(ops, batch_size, self.dtype, self.lanes, room or self.lanes, self.mixed, sparse)
 
 
 def _can_mix() -> bool:

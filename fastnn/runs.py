@@ -83,6 +83,13 @@ def input_program(function: Callable, plan: Plan, x: Any, clipped: bool = False)
     return jit.program(function, plan.dtype, variant, plan.mixed, clipped)
 
 
+def shuffled(order: np.ndarray, epoch: int, seed: int, dtype: np.dtype) -> None:
+    """Bring ``order``, int64 (n,), to the order of the rows in an epoch of a run with this seed."""
+    from fastnn.kernels.rng import shuffle
+
+    jit.program(shuffle, dtype)(order, len(order), epoch, seed & 0xFFFFFFFF, seed >> 32)
+
+
 def round_weights(plan: Plan, params: np.ndarray) -> None:
     """Renew the rounded weights of mixed precision from the parameters."""
     from fastnn.kernels.mixed_cpu import round_all_weights
@@ -273,9 +280,11 @@ class Run:
         if gate.let_guests_in():
             seconds = min(seconds, SHORT_SLICE_SECONDS)
         steps = min(steps, self.epochs * self.steps_per_epoch - done)
-        if steps <= 0:
-            return 0
-        optimizer, hyper = self.engine.optimizer, self._hyper
+        return self._work(done, steps, seconds) if steps > 0 else 0
+
+    def _work(self, done: int, steps: int, seconds: float) -> int:
+        """Do up to ``steps`` steps from step ``done`` on, and return how many."""
+        gate, optimizer, hyper = self.engine.gate, self.engine.optimizer, self._hyper
         optimizer.iterations = self.engine.step
         hyper[:, : codes.LOSS_SCALE] = optimizer.hyperparameters()
         if optimizer.schedule is not None:
@@ -320,12 +329,7 @@ class Run:
         if step:
             self._results[epoch_index] = sums
             if run[codes.SHUFFLE]:  # else the program does it before the first step of an epoch
-                from fastnn.kernels.rng import shuffle
-
-                epoch = int(run[codes.FIRST_EPOCH]) + epoch_index
-                jit.program(shuffle, self.engine.plan.dtype)(
-                    self.order, self.rows, epoch, int(run[codes.SEED_LOW]), int(run[codes.SEED_HIGH])
-                )
+                shuffled(self.order, int(run[codes.FIRST_EPOCH]) + epoch_index, seed, self.engine.plan.dtype)
 
     def sums(self, epoch_index: int) -> np.ndarray:
         """Sums of the loss and the metrics over the rows seen so far in an epoch of this run."""

@@ -56,7 +56,9 @@ def to_bytes(model: Any, include_optimizer: bool = True) -> bytes:
     return save(tensors, {FORMAT: json.dumps(config)})
 
 
-def from_bytes(content: bytes, source: str, kind: Any, device: str, threads: int | None, compiled: bool = True) -> Any:
+def from_bytes(
+    content: bytes, source: str, kind: Any, device: str | None, threads: int | None, compiled: bool = True
+) -> Any:
     """Return the model that a file holds.
 
     Parameters

@@ -28,7 +28,9 @@ class LayerStack:
     layers : iterable of Layer, optional
     name : str, default="sequential"
     dtype : {"float32", "float64", "mixed_bfloat16"}, default="float32"
-    device : str, default="cpu"
+    device : {"cpu", "cuda", "auto"}, optional
+        Where to compute. "cuda" is an NVIDIA GPU; "auto" is that where there is one that can be used, else the CPU.
+        By default what `fastnn.set_device` said, at first "cpu".
     threads : int, optional
         By default one thread for small steps, else the cores this process may use.
     """
@@ -38,7 +40,7 @@ class LayerStack:
         layers: Iterable[Layer] | Layer | None = None,
         name: str | None = None,
         dtype: Any = "float32",
-        device: str = "cpu",
+        device: str | None = None,
         threads: int | None = None,
     ) -> None:
         self.name = name or "sequential"
@@ -146,14 +148,14 @@ class LayerStack:
     def _make_engine(self) -> None:
         if self._engine is None:
             self._need_built()
-            from fastnn.backend import Engine
+            from fastnn.backend import make_engine
             from fastnn.plan import lower
 
             if len(self.output_shape) != 2:
                 raise ValueError(f"a model gives flat rows, but the output shape is {self.output_shape}: add Flatten()")
             self._row_shape = row_shape(self.input_shape[1:])
             plan = lower(self.layers, math.prod(self._row_shape), self.dtype)
-            engine = Engine(plan, self._device, self._threads)
+            engine = make_engine(plan, self._device, self._threads)
             engine.set_weights(self.get_weights())
             self._prepare_engine(engine)
             first = 0

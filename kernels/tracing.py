@@ -8,6 +8,9 @@ wherever it stands in a vector, which no auto-vectoriser promises, and buffers m
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -23,6 +26,25 @@ from .vectors import Vectors, for_range
 FLAGS = ("nsz", "contract")
 PARTIAL_SUMS = 4  # additions under way at once; one waits for the one before it
 FIRST_POINTER = 3  # argument of a vector loop, after rows, row and vectors
+
+
+@dataclass(frozen=True)
+class Loop:
+    """What a loop over vectors does, for those who write it in another way: the arguments of the function named."""
+
+    kind: str
+    formula: Callable
+    outputs: int
+    pointers: int
+    scalars: int
+    fixed: int
+
+
+def _intrinsic(definition: Callable, loop: Loop) -> Any:
+    """Make an intrinsic that says which loop it is."""
+    made = intrinsic(definition)
+    made.loop = loop
+    return made
 
 
 class Traced:
@@ -178,7 +200,9 @@ def vector_loop(formula, outputs, pointers, scalars, fixed=0):
                     vectors.store(result.value, base, offset)
         return context.get_dummy_value()
 
-    return intrinsic(_with_arity(build, pointers, scalars))
+    return _intrinsic(
+        _with_arity(build, pointers, scalars), Loop("vector_loop", formula, outputs, pointers, scalars, fixed)
+    )
 
 
 def _totals(vectors, count, terms, sums):
@@ -232,7 +256,7 @@ def column_sums(formula, sums, pointers, fixed=0):
                 vectors.store(total, target, column)
         return context.get_dummy_value()
 
-    return intrinsic(_with_arity(build, sums + pointers, 0))
+    return _intrinsic(_with_arity(build, sums + pointers, 0), Loop("column_sums", formula, sums, pointers, 0, fixed))
 
 
 def row_sum(formula, pointers, scalars):
@@ -269,7 +293,7 @@ def row_sum(formula, pointers, scalars):
         (2, 0): lambda typingctx, count, a, b: typed(a.dtype),
         (3, 0): lambda typingctx, count, a, b, c: typed(a.dtype),
     }
-    return intrinsic(definitions[pointers, scalars])
+    return _intrinsic(definitions[pointers, scalars], Loop("row_sum", formula, 1, pointers, scalars, 0))
 
 
 def _with_arity(build, pointers, scalars):

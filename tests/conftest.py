@@ -11,6 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+# The tests of the CUDA backend run on a GPU, or in the simulator, which needs a process of its own: test_simulator.py.
+collect_ignore = [] if {"NUMBA_ENABLE_CUDASIM", "FASTNN_TEST_GPU"} & os.environ.keys() else ["cuda"]
+
 if "PYTEST_XDIST_WORKER" not in os.environ:  # workers and other child processes inherit the folder of the session
     os.environ["FASTNN_CACHE_DIR"] = tempfile.mkdtemp(prefix="fastnn-tests-")
     os.environ["MPLBACKEND"] = "agg"

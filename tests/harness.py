@@ -5,7 +5,7 @@ from fastnn.kernels import jit, reference
 from fastnn.kernels.reference_normalization import weights_of_normalization
 
 from fastnn import losses, optimizers
-from fastnn.backend import Engine
+from fastnn.backend import make_engine
 from fastnn.layers import Dense, Dropout
 from fastnn.plan import lower
 
@@ -121,11 +121,14 @@ class Problem:
     metrics : names
     weighted : whether the rows have weights
     mixed : whether products are of bfloat16, for dtype float32
+    device : where the engine runs
     """
 
     def __init__(
-        self, layers, inputs, loss, rows=37, metrics=(), weighted=False, seed=0, l2_per_row=False, mixed=False
+        self, layers, inputs, loss, rows=37, metrics=(), weighted=False, seed=0, l2_per_row=False, mixed=False,
+        device="cpu",
     ):  # fmt: skip
+        self.device = device
         rng = np.random.default_rng(seed)
         self.layers, self.inputs, self.metrics, self.l2_per_row = layers, inputs, tuple(metrics), l2_per_row
         self.loss, self.mixed = losses.get(loss), mixed
@@ -154,9 +157,9 @@ class Problem:
     def engine(self, dtype="float32", threads=None):
         """Return an engine with the weights, and the objective."""
         plan = lower(self.layers, self.inputs, "mixed_bfloat16" if self.mixed else dtype, self.l2_per_row)
-        engine = Engine(plan, threads=threads)
+        engine = make_engine(plan, self.device, threads)
         engine.set_weights([w.astype(dtype) for w in self.weights])
-        return engine, plan.objective(self.loss, self.metrics)
+        return engine, engine.plan.objective(self.loss, self.metrics)
 
     def train(self, dtype="float32", optimizer="adam", threads=None, **options):
         """Train an engine; return it, the objective, and the logs of each epoch."""

@@ -188,8 +188,9 @@ def test_threads_left_to_the_engine_give_the_same_bits(dtype):
 
 
 def test_unknown_device():
-    with pytest.raises(ValueError, match="device must be 'cpu'; got 'cuda'"):
-        Engine(lower([Dense(1)], 1), device="cuda")
+    for make in (lambda: backend.make_engine(lower([Dense(1)], 1), "gpu"), lambda: backend.set_device("gpu")):
+        with pytest.raises(ValueError, match="device must be one of 'cpu', 'cuda', 'auto' or None; got 'gpu'"):
+            make()
 
 
 @pytest.mark.parametrize("threads", [0, -1, 2.0, 1.5, float("inf"), "many", True, [2]])

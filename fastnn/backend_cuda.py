@@ -1,0 +1,121 @@
+"""Networks on a GPU: parameters and the optimizer's state lie there, and come home when somebody looks at them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from fastnn.backend import Engine
+from fastnn.gate import Gate
+from fastnn.layout import aligned_zeros
+from fastnn.mirror import Mirror
+from fastnn.plan import Objective, Plan
+from fastnn.runs_cuda import START, STATE, CudaRun, Inference, train_models
+
+T = TypeVar("T")
+
+
+class _CarefulGate(Gate):
+    """A gate whose readers always take turns with runs: reading copies from the device."""
+
+    def read(self, look: Callable[[], T]) -> T:
+        return self.read_between_calls(look)
+
+
+class CudaEngine(Engine):
+    """A lowered network on a GPU; the interface is that of ``Engine``.
+
+    Attributes
+    ----------
+    mirror, slot_mirror : Mirror
+        The flat vectors of parameters and of moments.
+    progress : Mirror
+        The optimizer's state, and behind it what the run in progress keeps.
+
+    Raises
+    ------
+    ValueError
+        For mixed precision, which these kernels lack.
+    """
+
+    device = "cuda"
+    run_type = CudaRun
+
+    def __init__(self, plan: Plan, threads: int | None = None) -> None:
+        if plan.mixed:
+            raise ValueError("device 'cuda' has no dtype 'mixed_bfloat16': use 'float32' or 'float64'")
+        super().__init__(plan if plan.lanes == 1 else plan.row_major(), threads)
+        self.gate = _CarefulGate()
+
+    # Arrays that are only looked at; who changes one says so to its mirror.
+
+    @property
+    def params(self) -> np.ndarray:  # type: ignore[override]
+        return self.mirror.read()
+
+    @params.setter
+    def params(self, array: np.ndarray) -> None:
+        self.mirror = Mirror(array)
+
+    @property
+    def slots(self) -> np.ndarray:  # type: ignore[override]
+        return self.slot_mirror.read()
+
+    @slots.setter
+    def slots(self, array: np.ndarray) -> None:
+        self.slot_mirror = Mirror(array)
+
+    @property
+    def state(self) -> np.ndarray:  # type: ignore[override]
+        return self.progress.read()[:STATE]
+
+    @state.setter
+    def state(self, array: np.ndarray) -> None:
+        self.progress = Mirror(array)
+
+    @property
+    def operand(self) -> Mirror:
+        return self.mirror
+
+    def set_weights(self, weights: Sequence[np.ndarray]) -> None:
+        with self.gate.lock:
+            self.gate.version += 1
+            self.plan.pack(weights, self.mirror.write())
+
+    def set_params(self, params: np.ndarray) -> None:
+        self.mirror.write()[: params.size] = params
+
+    def reset_optimizer(self, optimizer: Any) -> None:
+        self.optimizer = optimizer
+        self.slots = aligned_zeros(2 * self.plan.n_parameters, self.plan.dtype)
+        self.state = np.array(START)
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.progress.write()[:STATE] = state["counters"]
+        for slot, moments in zip(np.split(self.slot_mirror.write(), 2), state["moments"], strict=True):
+            self.plan.pack(moments, slot, trained=True)
+
+    def inference(self, run: np.ndarray, objective: Objective | None = None) -> Inference:
+        return Inference(self.plan, run, objective)
+
+    def with_whole_weights(self, compute: Callable[[Any], T]) -> T:
+        return self.gate.read(lambda: compute(self.mirror))
+
+    def _penalty(self, params: Any) -> float:
+        return super()._penalty(params.read())
+
+    def train_many(
+        self,
+        objective: Objective,
+        x: np.ndarray,
+        y: np.ndarray,
+        weights: np.ndarray | None = None,
+        *,
+        first_weights: Sequence[Sequence[np.ndarray]],
+        seeds: Sequence[int],
+        **options: Any,
+    ) -> tuple[list[list[np.ndarray]], np.ndarray]:
+        self.plan.check_trainable()
+        return train_models(self.plan, objective, self.optimizer, x, y, weights, first_weights, seeds, **options)

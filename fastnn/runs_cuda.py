@@ -1,0 +1,330 @@
+"""Launches of the kernels on a GPU: fits in progress, and forward passes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastnn.kernels import codes, jit_cuda
+from fastnn.kernels.jit_cuda import cuda
+from fastnn.mirror import Mirror
+from fastnn.plan import Objective, Plan
+from fastnn.runs import GROWTH, SCHEDULED_STEPS, SLICE_SECONDS, Run, run_vector, shuffled
+from fastnn.sparse import is_sparse
+
+WARP = 4 if jit_cuda.SIMULATED else 32
+MOST_THREADS = 8 if jit_cuda.SIMULATED else 256  # of a block: each may need as many registers as there are for so many
+ROWS_OF_BLOCK = 32  # that a block predicts at once
+FIRST_STEP_SECONDS = 5e-5  # cautious first guess
+START = (0.0, 1.0, 1.0)  # the optimizer's state before its first step
+STATE = len(START)  # numbers before the results
+
+
+def block_threads(items: int) -> int:
+    """Threads for a block that has ``items`` numbers to compute at once."""
+    return min(MOST_THREADS, max(WARP, -(-items // WARP) * WARP))
+
+
+def check_rows(x: Any) -> None:
+    """Raise ValueError for rows that the kernels cannot read."""
+    if is_sparse(x):
+        raise ValueError("device 'cuda' takes no sparse rows: pass a dense array, or use device='cpu'")
+
+
+class Inference:
+    """A plan's forward pass on the device, for predictions or evaluations: see ``runs.Inference``."""
+
+    def __init__(self, plan: Plan, run: np.ndarray, objective: Objective | None = None) -> None:
+        from fastnn.kernels import infer_cuda
+
+        self._plan, self._run = plan, cuda.to_device(run)
+        ops = plan.ops if objective is None else objective.ops
+        loss_factors = np.zeros(1, plan.dtype) if objective is None else objective.factors.ravel()
+        self._tables = [
+            cuda.to_device(table) for table in (ops.ravel(), plan.factors.ravel(), loss_factors, plan.scaling)
+        ]
+        self._row = max(plan.n_inputs, int(ops[:, codes.PANELS].max())) + 1  # odd: rows lie in different banks
+        self._rows, self._shared = ROWS_OF_BLOCK, 0
+        while self._rows > 1 and not self._fits():
+            self._rows //= 2
+        self._shared = int(self._fits())
+        self._threads = block_threads(self._rows * self._row)
+        self._kernel = jit_cuda.kernel(infer_cuda.infer_blocks, plan.dtype)
+
+    def _fits(self) -> bool:
+        return 2 * self._rows * self._row * self._plan.dtype.itemsize <= jit_cuda.shared_bytes()
+
+    def __call__(
+        self,
+        params: Mirror,
+        x: np.ndarray,
+        *,
+        outputs: np.ndarray | None = None,
+        y: np.ndarray | None = None,
+        weights: np.ndarray | None = None,
+        stats: np.ndarray | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """Fill ``outputs`` (n, n_outputs), or ``stats`` (n, 1 + metrics) from targets y and weights."""
+        check_rows(x)
+        n, dtype = len(x), self._plan.dtype
+        if n == 0:
+            return
+        blocks = min(-(-n // self._rows), 1024)
+        size = 2 * self._rows * self._row
+        sizes = np.array([len(self._plan.ops), n, self._rows, self._row, self._shared], np.int64)
+        buffers = cuda.device_array(1 if self._shared else blocks * size, dtype)
+        found = cuda.device_array(max(1, 0 if outputs is None else outputs.size), dtype)
+        figures = cuda.device_array(max(1, 0 if stats is None else stats.size), np.float64)
+        nothing = np.zeros(1, dtype)
+        data = [cuda.to_device(nothing if array is None else _flat(array)) for array in (x, y, weights)]
+        shared = size * dtype.itemsize if self._shared else 0
+        self._kernel[blocks, self._threads, 0, shared](
+            cuda.to_device(sizes), self._run, *self._tables, *data, params.there(), buffers, figures, found
+        )
+        if outputs is not None:
+            found.copy_to_host(outputs.reshape(-1))
+        if stats is not None:
+            figures.copy_to_host(stats.reshape(-1))
+
+
+def _flat(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array).reshape(-1)
+
+
+class Models:
+    """Training of one or several models that differ in seed and weights, ready to be launched.
+
+    Parameters
+    ----------
+    plan, objective, optimizer, x, y, weights, batch_size, epochs, shuffle, first_epoch, loss_scale, loss_limit,
+    weighted_mean
+        As in ``Engine.train``.
+    seeds : sequence of int
+        One for each model.
+    params, slots : Mirror
+        Parameters and moments of the models, one after the other.
+    progress : Mirror
+        The optimizer's state and the results of each model, one after the other.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        objective: Objective,
+        optimizer: Any,
+        x: np.ndarray,
+        y: np.ndarray,
+        weights: np.ndarray | None,
+        *,
+        batch_size: int,
+        epochs: int,
+        shuffle: bool,
+        seeds: Sequence[int],
+        first_epoch: int,
+        loss_scale: float,
+        loss_limit: float,
+        weighted_mean: bool,
+        params: Mirror,
+        slots: Mirror,
+        progress: Mirror,
+    ) -> None:
+        from fastnn.kernels import train_cuda
+
+        check_rows(x)
+        n, count, metrics = x.shape[0], len(seeds), len(objective.metrics)
+        layout = plan.layout(objective.ops, batch_size)
+        scheduled = optimizer.schedule is not None
+        smooth = objective.factors[0, codes.KEPT] < 1.0
+        self.optimizer = optimizer
+        self.hyper = Mirror(np.zeros((SCHEDULED_STEPS if scheduled else 1) * (len(codes.HYPERPARAMETERS) + 2)))
+        self._table = self.hyper.write().reshape(-1, len(codes.HYPERPARAMETERS) + 2)
+        self._table[:, codes.LOSS_SCALE :] = loss_scale, 0.0 if smooth else loss_limit
+        self.run = Mirror(
+            np.concatenate(
+                [
+                    run_vector(
+                        objective.loss, objective.metrics, batch=batch_size, rows=n, targets=y.shape[1],
+                        shuffle=shuffle and batch_size < n, optimizer=codes.OPTIMIZERS.index(optimizer.name),
+                        weighted=weights is not None, seed=seed, first_epoch=first_epoch,
+                        weighted_mean=weighted_mean and weights is not None, l2_per_row=plan.l2_per_row,
+                        parameters=plan.n_parameters,
+                    )
+                    for seed in seeds
+                ]
+            )
+        )  # fmt: skip
+        widest = int(max(layout.ops[:, codes.PANELS].max(), plan.n_inputs))
+        self._blocks, self._threads = count, block_threads(batch_size * widest)
+        stats_size = batch_size * (1 + metrics) + self._threads
+        memory = (plan.memory_size + 2 * plan.n_parameters + layout.size) * plan.dtype.itemsize
+        in_shared = memory <= jit_cuda.shared_bytes()
+        self._shared = memory if in_shared else 0
+        sizes = np.array(
+            [
+                len(layout.ops), 0, self._table.shape[1] if scheduled else 0, STATE + epochs * (1 + metrics),
+                plan.memory_size, plan.n_parameters, layout.size, stats_size, in_shared,
+            ],
+            np.int64,
+        )  # fmt: skip
+        self._order = cuda.to_device(np.tile(np.arange(n, dtype=np.int32), count))
+        tables = (layout.ops, plan.factors, objective.factors, plan.scaling)
+        data = (x, y, np.zeros(1, plan.dtype) if weights is None else weights)
+        self._sizes = cuda.to_device(sizes)
+        self._given = [cuda.to_device(_flat(array)) for array in (*tables, *data)]
+        self._params, self._slots, self.progress = params, slots, progress
+        self._work = cuda.device_array(1 if in_shared else count * layout.size, plan.dtype)
+        self._stats = cuda.device_array(count * stats_size, np.float64)
+        self._kernel = jit_cuda.kernel(train_cuda.train_models, plan.dtype)
+
+    def set_order(self, order: np.ndarray) -> None:
+        """Give the order of the rows, of a single model."""
+        self._order.copy_to_device(order.astype(np.int32))
+
+    def set_rates(self, iterations: int) -> int | None:
+        """Take the optimizer's present hyper-parameters, and return for how many steps they are."""
+        optimizer, table = self.optimizer, self._table
+        optimizer.iterations = iterations
+        present = table.copy()
+        present[:, : codes.LOSS_SCALE] = optimizer.hyperparameters()
+        if optimizer.schedule is not None:
+            present[:, codes.LEARNING_RATE] = optimizer.schedule(iterations + np.arange(len(table)))
+        if (present != table).any():
+            self.hyper.write()
+            table[:] = present
+        return None if optimizer.schedule is None else len(table)
+
+    def do(self, start: int, stop: int) -> None:
+        """Do steps ``start`` .. ``stop`` - 1 of all models, and wait for them."""
+        self._kernel[self._blocks, self._threads, 0, self._shared](
+            self._sizes, self.run.there(), self.hyper.there(), self.progress.change_there(), *self._given, self._order,
+            self._params.change_there(), self._slots.change_there(), self._work, self._stats, start, stop,
+        )  # fmt: skip
+        cuda.synchronize()
+
+
+class CudaRun(Run):
+    """One fit in progress on the device: see ``runs.Run``."""
+
+    def __init__(
+        self,
+        engine: Any,
+        objective: Objective,
+        x: np.ndarray,
+        y: np.ndarray,
+        weights: np.ndarray | None,
+        batch_size: int,
+        epochs: int,
+        shuffle: bool,
+        seed: int,
+        first_epoch: int,
+        order: np.ndarray | None,
+        loss_scale: float,
+        loss_limit: float,
+        weighted_mean: bool,
+    ) -> None:
+        check_rows(x)
+        n = x.shape[0]
+        batch_size = min(batch_size, n)
+        self.engine = engine
+        self._first_step = engine.step
+        self.rows, self.seed, self.batch_size, self.epochs = n, seed, batch_size, epochs
+        self.steps_per_epoch = -(-n // batch_size)
+        self.order = np.arange(n) if order is None else order
+        self._shuffles, self._first_epoch = shuffle and batch_size < n, first_epoch
+        self._guess = FIRST_STEP_SECONDS
+        self._paces: dict[int, tuple[int, float]] = {}
+        columns = 1 + len(objective.metrics)
+        self._shape = epochs, columns
+        self._progress = Mirror(np.concatenate([engine.state, np.zeros(epochs * columns)]))
+        engine.progress = self._progress
+        self._models = Models(
+            engine.plan, objective, engine.optimizer, x, y, weights, batch_size=batch_size, epochs=epochs,
+            shuffle=shuffle, seeds=[seed], first_epoch=first_epoch, loss_scale=loss_scale, loss_limit=loss_limit,
+            weighted_mean=weighted_mean, params=engine.mirror, slots=engine.slot_mirror, progress=self._progress,
+        )  # fmt: skip
+
+    @property
+    def _results(self) -> np.ndarray:  # type: ignore[override]
+        return self._progress.read()[STATE:].reshape(self._shape)
+
+    def _take_state(self) -> None:
+        """Take the optimizer's state over from a run that was begun after this one."""
+        if self.engine.progress is not self._progress:
+            self._progress.write()[:STATE] = self.engine.state
+            self.engine.progress = self._progress
+
+    def _work(self, done: int, steps: int, seconds: float) -> int:
+        gate = self.engine.gate
+        with gate.lock:
+            gate.version += 1
+            self._take_state()
+            most = self._models.set_rates(self.engine.step)
+            steps = min(steps, steps if most is None else most, self._steps_in(seconds, 1))
+            if not self._shuffles:
+                self._models.set_order(self.order)
+            begun = time.perf_counter()
+            self._models.do(done, done + steps)
+            self._paces[1] = steps, (time.perf_counter() - begun) / steps
+        return steps
+
+    def seek(self, seed: int, epoch_index: int, step: int = 0, sums: Sequence[float] = ()) -> None:
+        self.seed, self._first_step = seed, self.engine.step - epoch_index * self.steps_per_epoch - step
+        run = self._models.run.write()
+        run[codes.SEED_LOW], run[codes.SEED_HIGH] = seed & 0xFFFFFFFF, seed >> 32
+        if step:
+            self._take_state()
+            self._progress.write()[STATE:].reshape(self._shape)[epoch_index] = sums
+            if self._shuffles:  # else the kernel does it before the first step of an epoch
+                shuffled(self.order, self._first_epoch + epoch_index, seed, self.engine.plan.dtype)
+                self._models.set_order(self.order)
+
+    def rewind(self) -> None:
+        self._take_state()
+        self._first_step = self.engine.step
+        self._progress.write()[STATE:] = 0.0
+
+
+def train_models(
+    plan: Plan,
+    objective: Objective,
+    optimizer: Any,
+    x: np.ndarray,
+    y: np.ndarray,
+    weights: np.ndarray | None,
+    first_weights: Sequence[Sequence[np.ndarray]],
+    seeds: Sequence[int],
+    *,
+    batch_size: int,
+    epochs: int,
+    shuffle: bool,
+    first_epoch: int = 0,
+    loss_scale: float = 1.0,
+    loss_limit: float = 0.0,
+    weighted_mean: bool = False,
+) -> tuple[list[list[np.ndarray]], np.ndarray]:
+    """Train several networks at once, each by a block of its own: see ``Engine.train_many``."""
+    n, columns = x.shape[0], 1 + len(objective.metrics)
+    batch_size = min(batch_size, n)
+    params = np.zeros((len(seeds), plan.memory_size), plan.dtype)
+    for own, first in zip(params, first_weights, strict=True):
+        plan.pack(first, own)
+    progress = np.tile(np.concatenate([START, np.zeros(epochs * columns)]), len(seeds))
+    mirror, slots = Mirror(params.ravel()), Mirror(np.zeros(len(seeds) * 2 * plan.n_parameters, plan.dtype))
+    models = Models(
+        plan, objective, optimizer, x, y, weights, batch_size=batch_size, epochs=epochs, shuffle=shuffle, seeds=seeds,
+        first_epoch=first_epoch, loss_scale=loss_scale, loss_limit=loss_limit, weighted_mean=weighted_mean,
+        params=mirror, slots=slots, progress=Mirror(progress),
+    )  # fmt: skip
+    done, total, steps = 0, epochs * -(-n // batch_size), 1
+    while done < total:
+        begun = time.perf_counter()
+        stop = min(done + min(steps, models.set_rates(done) or steps), total)
+        models.do(done, stop)
+        steps = min(GROWTH * steps, max(1, int(SLICE_SECONDS * (stop - done) / (time.perf_counter() - begun))))
+        done = stop
+    results = models.progress.read().reshape(len(seeds), -1)[:, STATE:].reshape(-1, epochs, columns) / n
+    return [plan.unpack(own) for own in mirror.read().reshape(len(seeds), -1)], results

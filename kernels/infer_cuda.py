@@ -1,0 +1,141 @@
+"""The way forward alone on a GPU, for predictions and evaluations: blocks of threads that share blocks of rows."""
+
+from __future__ import annotations
+
+from . import codes
+from .activation_cpu import activation_forward
+from .dense_cpu import COLUMNS, FACTORS
+from .dense_cuda import activate
+from .intrinsics import at
+from .jit import NUMBER
+from .jit_cuda import ELEMENT, apart, cuda
+from .normalization_cpu import folded, normalise_row, reciprocal_of_root, standardised
+from .train_cuda import loss_of_row
+
+# What the vector ``sizes`` tells: operations; rows of all and of a block at once, elements from one of them to the
+# next; whether their two buffers fit in shared memory.
+SIZES = ("OPERATIONS", "ROWS", "BLOCK_ROWS", "ROW", "SHARED")
+OPERATIONS, ROWS, BLOCK_ROWS, ROW, SHARED = range(len(SIZES))
+
+
+def load_rows(thread, threads, x, width, scaling, rows, target, row):
+    """Scale rows of x (rows, width) on their way to ``target``."""
+    i = thread
+    while i < rows * width:
+        r = i // width
+        k = i - r * width
+        target[r * row + k] = NUMBER(x[i]) * scaling[0] + scaling[1]
+        i += threads
+
+
+def dense_rows(thread, threads, op, params, source, target, row, rows, alpha):
+    """target = activation(source @ W + b); a softmax is left to the caller."""
+    apart()
+    columns, stride, bias = op[codes.OUTPUTS], op[codes.PANELS], op[codes.BIAS]
+    weights = at(params, op[codes.WEIGHTS])
+    index = thread
+    while index < rows * columns:
+        r = index // columns
+        j = index - r * columns
+        x, column = at(source, r * row), at(weights, bias * stride + j)
+        z = weights[j] if bias else NUMBER(0.0)
+        for k in range(op[codes.INPUTS]):
+            z += x[k] * column[k * stride]
+        target[r * row + j] = activate(op[codes.FUNCTION], z, alpha)
+        index += threads
+
+
+def normalise_rows(thread, threads, op, factor, params, x, row, rows):
+    """Normalize rows in place and apply the activation, unless it needs whole rows."""
+    apart()
+    columns, kind = op[codes.OUTPUTS], op[codes.KIND]
+    if kind == codes.LAYER_NORM:
+        r = thread
+        while r < rows:
+            normalise_row(at(x, r * row), at(x, r * row), columns, columns, factor[codes.VARIANCE_OFFSET])
+            r += threads
+        cuda.syncthreads()
+    index = thread
+    while index < rows * columns:
+        r = index // columns
+        j = index - r * columns
+        value = x[r * row + j]
+        if kind == codes.LAYER_NORM:
+            value = value * params[op[codes.GAMMA] + j] + params[op[codes.BETA] + j]
+        else:
+            mean, variance = params[op[codes.MOVING] + j], params[op[codes.MOVING] + op[codes.PANELS] + j]
+            if kind == codes.STANDARDIZE:
+                value = standardised(value, value, mean, reciprocal_of_root(value, variance))
+            else:
+                gamma, beta = params[op[codes.GAMMA] + j], params[op[codes.BETA] + j]
+                scale, offset = folded(value, value, gamma, beta, mean, variance, factor[codes.VARIANCE_OFFSET])
+                value = value * scale + offset
+        x[r * row + j] = activate(op[codes.FUNCTION], value, factor[codes.ALPHA])
+        index += threads
+
+
+def activate_rows(thread, threads, op, x, row, rows, alpha):
+    """Activation of rows in place, a row to a thread."""
+    apart()
+    r = thread
+    while r < rows:
+        activation_forward(op[codes.FUNCTION], at(x, r * row), row, 1, op[codes.OUTPUTS], op[codes.OUTPUTS], alpha)
+        r += threads
+
+
+def infer_blocks(sizes, run, ops, factors, loss_factors, scaling, x, y, weights, params, buffers, stats, outputs):
+    """Predict or evaluate all rows, blocks of rows in turn to each block of threads.
+
+    All arrays are flat. The parameters are those of ``infer_cpu.infer_rows``, but for
+
+    sizes : int64, the columns ``SIZES``
+    buffers : (blocks, 2 * BLOCK_ROWS * ROW), if they do not fit in shared memory
+    """
+    thread, threads = cuda.threadIdx.x, cuda.blockDim.x
+    memory = cuda.shared.array(0, ELEMENT)
+    rows_at_once, row, n = sizes[BLOCK_ROWS], sizes[ROW], sizes[ROWS]
+    size = rows_at_once * row
+    here = at(memory, 0) if sizes[SHARED] != 0 else at(buffers, 2 * size * cuda.blockIdx.x)
+    there = at(here, size)
+    columns = ops[(sizes[OPERATIONS] - 1) * COLUMNS + codes.OUTPUTS]
+    code, metrics = run[codes.LOSS], run[codes.METRICS_COUNT]
+    first = rows_at_once * cuda.blockIdx.x
+    while first < n:
+        rows, width = min(rows_at_once, n - first), ops[codes.INPUTS]
+        load_rows(thread, threads, at(x, first * width), width, scaling, rows, here, row)
+        cuda.syncthreads()
+        for index in range(sizes[OPERATIONS]):
+            op, factor = at(ops, index * COLUMNS), at(factors, index * FACTORS)
+            if op[codes.KIND] == codes.DROPOUT:
+                continue
+            if op[codes.KIND] == codes.DENSE:
+                dense_rows(thread, threads, op, params, here, there, row, rows, factor[codes.ALPHA])
+                here, there = there, here
+                cuda.syncthreads()
+            elif op[codes.KIND] >= codes.STANDARDIZE:
+                normalise_rows(thread, threads, op, factor, params, here, row, rows)
+                cuda.syncthreads()
+            if op[codes.KIND] == codes.ACTIVATION or op[codes.FUNCTION] == codes.SOFTMAX:
+                activate_rows(thread, threads, op, here, row, rows, factor[codes.ALPHA])
+                cuda.syncthreads()
+        if code == codes.NO_LOSS:
+            i = thread
+            while i < rows * columns:
+                r = i // columns
+                j = i - r * columns
+                outputs[(first + r) * columns + j] = here[r * row + j]
+                i += threads
+        else:
+            r = thread
+            while r < rows:
+                weight = weights[first + r] if run[codes.WEIGHTED] else NUMBER(1.0)
+                loss_of_row(
+                    run, at(here, r * row), at(y, (first + r) * run[codes.TARGETS]), at(there, r * row), columns,
+                    weight, NUMBER(1.0), 0.0, at(loss_factors, 0), at(stats, (first + r) * (1 + metrics)),
+                )  # fmt: skip
+                r += threads
+        cuda.syncthreads()
+        first += rows_at_once * cuda.gridDim.x
+
+
+KERNELS = {infer_blocks: ("IIINNNNNNNNDN", "IIINNNUNNNNDN")}  # see ``train_cuda.py``

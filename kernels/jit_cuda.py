@@ -1,0 +1,196 @@
+"""How plain functions become CUDA kernels: the one place that knows the package behind them.
+
+``kernel(function, dtype)`` copies a function and all it calls for one element type, as ``jit.program`` does for the
+CPU. On a GPU a vector has one element: ``LANES`` is 1, a vector loop becomes a plain loop, and code of the CPU that
+is written with them works as it stands. With ``NUMBA_ENABLE_CUDASIM=1`` the same source runs as plain Python.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+# isort: off
+from . import jit, scalar  # jit imports numba first, in a way that no interrupt leaves it half imported
+
+# isort: on
+from numba import cuda
+
+from .loops_cuda import plain_loop
+
+SIMULATED = bool(cuda.config.ENABLE_CUDASIM)
+# Functions of the CPU that are not inlined: large ones side by side would need more registers than there are.
+APART = (
+    "activation_forward", "activation_backward", "derivatives", "elementwise_gradient", "elementwise_loss", "loss_row",
+    "metric_row", "normalise_backward_share", "normalise_forward_share", "shuffle", "simple_forward", "softmax",
+)  # fmt: skip
+
+if SIMULATED:
+
+    def at(base, offset):
+        """View of an array from element ``offset`` on: what stands for a pointer."""
+        return base[offset:]
+
+    def apart():
+        """Nothing here; see below."""
+
+    FLOATS: dict[int, dict[str, Any]] = {
+        size: {name: getattr(scalar, name) for name in scalar.PRIMITIVES} for size in (4, 8)
+    }
+else:
+    import math
+
+    from numba.cuda import libdevice
+    from numba.cuda import types as cuda_types
+    from numba.cuda.extending import intrinsic
+    from numba.cuda.np import numpy_support
+    from numba.cuda.types import unliteral
+
+    @intrinsic
+    def at(typingctx, base, offset):
+        """Pointer to element ``offset`` of an array or behind a pointer."""
+
+        def codegen(context, builder, signature, arguments):
+            address, place = arguments
+            if isinstance(base, cuda_types.Array):
+                address = context.make_array(base)(context, builder, address).data
+            return builder.gep(address, [place])
+
+        return cuda_types.CPointer(base.dtype)(base, cuda_types.intp), codegen
+
+    @intrinsic
+    def apart(typingctx):
+        """Keep the function that this stands in from being inlined."""
+
+        def codegen(context, builder, signature, arguments):
+            builder.function.attributes.add("noinline")
+            return context.get_dummy_value()
+
+        return cuda_types.void(), codegen
+
+    def _primitives(kind, integer, bits, value, floor, mantissa_bits, bias, root_half):
+        """``scalar.PRIMITIVES`` of one element type, by way of its bit pattern."""
+
+        def pow2(n):
+            return value(integer((integer(n) + bias) << mantissa_bits))
+
+        def exponent(x):
+            return kind((bits(x) - root_half) >> mantissa_bits)
+
+        def mantissa(x):
+            pattern = bits(x)
+            return value(integer(pattern - (((pattern - root_half) >> mantissa_bits) << mantissa_bits)))
+
+        def sqrt(x):
+            return math.sqrt(x)
+
+        def absolute(x):
+            return abs(x)
+
+        def select(condition, x, y):
+            return x if condition else y
+
+        functions = (pow2, exponent, mantissa, sqrt, absolute, select)
+        made = {function.__name__: cuda.jit(device=True)(function) for function in functions}
+        return {**made, "floor": floor}
+
+    FLOATS = {
+        4: _primitives(
+            np.float32, np.int32, libdevice.float_as_int, libdevice.int_as_float, libdevice.floorf, 23, 127, 0x3F3504F3
+        ),
+        8: _primitives(
+            np.float64, np.int64, libdevice.double_as_longlong, libdevice.longlong_as_double, libdevice.floor, 52, 1023,
+            0x3FE6A09E667F3BCD,
+        ),
+    }  # fmt: skip
+
+ELEMENT = jit.PerType(lambda dtype: dtype if SIMULATED else numpy_support.from_dtype(dtype))  # type of shared arrays
+
+
+def barrier(sync, size):
+    """Wait for all threads of the block, as ``team.barrier`` does for those of a team."""
+    cuda.syncthreads()
+    return True
+
+
+def _copy(function: Callable, dtype: np.dtype) -> types.FunctionType:
+    """Copy a function for one element type; all it calls becomes device code."""
+    copy = jit.specialised(function, dtype, lambda kernel: _device(kernel, dtype))
+    for name in copy.__code__.co_names:
+        value = copy.__globals__.get(name)
+        if name in FLOATS[dtype.itemsize]:
+            copy.__globals__[name] = FLOATS[dtype.itemsize][name]
+        elif name == "at":
+            copy.__globals__[name] = at
+        elif name in ("LANES", "NUMBER"):
+            copy.__globals__[name] = 1 if name == "LANES" else dtype.type
+        elif hasattr(value, "loop"):
+            copy.__globals__[name] = _device(plain_loop(value.loop), dtype)
+    return copy
+
+
+@functools.cache
+def _device(function: Callable, dtype: np.dtype) -> Any:
+    """Device function that kernels call."""
+    name = function.__name__
+    if name in scalar.PRIMITIVES:
+        return FLOATS[dtype.itemsize][name]
+    if name in scalar.BY_PRECISION:
+        function = scalar.BY_PRECISION[name][dtype.itemsize == 8]
+    if name == "barrier":
+        function = barrier
+    copy = _copy(function, dtype)
+    if SIMULATED and "cuda" not in copy.__code__.co_names:
+        return copy
+    made = _device_code(copy)
+    return made if SIMULATED or name not in APART else _device_code(_kept_apart(made))
+
+
+def _device_code(function: Callable) -> Any:
+    """Compile a device function, once for all constants that it is called with."""
+    dispatcher = cuda.jit(device=True)(function)
+    if not SIMULATED:
+        typed = dispatcher.get_call_template
+        dispatcher.get_call_template = lambda arguments, named: typed(tuple(map(unliteral, arguments)), named)
+    return dispatcher
+
+
+def _kept_apart(function: Any) -> Callable:
+    """Wrap a device function so that it is not inlined."""
+
+    def call(*arguments):
+        apart()
+        return function(*arguments)
+
+    return call
+
+
+@functools.cache
+def kernel(function: Callable, dtype: np.dtype, **options: Any) -> Any:
+    """Kernel for one element type, to be launched as ``kernel[blocks, threads, stream, shared_bytes](*arguments)``."""
+    return cuda.jit(**options)(_copy(function, dtype))
+
+
+def refusal() -> str:
+    """Say why no GPU can be used, and what to do about it; empty if one can."""
+    if SIMULATED:
+        return ""
+    try:
+        count = len(cuda.gpus)
+    except Exception:  # the driver's library is missing, or too old, or does not start
+        return "no NVIDIA driver answers; install the driver of the GPU, and see whether nvidia-smi works"
+    return "" if count else "the NVIDIA driver finds no GPU; CUDA_VISIBLE_DEVICES may hide it"
+
+
+def device_name() -> str:
+    """Name of the GPU in use."""
+    return "simulator" if SIMULATED else cuda.get_current_device().name
+
+
+def shared_bytes() -> int:
+    """Shared memory that a block may use without asking for more."""
+    return 48 * 1024

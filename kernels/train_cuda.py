@@ -1,0 +1,282 @@
+"""Whole epochs of training of small networks on a GPU in one launch: a block of threads for each model.
+
+The steps are those of ``train_cpu.py``. The threads of a block share the elements of every matrix; weights, moments
+and the batch lie in the block's shared memory if they fit there, else in that of the device. Several models, which
+differ in seed and first weights, are trained on the same rows at once, each by a block of its own.
+"""
+
+from __future__ import annotations
+
+from . import codes
+from .dense_cpu import COLUMNS, FACTORS, derivatives, share, simple_forward
+from .dense_cuda import (
+    dense_backward_input,
+    dense_forward,
+    dense_update,
+    derivatives_of_rows,
+    softmax_rows,
+)
+from .intrinsics import at, sqrt
+from .jit import NUMBER
+from .jit_cuda import ELEMENT, apart, cuda
+from .loss_cpu import limited_crossentropy, loss_row, metric_row
+from .normalization_cpu import normalise_backward_share, normalise_forward_share
+from .rng import FIRST_DROPOUT_STREAM, shuffle
+from .train_cpu import unit_share
+
+# What the vector ``sizes`` tells of the arrays of a model.
+SIZES = ("OPERATIONS", "HYPER", "HYPER_ROW", "PROGRESS", "MEMORY", "PARAMETERS", "WORK", "STATS", "SHARED")
+OPERATIONS, HYPER, HYPER_ROW, PROGRESS, MEMORY, PARAMETERS, WORK, STATS, SHARED = range(len(SIZES))
+
+
+def copy(thread, threads, target, source, count):
+    """Copy ``count`` numbers."""
+    i = thread
+    while i < count:
+        target[i] = source[i]
+        i += threads
+
+
+def prepare_work(thread, threads, ops, count, work, size, batch):
+    """Zeros, and a column of ones before the input of each layer that has a bias."""
+    apart()
+    i = thread
+    while i < size:
+        work[i] = 0.0
+        i += threads
+    cuda.syncthreads()
+    for index in range(count):
+        op = at(ops, index * COLUMNS)
+        if op[codes.KIND] == codes.DENSE and op[codes.BIAS]:
+            r = thread
+            while r < batch:
+                work[op[codes.X] - 1 + r * op[codes.X_ROW]] = 1.0
+                r += threads
+
+
+def gather(thread, threads, x, width, scaling, order, rows, target, row):
+    """Scale rows order[0] .. order[rows - 1] of x (n, width) into the workspace."""
+    apart()
+    i = thread
+    while i < rows * width:
+        r = i // width
+        k = i - r * width
+        target[r * row + k] = NUMBER(x[order[r] * width + k]) * scaling[0] + scaling[1]
+        i += threads
+
+
+def forward(thread, threads, ops, count, factors, params, work, rows, step, key_0, key_1):
+    """All operations on the batch in the workspace."""
+    for index in range(count):
+        op, factor = at(ops, index * COLUMNS), at(factors, index * FACTORS)
+        if op[codes.KIND] == codes.DENSE:
+            dense_forward(thread, threads, op, params, work, rows, factor[codes.ALPHA])
+            if op[codes.FUNCTION] == codes.SOFTMAX:
+                cuda.syncthreads()
+                softmax_rows(thread, threads, op, work, rows)
+        elif op[codes.KIND] >= codes.STANDARDIZE:
+            normalise_forward_share(thread, threads, 0, op, factor, params, work, rows)
+        else:
+            first, last = share(thread, threads, rows)
+            simple_forward(
+                op, factor[codes.ALPHA], factor[codes.RATE], work, first, last, 0, step,
+                FIRST_DROPOUT_STREAM + index, key_0, key_1,
+            )  # fmt: skip
+        cuda.syncthreads()
+
+
+def loss_of_row(run, z, target, gradient, columns, weight, scale, limit, factors, stats):
+    """Weighted loss and metrics of one row, its gradient, and outputs in the place of logits z."""
+    code, metrics = run[codes.LOSS], run[codes.METRICS_COUNT]
+    value = loss_row(code, z, target, gradient, columns, columns, weight * scale, factors)
+    if limit > 0.0:
+        if code == codes.SPARSE_CE_LOGITS and value > limit:
+            value = NUMBER(limit)
+        elif code == codes.BINARY_CE_LOGITS:
+            value = limited_crossentropy(z, target, columns, NUMBER(limit))
+    stats[0] = weight * value
+    for m in range(metrics):
+        own = at(factors, (1 + m) * (codes.PER_OUTPUT + columns))
+        metric = metric_row(run[codes.METRICS_START + m], z, target, columns, own)
+        stats[1 + m] = weight * metric if run[codes.WEIGHTED_MEAN] else metric
+
+
+def losses(thread, threads, run, ops, count, factors, work, y, weights, order, rows, scale, limit, loss_factors, stats):
+    """Losses of the batch, a row to a thread, and the gradient before the last elementwise operations."""
+    apart()
+    op = at(ops, (count - 1) * COLUMNS)
+    row, columns = op[codes.Y_ROW], 1 + run[codes.METRICS_COUNT]
+    r = thread
+    while r < rows:
+        weight = weights[order[r]] if run[codes.WEIGHTED] else NUMBER(1.0)
+        loss_of_row(
+            run, at(work, op[codes.Y] + r * row), at(y, order[r] * run[codes.TARGETS]),
+            at(work, op[codes.DY] + r * row), op[codes.OUTPUTS], weight, scale, limit, loss_factors,
+            at(stats, r * columns),
+        )  # fmt: skip
+        derivatives(ops, count, factors, work, r, 1, 0, op[codes.PANELS])
+        r += threads
+
+
+def penalty_share(thread, threads, ops, count, factors, params):
+    """A thread's share of the sum of l2 * w**2 over all kernels."""
+    apart()
+    total = 0.0
+    for index in range(count):
+        op, l2 = at(ops, index * COLUMNS), factors[index * FACTORS + codes.L2]
+        if l2 != 0.0:
+            kernel = at(params, op[codes.WEIGHTS] + op[codes.BIAS] * op[codes.PANELS])
+            i = thread
+            while i < op[codes.INPUTS] * op[codes.PANELS]:
+                total += l2 * kernel[i] * kernel[i]
+                i += threads
+    return total
+
+
+def report(thread, threads, run, hyper, stats, shares, rows, unit, results):
+    """Add the sums over the batch to ``results``, the loss or a metric to a thread; ``shares`` are of the penalty."""
+    apart()
+    columns = 1 + run[codes.METRICS_COUNT]
+    m = thread
+    while m < columns:
+        mean = float(rows) * unit if run[codes.WEIGHTED_MEAN] else 1.0
+        total = 0.0
+        for r in range(rows):
+            total += stats[r * columns + m]
+        if m > 0:
+            results[m] += mean * total
+        else:
+            penalty = 0.0
+            for i in range(threads):
+                penalty += shares[i]
+            results[0] += mean * hyper[codes.LOSS_SCALE] * total
+            results[0] += (mean if run[codes.L2_PER_ROW] else float(rows)) * penalty
+        m += threads
+
+
+def backward(thread, threads, run, hyper, rate, l2_scale, ops, count, factors, params, slot_0, slot_1, work, rows):
+    """Gradients from the last operation to the first, then the optimizer's step on the weights of all dense layers."""
+    beta_1, beta_2 = hyper[codes.BETA_1], hyper[codes.BETA_2]
+    decay = hyper[codes.LEARNING_RATE] * hyper[codes.WEIGHT_DECAY]
+    with_nesterov = hyper[codes.NESTEROV] != 0.0
+    for index in range(count - 1, -1, -1):
+        op = at(ops, index * COLUMNS)
+        if op[codes.KIND] >= codes.BATCH_NORM:
+            normalise_backward_share(
+                thread, threads, 0, ops, index, factors, params, slot_0, slot_1, work, rows, run[codes.OPTIMIZER],
+                rate, beta_1, 1.0 - beta_1, 1.0 - beta_2, hyper[codes.EPSILON], decay, with_nesterov,
+            )  # fmt: skip
+        elif op[codes.KIND] == codes.DENSE and op[codes.NEEDS_DX]:
+            dense_backward_input(thread, threads, ops, index, factors, params, work, rows)
+            cuda.syncthreads()
+            if op[codes.BY_ROWS]:
+                derivatives_of_rows(thread, threads, ops, index, factors, work, rows)
+                cuda.syncthreads()
+    for index in range(count):
+        op = at(ops, index * COLUMNS)
+        if op[codes.KIND] == codes.DENSE:
+            dense_update(
+                thread, threads, op, work, params, slot_0, slot_1, rows, run[codes.OPTIMIZER],
+                l2_scale * factors[index * FACTORS + codes.L2], rate, beta_1, 1.0 - beta_1, 1.0 - beta_2,
+                hyper[codes.EPSILON], decay, with_nesterov,
+            )  # fmt: skip
+    cuda.syncthreads()
+
+
+def do_steps(
+    thread, threads, run, hyper, hyper_row, state, ops, count, factors, loss_factors, scaling, x, y, weights, order,
+    params, slot_0, slot_1, work, stats, results, start, stop,
+):  # fmt: skip
+    """Steps ``start`` .. ``stop`` - 1 of one model's run."""
+    n, batch, columns = run[codes.ROWS], run[codes.BATCH], 1 + run[codes.METRICS_COUNT]
+    steps_per_epoch = (n + batch - 1) // batch
+    t, power_1, power_2 = state[0], state[1], state[2]
+    epoch = start // steps_per_epoch
+    place = (start - epoch * steps_per_epoch) * batch
+    shares = at(stats, batch * columns)
+    for _ in range(start, stop):
+        rows = min(batch, n - place)
+        if place == 0 and run[codes.SHUFFLE]:
+            if thread == 0:
+                shuffle(order, n, run[codes.FIRST_EPOCH] + epoch, run[codes.SEED_LOW], run[codes.SEED_HIGH])
+            cuda.syncthreads()
+        chosen = at(order, place)
+        unit = unit_share(run, weights, chosen, rows)
+        gather(thread, threads, x, ops[codes.INPUTS], scaling, chosen, rows, at(work, ops[codes.X]), ops[codes.X_ROW])
+        cuda.syncthreads()
+        forward(
+            thread, threads, ops, count, factors, params, work, rows, int(t), run[codes.SEED_LOW], run[codes.SEED_HIGH]
+        )  # fmt: skip
+        losses(
+            thread, threads, run, ops, count, factors, work, y, weights, chosen, rows,
+            NUMBER(unit * hyper[codes.LOSS_SCALE]), hyper[codes.LOSS_LIMIT], loss_factors, stats,
+        )  # fmt: skip
+        shares[thread] = penalty_share(thread, threads, ops, count, factors, params)
+        cuda.syncthreads()
+        report(thread, threads, run, hyper, stats, shares, rows, unit, at(results, epoch * columns))
+        t, power_1, power_2 = t + 1.0, power_1 * hyper[codes.BETA_1], power_2 * hyper[codes.BETA_2]
+        rate = hyper[codes.LEARNING_RATE]
+        if run[codes.OPTIMIZER] == codes.ADAM or run[codes.OPTIMIZER] == codes.ADAMW:
+            rate = rate * sqrt(1.0 - power_2) / (1.0 - power_1)
+        elif run[codes.OPTIMIZER] == codes.ADAMAX:
+            rate = rate / (1.0 - power_1)
+        backward(
+            thread, threads, run, hyper, rate, unit if run[codes.L2_PER_ROW] else 1.0, ops, count, factors, params,
+            slot_0, slot_1, work, rows,
+        )  # fmt: skip
+        place += batch
+        if place >= n:
+            epoch, place = epoch + 1, 0
+        hyper = at(hyper, hyper_row)
+    if thread == 0:
+        state[0], state[1], state[2] = t, power_1, power_2
+
+
+def train_models(
+    sizes, run, hyper, progress, ops, factors, loss_factors, scaling, x, y, weights, order, params, slots, work, stats,
+    start, stop,
+):  # fmt: skip
+    """Do steps ``start`` .. ``stop`` - 1 of a run, for as many models as there are blocks.
+
+    All arrays are flat; where they hold something for each model, those follow each other.
+
+    Parameters
+    ----------
+    sizes : int64, the columns ``SIZES``: operations; elements of a model in hyper, and from one step to the next; in
+        progress; params; half of slots; work; stats; and whether they fit in shared memory, which then has room for
+        params, slots and work of a model
+    run, hyper, ops, factors, loss_factors, scaling, x, y, weights : as in ``train_cpu.train_steps``, with ``LANES`` = 1
+    progress : float64, for each model the optimizer's state (3,), then results (epochs, 1 + metrics)
+    order : int32 (n,) for each model
+    params, slots, work : for each model
+    stats : float64 (BATCH * (1 + metrics) + threads,) for each model
+    """
+    thread, threads, model = cuda.threadIdx.x, cuda.blockDim.x, cuda.blockIdx.x
+    memory = cuda.shared.array(0, ELEMENT)
+    count, size, moments, work_size = sizes[OPERATIONS], sizes[MEMORY], sizes[PARAMETERS], sizes[WORK]
+    run = at(run, model * (codes.METRICS_START + run[codes.METRICS_COUNT]))
+    own_params, own_slots = at(params, model * size), at(slots, model * 2 * moments)
+    in_shared = sizes[SHARED] != 0
+    fast_params = at(memory, 0) if in_shared else own_params
+    fast_slots = at(memory, size) if in_shared else own_slots
+    fast_work = at(memory, size + 2 * moments) if in_shared else at(work, model * work_size)
+    ops = at(ops, 0)
+    if in_shared:
+        copy(thread, threads, fast_params, own_params, size)
+        copy(thread, threads, fast_slots, own_slots, 2 * moments)
+    prepare_work(thread, threads, ops, count, fast_work, work_size, run[codes.BATCH])
+    cuda.syncthreads()
+    own_progress = at(progress, model * sizes[PROGRESS])
+    do_steps(
+        thread, threads, run, at(hyper, model * sizes[HYPER]), sizes[HYPER_ROW], own_progress, ops, count,
+        at(factors, 0), at(loss_factors, 0), at(scaling, 0), at(x, 0), at(y, 0), at(weights, 0),
+        at(order, model * run[codes.ROWS]), fast_params, fast_slots, at(fast_slots, moments), fast_work,
+        at(stats, model * sizes[STATS]), at(own_progress, 3), start, stop,
+    )  # fmt: skip
+    if in_shared:
+        copy(thread, threads, own_params, fast_params, size)
+        copy(thread, threads, own_slots, fast_slots, 2 * moments)
+
+
+# Types of arguments, capital letters for flat arrays: n the element type, i int64, j int32, d float64, u uint8.
+KERNELS = {train_models: ("IIDDINNNNNNJNNNDii", "IIDDINNNUNNJNNNDii")}

@@ -1,0 +1,37 @@
+"""What the tests of the CUDA backend share; they run in the simulator, or on a GPU with FASTNN_TEST_GPU=1."""
+
+import numpy as np
+import pytest
+from fastnn.kernels import jit_cuda
+from fastnn.kernels.jit_cuda import cuda
+
+from fastnn import runs_cuda
+
+
+@pytest.fixture(autouse=True)
+def poisoned_memory(monkeypatch):
+    """NaN in new memory of the device: whatever is read before it is written shows."""
+    make = cuda.device_array
+
+    def poisoned(size, dtype=np.float64):
+        array = make(size, dtype)
+        array.copy_to_device(np.full(size, np.nan, dtype) if np.dtype(dtype).kind == "f" else np.zeros(size, dtype))
+        return array
+
+    monkeypatch.setattr(cuda, "device_array", poisoned)
+
+
+@pytest.fixture(params=["few threads", "many threads", "global memory"])
+def blocks(request, monkeypatch):
+    """Blocks of two sizes, and networks that do not fit in shared memory."""
+    if request.param == "few threads":
+        monkeypatch.setattr(runs_cuda, "WARP", 3 if jit_cuda.SIMULATED else 32)
+        monkeypatch.setattr(runs_cuda, "MOST_THREADS", 3 if jit_cuda.SIMULATED else 32)
+    elif request.param == "global memory":
+        monkeypatch.setattr(jit_cuda, "shared_bytes", lambda: 0)
+
+
+@pytest.fixture
+def simulated():
+    """Whether there is no GPU, so that shapes have to be small."""
+    return jit_cuda.SIMULATED

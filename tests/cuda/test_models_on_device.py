@@ -1,0 +1,116 @@
+"""Models and estimators on the device: the same results as on the CPU, and the same ways to use them."""
+
+import pickle
+
+import numpy as np
+import pytest
+import scipy.sparse
+from harness import assert_close, assert_same_bits
+
+import fastnn
+from fastnn import MLPClassifier, MLPRegressor, Sequential
+from fastnn.backend import make_engine
+from fastnn.callbacks import LambdaCallback
+from fastnn.layers import BatchNormalization, Dense, Dropout
+from fastnn.plan import lower
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(30, 4)).astype(np.float32)
+Y = (X[:, 0] > X[:, 1]).astype(np.float32)
+
+
+def classifier(device, **options):
+    fastnn.set_random_seed(1)
+    layers = [Dense(5, "relu"), BatchNormalization(), Dropout(0.2), Dense(1, "sigmoid")]
+    model = Sequential(layers, device=device, **options)
+    model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+    return model
+
+
+@pytest.fixture
+def default_device():
+    yield
+    fastnn.set_device("cpu")
+
+
+def test_a_model_learns_the_same(default_device):
+    found = {}
+    for device in ("cpu", "cuda"):
+        fastnn.set_device(device)
+        model = classifier(None)
+        seen = []
+        listener = LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(logs["loss"]))  # noqa: B023
+        options = {"batch_size": 8, "epochs": 3, "verbose": 0, "validation_split": 0.2, "callbacks": [listener]}
+        history = model.fit(X, Y, **options).history
+        assert seen == history["loss"]
+        assert model.engine.device == device == fastnn.get_device()
+        evaluated = np.array(model.evaluate(X, Y, verbose=0))
+        found[device] = [*model.get_weights(), *map(np.array, history.values()), evaluated, model.predict(X)]
+    assert_close(found["cuda"], found["cpu"], 1e-4)
+
+
+def test_going_on_after_a_file_and_a_pickle(tmp_path):
+    model = classifier("cuda")
+    model.fit(X, Y, batch_size=10, epochs=1, verbose=0)
+    model.save(tmp_path / "model")
+    others = [fastnn.load_model(tmp_path / "model", device="cuda"), pickle.loads(pickle.dumps(model))]
+    others.append(fastnn.load_model(tmp_path / "model"))
+    for other in (model, *others):
+        fastnn.set_random_seed(2)
+        other.fit(X, Y, batch_size=10, epochs=1, verbose=0)
+    for other in others[:2]:
+        assert other.engine.device == "cuda"
+        assert_same_bits(other.get_weights(), model.get_weights())
+    assert_close(others[2].get_weights(), model.get_weights(), 1e-4)
+
+
+def test_batch_by_batch():
+    found = {}
+    for device in ("cpu", "cuda"):
+        model = classifier(device)
+        logs = [model.train_on_batch(X[:7], Y[:7]) for _ in range(2)]
+        found[device] = [np.array(logs), np.array(model.test_on_batch(X, Y)), model.predict_on_batch(X)]
+    assert_close(found["cuda"], found["cpu"], 1e-4)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"dtype": "float64"},
+        {"early_stopping": True, "solver": "sgd", "learning_rate_init": 0.1, "learning_rate": "invscaling"},
+        {"normalization": "layer", "activation": "gelu"},
+        {"solver": "lbfgs"},
+    ],
+    ids=lambda options: next(iter(options.values())),
+)
+def test_an_estimator_learns_the_same(options):
+    found = {}
+    for device in ("cpu", "cuda"):
+        model = MLPClassifier((4,), max_iter=3, batch_size=10, random_state=1, device=device, **options)
+        with pytest.warns(UserWarning, match="Maximum iterations|converge"):
+            model.fit(X, Y)
+        found[device] = [model.predict_proba(X), *model.coefs_, np.array([model.loss_])]
+    assert_close(found["cuda"], found["cpu"], 2e-4)
+
+
+def test_partial_fits():
+    found = {}
+    for device in ("cpu", "cuda"):
+        model = MLPRegressor(hidden_layer_sizes=(3,), random_state=1, batch_size=10, device=device)
+        for _ in range(2):
+            model.partial_fit(X, X[:, :2])
+        twin = pickle.loads(pickle.dumps(model))
+        for other in (model, twin):
+            other.partial_fit(X, X[:, :2])
+        np.testing.assert_array_equal(twin.predict(X), model.predict(X))
+        found[device] = model.predict(X)
+    assert_close(found["cuda"], found["cpu"], 1e-4)
+
+
+def test_what_is_refused():
+    plan = lower([Dense(1)], 2)
+    plan.mixed = True  # also where the CPU has no products of bfloat16
+    with pytest.raises(ValueError, match="device 'cuda' has no dtype 'mixed_bfloat16'"):
+        make_engine(plan, "cuda")
+    with pytest.raises(ValueError, match="device 'cuda' takes no sparse rows"):
+        MLPClassifier(device="cuda", max_iter=1).fit(scipy.sparse.csr_matrix(X), Y)

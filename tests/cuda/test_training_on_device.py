@@ -1,0 +1,211 @@
+"""Whole trainings on the device against the oracle: every layer, loss, optimizer and option."""
+
+import numpy as np
+import pytest
+from fastnn.kernels import codes
+from harness import (
+    Problem,
+    assert_close,
+    assert_same_bits,
+    declared_loss,
+    finish_run,
+    small_problem,
+    start_run,
+    tolerance,
+)
+
+from fastnn import activations, optimizers
+from fastnn.layers import (
+    Activation,
+    BatchNormalization,
+    Dense,
+    Dropout,
+    LayerNormalization,
+    Normalization,
+    Rescaling,
+)
+from fastnn.losses import BinaryCrossentropy
+from fastnn.regularizers import L2
+from fastnn.schedules import ExponentialDecay
+
+RUN = {"batch_size": 4, "epochs": 2}
+
+
+def check(problem, dtype="float32", optimizer="adam", **options):
+    """Train on the device and with the oracle, and compare weights and logs."""
+    engine, objective, logs = problem.train(dtype, optimizer, **(RUN | options))
+    weights, expected = problem.oracle(optimizer, **(RUN | options))
+    relative = tolerance(dtype, 2e-4, 1e-11)
+    assert_close(engine.get_weights(), weights, relative)
+    assert_close(list(logs), list(expected), relative)
+    return engine, objective
+
+
+def problem(layers, inputs=3, loss="mean_squared_error", rows=9, **options):
+    return Problem(layers, inputs, loss, rows=rows, device="cuda", **options)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (7, 3, 5, 2), (5, 9, 4, 3), (3, 6, 13, 1)], ids=str)
+def test_dense_layers_of_odd_shapes(dtype, shape, blocks):
+    rows, inputs, hidden, outputs = shape
+    layers = [Dense(hidden, "tanh"), Dense(outputs, use_bias=False), Dense(outputs)]
+    check(problem(layers, inputs, rows=rows), dtype, batch_size=max(1, rows - 2))
+
+
+@pytest.mark.parametrize("name", [name for name in codes.ACTIVATIONS if name != "step"])
+def test_activations(name):
+    activation = activations.get(name)
+    layers = [Dense(5, activation), Dropout(0.3), Activation(activation), Dense(3, activation), Dense(2)]
+    check(problem(layers), epochs=1, optimizer=optimizers.SGD(0.05))
+
+
+@pytest.mark.parametrize("name", codes.LOSSES)
+def test_losses(name, blocks):
+    on_logits = name.endswith("_from_logits")
+    options = {"huber": {"delta": 0.6}, "quantile": {"levels": 0.2}}.get(name, {})
+    if "focal" in name:
+        options = {"gamma": 1.5, "alpha": 0.3}
+    last = "softmax" if "categorical" in name else "sigmoid" if "binary" in name else "linear"
+    if "poisson" in name:
+        last = "exponential" if on_logits else "softplus"
+    elif on_logits:
+        last = "linear"
+    for outputs in (1, 3):
+        if outputs > 1 or "categorical" not in name:
+            # behind a dropout, an activation does not become part of the loss
+            layers = [Dense(4, "tanh"), Dense(outputs, last), *[Dropout(0.1)] * (last in ("sigmoid", "softmax"))]
+            loss = declared_loss(name, **options)
+            check(problem(layers, loss=loss, weighted=True), epochs=1, weighted_mean=True)
+
+
+@pytest.mark.parametrize("name", ["sgd", "rmsprop", "adam", "adamw", "adamax", "lion", "momentum", "nesterov"])
+def test_optimizers(name, dtype):
+    optimizer = {
+        "momentum": optimizers.SGD(0.1, momentum=0.8),
+        "nesterov": optimizers.SGD(0.1, momentum=0.8, nesterov=True),
+        "rmsprop": optimizers.RMSprop(0.01, momentum=0.5),
+    }.get(name) or optimizers.get(name)
+    check(problem([Dense(4, "tanh", kernel_regularizer=L2(0.01)), Dense(2)], l2_per_row=True), dtype, optimizer)
+
+
+@pytest.mark.parametrize("kind", ["batch", "layer", "constant", "softmax"])
+def test_normalizations(kind, dtype, blocks):
+    layers = {
+        "batch": [Dense(5), BatchNormalization(), Activation("relu"), BatchNormalization(scale=False), Dense(2)],
+        "layer": [Dense(5), LayerNormalization(), Activation("gelu"), LayerNormalization(center=False), Dense(2)],
+        "constant": [Dense(4, "relu"), BatchNormalization(center=False), Dense(2)],
+        "softmax": [BatchNormalization(), Dense(5, "softmax"), BatchNormalization(), Activation("softmax"), Dense(3)],
+    }[kind]
+    check(problem(layers), dtype, epochs=1, optimizer=optimizers.SGD(0.05))
+
+
+def test_everything_at_once(dtype, blocks):
+    layers = [Dense(6, "silu", kernel_regularizer=L2(0.02)), Dropout(0.4), Dense(5, "softmax"), Dense(3, "softmax")]
+    metrics = ["sparse_categorical_accuracy", "sparse_categorical_crossentropy"]
+    loss = "sparse_categorical_crossentropy"
+    check(
+        problem(layers, loss=loss, rows=11, metrics=metrics, weighted=True), dtype, weighted_mean=True, seed=2**40 + 7
+    )
+
+
+def test_label_smoothing_and_a_limit():
+    layers = [Dense(3, "tanh"), Dense(1, "sigmoid")]
+    check(problem(layers, loss=BinaryCrossentropy(label_smoothing=0.2), metrics=["binary_accuracy"]))
+    network = problem(layers, loss="binary_crossentropy")
+    for logs, limit in ((network.train(loss_limit=limit, **RUN)[2], limit) for limit in (0.0, 0.125)):
+        assert (logs[:, 0] <= 0.125).all() == (limit > 0.0)
+
+
+def test_a_rate_for_every_step():
+    network = problem([Dense(4, "tanh"), Dense(2)])
+    logs = {}
+    for device in ("cpu", "cuda"):
+        network.device = device
+        logs[device] = network.train("float32", optimizers.SGD(ExponentialDecay(0.1, 2, 0.5)), **RUN)[2]
+    assert_close(logs["cuda"], logs["cpu"], 1e-5)
+
+
+def test_pixels(dtype):
+    network, found = problem([Rescaling(1 / 255), Dense(4, "tanh"), Dense(2)], 5), {}
+    x = np.random.default_rng(1).integers(0, 256, network.x.shape).astype(np.uint8)
+    for device in ("cpu", "cuda"):
+        network.device = device
+        engine, objective = network.engine(dtype)
+        engine.reset_optimizer(optimizers.SGD(0.1))
+        y = network.y.astype(dtype)
+        run = engine.train(objective, x, y, batch_size=4, epochs=2, shuffle=True, seed=1)
+        found[device] = [np.array(finish_run(run)), engine.predict(x), engine.evaluate(x, y, None, objective)]
+    assert_close(found["cuda"], found["cpu"], tolerance(dtype, 1e-5, 1e-12))
+
+
+@pytest.mark.parametrize(
+    "layers", [[Dense(4, "relu"), Dense(2, "softmax")], [Normalization(), Dense(3), BatchNormalization()]]
+)
+def test_predictions_and_evaluations(layers, dtype, blocks):
+    if layers[0].kind == "normalization":
+        layers[0].adapt(np.random.default_rng(0).normal(size=(20, 3)))
+    network = Problem(layers, 3, "mean_squared_error", rows=37, weighted=True, metrics=["mean_absolute_error"])
+    found = {}
+    for device in ("cpu", "cuda"):
+        network.device = device
+        engine, objective = network.engine(dtype)
+        x, y, weights = network.data(dtype)
+        found[device] = [engine.predict(x), engine.evaluate(x, y, weights, objective), engine.predict(x[:1])]
+        assert engine.predict(x[:0]).shape == (0, engine.plan.n_outputs)
+    assert_close(found["cuda"], found["cpu"], tolerance(dtype, 1e-6, 1e-13))
+
+
+def test_gradient(dtype):
+    layers = [Dense(4, "gelu", kernel_regularizer=L2(0.1)), LayerNormalization(), Dense(3, "softmax")]
+    network = problem(layers, loss="categorical_crossentropy", weighted=True)
+    engine, objective = network.engine(dtype)
+    assert_close(
+        engine.gradient(objective, *network.data(dtype)), network.gradients()[1], tolerance(dtype, 1e-5, 1e-12)
+    )
+
+
+def test_slices_do_not_change_bits():
+    engine, run = start_run(small_problem(device="cuda"))
+    finish_run(run)
+    other, cut = start_run(small_problem(device="cuda"))
+    for steps in (1, 3, 2, 100):
+        cut.advance(steps, seconds=1e-9)
+    finish_run(cut)
+    assert_same_bits(other.get_weights(), engine.get_weights())
+    assert_same_bits([np.array(finish_run(cut))], [np.array(finish_run(run))])
+
+
+def test_going_on_elsewhere():
+    """A state taken in the midst of an epoch continues on either device."""
+    expected = start_run(small_problem())
+    finish_run(expected[1])
+    engine, run = start_run(small_problem(device="cuda"))
+    run.advance(2, seconds=1.0)
+    while run.done < 7:
+        run.advance(7 - run.done)
+    for device in ("cpu", "cuda"):
+        other, going = start_run(small_problem(device=device))
+        other.set_weights(engine.get_weights())
+        other.set_state(engine.get_state())
+        going.seek(5, 1, 2, run.sums(1))
+        logs = finish_run(going)
+        assert_close(other.get_weights(), expected[0].get_weights(), 1e-5)
+        assert_close(logs[1:], finish_run(expected[1])[1:], 1e-5)
+
+
+def test_many_networks_at_once(dtype, blocks):
+    """They come out as if they had been trained one by one."""
+    network = small_problem(device="cuda")
+    engine, objective = network.engine(dtype)
+    engine.reset_optimizer(optimizers.Adam(0.01))
+    rng = np.random.default_rng(3)
+    first = [[rng.normal(size=weight.shape).astype(dtype) for weight in network.weights] for _ in range(3)]
+    options = {"batch_size": 20, "epochs": 2, "shuffle": True, "first_weights": first, "seeds": [1, 2, 2**35]}
+    weights, logs = engine.train_many(objective, *network.data(dtype), **options)
+    single, single_logs = super(type(engine), engine).train_many(objective, *network.data(dtype), **options)
+    for ours, theirs in zip(weights, single, strict=True):
+        assert_same_bits(ours, theirs)
+    assert_same_bits(logs, single_logs)
+    assert logs.shape == (3, 2, 2)
+    assert not np.array_equal(logs[0], logs[1])
+    assert_same_bits(engine.get_weights(), [weight.astype(dtype) for weight in network.weights])
