@@ -140,9 +140,10 @@ class Models:
         scheduled = optimizer.schedule is not None
         smooth = objective.factors[0, codes.KEPT] < 1.0
         self.optimizer = optimizer
-        self.hyper = Mirror(np.zeros((SCHEDULED_STEPS if scheduled else 1) * (len(codes.HYPERPARAMETERS) + 2)))
-        self._table = self.hyper.write().reshape(-1, len(codes.HYPERPARAMETERS) + 2)
-        self._table[:, codes.LOSS_SCALE :] = loss_scale, 0.0 if smooth else loss_limit
+        clipping = optimizer.clipping()
+        self.hyper = Mirror(np.zeros((SCHEDULED_STEPS if scheduled else 1) * codes.HYPER_COLUMNS))
+        self._table = self.hyper.write().reshape(-1, codes.HYPER_COLUMNS)
+        self._table[:, codes.LOSS_SCALE :] = loss_scale, 0.0 if smooth else loss_limit, *clipping
         self.run = Mirror(
             np.concatenate(
                 [
@@ -159,14 +160,15 @@ class Models:
         )  # fmt: skip
         widest = int(max(layout.ops[:, codes.PANELS].max(), plan.n_inputs))
         self._blocks, self._threads = count, block_threads(batch_size * widest)
-        stats_size = batch_size * (1 + metrics) + self._threads
-        memory = (plan.memory_size + 2 * plan.n_parameters + layout.size) * plan.dtype.itemsize
+        stats_size = batch_size * (1 + metrics) + self._threads + 2 * len(layout.ops)
+        work_size = layout.size + any(clipping) * plan.n_parameters
+        memory = (plan.memory_size + 2 * plan.n_parameters + work_size) * plan.dtype.itemsize
         in_shared = memory <= jit_cuda.shared_bytes()
         self._shared = memory if in_shared else 0
         sizes = np.array(
             [
                 len(layout.ops), 0, self._table.shape[1] if scheduled else 0, STATE + epochs * (1 + metrics),
-                plan.memory_size, plan.n_parameters, layout.size, stats_size, in_shared,
+                plan.memory_size, plan.n_parameters, work_size, stats_size, in_shared,
             ],
             np.int64,
         )  # fmt: skip
@@ -176,7 +178,7 @@ class Models:
         self._sizes = cuda.to_device(sizes)
         self._given = [cuda.to_device(_flat(array)) for array in (*tables, *data)]
         self._params, self._slots, self.progress = params, slots, progress
-        self._work = cuda.device_array(1 if in_shared else count * layout.size, plan.dtype)
+        self._work = cuda.device_array(1 if in_shared else count * work_size, plan.dtype)
         self._stats = cuda.device_array(count * stats_size, np.float64)
         self._kernel = jit_cuda.kernel(train_cuda.train_models, plan.dtype)
 

@@ -32,7 +32,7 @@ from .formulas import (
 from .intrinsics import at
 from .jit import NUMBER
 from .jit_cuda import apart
-from .optimizer_cpu import adam, adamax, lion, nesterov, rmsprop, sgd
+from .optimizer_cpu import adagrad, adam, adamax, lion, nadam, nesterov, rmsprop, sgd
 from .optimizer_formulas import l2_grad
 from .scalar import exp, sigmoid, tanh
 
@@ -96,19 +96,24 @@ def descend(optimizer, w, m, v, place, g, rate, momentum, share_1, share_2, epsi
     """The optimizer's step on the weight at ``place`` of w, whose moments stand there in m and v; see ``update``."""
     rate, momentum, share_1, share_2 = NUMBER(rate), NUMBER(momentum), NUMBER(share_1), NUMBER(share_2)
     epsilon, decay = NUMBER(epsilon), NUMBER(decay)
+    old, moment, other = w[place], m[place], v[place]
     if optimizer == codes.ADAM or optimizer == codes.ADAMW:
-        w[place], m[place], v[place] = adam(w[place], m[place], v[place], g, rate, share_1, share_2, epsilon, decay)
+        w[place], m[place], v[place] = adam(old, moment, other, g, rate, share_1, share_2, epsilon, decay)
     elif optimizer == codes.RMSPROP:
-        w[place], m[place], v[place] = rmsprop(w[place], m[place], v[place], g, rate, momentum, share_2, epsilon)
+        w[place], m[place], v[place] = rmsprop(old, moment, other, g, rate, momentum, share_2, epsilon, decay)
     elif optimizer == codes.SGD:
         if with_nesterov:
-            w[place], m[place] = nesterov(w[place], m[place], g, momentum, rate)
+            w[place], m[place] = nesterov(old, moment, g, momentum, rate, decay)
         else:
-            w[place], m[place] = sgd(w[place], m[place], g, momentum, rate)
+            w[place], m[place] = sgd(old, moment, g, momentum, rate, decay)
     elif optimizer == codes.ADAMAX:
-        w[place], m[place], v[place] = adamax(w[place], m[place], v[place], g, rate, share_1, share_2, epsilon)
+        w[place], m[place], v[place] = adamax(old, moment, other, g, rate, share_1, share_2, epsilon, decay)
     elif optimizer == codes.LION:
-        w[place], m[place] = lion(w[place], m[place], g, rate, share_1, share_2)
+        w[place], m[place] = lion(old, moment, g, rate, share_1, share_2, decay)
+    elif optimizer == codes.NADAM:
+        w[place], m[place], v[place] = nadam(old, moment, other, g, rate, momentum, share_1, share_2, epsilon, decay)
+    elif optimizer == codes.ADAGRAD:
+        w[place], m[place] = adagrad(old, moment, g, rate, epsilon, decay)
     elif optimizer == codes.GRADIENT:
         m[place] = g
 

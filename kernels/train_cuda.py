@@ -8,6 +8,7 @@ differ in seed and first weights, are trained on the same rows at once, each by 
 from __future__ import annotations
 
 from . import codes
+from .clipping_cuda import clip
 from .dense_cpu import COLUMNS, FACTORS, derivatives, share, simple_forward
 from .dense_cuda import (
     dense_backward_input,
@@ -16,11 +17,12 @@ from .dense_cuda import (
     derivatives_of_rows,
     softmax_rows,
 )
-from .intrinsics import at, sqrt
+from .intrinsics import at
 from .jit import NUMBER
 from .jit_cuda import ELEMENT, apart, cuda
 from .loss_cpu import limited_crossentropy, loss_row, metric_row
 from .normalization_cpu import normalise_backward_share, normalise_forward_share
+from .optimizer_cpu import constants
 from .rng import FIRST_DROPOUT_STREAM, shuffle
 from .train_cpu import unit_share
 
@@ -119,9 +121,9 @@ def losses(thread, threads, run, ops, count, factors, work, y, weights, order, r
 
 
 def penalty_share(thread, threads, ops, count, factors, params):
-    """A thread's share of the sum of l2 * w**2 over all kernels."""
+    """A thread's share of the sum of l2 * w**2 over all kernels, in float64."""
     apart()
-    total = 0.0
+    total = float(0)
     for index in range(count):
         op, l2 = at(ops, index * COLUMNS), factors[index * FACTORS + codes.L2]
         if l2 != 0.0:
@@ -154,17 +156,20 @@ def report(thread, threads, run, hyper, stats, shares, rows, unit, results):
         m += threads
 
 
-def backward(thread, threads, run, hyper, rate, l2_scale, ops, count, factors, params, slot_0, slot_1, work, rows):
+def backward(
+    thread, threads, optimizer, hyper, rate, momentum, epsilon, l2_scale, ops, count, factors, params, slot_0, slot_1,
+    work, rows,
+):  # fmt: skip
     """Gradients from the last operation to the first, then the optimizer's step on the weights of all dense layers."""
-    beta_1, beta_2 = hyper[codes.BETA_1], hyper[codes.BETA_2]
+    share_1, share_2 = 1.0 - hyper[codes.BETA_1], 1.0 - hyper[codes.BETA_2]
     decay = hyper[codes.LEARNING_RATE] * hyper[codes.WEIGHT_DECAY]
     with_nesterov = hyper[codes.NESTEROV] != 0.0
     for index in range(count - 1, -1, -1):
         op = at(ops, index * COLUMNS)
         if op[codes.KIND] >= codes.BATCH_NORM:
             normalise_backward_share(
-                thread, threads, 0, ops, index, factors, params, slot_0, slot_1, work, rows, run[codes.OPTIMIZER],
-                rate, beta_1, 1.0 - beta_1, 1.0 - beta_2, hyper[codes.EPSILON], decay, with_nesterov,
+                thread, threads, 0, ops, index, factors, params, slot_0, slot_1, work, rows, optimizer,
+                rate, momentum, share_1, share_2, epsilon, decay, with_nesterov,
             )  # fmt: skip
         elif op[codes.KIND] == codes.DENSE and op[codes.NEEDS_DX]:
             dense_backward_input(thread, threads, ops, index, factors, params, work, rows)
@@ -176,16 +181,16 @@ def backward(thread, threads, run, hyper, rate, l2_scale, ops, count, factors, p
         op = at(ops, index * COLUMNS)
         if op[codes.KIND] == codes.DENSE:
             dense_update(
-                thread, threads, op, work, params, slot_0, slot_1, rows, run[codes.OPTIMIZER],
-                l2_scale * factors[index * FACTORS + codes.L2], rate, beta_1, 1.0 - beta_1, 1.0 - beta_2,
-                hyper[codes.EPSILON], decay, with_nesterov,
+                thread, threads, op, work, params, slot_0, slot_1, rows, optimizer,
+                l2_scale * factors[index * FACTORS + codes.L2], rate, momentum, share_1, share_2, epsilon, decay,
+                with_nesterov,
             )  # fmt: skip
     cuda.syncthreads()
 
 
 def do_steps(
     thread, threads, run, hyper, hyper_row, state, ops, count, factors, loss_factors, scaling, x, y, weights, order,
-    params, slot_0, slot_1, work, stats, results, start, stop,
+    params, slot_0, slot_1, work, gradients, stats, results, start, stop,
 ):  # fmt: skip
     """Steps ``start`` .. ``stop`` - 1 of one model's run."""
     n, batch, columns = run[codes.ROWS], run[codes.BATCH], 1 + run[codes.METRICS_COUNT]
@@ -194,6 +199,7 @@ def do_steps(
     epoch = start // steps_per_epoch
     place = (start - epoch * steps_per_epoch) * batch
     shares = at(stats, batch * columns)
+    clipped = hyper[codes.CLIPVALUE] + hyper[codes.CLIPNORM] + hyper[codes.GLOBAL_CLIPNORM] > 0.0
     for _ in range(start, stop):
         rows = min(batch, n - place)
         if place == 0 and run[codes.SHUFFLE]:
@@ -215,15 +221,17 @@ def do_steps(
         cuda.syncthreads()
         report(thread, threads, run, hyper, stats, shares, rows, unit, at(results, epoch * columns))
         t, power_1, power_2 = t + 1.0, power_1 * hyper[codes.BETA_1], power_2 * hyper[codes.BETA_2]
-        rate = hyper[codes.LEARNING_RATE]
-        if run[codes.OPTIMIZER] == codes.ADAM or run[codes.OPTIMIZER] == codes.ADAMW:
-            rate = rate * sqrt(1.0 - power_2) / (1.0 - power_1)
-        elif run[codes.OPTIMIZER] == codes.ADAMAX:
-            rate = rate / (1.0 - power_1)
+        rate, momentum, epsilon, power_1 = constants(run[codes.OPTIMIZER], hyper, t, power_1, power_2)
         backward(
-            thread, threads, run, hyper, rate, unit if run[codes.L2_PER_ROW] else 1.0, ops, count, factors, params,
-            slot_0, slot_1, work, rows,
+            thread, threads, codes.GRADIENT if clipped else run[codes.OPTIMIZER], hyper, rate, momentum, epsilon,
+            unit if run[codes.L2_PER_ROW] else 1.0, ops, count, factors, params, gradients if clipped else slot_0,
+            slot_1, work, rows,
         )  # fmt: skip
+        if clipped:
+            clip(
+                thread, threads, run[codes.OPTIMIZER], hyper, rate, momentum, epsilon, ops, count, params, slot_0,
+                slot_1, gradients, at(shares, threads), shares,
+            )  # fmt: skip
         place += batch
         if place >= n:
             epoch, place = epoch + 1, 0
@@ -248,8 +256,8 @@ def train_models(
     run, hyper, ops, factors, loss_factors, scaling, x, y, weights : as in ``train_cpu.train_steps``, with ``LANES`` = 1
     progress : float64, for each model the optimizer's state (3,), then results (epochs, 1 + metrics)
     order : int32 (n,) for each model
-    params, slots, work : for each model
-    stats : float64 (BATCH * (1 + metrics) + threads,) for each model
+    params, slots, work : for each model; where gradients are clipped, work ends with room for them
+    stats : float64 (BATCH * (1 + metrics) + threads + 2 * operations,) for each model
     """
     thread, threads, model = cuda.threadIdx.x, cuda.blockDim.x, cuda.blockIdx.x
     memory = cuda.shared.array(0, ELEMENT)
@@ -271,7 +279,7 @@ def train_models(
         thread, threads, run, at(hyper, model * sizes[HYPER]), sizes[HYPER_ROW], own_progress, ops, count,
         at(factors, 0), at(loss_factors, 0), at(scaling, 0), at(x, 0), at(y, 0), at(weights, 0),
         at(order, model * run[codes.ROWS]), fast_params, fast_slots, at(fast_slots, moments), fast_work,
-        at(stats, model * sizes[STATS]), at(own_progress, 3), start, stop,
+        at(fast_work, work_size - moments), at(stats, model * sizes[STATS]), at(own_progress, 3), start, stop,
     )  # fmt: skip
     if in_shared:
         copy(thread, threads, own_params, fast_params, size)

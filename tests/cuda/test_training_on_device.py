@@ -25,8 +25,8 @@ from fastnn.layers import (
     Rescaling,
 )
 from fastnn.losses import BinaryCrossentropy
+from fastnn.optimizers.schedules import ExponentialDecay
 from fastnn.regularizers import L2
-from fastnn.schedules import ExponentialDecay
 
 RUN = {"batch_size": 4, "epochs": 2}
 
@@ -78,7 +78,7 @@ def test_losses(name, blocks):
             check(problem(layers, loss=loss, weighted=True), epochs=1, weighted_mean=True)
 
 
-@pytest.mark.parametrize("name", ["sgd", "rmsprop", "adam", "adamw", "adamax", "lion", "momentum", "nesterov"])
+@pytest.mark.parametrize("name", [*codes.OPTIMIZERS[1:], "momentum", "nesterov"])
 def test_optimizers(name, dtype):
     optimizer = {
         "momentum": optimizers.SGD(0.1, momentum=0.8),
@@ -86,6 +86,12 @@ def test_optimizers(name, dtype):
         "rmsprop": optimizers.RMSprop(0.01, momentum=0.5),
     }.get(name) or optimizers.get(name)
     check(problem([Dense(4, "tanh", kernel_regularizer=L2(0.01)), Dense(2)], l2_per_row=True), dtype, optimizer)
+
+
+@pytest.mark.parametrize("limit", ["clipvalue", "clipnorm", "global_clipnorm"])
+def test_clipped_gradients(limit, dtype, blocks):
+    layers = [Dense(4, "tanh", kernel_regularizer=L2(0.01)), BatchNormalization(), Dense(3), LayerNormalization()]
+    check(problem(layers), dtype, optimizers.Adam(0.01, **{limit: 0.05}), epochs=1)
 
 
 @pytest.mark.parametrize("kind", ["batch", "layer", "constant", "softmax"])

@@ -1,0 +1,74 @@
+"""Clipping of gradients on a GPU, by the threads of a block: see ``clipping_cpu.py``."""
+
+from __future__ import annotations
+
+from . import codes
+from .clipping_cpu import factor_within, limited, norm_of
+from .dense_cpu import COLUMNS
+from .dense_cuda import descend
+from .intrinsics import at
+from .jit import NUMBER
+from .jit_cuda import apart, cuda
+
+
+def trained_array(op, second):
+    """First element and number of elements of a kernel or gamma, or of the biases or beta of an operation."""
+    row = op[codes.PANELS]
+    if op[codes.KIND] == codes.DENSE:
+        if second:
+            return op[codes.WEIGHTS], op[codes.BIAS] * row
+        return op[codes.WEIGHTS] + op[codes.BIAS] * row, op[codes.INPUTS] * row
+    if second:
+        return op[codes.BETA], op[codes.CENTERS] * row
+    return op[codes.GAMMA], op[codes.SCALES] * row
+
+
+def sum_squares(thread, threads, gradients, count, shares):
+    """A thread's share of a sum of squares, in float64."""
+    total = float(0)
+    i = thread
+    while i < count:
+        total += gradients[i] * gradients[i]
+        i += threads
+    shares[thread] = total
+
+
+def clip(
+    thread, threads, optimizer, hyper, rate, momentum, epsilon, ops, count, params, slot_0, slot_1, gradients, sums,
+    shares,
+):  # fmt: skip
+    """Clip the gradients of all weights and do the optimizer's step.
+
+    sums : float64 (2 * operations,), scratch for the sums of squares of each array
+    shares : float64 (threads,), scratch
+    """
+    apart()
+    share_1, share_2 = 1.0 - hyper[codes.BETA_1], 1.0 - hyper[codes.BETA_2]
+    decay = hyper[codes.LEARNING_RATE] * hyper[codes.WEIGHT_DECAY]
+    limit, own_limit = NUMBER(hyper[codes.CLIPVALUE]), hyper[codes.CLIPNORM]
+    for number in range(2 * count):
+        place, length = trained_array(at(ops, number // 2 * COLUMNS), number % 2)
+        sum_squares(thread, threads, at(gradients, place), length, shares)
+        cuda.syncthreads()
+        if thread == 0:
+            total = 0.0
+            for i in range(threads):
+                total += shares[i]
+            sums[number] = total
+        cuda.syncthreads()
+    common = factor_within(hyper[codes.GLOBAL_CLIPNORM], norm_of(sums, 0, count, 1))
+    for number in range(2 * count):
+        place, length = trained_array(at(ops, number // 2 * COLUMNS), number % 2)
+        own = norm_of(at(sums, number % 2), number // 2, number // 2 + 1, 2)
+        factor = NUMBER(common * factor_within(own_limit, own))
+        i = thread
+        while i < length:
+            g = gradients[place + i] * factor
+            if limit > 0.0:
+                g = limited(g, limit)
+            descend(
+                optimizer, params, slot_0, slot_1, place + i, g, rate, momentum, share_1, share_2, epsilon, decay,
+                hyper[codes.NESTEROV] != 0.0,
+            )  # fmt: skip
+            i += threads
+    cuda.syncthreads()
