@@ -14,7 +14,9 @@ from .tracing import Loop
 
 
 def plain_loop(loop: Loop) -> types.FunctionType:
-    """Return a kernel with the arguments of a vector loop, of sums of columns, or of a sum over a row."""
+    """Return a kernel with the arguments of a vector loop, of sums of columns, of a sum over a row, or of losses."""
+    if loop.kind == "row_loop":
+        return _defined(loop, _losses(loop))
     names = string.ascii_lowercase
     targets = loop.outputs if loop.kind == "column_sums" else 0
     pointers = names[: targets + loop.pointers]
@@ -28,9 +30,26 @@ def plain_loop(loop: Loop) -> types.FunctionType:
     head = "count" if loop.kind == "row_sum" else "rows, row, count"
     lines = [f"def loop({head}, {', '.join(pointers + numbers)}):"]
     lines += [f"    {number} = NUMBER({number})" for number in numbers]
+    return _defined(loop, lines + body)
+
+
+def _defined(loop: Loop, lines: list[str]) -> types.FunctionType:
     scope = {"formula": loop.formula, "NUMBER": NUMBER, "__name__": __name__}
-    exec("\n".join(lines + body), scope)
+    exec("\n".join(lines), scope)
     return scope["loop"]  # type: ignore[return-value]
+
+
+def _losses(loop: Loop) -> list[str]:
+    shapes = ["shape", "positive", "negative"][: loop.scalars - 3]
+    return [
+        "def loop(columns, z, t, d, kept, spread, scale, shape, positive, negative):",
+        "    total = 0.0",
+        "    for j in range(columns):",
+        "        target = kept * t[j] + spread",
+        f"        loss, z[j], d[j] = formula({', '.join(['z[j]', 'target', '1.0', 'scale', *shapes])})",
+        "        total += loss",
+        "    return total",
+    ]
 
 
 def _map(targets: str, value: str) -> list[str]:

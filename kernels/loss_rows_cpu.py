@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
 from . import codes
 from .intrinsics import I64
@@ -25,7 +24,7 @@ from .loss_columns_cpu import (
     focal_of_logit,
 )
 from .loss_formulas import pinball, pinball_grad
-from .tracing import Traced, traceable
+from .tracing import Loop, Traced, described_intrinsic, traceable
 from .vectors import Vectors, for_range
 
 
@@ -63,7 +62,7 @@ def row_loop(formula, shapes=0):
         pointer, element = types.CPointer(z.dtype), z.dtype
         return element(types.intp, *[pointer] * 3, *[element] * 6), build
 
-    return intrinsic(row)
+    return described_intrinsic(row, Loop("row_loop", formula, 2, 3, 3 + shapes, 0))
 
 
 squared_row, absolute_row, log_cosh_row = row_loop(SQUARED), row_loop(ABSOLUTE), row_loop(LOG_COSH)

@@ -40,7 +40,7 @@ class Loop:
     fixed: int
 
 
-def _intrinsic(definition: Callable, loop: Loop) -> Any:
+def described_intrinsic(definition: Callable, loop: Loop) -> Any:
     """Make an intrinsic that says which loop it is."""
     made = intrinsic(definition)
     made.loop = loop
@@ -200,7 +200,7 @@ def vector_loop(formula, outputs, pointers, scalars, fixed=0):
                     vectors.store(result.value, base, offset)
         return context.get_dummy_value()
 
-    return _intrinsic(
+    return described_intrinsic(
         _with_arity(build, pointers, scalars), Loop("vector_loop", formula, outputs, pointers, scalars, fixed)
     )
 
@@ -256,7 +256,9 @@ def column_sums(formula, sums, pointers, fixed=0):
                 vectors.store(total, target, column)
         return context.get_dummy_value()
 
-    return _intrinsic(_with_arity(build, sums + pointers, 0), Loop("column_sums", formula, sums, pointers, 0, fixed))
+    return described_intrinsic(
+        _with_arity(build, sums + pointers, 0), Loop("column_sums", formula, sums, pointers, 0, fixed)
+    )
 
 
 def row_sum(formula, pointers, scalars):
@@ -293,7 +295,7 @@ def row_sum(formula, pointers, scalars):
         (2, 0): lambda typingctx, count, a, b: typed(a.dtype),
         (3, 0): lambda typingctx, count, a, b, c: typed(a.dtype),
     }
-    return _intrinsic(definitions[pointers, scalars], Loop("row_sum", formula, 1, pointers, scalars, 0))
+    return described_intrinsic(definitions[pointers, scalars], Loop("row_sum", formula, 1, pointers, scalars, 0))
 
 
 def _with_arity(build, pointers, scalars):
