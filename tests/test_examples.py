@@ -110,6 +110,11 @@ def test_sign_mnist(run, sign_mnist, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["06_pima", "07_sign_mnist", "08_grid_search"])
+def test_gpu(run):
+    printed = run("10_gpu")
+    assert printed.startswith("This example needs a GPU: ") or "largest difference" in printed
+
+
 def test_without_data_the_message_says_what_to_do(run, fresh_cache, tmp_path, monkeypatch, name):
     monkeypatch.setenv("FASTNN_DATA", str(tmp_path))
     monkeypatch.setattr("fastnn.published.PublishedFile.load", nothing_to_be_had)

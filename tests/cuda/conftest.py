@@ -1,9 +1,15 @@
 """What the tests of the CUDA backend share; they run in the simulator, or on a GPU with FASTNN_TEST_GPU=1."""
 
+import sys
+
 import numpy as np
 import pytest
 from fastnn.kernels import jit_cuda
 from fastnn.kernels.jit_cuda import cuda
+
+sys.setswitchinterval(1e-4)  # the simulator waits for its threads by looking at them again and again
+
+
 
 from fastnn import runs_cuda
 
