@@ -109,12 +109,12 @@ def test_sign_mnist(run, sign_mnist, tmp_path):
     assert is_picture(tmp_path / "sign_mnist_history.png")
 
 
-@pytest.mark.parametrize("name", ["06_pima", "07_sign_mnist", "08_grid_search"])
 def test_gpu(run):
     printed = run("10_gpu")
     assert printed.startswith("This example needs a GPU: ") or "largest difference" in printed
 
 
+@pytest.mark.parametrize("name", ["06_pima", "07_sign_mnist", "08_grid_search"])
 def test_without_data_the_message_says_what_to_do(run, fresh_cache, tmp_path, monkeypatch, name):
     monkeypatch.setenv("FASTNN_DATA", str(tmp_path))
     monkeypatch.setattr("fastnn.published.PublishedFile.load", nothing_to_be_had)

@@ -7,11 +7,11 @@ import pytest
 from fastnn.kernels import jit_cuda
 from fastnn.kernels.jit_cuda import cuda
 
-sys.setswitchinterval(1e-4)  # the simulator waits for its threads by looking at them again and again
-
-
 
 from fastnn import runs_cuda
+
+if jit_cuda.SIMULATED:
+    sys.setswitchinterval(1e-4)  # the simulator waits for its threads by looking at them again and again
 
 
 @pytest.fixture(autouse=True)
