@@ -9,7 +9,9 @@ from test_optimizer_kernels import classifier, ten_steps
 from fastnn import plan
 from fastnn.backend import LossGradient
 from fastnn.layers import Activation, BatchNormalization, Dense, LayerNormalization
+from fastnn.models import Sequential, load_model
 from fastnn.optimizers import SGD, Adagrad, Adam, AdamW, Lion, Nadam, RMSprop
+from fastnn.optimizers.schedules import ExponentialDecay
 from fastnn.regularizers import L2
 
 LIMITS = {"value": {"clipvalue": 0.02}, "norm": {"clipnorm": 0.1}, "global norm": {"global_clipnorm": 0.2}}
@@ -212,3 +214,18 @@ def test_random_cuts_of_a_step(monkeypatch):
     while run.advance(1):
         pass
     assert_same_bits(engine.get_weights(), whole.get_weights())
+
+
+@pytest.mark.parametrize("make", [Nadam, Adagrad], ids=["nadam", "adagrad"])
+def test_saved_models_go_on(make, tmp_path):
+    """Limits, decay, and Nadam's product of momenta are in the file."""
+    model = Sequential([Dense(5, "tanh", input_shape=(4,)), Dense(1)])
+    model.compile(make(ExponentialDecay(0.02, 10, 0.9), clipnorm=0.3, weight_decay=0.1), "mse")
+    x = np.random.default_rng(0).normal(size=(40, 4))
+    model.fit(x, x[:, 0], epochs=2, batch_size=7, verbose=0)
+    model.save(tmp_path / "model")
+    again = load_model(tmp_path / "model")
+    assert again.optimizer.get_config() == model.optimizer.get_config()
+    for each in (model, again):
+        each.fit(x, x[:, 0], epochs=2, batch_size=7, shuffle=False, verbose=0)
+    assert_same_bits(again.get_weights(), model.get_weights())
