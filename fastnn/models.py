@@ -109,6 +109,13 @@ class Sequential(CompiledStack):
         ------
         TypeError, ValueError
             If the model is not compiled, or data or an argument do not fit; the model is then as it was.
+        MemoryError
+            The model is as it was.
+
+        Notes
+        -----
+        Beside `x` and `y`, which are used where they are if they have the model's dtype and are C-contiguous, a fit
+        needs no more memory than 4 times the parameters and, for one batch, 3 times the activations.
         """
         if nb_epoch is not None:
             old_spelling("nb_epoch", "epochs")
