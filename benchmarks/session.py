@@ -62,9 +62,10 @@ class Turn:
     quality: Quality
 
 
-def seconds_of(run: Callable[[], Any]) -> float:
+def seconds_of(run: Callable[[], Any], collect: bool = True) -> float:
     """Time one run, the garbage collected before."""
-    gc.collect()
+    if collect:
+        gc.collect()
     begun = time.perf_counter()
     run()
     return time.perf_counter() - begun
@@ -88,7 +89,7 @@ def repeat(run: Callable[[], Any], times: int) -> None:
 def calls_in(seconds: float, run: Callable[[], Any]) -> int:
     """How many calls take so long: found by doubling, since the first calls find cold caches and say little."""
     calls = 1
-    while (took := seconds_of(partial(repeat, run, calls))) < seconds / 2:
+    while (took := seconds_of(partial(repeat, run, calls), collect=False)) < seconds / 2:
         calls *= 2
     return max(1, round(calls * seconds / took))
 

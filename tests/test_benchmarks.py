@@ -1,5 +1,6 @@
 """The benchmark suite: every task runs and compares, and the gate refuses what it should."""
 
+import gc
 import math
 import os
 import subprocess
@@ -44,6 +45,14 @@ class InProcess(dict):
         here = session.Session(name, 1, STAND_INS)
         self[name] = SimpleNamespace(call=lambda method, *arguments: getattr(here, method)(*arguments))
         return self[name]
+
+
+@pytest.fixture(autouse=True)
+def quick_collections():
+    """Collections between two timings do not go through all that compilers left before the test."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.mark.parametrize("task", FAST_TASKS, ids=lambda task: task.name)

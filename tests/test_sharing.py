@@ -10,6 +10,7 @@ from sklearn.base import clone
 
 import fastnn
 from fastnn import threads
+from fastnn.gate import Gate
 
 
 @pytest.fixture
@@ -58,3 +59,29 @@ def test_loky_workers_are_limited():
     with joblib.parallel_config("loky", n_jobs=2, inner_max_num_threads=1):
         limits = joblib.Parallel()(joblib.delayed(fastnn.get_num_threads)() for _ in range(4))
     assert limits == [1, 1, 1, 1]
+
+
+# --- readers of weights ---------------------------------------------------------------------------------------------
+
+
+def test_a_reader_beside_a_run_looks_again():
+    """A run that began while it looked, or that is under way, may have changed half of what it saw."""
+    gate, looks = Gate(), []
+
+    def look():
+        looks.append(gate.lock.locked())
+        if len(looks) == 1:  # a run comes and goes
+            gate.version += 1
+        return len(looks)
+
+    assert gate.read(look) == 2
+    assert looks == [False, True]
+    assert gate.read(look) == 3
+    looks.append("run")
+    with gate.lock:
+        reader = threading.Thread(target=gate.read, args=(look,))
+        reader.start()
+        reader.join(0.1)
+        assert looks[-1] == "run"  # it waits
+    reader.join()
+    assert looks[-1] is True
