@@ -16,6 +16,7 @@ POLITENESS_SECONDS = 0.05  # that a run waits at most for readers to take their 
 
 # Not a WeakSet: the callbacks of its references are Python code, and an interrupt that strikes there is swallowed.
 _gates: list[weakref.ref[Gate]] = []
+_gates_lock = threading.Lock()  # held while the list changes, and by a thread that forks
 
 
 class Gate:
@@ -37,9 +38,10 @@ class Gate:
         self.version = 0
         self._guests: set[object] = set()
         self._last_guest = -1e9
-        if len(_gates) % 64 == 63:
-            _gates[:] = [reference for reference in _gates if reference() is not None]
-        _gates.append(weakref.ref(self))
+        with _gates_lock:
+            if len(_gates) % 64 == 63:
+                _gates[:] = [reference for reference in _gates if reference() is not None]
+            _gates.append(weakref.ref(self))
 
     def read(self, look: Callable[[], T]) -> T:
         """Return what `look` returns for weights of a whole step. It should be quick, and may be called twice."""
@@ -72,21 +74,20 @@ class Gate:
 
 
 _forking = ExitStack()
-_one_fork = threading.Lock()
 
 
 def _before_fork() -> None:
     """Wait until every network has the weights of a whole step: the child gets a copy of them as they are."""
-    _one_fork.acquire()
+    _gates_lock.acquire()
     for gate in [gate for reference in list(_gates) if (gate := reference()) is not None]:
-        gate._guests.add(_one_fork)
+        gate._guests.add(_gates_lock)
         _forking.enter_context(gate.lock)
-        gate._guests.discard(_one_fork)
+        gate._guests.discard(_gates_lock)
 
 
 def _after_fork() -> None:
     _forking.close()
-    _one_fork.release()
+    _gates_lock.release()
 
 
 if hasattr(os, "register_at_fork"):

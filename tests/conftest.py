@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,8 @@ collect_ignore = [] if {"NUMBA_ENABLE_CUDASIM", "FASTNN_TEST_GPU"} & os.environ.
 if "PYTEST_XDIST_WORKER" not in os.environ:  # workers and other child processes inherit the folder of the session
     os.environ["FASTNN_CACHE_DIR"] = tempfile.mkdtemp(prefix="fastnn-tests-")
     os.environ["MPLBACKEND"] = "agg"
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # shells start so what runs in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure():

@@ -1,5 +1,6 @@
 """Work at the same time in one process shares the cores; workers of their own are limited."""
 
+import sys
 import threading
 
 import joblib
@@ -9,6 +10,7 @@ from fastnn.kernels import team
 from sklearn.base import clone
 
 import fastnn
+from fastnn import gate as gate_module
 from fastnn import threads
 from fastnn.gate import Gate
 
@@ -85,3 +87,26 @@ def test_a_reader_beside_a_run_looks_again():
         assert looks[-1] == "run"  # it waits
     reader.join()
     assert looks[-1] is True
+
+
+def test_no_gate_is_lost_among_threads():
+    """A fork waits for every network, also for those that were made while the list of them was cleaned."""
+    interval, kept = sys.getswitchinterval(), [[] for _ in range(4)]
+    sys.setswitchinterval(1e-6)
+
+    def make(own):
+        for number in range(20_000):
+            gate = Gate()
+            if number % 3 == 0:
+                own.append(gate)
+
+    makers = [threading.Thread(target=make, args=(own,)) for own in kept]
+    try:
+        for maker in makers:
+            maker.start()
+        for maker in makers:
+            maker.join()
+    finally:
+        sys.setswitchinterval(interval)
+    known = {id(reference()) for reference in gate_module._gates}
+    assert all(id(gate) in known for own in kept for gate in own)

@@ -116,7 +116,7 @@ def test_soak(tmp_path):
     workers = [threading.Thread(target=soak.work, args=(number, errors)) for number in range(4)]
     for worker in workers:
         worker.start()
-    own, resident = network(5), []
+    own, resident, interrupts = network(5), [], 0
     while time.perf_counter() < soak.end and not errors:
         soak.fork(choices, 9)
         timer = threading.Timer(choices.uniform(0.01, 0.1), os.kill, (os.getpid(), signal.SIGINT))
@@ -124,7 +124,7 @@ def test_soak(tmp_path):
             timer.start()
             own.fit(X, Y, epochs=10**6, verbose=0)
         except KeyboardInterrupt:
-            pass
+            interrupts += 1
         timer.join()
         assert np.isfinite(own.get_weights()[0]).all()
         with open("/proc/self/statm") as file:
@@ -136,5 +136,6 @@ def test_soak(tmp_path):
         raise errors[0]
     assert min(soak.counts.values()) > 0
     sizes = [round(size) for size in resident[:: len(resident) // 10 + 1]]
+    assert interrupts == len(resident)
     print(len(resident), "forks and interrupts;", soak.counts, "MiB:", sizes)
     assert resident[-1] < resident[len(resident) // 3] + 30
