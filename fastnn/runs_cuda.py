@@ -82,7 +82,7 @@ class Inference:
         nothing = np.zeros(1, dtype)
         data = [cuda.to_device(nothing if array is None else _flat(array)) for array in (x, y, weights)]
         shared = size * dtype.itemsize if self._shared else 0
-        self._kernel[blocks, self._threads, 0, shared](
+        jit_cuda.configured(self._kernel, blocks, self._threads, shared)(
             cuda.to_device(sizes), self._run, *self._tables, *data, params.there(), buffers, figures, found
         )
         if outputs is not None:
@@ -201,7 +201,7 @@ class Models:
 
     def do(self, start: int, stop: int) -> None:
         """Do steps ``start`` .. ``stop`` - 1 of all models, and wait for them."""
-        self._kernel[self._blocks, self._threads, 0, self._shared](
+        jit_cuda.configured(self._kernel, self._blocks, self._threads, self._shared)(
             self._sizes, self.run.there(), self.hyper.there(), self.progress.change_there(), *self._given, self._order,
             self._params.change_there(), self._slots.change_there(), self._work, self._stats, start, stop,
         )  # fmt: skip

@@ -108,8 +108,6 @@ class ProgramCache:
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
         """Return the stored program, or None if there is none that is whole; then it will be compiled."""
-        from numba.core.compiler import CompileResult
-
         target_context.refresh()
         try:
             content = self.path.read_bytes() if self.path else b""
@@ -118,7 +116,7 @@ class ProgramCache:
                 stored_signature, reduced = pickle.loads(payload)
                 if stored_signature == str(signature):
                     self._mark_as_used()
-                    return CompileResult._rebuild(target_context, *reduced)
+                    return self._restored(target_context, reduced)
         except Exception:  # whatever is wrong with the file, compiling again is the cure
             pass
         announce.begin()
@@ -126,11 +124,9 @@ class ProgramCache:
 
     def save_overload(self, signature: Any, result: Any) -> None:
         """Store a freshly compiled program; a folder that cannot be written is no error."""
-        from numba.core.serialize import dumps
-
         if self.path is None:
             return
-        payload = dumps((str(signature), result._reduce()))
+        payload = self._payload(str(signature), result)
         try:
             if not self.path.parent.exists():
                 self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -138,6 +134,18 @@ class ProgramCache:
             write_atomically(self.path, hashlib.sha256(payload).digest() + payload)
         except OSError:
             pass
+
+    def _payload(self, signature: str, result: Any) -> bytes:
+        """Signature and program as bytes, for ``pickle``."""
+        from numba.core.serialize import dumps
+
+        return dumps((signature, result._reduce()))
+
+    def _restored(self, target_context: Any, reduced: Any) -> Any:
+        """Return the program that was stored."""
+        from numba.core.compiler import CompileResult
+
+        return CompileResult._rebuild(target_context, *reduced)
 
     def _mark_as_used(self) -> None:
         if self.path:

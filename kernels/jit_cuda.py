@@ -8,6 +8,7 @@ is written with them works as it stands. With ``NUMBA_ENABLE_CUDASIM=1`` the sam
 from __future__ import annotations
 
 import functools
+import hashlib
 import types
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,7 @@ from . import jit, scalar  # jit imports numba first, in a way that no interrupt
 # isort: on
 from numba import cuda
 
+from .cache import ProgramCache
 from .loops_cuda import plain_loop
 
 SIMULATED = bool(cuda.config.ENABLE_CUDASIM)
@@ -43,8 +45,10 @@ if SIMULATED:
     }
 else:
     import math
+    from importlib import metadata
 
-    from numba.cuda import libdevice
+    from numba.cuda import dispatcher as cuda_dispatcher
+    from numba.cuda import libdevice, serialize
     from numba.cuda import types as cuda_types
     from numba.cuda.extending import intrinsic
     from numba.cuda.np import numpy_support
@@ -107,6 +111,26 @@ else:
             0x3FE6A09E667F3BCD,
         ),
     }  # fmt: skip
+
+    class KernelCache(ProgramCache):
+        """The disk cache of a kernel: a file for each signature."""
+
+        def __init__(self, name: str) -> None:
+            parts = ("cuda", metadata.version("numba-cuda"), cuda.get_current_device().compute_capability)
+            super().__init__(name, "|".join(map(str, parts)))
+            self._folder, self._name = self.path and self.path.parent, name
+
+        def load_overload(self, signature: Any, target_context: Any) -> Any:
+            digest = hashlib.sha256(str(signature).encode()).hexdigest()[:16]
+            self.path = self._folder and self._folder / f"{self._name}-{digest}.bin"
+            return super().load_overload(signature, target_context)
+
+        def _payload(self, signature: str, result: Any) -> bytes:
+            return serialize.dumps((signature, result._reduce_states()))
+
+        def _restored(self, target_context: Any, reduced: Any) -> Any:
+            return cuda_dispatcher._Kernel._rebuild(**reduced)
+
 
 ELEMENT = jit.PerType(lambda dtype: dtype if SIMULATED else numpy_support.from_dtype(dtype))  # type of shared arrays
 
@@ -172,7 +196,24 @@ def _kept_apart(function: Any) -> Callable:
 @functools.cache
 def kernel(function: Callable, dtype: np.dtype, **options: Any) -> Any:
     """Kernel for one element type, to be launched as ``kernel[blocks, threads, stream, shared_bytes](*arguments)``."""
-    return cuda.jit(**options)(_copy(function, dtype))
+    dispatcher = cuda.jit(**options)(_copy(function, dtype))
+    if not SIMULATED:
+        dispatcher._cache = KernelCache(dispatcher.py_func.__qualname__)
+    return dispatcher
+
+
+def configured(kernel: Any, blocks: int, threads: int, shared_bytes: int = 0) -> Any:
+    """Return a kernel ready to be launched on the default stream.
+
+    Numba warns of grids that leave most of a GPU idle, in the belief that nobody wants one.
+    """
+    config = cuda.config
+    warns = getattr(config, "CUDA_LOW_OCCUPANCY_WARNINGS", 0)
+    config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
+    try:
+        return kernel[blocks, threads, 0, shared_bytes]
+    finally:
+        config.CUDA_LOW_OCCUPANCY_WARNINGS = warns
 
 
 def refusal() -> str:

@@ -7,7 +7,6 @@ import pytest
 from fastnn.kernels import jit_cuda
 from fastnn.kernels.jit_cuda import cuda
 
-
 from fastnn import runs_cuda
 
 if jit_cuda.SIMULATED:
