@@ -1,6 +1,8 @@
 """Teams: barriers with more threads than cores, starts that fail, and the cores that a machine allows."""
 
+import os
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -33,6 +35,21 @@ def test_members_take_turns(size):
     log = relay(size, rounds)
     assert log[0] == rounds
     assert log[1:].tolist() == [turn % size for turn in range(rounds)]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")
+def test_who_waits_gives_the_core_away():
+    """Three of four members wait while one works; on one core they must not use up their time slices."""
+    relay(1, 1)
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, [min(cores)])
+    try:
+        used = time.process_time()
+        relay(4, 1000)
+        used = time.process_time() - used
+    finally:
+        os.sched_setaffinity(0, cores)
+    assert used < 1.0
 
 
 def test_many_teams_at_once():
