@@ -1,5 +1,6 @@
 """Work at the same time in one process shares the cores; workers of their own are limited."""
 
+import os
 import sys
 import threading
 
@@ -110,3 +111,26 @@ def test_no_gate_is_lost_among_threads():
         sys.setswitchinterval(interval)
     known = {id(reference()) for reference in gate_module._gates}
     assert all(id(gate) in known for own in kept for gate in own)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork")
+def test_a_forked_child_shares_with_nobody(eight_cores):
+    """Threads that computed when it was forked are not there any more."""
+    entered, leave = threading.Event(), threading.Event()
+
+    def compute():
+        with threads.sharing(8):
+            entered.set()
+            leave.wait(60)
+
+    worker = threading.Thread(target=compute)
+    worker.start()
+    assert entered.wait(60)
+    child = os.fork()
+    if child == 0:
+        with threads.sharing(8) as share:
+            os._exit(share)
+    leave.set()
+    worker.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 8
