@@ -21,6 +21,10 @@ ROWS_OF_BLOCK = 32  # that a block predicts at once
 FIRST_STEP_SECONDS = 5e-5  # cautious first guess
 START = (0.0, 1.0, 1.0)  # the optimizer's state before its first step
 STATE = len(START)  # numbers before the results
+GIVEN = ("ops", "factors", "loss_factors", "scaling", "x", "y", "weights")
+# Of a training step from which on one launch for each product pays: a block does so many in about the time that all
+# those launches take. An estimate.
+FLOPS_WORTH_LAUNCHES = 5e6
 
 
 def block_threads(items: int) -> int:
@@ -133,10 +137,12 @@ class Models:
         progress: Mirror,
     ) -> None:
         from fastnn.kernels import train_cuda
+        from fastnn.steps_cuda import ROOM, Steps
 
         check_rows(x)
         n, count, metrics = x.shape[0], len(seeds), len(objective.metrics)
-        layout = plan.layout(objective.ops, batch_size)
+        by_launches = count == 1 and 3.0 * plan.flops_per_row * batch_size >= FLOPS_WORTH_LAUNCHES
+        layout = plan.layout(objective.ops, batch_size, room=ROOM if by_launches else None)
         scheduled = optimizer.schedule is not None
         smooth = objective.factors[0, codes.KEPT] < 1.0
         self.optimizer = optimizer
@@ -163,7 +169,7 @@ class Models:
         stats_size = batch_size * (1 + metrics) + self._threads + 2 * len(layout.ops)
         work_size = layout.size + any(clipping) * plan.n_parameters
         memory = (plan.memory_size + 2 * plan.n_parameters + work_size) * plan.dtype.itemsize
-        in_shared = memory <= jit_cuda.shared_bytes()
+        in_shared = memory <= jit_cuda.shared_bytes() and not by_launches
         self._shared = memory if in_shared else 0
         sizes = np.array(
             [
@@ -176,11 +182,14 @@ class Models:
         tables = (layout.ops, plan.factors, objective.factors, plan.scaling)
         data = (x, y, np.zeros(1, plan.dtype) if weights is None else weights)
         self._sizes = cuda.to_device(sizes)
-        self._given = [cuda.to_device(_flat(array)) for array in (*tables, *data)]
+        self._given = [cuda.to_device(_flat(array)) for array in (*tables, *data)]  # named in GIVEN
         self._params, self._slots, self.progress = params, slots, progress
         self._work = cuda.device_array(1 if in_shared else count * work_size, plan.dtype)
         self._stats = cuda.device_array(count * stats_size, np.float64)
         self._kernel = jit_cuda.kernel(train_cuda.train_models, plan.dtype)
+        self._steps = None
+        if by_launches:
+            self._steps = Steps(plan, layout.ops, self.run.read(), clips_norms=any(clipping[1:]))
 
     def set_order(self, order: np.ndarray) -> None:
         """Give the order of the rows, of a single model."""
@@ -201,11 +210,23 @@ class Models:
 
     def do(self, start: int, stop: int) -> None:
         """Do steps ``start`` .. ``stop`` - 1 of all models, and wait for them."""
+        if self._steps is None:
+            self._launch(start, stop)
+        else:
+            arrays = {
+                **dict(zip(GIVEN, self._given, strict=True)), "run": self.run.there(), "hyper": self.hyper.there(),
+                "progress": self.progress.change_there(), "order": self._order, "params": self._params.change_there(),
+                "slots": self._slots.change_there(), "work": self._work, "stats": self._stats,
+            }  # fmt: skip
+            self._steps.do(start, stop, len(self._table), arrays)
+        cuda.synchronize()
+
+    def _launch(self, start: int, stop: int) -> None:
+        """Launch the kernel that does all of it."""
         jit_cuda.configured(self._kernel, self._blocks, self._threads, self._shared)(
             self._sizes, self.run.there(), self.hyper.there(), self.progress.change_there(), *self._given, self._order,
             self._params.change_there(), self._slots.change_there(), self._work, self._stats, start, stop,
         )  # fmt: skip
-        cuda.synchronize()
 
 
 class CudaRun(Run):

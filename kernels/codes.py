@@ -117,3 +117,22 @@ RUN_COLUMNS = (
     BATCH, ROWS, TARGETS, LOSS, OPTIMIZER, SHUFFLE, WEIGHTED, SEED_LOW, SEED_HIGH, FIRST_EPOCH, WEIGHTED_MEAN,
     L2_PER_ROW, SEGMENTS, PARAMETERS, IN_LANES, METRICS_COUNT, METRICS_START,
 ) = range(len(RUN_COLUMNS) + 1)  # fmt: skip
+
+# What a step on a GPU keeps there, so that all its launches have the same arguments: integers,
+CLOCK_COLUMNS = (
+    "NEXT_STEP", "FIRST_STEP",  # of the run: the step to do next, and the first one that the host asked for
+    "HYPER_ROWS",  # rows of hyper-parameters: one, or one for each step from FIRST_STEP on
+    "NOW_EPOCH", "NOW_PLACE", "NOW_ROWS",  # the present step: its epoch, its first row in the order, its rows
+    "NOW_STEP",  # optimizer steps done before it
+)  # fmt: skip
+NEXT_STEP, FIRST_STEP, HYPER_ROWS, NOW_EPOCH, NOW_PLACE, NOW_ROWS, NOW_STEP = range(len(CLOCK_COLUMNS))
+# and float64.
+PACE_COLUMNS = (
+    "NOW_UNIT", "NOW_SCALE",  # share of a row of weight 1 in the batch's mean, and that times the loss's factor
+    "NOW_LOSS_SCALE", "NOW_LIMIT", "NOW_RATE", "NOW_MOMENTUM", "NOW_SHARE_1", "NOW_SHARE_2", "NOW_EPSILON",
+    "NOW_DECAY", "NOW_NESTEROV", "NOW_CLIPVALUE", "NOW_CLIPNORM", "NOW_GLOBAL_CLIPNORM",
+)  # fmt: skip
+(
+    NOW_UNIT, NOW_SCALE, NOW_LOSS_SCALE, NOW_LIMIT, NOW_RATE, NOW_MOMENTUM, NOW_SHARE_1, NOW_SHARE_2, NOW_EPSILON,
+    NOW_DECAY, NOW_NESTEROV, NOW_CLIPVALUE, NOW_CLIPNORM, NOW_GLOBAL_CLIPNORM,
+) = range(len(PACE_COLUMNS))  # fmt: skip

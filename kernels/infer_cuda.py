@@ -8,7 +8,7 @@ from .dense_cpu import COLUMNS, FACTORS
 from .dense_cuda import activate
 from .intrinsics import at
 from .jit import NUMBER
-from .jit_cuda import ELEMENT, apart, cuda
+from .jit_cuda import ELEMENT, apart, cuda, entry
 from .normalization_cpu import folded, normalise_row, reciprocal_of_root, standardised
 from .train_cuda import loss_of_row
 
@@ -83,6 +83,7 @@ def activate_rows(thread, threads, op, x, row, rows, alpha):
         r += threads
 
 
+@entry("IIINNNXNNNNDN")
 def infer_blocks(sizes, run, ops, factors, loss_factors, scaling, x, y, weights, params, buffers, stats, outputs):
     """Predict or evaluate all rows, blocks of rows in turn to each block of threads.
 

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import types
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -193,16 +194,57 @@ def _kept_apart(function: Any) -> Callable:
     return call
 
 
+@dataclass(frozen=True)
+class Entry:
+    """What is known of a function that is launched.
+
+    Attributes
+    ----------
+    arguments : str
+        A letter for each argument: a number, or in upper case an array of one dimension. ``n`` is the element type,
+        ``x`` that or uint8, ``i`` int64, ``j`` int32, ``d`` float64.
+    threads : most threads of a block: each may have its share of the registers
+    dtypes : element types that it is compiled for
+    """
+
+    arguments: str
+    threads: int = 256
+    dtypes: tuple[str, ...] = ("float32", "float64")
+
+
+ENTRIES: dict[Callable, Entry] = {}  # every function that is launched
+
+
+def entry(*arguments: Any, **options: Any) -> Callable:
+    """Decorate a function that is launched as a kernel, which stays as it is; the arguments are those of `Entry`."""
+
+    def register(function: Callable) -> Callable:
+        ENTRIES[function] = Entry(*arguments, **options)
+        return function
+
+    return register
+
+
 @functools.cache
-def kernel(function: Callable, dtype: np.dtype, **options: Any) -> Any:
-    """Kernel for one element type, to be launched as ``kernel[blocks, threads, stream, shared_bytes](*arguments)``."""
+def kernel(function: Callable, dtype: np.dtype) -> Any:
+    """Kernel for one element type, to be launched as ``kernel[blocks, threads, stream, shared_bytes](*arguments)``.
+
+    Raises
+    ------
+    KeyError
+        For a function that is no `entry`, or not for this type.
+    """
+    known = ENTRIES[function]
+    if dtype.name not in known.dtypes:
+        raise KeyError(dtype.name)
+    options = {} if SIMULATED else {"launch_bounds": known.threads}
     dispatcher = cuda.jit(**options)(_copy(function, dtype))
     if not SIMULATED:
         dispatcher._cache = KernelCache(dispatcher.py_func.__qualname__)
     return dispatcher
 
 
-def configured(kernel: Any, blocks: int, threads: int, shared_bytes: int = 0) -> Any:
+def configured(kernel: Any, blocks: Any, threads: Any, shared_bytes: int = 0) -> Any:
     """Return a kernel ready to be launched on the default stream.
 
     Numba warns of grids that leave most of a GPU idle, in the belief that nobody wants one.

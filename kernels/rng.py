@@ -54,17 +54,27 @@ def shuffle(order, n, epoch, key_0, key_1):
         exchange(order, i, w0)
 
 
+def dropout_threshold(rate):
+    """The words below it, of all 2**32, drop an element."""
+    return int(rate * 4294967296.0 + 0.5)
+
+
+def dropout_block(mask, left, block, row, step, stream, threshold, kept, key_0, key_1):
+    """Write multipliers ``4 * block`` .. ``4 * block + 3`` of a row, or the ``left`` that there are."""
+    w0, w1, w2, w3 = philox(block, row, step, stream, key_0, key_1)
+    mask[0] = kept if w0 >= threshold else 0.0
+    if left > 1:
+        mask[1] = kept if w1 >= threshold else 0.0
+    if left > 2:
+        mask[2] = kept if w2 >= threshold else 0.0
+    if left > 3:
+        mask[3] = kept if w3 >= threshold else 0.0
+
+
 def dropout_row(mask, columns, row, step, stream, rate, key_0, key_1):
     """Write the multipliers of one row: 0 with probability ``rate``, else 1 / (1 - rate)."""
-    threshold = int(rate * 4294967296.0 + 0.5)
-    kept = 1.0 / (1.0 - rate)
+    threshold, kept = dropout_threshold(rate), 1.0 / (1.0 - rate)
     for block in range((columns + 3) // 4):
-        w0, w1, w2, w3 = philox(block, row, step, stream, key_0, key_1)
-        out, left = at(mask, 4 * block), columns - 4 * block
-        out[0] = kept if w0 >= threshold else 0.0
-        if left > 1:
-            out[1] = kept if w1 >= threshold else 0.0
-        if left > 2:
-            out[2] = kept if w2 >= threshold else 0.0
-        if left > 3:
-            out[3] = kept if w3 >= threshold else 0.0
+        dropout_block(
+            at(mask, 4 * block), columns - 4 * block, block, row, step, stream, threshold, kept, key_0, key_1
+        )

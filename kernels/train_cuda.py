@@ -19,7 +19,7 @@ from .dense_cuda import (
 )
 from .intrinsics import at
 from .jit import NUMBER
-from .jit_cuda import ELEMENT, apart, cuda
+from .jit_cuda import ELEMENT, apart, cuda, entry
 from .loss_cpu import limited_crossentropy, loss_row, metric_row
 from .normalization_cpu import normalise_backward_share, normalise_forward_share
 from .optimizer_cpu import constants
@@ -240,6 +240,7 @@ def do_steps(
         state[0], state[1], state[2] = t, power_1, power_2
 
 
+@entry("IIDDINNNXNNJNNNDii")
 def train_models(
     sizes, run, hyper, progress, ops, factors, loss_factors, scaling, x, y, weights, order, params, slots, work, stats,
     start, stop,

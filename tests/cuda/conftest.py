@@ -26,14 +26,17 @@ def poisoned_memory(monkeypatch):
     monkeypatch.setattr(cuda, "device_array", poisoned)
 
 
-@pytest.fixture(params=["few threads", "many threads", "global memory"])
+@pytest.fixture(params=["few threads", "many threads", "global memory", "many launches"])
 def blocks(request, monkeypatch):
-    """Blocks of two sizes, and networks that do not fit in shared memory."""
+    """Blocks of two sizes, networks that do not fit in shared memory, and a launch for each product."""
     if request.param == "few threads":
         monkeypatch.setattr(runs_cuda, "WARP", 3 if jit_cuda.SIMULATED else 32)
         monkeypatch.setattr(runs_cuda, "MOST_THREADS", 3 if jit_cuda.SIMULATED else 32)
     elif request.param == "global memory":
         monkeypatch.setattr(jit_cuda, "shared_bytes", lambda: 0)
+    elif request.param == "many launches":
+        monkeypatch.setattr(runs_cuda, "FLOPS_WORTH_LAUNCHES", 0.0)
+    return request.param
 
 
 @pytest.fixture

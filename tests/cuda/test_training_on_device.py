@@ -1,5 +1,7 @@
 """Whole trainings on the device against the oracle: every layer, loss, optimizer and option."""
 
+import functools
+
 import numpy as np
 import pytest
 from fastnn.kernels import codes
@@ -200,7 +202,7 @@ def test_going_on_elsewhere():
 
 
 def test_many_networks_at_once(dtype, blocks):
-    """They come out as if they had been trained one by one."""
+    """They come out as if they had been trained one by one, to the last bit by the same kernel."""
     network = small_problem(device="cuda")
     engine, objective = network.engine(dtype)
     engine.reset_optimizer(optimizers.Adam(0.01))
@@ -209,9 +211,10 @@ def test_many_networks_at_once(dtype, blocks):
     options = {"batch_size": 20, "epochs": 2, "shuffle": True, "first_weights": first, "seeds": [1, 2, 2**35]}
     weights, logs = engine.train_many(objective, *network.data(dtype), **options)
     single, single_logs = super(type(engine), engine).train_many(objective, *network.data(dtype), **options)
+    same = functools.partial(assert_close, relative=1e-5) if blocks == "many launches" else assert_same_bits
     for ours, theirs in zip(weights, single, strict=True):
-        assert_same_bits(ours, theirs)
-    assert_same_bits(logs, single_logs)
+        same(ours, theirs)
+    same(list(logs), list(single_logs))
     assert logs.shape == (3, 2, 2)
     assert not np.array_equal(logs[0], logs[1])
     assert_same_bits(engine.get_weights(), [weight.astype(dtype) for weight in network.weights])

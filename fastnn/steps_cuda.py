@@ -1,0 +1,209 @@
+"""Training of large networks on a GPU: the launches of one step, repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastnn.kernels import clipping_steps_cuda, codes, jit_cuda, normalization_steps_cuda, shuffle_cuda, steps_cuda
+from fastnn.kernels.jit_cuda import SIMULATED, cuda
+from fastnn.kernels.ways_cuda import product_kernel, slices_for, tiles, way_for
+from fastnn.places import NORMALIZATIONS
+from fastnn.plan import Plan
+
+THREADS = 8 if SIMULATED else 256  # of a block, where products do not say otherwise
+COLUMN_THREADS = 4 if SIMULATED else 32  # of them for columns, where sums go down columns
+ROW_THREADS = 4 if SIMULATED else 128  # of a block that has a row
+SHUFFLING_THREADS = 8 if SIMULATED else 1024
+MOST_BLOCKS = 4096
+PENALTY_BLOCKS = 2 if SIMULATED else 64
+ROOM = 4  # elements before each row of the workspace: rows start where four numbers can be loaded at once
+
+Launch = tuple[Any, Any, Any, tuple]  # kernel, blocks, threads, arguments: names of arrays, and numbers
+
+
+class Steps:
+    """The launches of a training step on a GPU, the same for every step of a run.
+
+    Parameters
+    ----------
+    plan : Plan
+        With vectors of one element: ``Plan.row_major``.
+    ops : ndarray
+        The operation table with its places, ``plan.layout(..., room=ROOM).ops``.
+    run : ndarray
+        The vector that describes the run.
+    precision : {"float32", "float64", "tf32", "bfloat16"}, optional
+        Of the operands of products; by default that of the plan.
+    clips_norms : bool, default=False
+        Whether norms of gradients may have limits.
+    """
+
+    def __init__(
+        self, plan: Plan, ops: np.ndarray, run: np.ndarray, precision: str | None = None, clips_norms: bool = False
+    ) -> None:
+        self._dtype, self._ops, self._batch = plan.dtype, ops, int(run[codes.BATCH])
+        self._precision = precision or ("bfloat16" if plan.mixed else plan.dtype.name)
+        self._shuffles = bool(run[codes.SHUFFLE])
+        self._steps_per_epoch = -(-int(run[codes.ROWS]) // self._batch)
+        self._slices = slices_for(max(map(self._gradient_tiles, plan.dense), default=1), self._batch)
+        self._own = {
+            "gradients": cuda.to_device(np.zeros(max(1, self._slices * plan.n_parameters), plan.dtype)),
+            "clock": cuda.to_device(np.zeros(len(codes.CLOCK_COLUMNS), np.int64)),
+            "pace": cuda.to_device(np.zeros(len(codes.PACE_COLUMNS))),
+            "parts": cuda.to_device(np.zeros(PENALTY_BLOCKS)),
+            "squares": cuda.to_device(np.zeros(2 * len(ops))),
+        }
+        if self._shuffles:
+            for name in ("partners", "reserved"):
+                self._own[name] = cuda.device_array(int(run[codes.ROWS]), np.int32)
+        self._launches = [
+            *self._begin(),
+            *self._forward(),
+            *self._losses(plan),
+            *self._backward(),
+            *self._descend(plan, clips_norms),
+        ]
+
+    def do(self, start: int, stop: int, hyper_rows: int, arrays: dict[str, Any]) -> None:
+        """Launch steps ``start`` .. ``stop`` - 1 of the run, and wait for none of them.
+
+        Parameters
+        ----------
+        hyper_rows : int
+            Rows of hyper-parameters: one, or one for each step from ``start`` on.
+        arrays : dict
+            Flat arrays on the device, by the names of arguments of ``kernels/train_cpu.py``: run, hyper, ops, factors,
+            loss_factors, scaling, x, y, weights, order (int32), params, slots, work, stats; and progress, the
+            optimizer's state and then the results.
+        """
+        memory = {**arrays, **self._own}
+
+        def launch(kernel: Any, blocks: Any, threads: Any, arguments: tuple) -> None:
+            kernel[blocks, threads](*(memory[name] if isinstance(name, str) else name for name in arguments))
+
+        launch(*self._one_thread(steps_cuda.set_clock, "clock", start, hyper_rows))
+        for step in range(start, stop):
+            if self._shuffles and step % self._steps_per_epoch == 0:
+                arguments = ("run", "order", "partners", "reserved", "clock")
+                launch(self._kernel(shuffle_cuda.shuffle_epoch), 1, SHUFFLING_THREADS, arguments)
+            for entry in self._launches:
+                launch(*entry)
+
+    def _kernel(self, function: Callable) -> Any:
+        return jit_cuda.kernel(function, self._dtype)
+
+    def _one_thread(self, function: Callable, *arguments: Any) -> Launch:
+        return self._kernel(function), 1, 1, arguments
+
+    def _spread(self, function: Callable, items: int, *arguments: Any) -> Launch:
+        """Launch with about as many threads as there are items."""
+        return self._kernel(function), min(MOST_BLOCKS, -(-items // THREADS)), THREADS, arguments
+
+    def _down_columns(self, function: Callable, columns: int, *arguments: Any) -> Launch:
+        threads = COLUMN_THREADS, THREADS // COLUMN_THREADS
+        return self._kernel(function), (-(-columns // COLUMN_THREADS), 1), threads, arguments
+
+    def _by_rows(self, function: Callable, *arguments: Any) -> Launch:
+        return self._kernel(function), self._batch, ROW_THREADS, arguments
+
+    def _product(self, product: str, rows: int, columns: int, slices: int, *arguments: Any) -> Launch:
+        way = way_for(self._precision, rows, columns)
+        blocks = -(-columns // way.columns), -(-rows // way.rows), slices
+        return self._kernel(product_kernel(product, way)), blocks, way.threads, arguments
+
+    def _gradient_tiles(self, op: np.ndarray) -> int:
+        rows, columns = int(op[codes.INPUTS] + op[codes.BIAS]), int(op[codes.PANELS])
+        return tiles(way_for(self._precision, rows, columns), rows, columns)
+
+    def _begin(self) -> list[Launch]:
+        begin = self._one_thread(steps_cuda.begin_step, "run", "hyper", "progress", "weights", "order", "clock", "pace")
+        items = self._batch * int(self._ops[0, codes.INPUTS])
+        gather = self._spread(steps_cuda.gather_batch, items, "ops", "scaling", "x", "order", "work", "clock")
+        return [begin, gather]
+
+    def _forward(self) -> list[Launch]:
+        launches = []
+        for index, op in enumerate(self._ops):
+            kind, columns = op[codes.KIND], int(op[codes.OUTPUTS])
+            arguments = ("ops", index, "factors", "params", "work", "clock")
+            if kind == codes.DENSE:
+                launches.append(self._product("forward", self._batch, columns, 1, *arguments))
+            elif kind == codes.LAYER_NORM:
+                launches.append(self._by_rows(normalization_steps_cuda.normalise_rows, *arguments))
+            elif kind >= codes.STANDARDIZE:
+                if kind == codes.BATCH_NORM:
+                    statistics = normalization_steps_cuda.batch_statistics_columns
+                    launches.append(self._down_columns(statistics, columns, *arguments))
+                normalise = normalization_steps_cuda.normalise_columns
+                launches.append(self._spread(normalise, self._batch * columns, *arguments))
+            else:
+                items = self._batch * -(-columns // 4)
+                arguments = ("run", "ops", index, "factors", "work", "clock")
+                launches.append(self._spread(steps_cuda.simple_forward_quads, items, *arguments))
+            if op[codes.FUNCTION] == codes.SOFTMAX:
+                launches.append(self._spread(steps_cuda.softmax_of_rows, self._batch, "ops", index, "work", "clock"))
+        return launches
+
+    def _losses(self, plan: Plan) -> list[Launch]:
+        count = len(self._ops)
+        launches = [
+            self._spread(
+                steps_cuda.losses_of_rows, self._batch, "run", "ops", count, "factors", "work", "y", "weights", "order",
+                "loss_factors", "stats", "clock", "pace",
+            )
+        ]  # fmt: skip
+        if plan.factors[:, codes.L2].any():
+            arguments = ("ops", count, "factors", "params", "parts")
+            launches.append((self._kernel(steps_cuda.penalty_parts), PENALTY_BLOCKS, THREADS, arguments))
+        arguments = ("run", "stats", "parts", "progress", "clock", "pace")
+        launches.append((self._kernel(steps_cuda.report_step), 1, THREADS, arguments))
+        return launches
+
+    def _backward(self) -> list[Launch]:
+        launches = []
+        for index in range(len(self._ops) - 1, -1, -1):
+            op = self._ops[index]
+            kind, columns, needs_dx = op[codes.KIND], int(op[codes.OUTPUTS]), bool(op[codes.NEEDS_DX])
+            back = ("ops", index, "factors", "params", "work", "clock")
+            if kind == codes.DENSE:
+                if needs_dx:
+                    launches.append(self._product("input_gradient", self._batch, int(op[codes.INPUTS]), 1, *back))
+                launches.append(
+                    self._product(
+                        "weight_gradient", int(op[codes.INPUTS] + op[codes.BIAS]), int(op[codes.PANELS]), self._slices,
+                        "run", "ops", index, "factors", "params", "work", "gradients", "clock", "pace",
+                    )
+                )  # fmt: skip
+            elif kind in NORMALIZATIONS:
+                arguments = ("ops", index, "work", "gradients", "clock")
+                gradient = normalization_steps_cuda.normalization_gradient_columns
+                launches.append(self._down_columns(gradient, columns, *arguments))
+                if needs_dx and kind == codes.BATCH_NORM:
+                    through = normalization_steps_cuda.normalization_input_columns
+                    launches.append(self._spread(through, self._batch * columns, *back))
+                elif needs_dx:
+                    launches.append(self._by_rows(normalization_steps_cuda.normalization_input_rows, *back))
+            if needs_dx and op[codes.BY_ROWS]:
+                arguments = ("ops", index, "factors", "work", "clock")
+                launches.append(self._spread(steps_cuda.derive_rows, self._batch, *arguments))
+        return launches
+
+    def _descend(self, plan: Plan, clips_norms: bool) -> list[Launch]:
+        launches, slices, arrays = [], self._slices, 2 * len(self._ops)
+        if clips_norms:
+            add = self._spread(clipping_steps_cuda.add_slices, plan.n_parameters, "run", "gradients", slices)
+            squares = (
+                self._kernel(clipping_steps_cuda.squares_of_arrays),
+                arrays,
+                THREADS,
+                ("ops", "gradients", "squares"),
+            )
+            blocks = min(MOST_BLOCKS, -(-plan.n_parameters // THREADS)), arrays
+            arguments = ("ops", "gradients", "squares", "pace")
+            launches += [add, squares, (self._kernel(clipping_steps_cuda.clip_arrays), blocks, THREADS, arguments)]
+            slices = 1
+        arguments = ("run", "params", "slots", "gradients", slices, "pace")
+        return [*launches, self._spread(steps_cuda.descend_all, plan.n_parameters, *arguments)]

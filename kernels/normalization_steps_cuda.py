@@ -1,0 +1,202 @@
+"""Normalizations of large networks on a GPU; formulas and meaning are those of ``normalization_cpu.py``.
+
+What is summed over the batch goes column by column: the first dimension of a block counts columns, the second shares
+out rows. What is summed over columns goes row by row, a block to a row.
+"""
+
+from __future__ import annotations
+
+from . import codes
+from .dense_cpu import COLUMNS, FACTORS
+from .dense_cuda import activate
+from .dense_steps_cuda import through_elements
+from .jit import NUMBER
+from .jit_cuda import at, cuda, entry
+from .normalization_cpu import (
+    affine,
+    batch_gradient,
+    gradient_terms,
+    layer_gradient,
+    product_of_three,
+    product_of_two,
+    reciprocal_deviation,
+    reciprocal_of_root,
+    squared_distance,
+    standardised,
+)
+from .optimizer_formulas import first_moment
+from .steps_cuda import MOST_THREADS, block_sum
+
+
+def column_sum(value, memory):
+    """Sum of a block's values in the thread's column, rows in order; ``memory`` is shared, one element a thread."""
+    width, lane, column = cuda.blockDim.x, cuda.threadIdx.y, cuda.threadIdx.x
+    memory[lane * width + column] = value
+    cuda.syncthreads()
+    total = memory[column]
+    for other in range(1, cuda.blockDim.y):
+        total += memory[other * width + column]
+    cuda.syncthreads()
+    return total
+
+
+def activated(op, alpha, work, place, z):
+    """Write output z at ``place`` after its activation; a distinct Z keeps it; softmax is left to another launch."""
+    work[op[codes.Z] + place] = z
+    work[op[codes.Y] + place] = z if op[codes.FUNCTION] == codes.SOFTMAX else activate(op[codes.FUNCTION], z, alpha)
+
+
+@entry("IiNNNI")
+def batch_statistics_columns(ops, index, factors, params, work, clock):
+    """Means and deviations of the columns of the batch, which move the averages of earlier batches."""
+    op, rows, row = at(ops, index * COLUMNS), clock[codes.NOW_ROWS], ops[index * COLUMNS + codes.Y_ROW]
+    memory = cuda.shared.array(MOST_THREADS, NUMBER)
+    column, first = cuda.grid(2)[0], cuda.threadIdx.y
+    inside = column < op[codes.OUTPUTS]
+    x = at(work, op[codes.X] + column)
+    share = NUMBER(0.0)
+    r = first
+    while r < rows and inside:
+        share += x[r * row]
+        r += cuda.blockDim.y
+    mean = column_sum(share, memory) / NUMBER(rows)
+    share = NUMBER(0.0)
+    r = first
+    while r < rows and inside:
+        share += squared_distance(x[r * row], mean)
+        r += cuda.blockDim.y
+    variance = column_sum(share, memory) / NUMBER(rows)
+    if inside and first == 0:
+        epsilon = factors[index * FACTORS + codes.VARIANCE_OFFSET]
+        moving_share = factors[index * FACTORS + codes.MOVING_SHARE]
+        work[op[codes.SUMS] + column] = mean
+        work[op[codes.DEVIATIONS] + column] = reciprocal_deviation(variance, variance, epsilon)
+        moving = at(params, op[codes.MOVING] + column)
+        moving[0] = first_moment(moving[0], mean, moving_share)
+        moving[op[codes.PANELS]] = first_moment(moving[op[codes.PANELS]], variance, moving_share)
+
+
+@entry("IiNNNI")
+def normalise_columns(ops, index, factors, params, work, clock):
+    """Standardize the batch by the columns' statistics, or by constants; scale and shift; activation."""
+    op, columns = at(ops, index * COLUMNS), ops[index * COLUMNS + codes.OUTPUTS]
+    alpha, row = factors[index * FACTORS + codes.ALPHA], op[codes.Y_ROW]
+    item, items = cuda.grid(1), clock[codes.NOW_ROWS] * columns
+    while item < items:
+        r = item // columns
+        j = item - r * columns
+        place = r * row + j
+        x = work[op[codes.X] + place]
+        if op[codes.KIND] == codes.STANDARDIZE:
+            moving = at(params, op[codes.MOVING] + j)
+            work[op[codes.Y] + place] = standardised(x, x, moving[0], reciprocal_of_root(x, moving[op[codes.PANELS]]))
+        else:
+            normal = standardised(x, x, work[op[codes.SUMS] + j], work[op[codes.DEVIATIONS] + j])
+            work[op[codes.NORMAL] + place] = normal
+            z = affine(x, normal, params[op[codes.GAMMA] + j], params[op[codes.BETA] + j])
+            activated(op, alpha, work, place, z)
+        item += cuda.gridsize(1)
+
+
+@entry("IiNNNI")
+def normalise_rows(ops, index, factors, params, work, clock):
+    """Layer normalization of the batch and its activation, a block to a row."""
+    op, thread, threads = at(ops, index * COLUMNS), cuda.threadIdx.x, cuda.blockDim.x
+    if cuda.blockIdx.x >= clock[codes.NOW_ROWS]:
+        return
+    memory = cuda.shared.array(MOST_THREADS, NUMBER)
+    columns, start = op[codes.OUTPUTS], cuda.blockIdx.x * op[codes.Y_ROW]
+    x, normal = at(work, op[codes.X] + start), at(work, op[codes.NORMAL] + start)
+    share = NUMBER(0.0)
+    j = thread
+    while j < columns:
+        share += x[j]
+        j += threads
+    mean = block_sum(share, memory, thread, threads) / NUMBER(columns)
+    share = NUMBER(0.0)
+    j = thread
+    while j < columns:
+        share += squared_distance(x[j], mean)
+        j += threads
+    variance = block_sum(share, memory, thread, threads) / NUMBER(columns)
+    deviation = reciprocal_deviation(variance, variance, factors[index * FACTORS + codes.VARIANCE_OFFSET])
+    alpha = factors[index * FACTORS + codes.ALPHA]
+    j = thread
+    while j < columns:
+        value = standardised(x[j], x[j], mean, deviation)
+        normal[j] = value
+        z = affine(value, value, params[op[codes.GAMMA] + j], params[op[codes.BETA] + j])
+        activated(op, alpha, work, start + j, z)
+        j += threads
+    if thread == 0:
+        work[op[codes.DEVIATIONS] + cuda.blockIdx.x] = deviation
+
+
+@entry("IiNNI")
+def normalization_gradient_columns(ops, index, work, gradients, clock):
+    """Gradients of gamma and beta, which the way back needs whether or not they are trained."""
+    op, rows, row = at(ops, index * COLUMNS), clock[codes.NOW_ROWS], ops[index * COLUMNS + codes.Y_ROW]
+    memory = cuda.shared.array(MOST_THREADS, NUMBER)
+    column, first = cuda.grid(2)[0], cuda.threadIdx.y
+    inside = column < op[codes.OUTPUTS]
+    dy, normal = at(work, op[codes.DY] + column), at(work, op[codes.NORMAL] + column)
+    gamma_share, beta_share = NUMBER(0.0), NUMBER(0.0)
+    r = first
+    while r < rows and inside:
+        gamma_term, beta_term = gradient_terms(dy[r * row], normal[r * row])
+        gamma_share += gamma_term
+        beta_share += beta_term
+        r += cuda.blockDim.y
+    gamma_sum, beta_sum = column_sum(gamma_share, memory), column_sum(beta_share, memory)
+    if inside and first == 0:
+        sums = at(work, op[codes.SUMS] + column)
+        sums[0], sums[row] = gamma_sum, beta_sum
+        if op[codes.SCALES]:
+            gradients[op[codes.GAMMA] + column] = gamma_sum
+        if op[codes.CENTERS]:
+            gradients[op[codes.BETA] + column] = beta_sum
+
+
+@entry("IiNNNI")
+def normalization_input_columns(ops, index, factors, params, work, clock):
+    """Gradient through a batch normalization in place of that of its output, and on unless that needs whole rows."""
+    op, columns, rows = at(ops, index * COLUMNS), ops[index * COLUMNS + codes.OUTPUTS], clock[codes.NOW_ROWS]
+    row = op[codes.Y_ROW]
+    sums, deviations = at(work, op[codes.SUMS]), at(work, op[codes.DEVIATIONS])
+    item = cuda.grid(1)
+    while item < rows * columns:
+        r = item // columns
+        j = item - r * columns
+        dy = at(work, op[codes.DY] + r * row + j)
+        gradient = batch_gradient(
+            dy[0], work[op[codes.NORMAL] + r * row + j], params[op[codes.GAMMA] + j], deviations[j], sums[j],
+            sums[row + j], NUMBER(1.0) / NUMBER(rows),
+        )  # fmt: skip
+        dy[0] = gradient if op[codes.BY_ROWS] else through_elements(ops, index, factors, work, r, j, gradient)
+        item += cuda.gridsize(1)
+
+
+@entry("IiNNNI")
+def normalization_input_rows(ops, index, factors, params, work, clock):
+    """The same through a layer normalization, a block to a row."""
+    op, thread, threads = at(ops, index * COLUMNS), cuda.threadIdx.x, cuda.blockDim.x
+    r = cuda.blockIdx.x
+    if r >= clock[codes.NOW_ROWS]:
+        return
+    memory = cuda.shared.array(MOST_THREADS, NUMBER)
+    columns, start = op[codes.OUTPUTS], r * op[codes.Y_ROW]
+    dy, normal, gamma = at(work, op[codes.DY] + start), at(work, op[codes.NORMAL] + start), at(params, op[codes.GAMMA])
+    share, weighted_share = NUMBER(0.0), NUMBER(0.0)
+    j = thread
+    while j < columns:
+        share += product_of_two(dy[j], gamma[j])
+        weighted_share += product_of_three(dy[j], gamma[j], normal[j])
+        j += threads
+    mean = block_sum(share, memory, thread, threads) / NUMBER(columns)
+    weighted_mean = block_sum(weighted_share, memory, thread, threads) / NUMBER(columns)
+    deviation = work[op[codes.DEVIATIONS] + r]
+    j = thread
+    while j < columns:
+        gradient = layer_gradient(dy[j], normal[j], gamma[j], deviation, mean, weighted_mean)
+        dy[j] = gradient if op[codes.BY_ROWS] else through_elements(ops, index, factors, work, r, j, gradient)
+        j += threads

@@ -1,0 +1,63 @@
+"""The order of the rows in an epoch, the very one of ``rng.shuffle``, made by all threads of a block together.
+
+The exchanges of Fisher and Yates form a fixed sequence, in which one must wait only for earlier ones that share a place
+with it. In every round each exchange that is left reserves its two places, the earliest one that wants a place wins it,
+and those that won both are made (deterministic reservations: Shun, Gu, Blelloch, Fineman and Gibbons, "Sequential
+random permutation, list contraction and tree contraction are highly parallel", SODA 2015). A number of rounds that
+grows with the logarithm of the rows is enough.
+"""
+
+from __future__ import annotations
+
+from . import codes
+from .jit_cuda import cuda, entry
+from .rng import SHUFFLE_STREAM, philox
+
+DONE = -1
+
+
+@entry("IJJJI", threads=1024)
+def shuffle_epoch(run, order, partners, reserved, clock):
+    """Fill ``order`` (n,) for the epoch of the next step; ``partners`` and ``reserved`` (n,) are scratch. One block.
+
+    Exchange i is that of place i with place ``partners[i]``, not behind it; the one of the last place comes first.
+    """
+    thread, threads, n, batch = cuda.threadIdx.x, cuda.blockDim.x, run[codes.ROWS], run[codes.BATCH]
+    epoch = run[codes.FIRST_EPOCH] + clock[codes.NEXT_STEP] // ((n + batch - 1) // batch)
+    block = thread
+    while 4 * block < n:
+        words = philox(block, 0, epoch, SHUFFLE_STREAM, run[codes.SEED_LOW], run[codes.SEED_HIGH])
+        for k in range(4):
+            i = 4 * block + k
+            if i < n:
+                order[i], reserved[i], partners[i] = i, DONE, (words[k] * (i + 1)) >> 32
+        block += threads
+    cuda.syncthreads()
+    left = 1
+    while left != 0:
+        i = thread
+        while i < n:
+            if partners[i] != DONE:
+                cuda.atomic.max(reserved, i, i)
+                cuda.atomic.max(reserved, partners[i], i)
+            i += threads
+        cuda.syncthreads()
+        i = thread
+        while i < n:
+            j = partners[i]
+            if j != DONE and reserved[i] == i and reserved[j] == i:
+                order[i], order[j] = order[j], order[i]
+                partners[i] = DONE - 1 - j
+            i += threads
+        cuda.syncthreads()
+        mine = 0
+        i = thread
+        while i < n:
+            j = partners[i]
+            if j < DONE:  # made in this round: its places are free again
+                reserved[i] = reserved[DONE - 1 - j] = DONE
+                partners[i] = DONE
+            elif j != DONE:
+                mine = 1
+            i += threads
+        left = cuda.syncthreads_or(mine)

@@ -1,0 +1,187 @@
+"""One training step of a large network on a GPU, as launches in a row: all but products and normalizations.
+
+The step is that of ``train_cpu.py``. What changes from step to step lies on the device, in ``clock`` and ``pace``
+(``codes.CLOCK_COLUMNS``, ``codes.PACE_COLUMNS``): ``begin_step`` moves them on, and every launch of a step has the same
+arguments as in the step before. All tables and arrays are flat. The order of sums depends on shapes alone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import codes
+from .clipping_cpu import limited
+from .dense_cpu import COLUMNS, FACTORS
+from .dense_cuda import activate, derivatives_of_rows, softmax_rows
+from .jit import NUMBER
+from .jit_cuda import at, cuda, entry
+from .optimizer_cpu import constants, update
+from .rng import FIRST_DROPOUT_STREAM, dropout_block, dropout_threshold
+from .train_cpu import unit_share
+from .train_cuda import gather, losses, penalty_share
+
+DOUBLE = np.float64
+MOST_THREADS = 256  # of a block that adds up
+
+
+def block_sum(value, memory, thread, threads):
+    """Sum of the values of all threads of a block, in pairs; ``memory`` is shared, one element a thread."""
+    memory[thread] = value
+    cuda.syncthreads()
+    left = threads
+    while left > 1:
+        half = (left + 1) // 2
+        if thread < left - half:
+            memory[thread] += memory[thread + half]
+        cuda.syncthreads()
+        left = half
+    total = memory[0]
+    cuda.syncthreads()
+    return total
+
+
+@entry("Iii")
+def set_clock(clock, start, hyper_rows):
+    """Let the next step be ``start``, which takes the first row of hyper-parameters. One thread."""
+    clock[codes.NEXT_STEP], clock[codes.FIRST_STEP], clock[codes.HYPER_ROWS] = start, start, hyper_rows
+
+
+@entry("IDDNJID")
+def begin_step(run, hyper, progress, weights, order, clock, pace):
+    """Move clock, pace and the optimizer's state on to the next step. One thread."""
+    n, batch, step = run[codes.ROWS], run[codes.BATCH], clock[codes.NEXT_STEP]
+    steps_per_epoch = (n + batch - 1) // batch
+    epoch = step // steps_per_epoch
+    place = (step - epoch * steps_per_epoch) * batch
+    rows = min(batch, n - place)
+    clock[codes.NEXT_STEP], clock[codes.NOW_STEP] = step + 1, int(progress[0])
+    clock[codes.NOW_EPOCH], clock[codes.NOW_PLACE], clock[codes.NOW_ROWS] = epoch, place, rows
+    row = step - clock[codes.FIRST_STEP] if clock[codes.HYPER_ROWS] > 1 else 0
+    now = at(hyper, row * codes.HYPER_COLUMNS)
+    progress[0] += 1.0
+    progress[1] *= now[codes.BETA_1]
+    progress[2] *= now[codes.BETA_2]
+    unit = unit_share(run, weights, at(order, place), rows)
+    pace[codes.NOW_UNIT], pace[codes.NOW_SCALE] = unit, unit * now[codes.LOSS_SCALE]
+    pace[codes.NOW_LOSS_SCALE], pace[codes.NOW_LIMIT] = now[codes.LOSS_SCALE], now[codes.LOSS_LIMIT]
+    pace[codes.NOW_RATE], pace[codes.NOW_MOMENTUM], pace[codes.NOW_EPSILON], progress[1] = constants(
+        run[codes.OPTIMIZER], now, progress[0], progress[1], progress[2]
+    )
+    pace[codes.NOW_SHARE_1], pace[codes.NOW_SHARE_2] = 1.0 - now[codes.BETA_1], 1.0 - now[codes.BETA_2]
+    pace[codes.NOW_DECAY] = now[codes.LEARNING_RATE] * now[codes.WEIGHT_DECAY]
+    pace[codes.NOW_NESTEROV] = now[codes.NESTEROV]
+    pace[codes.NOW_CLIPVALUE], pace[codes.NOW_CLIPNORM] = now[codes.CLIPVALUE], now[codes.CLIPNORM]
+    pace[codes.NOW_GLOBAL_CLIPNORM] = now[codes.GLOBAL_CLIPNORM]
+
+
+@entry("INXJNI")
+def gather_batch(ops, scaling, x, order, work, clock):
+    """Rows of the batch, scaled, into the workspace."""
+    gather(
+        cuda.grid(1), cuda.gridsize(1), at(x, 0), ops[codes.INPUTS], at(scaling, 0),
+        at(order, clock[codes.NOW_PLACE]), clock[codes.NOW_ROWS], at(work, ops[codes.X]), ops[codes.X_ROW],
+    )  # fmt: skip
+
+
+@entry("IIiNNI")
+def simple_forward_quads(run, ops, index, factors, work, clock):
+    """Activation or dropout operation on the batch, four neighbours to a thread."""
+    op, alpha = at(ops, index * COLUMNS), factors[index * FACTORS + codes.ALPHA]
+    rate = factors[index * FACTORS + codes.RATE]
+    columns, row = op[codes.OUTPUTS], op[codes.Y_ROW]
+    quads, threshold, kept = (columns + 3) // 4, dropout_threshold(rate), 1.0 / (1.0 - rate)
+    item, items = cuda.grid(1), clock[codes.NOW_ROWS] * quads
+    while item < items:
+        r = item // quads
+        block = item - r * quads
+        left, place = columns - 4 * block, r * row + 4 * block
+        x, y = at(work, op[codes.X] + place), at(work, op[codes.Y] + place)
+        if op[codes.KIND] == codes.DROPOUT:
+            mask = at(work, op[codes.MASK] + place)
+            dropout_block(
+                mask, left, block, r, clock[codes.NOW_STEP], FIRST_DROPOUT_STREAM + index, threshold, kept,
+                run[codes.SEED_LOW], run[codes.SEED_HIGH],
+            )  # fmt: skip
+            for j in range(min(4, left)):
+                y[j] = x[j] * mask[j]
+        else:
+            for j in range(min(4, left)):
+                y[j] = activate(op[codes.FUNCTION], x[j], alpha) if op[codes.FUNCTION] != codes.SOFTMAX else x[j]
+        item += cuda.gridsize(1)
+
+
+@entry("IiNI")
+def softmax_of_rows(ops, index, work, clock):
+    """Softmax of the outputs of operation ``index``, a row to a thread."""
+    softmax_rows(cuda.grid(1), cuda.gridsize(1), at(ops, index * COLUMNS), at(work, 0), clock[codes.NOW_ROWS])
+
+
+@entry("IiNNI")
+def derive_rows(ops, index, factors, work, clock):
+    """Gradients of whole rows back through the elementwise operations below operation ``index``, a row to a thread."""
+    derivatives_of_rows(
+        cuda.grid(1), cuda.gridsize(1), at(ops, 0), index, at(factors, 0), at(work, 0), clock[codes.NOW_ROWS]
+    )
+
+
+@entry("IIiNNNNJNDID")
+def losses_of_rows(run, ops, count, factors, work, y, weights, order, loss_factors, stats, clock, pace):
+    """Loss, metrics and gradient of every row of the batch, a row to a thread."""
+    losses(
+        cuda.grid(1), cuda.gridsize(1), at(run, 0), at(ops, 0), count, at(factors, 0), at(work, 0), at(y, 0),
+        at(weights, 0), at(order, clock[codes.NOW_PLACE]), clock[codes.NOW_ROWS], NUMBER(pace[codes.NOW_SCALE]),
+        pace[codes.NOW_LIMIT], at(loss_factors, 0), at(stats, 0),
+    )  # fmt: skip
+
+
+@entry("IiNND")
+def penalty_parts(ops, count, factors, params, parts):
+    """Penalties of all kernels, cut into one part for each block."""
+    memory = cuda.shared.array(MOST_THREADS, DOUBLE)
+    share = penalty_share(cuda.grid(1), cuda.gridsize(1), at(ops, 0), count, at(factors, 0), at(params, 0))
+    total = block_sum(share, memory, cuda.threadIdx.x, cuda.blockDim.x)
+    if cuda.threadIdx.x == 0:
+        parts[cuda.blockIdx.x] = total
+
+
+@entry("IDDDID")
+def report_step(run, stats, parts, progress, clock, pace):
+    """Add the sums of the batch to the epoch's results. One block."""
+    thread, threads, rows = cuda.threadIdx.x, cuda.blockDim.x, clock[codes.NOW_ROWS]
+    memory = cuda.shared.array(MOST_THREADS, DOUBLE)
+    columns = 1 + run[codes.METRICS_COUNT]
+    results = at(progress, 3 + clock[codes.NOW_EPOCH] * columns)
+    mean = float(rows) * pace[codes.NOW_UNIT] if run[codes.WEIGHTED_MEAN] else 1.0
+    for m in range(columns):
+        share = DOUBLE(0.0)
+        r = thread
+        while r < rows:
+            share += stats[r * columns + m]
+            r += threads
+        total = block_sum(share, memory, thread, threads)
+        if thread == 0:
+            results[m] += mean * (pace[codes.NOW_LOSS_SCALE] if m == 0 else 1.0) * total
+    if thread == 0:
+        penalty = DOUBLE(0.0)
+        for part in range(parts.size):
+            penalty += parts[part]
+        results[0] += (mean if run[codes.L2_PER_ROW] else float(rows)) * penalty
+
+
+@entry("INNNiD")
+def descend_all(run, params, slots, gradients, slices, pace):
+    """The optimizer's step on all weights, whose gradients are sums of ``slices`` vectors, clipped by element."""
+    count = run[codes.PARAMETERS]
+    w, m, v, limit = at(params, 0), at(slots, 0), at(slots, count), NUMBER(pace[codes.NOW_CLIPVALUE])
+    place = cuda.grid(1)
+    while place < count:
+        for s in range(1, slices):
+            gradients[place] += gradients[s * count + place]
+        if limit > 0.0:
+            gradients[place] = limited(gradients[place], limit)
+        update(
+            run[codes.OPTIMIZER], at(w, place), at(m, place), at(v, place), at(gradients, place), 1,
+            pace[codes.NOW_RATE], pace[codes.NOW_MOMENTUM], pace[codes.NOW_SHARE_1], pace[codes.NOW_SHARE_2],
+            pace[codes.NOW_EPSILON], pace[codes.NOW_DECAY], pace[codes.NOW_NESTEROV] != 0.0,
+        )  # fmt: skip
+        place += cuda.gridsize(1)

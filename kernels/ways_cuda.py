@@ -1,0 +1,70 @@
+"""Which way of multiplying matrices serves which precision and shape on a GPU: the one place that decides."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+from .dense_steps_cuda import forward_kernel, input_gradient_kernel, weight_gradient_kernel
+from .gemm_cuda import Way, numbers_way
+from .jit_cuda import SIMULATED
+from .mma_cuda import tensor_way
+
+PRODUCTS = {
+    "forward": forward_kernel,
+    "input_gradient": input_gradient_kernel,
+    "weight_gradient": weight_gradient_kernel,
+}
+
+
+def _tensor_ways(pairs: bool) -> tuple[Way, ...]:
+    if SIMULATED:
+        return (tensor_way(16, 16, 16, 16, 16, pairs),)
+    return (
+        tensor_way(128, 128, 16, 64, 32, pairs),
+        tensor_way(64, 64, 16, 32, 16, pairs),
+        tensor_way(32, 32, 16, 16, 16, pairs),
+    )
+
+
+BOTH_DTYPES = ("float32", "float64")
+MIDDLE, SMALL = numbers_way(64, 64, 16, 4, 4, BOTH_DTYPES), numbers_way(32, 32, 16, 4, 4, BOTH_DTYPES)
+# Tiles from the largest on: larger ones read less memory, smaller ones occupy more of the GPU. A simulated thread is a
+# thread of Python, so there are few of them.
+WAYS: dict[str, tuple[Way, ...]] = {
+    "float32": (numbers_way(128, 128, 16, 8, 8, ("float32",)), MIDDLE, SMALL),
+    "float64": (MIDDLE, SMALL),
+    "tf32": _tensor_ways(pairs=False),
+    "bfloat16": _tensor_ways(pairs=True),
+}
+if SIMULATED:
+    WAYS["float32"] = WAYS["float64"] = (
+        numbers_way(16, 8, 8, 4, 4, BOTH_DTYPES),
+        numbers_way(8, 8, 4, 4, 4, BOTH_DTYPES),
+    )
+BLOCKS_WANTED = (
+    4 if SIMULATED else 128
+)  # tiles that occupy a large GPU; not asked of the one at hand, on which results would then depend
+ROWS_OF_SLICE = 8 if SIMULATED else 128  # least rows of a batch worth a sum of their own
+
+
+def tiles(way: Way, rows: int, columns: int) -> int:
+    """Number of tiles of a result."""
+    return -(-rows // way.rows) * -(-columns // way.columns)
+
+
+def way_for(precision: str, rows: int, columns: int) -> Way:
+    """Largest tiles that still occupy a GPU, or the smallest."""
+    ways = WAYS[precision]
+    return next((way for way in ways if tiles(way, rows, columns) >= BLOCKS_WANTED), ways[-1])
+
+
+def slices_for(most_tiles: int, batch_size: int) -> int:
+    """Into how many slices to cut the rows of a batch for the gradients of weights."""
+    return max(1, min(BLOCKS_WANTED // most_tiles, batch_size // ROWS_OF_SLICE))
+
+
+@functools.cache
+def product_kernel(product: str, way: Way) -> Callable:
+    """Kernel of a name in ``PRODUCTS``, the same object for the same way."""
+    return PRODUCTS[product](way)

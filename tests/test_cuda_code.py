@@ -1,0 +1,104 @@
+"""Machine code of the CUDA kernels, made without a GPU: every one compiles, links and keeps its numbers in registers.
+
+PTX comes from Numba, machine code of it from NVIDIA's linker, which needs no driver and counts registers.
+"""
+
+import importlib
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import fastnn.kernels
+import numpy as np
+import pytest
+
+pytest.importorskip("numba_cuda", reason="needs the extra fastnn-core[cuda]")
+nvjitlink = pytest.importorskip("cuda.bindings.nvjitlink", reason="needs the extra fastnn-core[cuda]")
+modules = {
+    file.stem: importlib.import_module(f"fastnn.kernels.{file.stem}")
+    for file in sorted(Path(fastnn.kernels.__file__).parent.glob("*_cuda.py"))
+}
+jit_cuda, ways_cuda = modules["jit_cuda"], modules["ways_cuda"]
+ENTRIES, cuda = jit_cuda.ENTRIES, jit_cuda.cuda
+for ways in ways_cuda.WAYS.values():
+    for way in ways:
+        for product in ways_cuda.PRODUCTS:
+            ways_cuda.product_kernel(product, way)
+
+REGISTERS = 65536  # of a multiprocessor
+STATIC_SHARED = 48 * 1024  # bytes that a block may have without asking for more
+SAVED_BYTES = 4 * 32  # a function that is called saves registers of its caller, which are counted as spilled
+CASES = [
+    pytest.param(function, dtype, marks=[pytest.mark.slow] if dtype == "float64" else [])
+    for function, entry in ENTRIES.items()
+    for dtype in entry.dtypes
+]
+
+
+def name_of(value):
+    return getattr(value, "__name__", value)
+
+
+def signatures(arguments, dtype):
+    """Types of a kernel's arguments, once for each type of ``x``."""
+    from numba.cuda import types
+    from numba.cuda.np.numpy_support import from_dtype
+
+    element = from_dtype(np.dtype(dtype))
+    for x in [element, types.uint8] if "x" in arguments.lower() else [element]:
+        kinds = {"n": element, "x": x, "i": types.int64, "j": types.int32, "d": types.float64}
+        yield tuple(kinds[letter.lower()][::1] if letter.isupper() else kinds[letter] for letter in arguments)
+
+
+def linked(ptx, architecture):
+    """What the linker says about machine code for an architecture; RuntimeError where it refuses."""
+    handle = nvjitlink.create(2, [f"-arch=sm_{architecture[0]}{architecture[1]}", "-verbose"])
+    code = ptx.encode()
+
+    def log(size, read):
+        text = bytearray(size(handle))
+        read(handle, text)
+        return text.decode(errors="replace").strip("\0")
+
+    try:
+        nvjitlink.add_data(handle, nvjitlink.InputType.PTX, code, len(code), "kernel")
+        nvjitlink.complete(handle)
+        return log(nvjitlink.get_info_log_size, nvjitlink.get_info_log)
+    except nvjitlink.nvJitLinkError as error:
+        raise RuntimeError(log(nvjitlink.get_error_log_size, nvjitlink.get_error_log)) from error
+    finally:
+        nvjitlink.destroy(handle)
+
+
+def machine_code(function, dtype, signature, architecture, monkeypatch):
+    """What the linker says about a kernel."""
+    device = SimpleNamespace(compute_capability=architecture)
+    monkeypatch.setattr("numba.cuda.dispatcher.get_current_device", lambda: device)
+    source = jit_cuda.kernel(function, np.dtype(dtype)).py_func
+    ptx, _ = cuda.compile_ptx(source, signature, cc=architecture, launch_bounds=ENTRIES[function].threads)
+    return linked(ptx, architecture)
+
+
+def largest(pattern, report):
+    return max((int(number) for number in re.findall(pattern, report)), default=0)
+
+
+@pytest.mark.parametrize(("function", "dtype"), CASES, ids=name_of)
+@pytest.mark.parametrize("architecture", [pytest.param((8, 0), marks=pytest.mark.slow), (9, 0)], ids=["sm_80", "sm_90"])
+def test_machine_code(function, dtype, architecture, monkeypatch, record_property):
+    entry = ENTRIES[function]
+    for signature in signatures(entry.arguments, dtype):
+        report = machine_code(function, dtype, signature, architecture, monkeypatch)
+        registers, shared = largest(r"used (\d+) registers", report), largest(r"(\d+) bytes smem", report)
+        (name,) = re.findall(r"Compiling entry function '(\S+)'", report)
+        spilled = {
+            place: int(stored)
+            for place, stored in re.findall(r"Function properties for (\w+)\n.*, (\d+) bytes spill stores", report)
+        }
+        record_property("registers", registers)
+        record_property("shared", shared)
+        record_property("spilled", spilled)
+        assert spilled.pop(name) == 0, report
+        assert max(spilled.values(), default=0) <= SAVED_BYTES, report
+        assert 0 < registers * entry.threads <= REGISTERS, report
+        assert shared <= STATIC_SHARED, report
