@@ -9,7 +9,7 @@ import numpy as np
 
 from fastnn.kernels import clipping_steps_cuda, codes, jit_cuda, normalization_steps_cuda, shuffle_cuda, steps_cuda
 from fastnn.kernels.jit_cuda import SIMULATED, cuda
-from fastnn.kernels.ways_cuda import product_kernel, slices_for, tiles, way_for
+from fastnn.kernels.ways_cuda import precision_of, product_kernel, slices_for, tiles, way_for
 from fastnn.places import NORMALIZATIONS
 from fastnn.plan import Plan
 
@@ -35,17 +35,13 @@ class Steps:
         The operation table with its places, ``plan.layout(..., room=ROOM).ops``.
     run : ndarray
         The vector that describes the run.
-    precision : {"float32", "float64", "tf32", "bfloat16"}, optional
-        Of the operands of products; by default that of the plan.
     clips_norms : bool, default=False
         Whether norms of gradients may have limits.
     """
 
-    def __init__(
-        self, plan: Plan, ops: np.ndarray, run: np.ndarray, precision: str | None = None, clips_norms: bool = False
-    ) -> None:
+    def __init__(self, plan: Plan, ops: np.ndarray, run: np.ndarray, clips_norms: bool = False) -> None:
         self._dtype, self._ops, self._batch = plan.dtype, ops, int(run[codes.BATCH])
-        self._precision = precision or ("bfloat16" if plan.mixed else plan.dtype.name)
+        self._precision = precision_of(plan.dtype, plan.mixed)
         self._shuffles = bool(run[codes.SHUFFLE])
         self._steps_per_epoch = -(-int(run[codes.ROWS]) // self._batch)
         self._slices = slices_for(max(map(self._gradient_tiles, plan.dense), default=1), self._batch)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
+
+import numpy as np
 
 from .dense_steps_cuda import forward_kernel, input_gradient_kernel, weight_gradient_kernel
 from .gemm_cuda import Way, numbers_way
@@ -46,6 +49,24 @@ BLOCKS_WANTED = (
     4 if SIMULATED else 128
 )  # tiles that occupy a large GPU; not asked of the one at hand, on which results would then depend
 ROWS_OF_SLICE = 8 if SIMULATED else 128  # least rows of a batch worth a sum of their own
+
+
+def precision_of(dtype: np.dtype, mixed: bool) -> str:
+    """Precision of the operands of products: a name in ``WAYS``.
+
+    float32 stays float32, unless ``FASTNN_TF32=1`` lets the tensor cores round its operands to TF32.
+
+    Raises
+    ------
+    ValueError
+        If ``FASTNN_TF32`` is neither 0 nor 1.
+    """
+    wanted = os.environ.get("FASTNN_TF32") or "0"
+    if wanted not in ("0", "1"):
+        raise ValueError(f"FASTNN_TF32={wanted!r}: choose 1 for products of TF32, or 0, or unset it, for float32")
+    if mixed:
+        return "bfloat16"
+    return "tf32" if wanted == "1" and dtype == np.float32 else dtype.name
 
 
 def tiles(way: Way, rows: int, columns: int) -> int:

@@ -5,7 +5,7 @@ import pytest
 from fastnn.kernels import codes, jit_cuda, reference
 from fastnn.kernels.gemm_cuda import numbers_way
 from fastnn.kernels.mma_cuda import tensor_way
-from fastnn.kernels.ways_cuda import WAYS, product_kernel
+from fastnn.kernels.ways_cuda import WAYS, precision_of, product_kernel
 from numpy.lib.stride_tricks import as_strided
 
 DTYPES = "float32", "float64"
@@ -148,3 +148,15 @@ def test_rows_beyond_the_batch_are_left_alone():
     expected, _ = reference.dense_backward_params(layer.x[:3], layer.dy[:3])
     expected += 2.0 * L2 * layer.kernel
     np.testing.assert_allclose(layer.weight_gradients(way)[1:, :9], expected, rtol=2e-6, atol=6e-6)
+
+
+def test_precision_is_float32_unless_asked_otherwise(monkeypatch):
+    monkeypatch.delenv("FASTNN_TF32", raising=False)
+    assert precision_of(np.dtype("float32"), False) == "float32"
+    assert precision_of(np.dtype("float32"), True) == "bfloat16"
+    monkeypatch.setenv("FASTNN_TF32", "1")
+    assert precision_of(np.dtype("float32"), False) == "tf32"
+    assert precision_of(np.dtype("float64"), False) == "float64"
+    monkeypatch.setenv("FASTNN_TF32", "yes")
+    with pytest.raises(ValueError, match="choose 1 for products of TF32"):
+        precision_of(np.dtype("float32"), False)

@@ -16,7 +16,7 @@ from harness import (
     tolerance,
 )
 
-from fastnn import activations, optimizers
+from fastnn import activations, optimizers, runs_cuda
 from fastnn.layers import (
     Activation,
     BatchNormalization,
@@ -218,3 +218,26 @@ def test_many_networks_at_once(dtype, blocks):
     assert logs.shape == (3, 2, 2)
     assert not np.array_equal(logs[0], logs[1])
     assert_same_bits(engine.get_weights(), [weight.astype(dtype) for weight in network.weights])
+
+
+def test_large_networks_in_tf32(monkeypatch):
+    """The oracle's results but for operands of 11 bits."""
+    network = problem([Dense(6, "tanh"), Dense(3, "softmax")], loss="categorical_crossentropy")
+    options = RUN | {"epochs": 3}
+    weights, expected = network.oracle(optimizers.SGD(0.1), **options)
+    monkeypatch.setattr(runs_cuda, "FLOPS_WORTH_LAUNCHES", 0.0)
+    monkeypatch.setenv("FASTNN_TF32", "1")
+    engine, _, logs = network.train("float32", optimizers.SGD(0.1), **options)
+    assert_close(engine.get_weights(), weights, 2e-3)
+    assert_close(list(logs), list(expected), 2e-3)
+    assert np.abs(engine.get_weights()[0] - weights[0]).max() > 1e-6
+
+
+def test_places_in_the_workspace_suit_wide_loads(dtype):
+    """Every operand of a large network's product starts where four numbers can be loaded at once."""
+    layers = [Dense(5, "gelu"), Dropout(0.1), BatchNormalization(), Dense(7), LayerNormalization(), Dense(3, "softmax")]
+    engine, objective = problem(layers, 9).engine(dtype)
+    ops = engine.plan.layout(objective.ops, 11, room=4).ops
+    columns = ["WEIGHTS", "PANELS", "X", "X_ROW", "Z", "Y", "Y_ROW", "DX", "DY", "MASK", "NORMAL"]
+    assert not (ops[:, [getattr(codes, column) for column in columns]] % 4).any()
+    assert engine.plan.n_parameters % 4 == 0
