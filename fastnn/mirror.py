@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -19,7 +19,7 @@ class Mirror:
     """
 
     def __init__(self, array: np.ndarray) -> None:
-        self._host, self._device = array, None
+        self._host, self._device = array, cast(Any, None)
         self._newer_here, self._newer_there = True, False
 
     def read(self) -> np.ndarray:
@@ -27,7 +27,7 @@ class Mirror:
         if self._newer_there:
             self._newer_there = False  # before the copy: what changes during it has to be copied again
             try:
-                self._device.copy_to_host(self._host)  # type: ignore[attr-defined]
+                self._device.copy_to_host(self._host)
             except BaseException:
                 self._newer_there = True
                 raise

@@ -124,7 +124,7 @@ class Steps:
         launches = []
         for index, op in enumerate(self._ops):
             kind, columns = op[codes.KIND], int(op[codes.OUTPUTS])
-            arguments = ("ops", index, "factors", "params", "work", "clock")
+            arguments: tuple = ("ops", index, "factors", "params", "work", "clock")
             if kind == codes.DENSE:
                 launches.append(self._product("forward", self._batch, columns, 1, *arguments))
             elif kind == codes.LAYER_NORM:
@@ -152,8 +152,8 @@ class Steps:
             )
         ]  # fmt: skip
         if plan.factors[:, codes.L2].any():
-            arguments = ("ops", count, "factors", "params", "parts")
-            launches.append((self._kernel(steps_cuda.penalty_parts), PENALTY_BLOCKS, THREADS, arguments))
+            parts = ("ops", count, "factors", "params", "parts")
+            launches.append((self._kernel(steps_cuda.penalty_parts), PENALTY_BLOCKS, THREADS, parts))
         arguments = ("run", "stats", "parts", "progress", "clock", "pace")
         launches.append((self._kernel(steps_cuda.report_step), 1, THREADS, arguments))
         return launches
@@ -188,18 +188,15 @@ class Steps:
         return launches
 
     def _descend(self, plan: Plan, clips_norms: bool) -> list[Launch]:
-        launches, slices, arrays = [], self._slices, 2 * len(self._ops)
+        launches: list[Launch] = []
+        slices, arrays = self._slices, 2 * len(self._ops)
         if clips_norms:
             add = self._spread(clipping_steps_cuda.add_slices, plan.n_parameters, "run", "gradients", slices)
-            squares = (
-                self._kernel(clipping_steps_cuda.squares_of_arrays),
-                arrays,
-                THREADS,
-                ("ops", "gradients", "squares"),
-            )
+            names = ("ops", "gradients", "squares")
+            squares = self._kernel(clipping_steps_cuda.squares_of_arrays), arrays, THREADS, names
             blocks = min(MOST_BLOCKS, -(-plan.n_parameters // THREADS)), arrays
-            arguments = ("ops", "gradients", "squares", "pace")
-            launches += [add, squares, (self._kernel(clipping_steps_cuda.clip_arrays), blocks, THREADS, arguments)]
+            clip = self._kernel(clipping_steps_cuda.clip_arrays), blocks, THREADS, (*names, "pace")
+            launches += [add, squares, clip]
             slices = 1
         arguments = ("run", "params", "slots", "gradients", slices, "pace")
         return [*launches, self._spread(steps_cuda.descend_all, plan.n_parameters, *arguments)]

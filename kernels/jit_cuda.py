@@ -146,7 +146,7 @@ def _copy(function: Callable, dtype: np.dtype) -> types.FunctionType:
     """Copy a function for one element type; all it calls becomes device code."""
     copy = jit.specialised(function, dtype, lambda kernel: _device(kernel, dtype))
     for name in copy.__code__.co_names:
-        value = copy.__globals__.get(name)
+        value: Any = copy.__globals__.get(name)
         if name in FLOATS[dtype.itemsize]:
             copy.__globals__[name] = FLOATS[dtype.itemsize][name]
         elif name == "at":
