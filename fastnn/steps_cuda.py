@@ -21,7 +21,7 @@ MOST_BLOCKS = 4096
 PENALTY_BLOCKS = 2 if SIMULATED else 64
 ROOM = 4  # elements before each row of the workspace: rows start where four numbers can be loaded at once
 
-Launch = tuple[Any, Any, Any, tuple]  # kernel, blocks, threads, arguments: names of arrays, and numbers
+Launch = tuple[Any, tuple]  # configured kernel; arguments: names of arrays, and numbers
 
 
 class Steps:
@@ -42,7 +42,6 @@ class Steps:
     def __init__(self, plan: Plan, ops: np.ndarray, run: np.ndarray, clips_norms: bool = False) -> None:
         self._dtype, self._ops, self._batch = plan.dtype, ops, int(run[codes.BATCH])
         self._precision = precision_of(plan.dtype, plan.mixed)
-        self._shuffles = bool(run[codes.SHUFFLE])
         self._steps_per_epoch = -(-int(run[codes.ROWS]) // self._batch)
         self._slices = slices_for(max(map(self._gradient_tiles, plan.dense), default=1), self._batch)
         self._own = {
@@ -52,16 +51,13 @@ class Steps:
             "parts": cuda.to_device(np.zeros(PENALTY_BLOCKS)),
             "squares": cuda.to_device(np.zeros(2 * len(ops))),
         }
-        if self._shuffles:
-            for name in ("partners", "reserved"):
-                self._own[name] = cuda.device_array(int(run[codes.ROWS]), np.int32)
-        self._launches = [
-            *self._begin(),
-            *self._forward(),
-            *self._losses(plan),
-            *self._backward(),
-            *self._descend(plan, clips_norms),
-        ]
+        self._epoch_launches: list[Launch] = []
+        if run[codes.SHUFFLE]:
+            self._own |= {name: cuda.device_array(int(run[codes.ROWS]), np.int32) for name in ("partners", "reserved")}
+            arguments = ("run", "order", "partners", "reserved", "clock")
+            self._epoch_launches = [self._launch(shuffle_cuda.shuffle_epoch, 1, SHUFFLING_THREADS, *arguments)]
+        forth = [*self._begin(), *self._forward(), *self._losses(plan)]
+        self._launches = [*forth, *self._backward(), *self._descend(plan, clips_norms)]
 
     def do(self, start: int, stop: int, hyper_rows: int, arrays: dict[str, Any]) -> None:
         """Launch steps ``start`` .. ``stop`` - 1 of the run, and wait for none of them.
@@ -77,38 +73,44 @@ class Steps:
         """
         memory = {**arrays, **self._own}
 
-        def launch(kernel: Any, blocks: Any, threads: Any, arguments: tuple) -> None:
-            kernel[blocks, threads](*(memory[name] if isinstance(name, str) else name for name in arguments))
+        def bound(launches: list[Launch]) -> list[tuple[Any, list]]:
+            """Look up the arrays that the arguments name."""
+            return [
+                (kernel, [memory[name] if isinstance(name, str) else name for name in arguments])
+                for kernel, arguments in launches
+            ]
 
-        launch(*self._one_thread(steps_cuda.set_clock, "clock", start, hyper_rows))
+        step_launches, epoch_launches = bound(self._launches), bound(self._epoch_launches)
+        for kernel, arguments in bound([self._one_thread(steps_cuda.set_clock, "clock", start, hyper_rows)]):
+            kernel(*arguments)
         for step in range(start, stop):
-            if self._shuffles and step % self._steps_per_epoch == 0:
-                arguments = ("run", "order", "partners", "reserved", "clock")
-                launch(self._kernel(shuffle_cuda.shuffle_epoch), 1, SHUFFLING_THREADS, arguments)
-            for entry in self._launches:
-                launch(*entry)
+            if step % self._steps_per_epoch == 0:
+                for kernel, arguments in epoch_launches:
+                    kernel(*arguments)
+            for kernel, arguments in step_launches:
+                kernel(*arguments)
 
-    def _kernel(self, function: Callable) -> Any:
-        return jit_cuda.kernel(function, self._dtype)
+    def _launch(self, function: Callable, blocks: Any, threads: Any, *arguments: Any) -> Launch:
+        return jit_cuda.configured(jit_cuda.kernel(function, self._dtype), blocks, threads), arguments
 
     def _one_thread(self, function: Callable, *arguments: Any) -> Launch:
-        return self._kernel(function), 1, 1, arguments
+        return self._launch(function, 1, 1, *arguments)
 
     def _spread(self, function: Callable, items: int, *arguments: Any) -> Launch:
         """Launch with about as many threads as there are items."""
-        return self._kernel(function), min(MOST_BLOCKS, -(-items // THREADS)), THREADS, arguments
+        return self._launch(function, min(MOST_BLOCKS, -(-items // THREADS)), THREADS, *arguments)
 
     def _down_columns(self, function: Callable, columns: int, *arguments: Any) -> Launch:
         threads = COLUMN_THREADS, THREADS // COLUMN_THREADS
-        return self._kernel(function), (-(-columns // COLUMN_THREADS), 1), threads, arguments
+        return self._launch(function, (-(-columns // COLUMN_THREADS), 1), threads, *arguments)
 
     def _by_rows(self, function: Callable, *arguments: Any) -> Launch:
-        return self._kernel(function), self._batch, ROW_THREADS, arguments
+        return self._launch(function, self._batch, ROW_THREADS, *arguments)
 
     def _product(self, product: str, rows: int, columns: int, slices: int, *arguments: Any) -> Launch:
         way = way_for(self._precision, rows, columns)
         blocks = -(-columns // way.columns), -(-rows // way.rows), slices
-        return self._kernel(product_kernel(product, way)), blocks, way.threads, arguments
+        return self._launch(product_kernel(product, way), blocks, way.threads, *arguments)
 
     def _gradient_tiles(self, op: np.ndarray) -> int:
         rows, columns = int(op[codes.INPUTS] + op[codes.BIAS]), int(op[codes.PANELS])
@@ -153,9 +155,9 @@ class Steps:
         ]  # fmt: skip
         if plan.factors[:, codes.L2].any():
             parts = ("ops", count, "factors", "params", "parts")
-            launches.append((self._kernel(steps_cuda.penalty_parts), PENALTY_BLOCKS, THREADS, parts))
+            launches.append(self._launch(steps_cuda.penalty_parts, PENALTY_BLOCKS, THREADS, *parts))
         arguments = ("run", "stats", "parts", "progress", "clock", "pace")
-        launches.append((self._kernel(steps_cuda.report_step), 1, THREADS, arguments))
+        launches.append(self._launch(steps_cuda.report_step, 1, THREADS, *arguments))
         return launches
 
     def _backward(self) -> list[Launch]:
@@ -193,9 +195,9 @@ class Steps:
         if clips_norms:
             add = self._spread(clipping_steps_cuda.add_slices, plan.n_parameters, "run", "gradients", slices)
             names = ("ops", "gradients", "squares")
-            squares = self._kernel(clipping_steps_cuda.squares_of_arrays), arrays, THREADS, names
+            squares = self._launch(clipping_steps_cuda.squares_of_arrays, arrays, THREADS, *names)
             blocks = min(MOST_BLOCKS, -(-plan.n_parameters // THREADS)), arrays
-            clip = self._kernel(clipping_steps_cuda.clip_arrays), blocks, THREADS, (*names, "pace")
+            clip = self._launch(clipping_steps_cuda.clip_arrays, blocks, THREADS, *names, "pace")
             launches += [add, squares, clip]
             slices = 1
         arguments = ("run", "params", "slots", "gradients", slices, "pace")
