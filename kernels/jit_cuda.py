@@ -225,6 +225,19 @@ def entry(*arguments: Any, **options: Any) -> Callable:
     return register
 
 
+def source(function: Callable, dtype: np.dtype) -> types.FunctionType:
+    """Python function that is compiled for the kernel of one element type.
+
+    Raises
+    ------
+    KeyError
+        For a function that is no `entry`, or not for this type.
+    """
+    if dtype.name not in ENTRIES[function].dtypes:
+        raise KeyError(dtype.name)
+    return _copy(function, dtype)
+
+
 @functools.cache
 def kernel(function: Callable, dtype: np.dtype) -> Any:
     """Kernel for one element type, to be launched as ``kernel[blocks, threads, stream, shared_bytes](*arguments)``.
@@ -232,13 +245,10 @@ def kernel(function: Callable, dtype: np.dtype) -> Any:
     Raises
     ------
     KeyError
-        For a function that is no `entry`, or not for this type.
+        As `source` does.
     """
-    known = ENTRIES[function]
-    if dtype.name not in known.dtypes:
-        raise KeyError(dtype.name)
-    options = {} if SIMULATED else {"launch_bounds": known.threads}
-    dispatcher = cuda.jit(**options)(_copy(function, dtype))
+    options = {} if SIMULATED else {"launch_bounds": ENTRIES[function].threads}
+    dispatcher = cuda.jit(**options)(source(function, dtype))
     if not SIMULATED:
         dispatcher._cache = KernelCache(dispatcher.py_func.__qualname__)
     return dispatcher

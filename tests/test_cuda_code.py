@@ -74,7 +74,7 @@ def machine_code(function, dtype, signature, architecture, monkeypatch):
     """What the linker says about a kernel."""
     device = SimpleNamespace(compute_capability=architecture)
     monkeypatch.setattr("numba.cuda.dispatcher.get_current_device", lambda: device)
-    source = jit_cuda.kernel(function, np.dtype(dtype)).py_func
+    source = jit_cuda.source(function, np.dtype(dtype))
     ptx, _ = cuda.compile_ptx(source, signature, cc=architecture, launch_bounds=ENTRIES[function].threads)
     return linked(ptx, architecture)
 
