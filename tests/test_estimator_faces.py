@@ -176,6 +176,7 @@ def test_inside_other_tools():
 
 
 @unconverged
+@pytest.mark.skipif(sklearn.__version__.startswith("1.7."), reason="its pipelines do not route weights to score")
 def test_weights_and_classes_are_routed():
     weights = np.where(Y, 2.0, 1.0)
     with sklearn.config_context(enable_metadata_routing=True):
