@@ -8,11 +8,13 @@ PIP := $(VENV)/bin/pip --disable-pip-version-check
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test test-lowest bench lint types wheel sbom clean
+.PHONY: help demo test test-gpu bench-gpu test-lowest bench lint types wheel sbom clean
 
 help:
 	@echo "make demo    train both tasks beside scikit-learn: a table and pictures"
 	@echo "make test    the whole test suite (FASTNN_DATA=folder adds the real data sets)"
+	@echo "make test-gpu   the tests of the CUDA backend on a GPU (make test runs them in a simulator)"
+	@echo "make bench-gpu  fastnn on a GPU beside its CPU, PyTorch and JAX (BENCH='Pima')"
 	@echo "make bench   fastnn beside what is installed of NumPy, scikit-learn, PyTorch, JAX (BENCH='--quick pima')"
 	@echo "make lint    ruff"
 	@echo "make types   mypy"
@@ -26,6 +28,12 @@ demo: $(VENV)/.plots
 
 test: $(VENV)/.test
 	$(RUN) pytest
+
+test-gpu: $(VENV)/.test
+	FASTNN_TEST_GPU=1 $(RUN) pytest tests/cuda tests/test_devices.py
+
+bench-gpu: $(VENV)/.cuda
+	$(RUN) benchmarks.gpu $(BENCH)
 
 bench: $(VENV)/.plots
 	$(VENV)/bin/fastnn bench $(BENCH)

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from fastnn.kernels.jit_cuda import cuda
+from fastnn.kernels.jit_cuda import check_process, cuda
 
 
 class Mirror:
@@ -25,6 +25,7 @@ class Mirror:
     def read(self) -> np.ndarray:
         """Return the array on the host, to be looked at only."""
         if self._newer_there:
+            check_process()
             self._newer_there = False  # before the copy: what changes during it has to be copied again
             try:
                 self._device.copy_to_host(self._host)
@@ -41,6 +42,7 @@ class Mirror:
 
     def there(self) -> Any:
         """Return the array on the device, to be looked at only."""
+        check_process()
         if self._device is None:
             self._device = cuda.device_array(max(1, self._host.size), self._host.dtype)[: self._host.size]
         if self._newer_here:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -259,6 +260,7 @@ def configured(kernel: Any, blocks: Any, threads: Any, shared_bytes: int = 0) ->
 
     Numba warns of grids that leave most of a GPU idle, in the belief that nobody wants one.
     """
+    check_process()
     if SIMULATED:  # a kernel is configured in place there
         return lambda *arguments: kernel[blocks, threads, 0, shared_bytes](*arguments)
     config = cuda.config
@@ -270,8 +272,23 @@ def configured(kernel: Any, blocks: Any, threads: Any, shared_bytes: int = 0) ->
         config.CUDA_LOW_OCCUPANCY_WARNINGS = warns
 
 
+_process: int | None = None  # that has begun to use the GPU
+
+
+def check_process() -> None:
+    """Raise RuntimeError in a fork of a process that has used the GPU: no driver survives that."""
+    global _process
+    _process = _process or os.getpid()
+    if os.getpid() != _process:
+        raise RuntimeError(
+            "device 'cuda' cannot be used in a fork of a process that has used it: start processes with "
+            "multiprocessing's 'spawn' or 'forkserver', or with joblib's 'loky'"
+        )
+
+
 def refusal() -> str:
     """Say why no GPU can be used, and what to do about it; empty if one can."""
+    check_process()
     if SIMULATED:
         return ""
     try:

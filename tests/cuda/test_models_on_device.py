@@ -1,6 +1,8 @@
 """Models and estimators on the device: the same results as on the CPU, and the same ways to use them."""
 
+import multiprocessing
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -114,3 +116,23 @@ def test_what_is_refused():
         make_engine(plan, "cuda")
     with pytest.raises(ValueError, match="device 'cuda' takes no sparse rows"):
         MLPClassifier(device="cuda", max_iter=1).fit(scipy.sparse.csr_matrix(X), Y)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no forks")
+@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+def test_a_fork_is_told():
+    engine = make_engine(lower([Dense(1)], 2), "cuda")
+    engine.predict(X[:1, :2])
+    context = multiprocessing.get_context("fork")
+    answers = context.Queue()
+
+    def ask():
+        try:
+            engine.predict(X[:1, :2])
+        except RuntimeError as error:
+            answers.put(str(error))
+
+    child = context.Process(target=ask)
+    child.start()
+    assert "fork" in answers.get(timeout=60)
+    child.join()
