@@ -16,6 +16,7 @@ from fastnn.plan import Plan
 THREADS = 8 if SIMULATED else 256  # of a block, where products do not say otherwise
 COLUMN_THREADS = 4 if SIMULATED else 32  # of them for columns, where sums go down columns
 ROW_THREADS = 4 if SIMULATED else 128  # of a block that has a row
+FEW_THREADS = 4 if SIMULATED else 32  # of a block where a thread has a row, to spread them over the GPU
 SHUFFLING_THREADS = 8 if SIMULATED else 1024
 MOST_BLOCKS = 4096
 PENALTY_BLOCKS = 2 if SIMULATED else 64
@@ -104,6 +105,9 @@ class Steps:
         threads = COLUMN_THREADS, THREADS // COLUMN_THREADS
         return self._launch(function, (-(-columns // COLUMN_THREADS), 1), threads, *arguments)
 
+    def _thread_a_row(self, function: Callable, *arguments: Any) -> Launch:
+        return self._launch(function, -(-self._batch // FEW_THREADS), FEW_THREADS, *arguments)
+
     def _by_rows(self, function: Callable, *arguments: Any) -> Launch:
         return self._launch(function, self._batch, ROW_THREADS, *arguments)
 
@@ -142,14 +146,14 @@ class Steps:
                 arguments = ("run", "ops", index, "factors", "work", "clock")
                 launches.append(self._spread(steps_cuda.simple_forward_quads, items, *arguments))
             if op[codes.FUNCTION] == codes.SOFTMAX:
-                launches.append(self._spread(steps_cuda.softmax_of_rows, self._batch, "ops", index, "work", "clock"))
+                launches.append(self._thread_a_row(steps_cuda.softmax_of_rows, "ops", index, "work", "clock"))
         return launches
 
     def _losses(self, plan: Plan) -> list[Launch]:
         count = len(self._ops)
         launches = [
-            self._spread(
-                steps_cuda.losses_of_rows, self._batch, "run", "ops", count, "factors", "work", "y", "weights", "order",
+            self._thread_a_row(
+                steps_cuda.losses_of_rows, "run", "ops", count, "factors", "work", "y", "weights", "order",
                 "loss_factors", "stats", "clock", "pace",
             )
         ]  # fmt: skip
@@ -186,7 +190,7 @@ class Steps:
                     launches.append(self._by_rows(normalization_steps_cuda.normalization_input_rows, *back))
             if needs_dx and op[codes.BY_ROWS]:
                 arguments = ("ops", index, "factors", "work", "clock")
-                launches.append(self._spread(steps_cuda.derive_rows, self._batch, *arguments))
+                launches.append(self._thread_a_row(steps_cuda.derive_rows, *arguments))
         return launches
 
     def _descend(self, plan: Plan, clips_norms: bool) -> list[Launch]:

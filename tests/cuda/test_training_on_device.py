@@ -163,7 +163,7 @@ def test_predictions_and_evaluations(layers, dtype, blocks):
     assert_close(found["cuda"], found["cpu"], tolerance(dtype, 1e-6, 1e-13))
 
 
-def test_gradient(dtype):
+def test_gradient(dtype, blocks):
     layers = [Dense(4, "gelu", kernel_regularizer=L2(0.1)), LayerNormalization(), Dense(3, "softmax")]
     network = problem(layers, loss="categorical_crossentropy", weighted=True)
     engine, objective = network.engine(dtype)
