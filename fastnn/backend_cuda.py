@@ -8,11 +8,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from fastnn.backend import Engine
+from fastnn.blocks_cuda import Inference
 from fastnn.gate import Gate
 from fastnn.layout import aligned_zeros
 from fastnn.mirror import Mirror
 from fastnn.plan import Objective, Plan
-from fastnn.runs_cuda import START, STATE, CudaRun, Inference, train_models
+from fastnn.runs_cuda import START, STATE, CudaRun, train_models
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ import pytest
 from fastnn.kernels import jit_cuda
 from fastnn.kernels.jit_cuda import cuda
 
-from fastnn import runs_cuda
+from fastnn import blocks_cuda, runs_cuda
 
 if jit_cuda.SIMULATED:
     sys.setswitchinterval(1e-4)  # the simulator waits for its threads by looking at them again and again
@@ -69,8 +69,8 @@ def shared_arrays_made_once(monkeypatch):
 def blocks(request, monkeypatch):
     """Blocks of two sizes, networks that do not fit in shared memory, and a launch for each product."""
     if request.param == "few threads":
-        monkeypatch.setattr(runs_cuda, "WARP", 3 if jit_cuda.SIMULATED else 32)
-        monkeypatch.setattr(runs_cuda, "MOST_THREADS", 3 if jit_cuda.SIMULATED else 32)
+        monkeypatch.setattr(blocks_cuda, "WARP", 3 if jit_cuda.SIMULATED else 32)
+        monkeypatch.setattr(blocks_cuda, "MOST_THREADS", 3 if jit_cuda.SIMULATED else 32)
     elif request.param == "global memory":
         monkeypatch.setattr(jit_cuda, "shared_bytes", lambda: 0)
     elif request.param == "many launches":

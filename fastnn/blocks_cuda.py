@@ -1,0 +1,90 @@
+"""Blocks of threads on a GPU, and forward passes by them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastnn.kernels import codes, jit_cuda
+from fastnn.kernels.jit_cuda import cuda
+from fastnn.mirror import Mirror
+from fastnn.plan import Objective, Plan
+from fastnn.sparse import is_sparse
+
+WARP = 4 if jit_cuda.SIMULATED else 32
+MOST_THREADS = 8 if jit_cuda.SIMULATED else 256  # of a block: each may need as many registers as there are for so many
+ROWS_OF_BLOCK = 32  # that a block predicts at once
+
+
+def block_threads(items: int) -> int:
+    """Threads for a block that has ``items`` numbers to compute at once."""
+    return min(MOST_THREADS, max(WARP, -(-items // WARP) * WARP))
+
+
+def check_rows(x: Any) -> None:
+    """Raise ValueError for rows that the kernels cannot read."""
+    if is_sparse(x):
+        raise ValueError("device 'cuda' takes no sparse rows: pass a dense array, or use device='cpu'")
+
+
+class Inference:
+    """A plan's forward pass on the device, for predictions or evaluations: see ``runs.Inference``."""
+
+    def __init__(self, plan: Plan, run: np.ndarray, objective: Objective | None = None) -> None:
+        from fastnn.kernels import infer_cuda
+
+        self._plan, self._run = plan, cuda.to_device(run)
+        ops = plan.ops if objective is None else objective.ops
+        loss_factors = np.zeros(1, plan.dtype) if objective is None else objective.factors.ravel()
+        self._tables = [
+            cuda.to_device(table) for table in (ops.ravel(), plan.factors.ravel(), loss_factors, plan.scaling)
+        ]
+        self._row = max(plan.n_inputs, int(ops[:, codes.PANELS].max())) + 1  # odd: rows lie in different banks
+        self._rows, self._shared = ROWS_OF_BLOCK, 0
+        while self._rows > 1 and not self._fits():
+            self._rows //= 2
+        self._shared = int(self._fits())
+        self._threads = block_threads(self._rows * self._row)
+        self._kernel = jit_cuda.kernel(infer_cuda.infer_blocks, plan.dtype)
+
+    def _fits(self) -> bool:
+        return 2 * self._rows * self._row * self._plan.dtype.itemsize <= jit_cuda.shared_bytes()
+
+    def __call__(
+        self,
+        params: Mirror,
+        x: np.ndarray,
+        *,
+        outputs: np.ndarray | None = None,
+        y: np.ndarray | None = None,
+        weights: np.ndarray | None = None,
+        stats: np.ndarray | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """Fill ``outputs`` (n, n_outputs), or ``stats`` (n, 1 + metrics) from targets y and weights."""
+        check_rows(x)
+        n, dtype = len(x), self._plan.dtype
+        if n == 0:
+            return
+        blocks = min(-(-n // self._rows), 1024)
+        size = 2 * self._rows * self._row
+        sizes = np.array([len(self._plan.ops), n, self._rows, self._row, self._shared], np.int64)
+        buffers = cuda.device_array(1 if self._shared else blocks * size, dtype)
+        found = cuda.device_array(max(1, 0 if outputs is None else outputs.size), dtype)
+        figures = cuda.device_array(max(1, 0 if stats is None else stats.size), np.float64)
+        nothing = np.zeros(1, dtype)
+        data = [cuda.to_device(nothing if array is None else flat(array)) for array in (x, y, weights)]
+        shared = size * dtype.itemsize if self._shared else 0
+        jit_cuda.configured(self._kernel, blocks, self._threads, shared)(
+            cuda.to_device(sizes), self._run, *self._tables, *data, params.there(), buffers, figures, found
+        )
+        if outputs is not None:
+            found.copy_to_host(outputs.reshape(-1))
+        if stats is not None:
+            figures.copy_to_host(stats.reshape(-1))
+
+
+def flat(array: np.ndarray) -> np.ndarray:
+    """Return an array as one contiguous dimension."""
+    return np.ascontiguousarray(array).reshape(-1)
