@@ -47,7 +47,6 @@ TASKS = (
     Task("sign-MNIST, batch 200", "sign-MNIST", (784, 512, 512, 24), 200, 5),
     Task("sign-MNIST, batch 4096", "sign-MNIST", (784, 512, 512, 24), 4096, 5),
 )
-Epoch = Callable[[], float]  # trains for an epoch, waits for the device, and returns the loss
 
 
 @dataclass
@@ -193,7 +192,7 @@ def jax_epochs(problem: Problem) -> Callable[[int], float]:
 
 def contenders(problem: Problem) -> dict[str, Callable[[], Callable[[int], float]]]:
     """Return who can be measured here."""
-    found = {
+    found: dict[str, Callable[[], Callable[[int], float]]] = {
         "fastnn cuda": partial(fastnn_epochs, problem, "cuda"),
         "fastnn cpu": partial(fastnn_epochs, problem, "cpu"),
     }
