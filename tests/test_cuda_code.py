@@ -27,7 +27,7 @@ for ways in ways_cuda.WAYS.values():
 
 REGISTERS = 65536  # of a multiprocessor
 STATIC_SHARED = 48 * 1024  # bytes that a block may have without asking for more
-SAVED_BYTES = 4 * 32  # a function that is called saves registers of its caller, which are counted as spilled
+SAVED_BYTES = 4 * 64  # a function that is called saves registers of its caller, which are counted as spilled
 CASES = [
     pytest.param(function, dtype, marks=[pytest.mark.slow] if dtype == "float64" else [])
     for function, entry in ENTRIES.items()
