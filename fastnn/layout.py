@@ -89,7 +89,8 @@ def layout(
         op[codes.NEEDS_DX] = (dense or normal) and any(kind in WITH_WEIGHTS for kind in below[:, codes.KIND])
         op[codes.BY_ROWS] = (dense or normal) and _softmax_on_top(below)
     if not mixed:
-        return Layout(ops, used + room, 2 * lanes * (TILE_ROWS + batch_size))
+        outputs = lanes * int(ops[:, codes.PANELS].max())  # of a transposed block of weights
+        return Layout(ops, used + room, 2 * lanes * max(TILE_ROWS + batch_size, outputs))
     # left operands are read in tiles of up to 16 rows
     ops[:, codes.ROW_PAIRS] = buffer(ops[:, [codes.X_ROW, codes.Y_ROW]].max(), batch_size + lanes - 1)
     for op in ops:

@@ -27,6 +27,7 @@ from .team import barrier
 from .vectors import load_strided, transpose_square
 
 COLUMNS, FACTORS = len(codes.OPERATION_COLUMNS), len(codes.FACTOR_COLUMNS)
+MANY_ROWS = 24  # of a batch, for which transposing weights pays
 TILE_ROWS = 12  # rows of a weight tile whose gradient is computed and used while it is in the first-level cache
 
 
@@ -157,23 +158,36 @@ def derivatives(ops, count, factors, work, first, rows, column, vectors):
                 break
 
 
-def input_gradient(op, params, dy, dx, scratch, rows, column, columns):
-    """dx = dy @ W.T for a block of columns; dy (rows, OUTPUTS) prepared, dx and dy strided like input and output."""
-    dy_row, dx_row = op[codes.Y_ROW], op[codes.X_ROW]
+def product_by_transposing(dy, dy_row, weights, panel, outputs, dx, dx_row, scratch, rows, columns):
+    """dx = dy @ W.T for up to 2 * LANES columns, the rows of W from ``weights``, whose panels are ``panel`` apart."""
+    panels, vectors = (outputs + LANES - 1) // LANES, (columns + LANES - 1) // LANES
+    vector_size = panels * LANES * LANES
+    for vector in range(vectors):
+        target, source = at(scratch, vector * vector_size), at(weights, vector * LANES * LANES)
+        count = min(LANES, columns - vector * LANES)
+        if outputs == 1:
+            load_strided(count, target, source, LANES)
+        else:
+            for p in range(panels):
+                transpose_square(at(target, p * LANES * LANES), LANES, at(source, p * panel), count)
+    product(
+        dy, dy_row, 1, scratch, vector_size, dx, dx_row, LANES, vectors, rows, outputs, scratch, 0, MODE_ZERO, 0
+    )
+
+
+def input_gradient(op, params, dy, dx, scratch, rows, column, columns, transposes):
+    """dx = dy @ W.T for a block of up to 2 * LANES columns; dy (rows, OUTPUTS) prepared, strides those of the batch.
+
+    W is transposed for it if ``transposes``, or if sums along its rows would be shorter than a vector.
+    """
+    dy_row, dx_row, panels = op[codes.Y_ROW], op[codes.X_ROW], op[codes.PANELS]
     weights = at(params, op[codes.WEIGHTS] + (op[codes.BIAS] + column) * LANES)
-    if op[codes.PANELS] == 1:  # few outputs: sums shorter than a vector
-        for start in range(0, columns, LANES):
-            count = min(LANES, columns - start)
-            if op[codes.OUTPUTS] == 1:
-                load_strided(count, scratch, at(weights, start * LANES), LANES)
-            else:
-                transpose_square(scratch, LANES, at(weights, start * LANES), count)
-            product(
-                dy, dy_row, 1, scratch, 0, at(dx, start), dx_row, 0, 1, rows, op[codes.OUTPUTS],
-                scratch, 0, MODE_ZERO, 0,
-            )  # fmt: skip
+    if transposes or panels == 1:
+        product_by_transposing(
+            dy, dy_row, weights, op[codes.PANEL], op[codes.OUTPUTS], dx, dx_row, scratch, rows, columns
+        )
     else:
-        product_transposed(dy, dy_row, weights, op[codes.PANEL], dx, dx_row, rows, columns, op[codes.PANELS])
+        product_transposed(dy, dy_row, weights, op[codes.PANEL], dx, dx_row, rows, columns, panels)
 
 
 def dense_backward_input_share(rank, size, sync, ops, index, factors, params, work, scratch, rows):
@@ -191,7 +205,7 @@ def dense_backward_input_share(rank, size, sync, ops, index, factors, params, wo
         columns, block = min(width, op[codes.INPUTS] - column), last - first
         dy = at(work, place + first * op[codes.Y_ROW])
         dx = at(work, op[codes.DX] + first * op[codes.X_ROW] + column)
-        input_gradient(op, params, dy, dx, scratch, block, column, columns)
+        input_gradient(op, params, dy, dx, scratch, block, column, columns, rows >= MANY_ROWS)
         if op[codes.BY_ROWS] == 0:
             derivatives(ops, index, factors, work, first, block, column, (columns + LANES - 1) // LANES)
     barrier(sync, size)

@@ -68,7 +68,7 @@ def gradient_operand(rank, size, sync, op, work, rows):
     return op[codes.ROW_PAIRS]
 
 
-def input_gradient(op, params, dy, dx, scratch, rows, column, columns):
+def input_gradient(op, params, dy, dx, scratch, rows, column, columns, transposes):
     """Twin of ``dense_cpu.input_gradient`` for pairs dy."""
     stride = half(op[codes.PANELS]) * LANES * LANES
     product(

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 from fastnn.kernels import codes, jit
-from fastnn.kernels.dense_cpu import pack
-from fastnn.kernels.gemm_cpu import product, product_transposed
+from fastnn.kernels.dense_cpu import pack, product_by_transposing
+from fastnn.kernels.gemm_cpu import product
 from fastnn.kernels.intrinsics import at
 from fastnn.kernels.jit import LANES
 from fastnn.kernels.optimizer_cpu import update
@@ -84,13 +84,13 @@ def weight_gradient_product(x, x_row, dy, dy_row, packed, gradient, rows, inputs
         )  # fmt: skip
 
 
-def input_gradient_product(dy, dy_row, weights, inputs, dx, dx_row, rows, panels):
+def input_gradient_product(dy, dy_row, weights, inputs, dx, dx_row, scratch, rows, outputs):
     """dx = dy @ W.T, a block of columns at a time."""
     width = 2 * LANES
     for column in range(0, inputs, width):
-        product_transposed(
-            at(dy, 0), dy_row, at(weights, column * LANES), inputs * LANES, at(dx, column), dx_row, rows,
-            min(width, inputs - column), panels,
+        product_by_transposing(
+            at(dy, 0), dy_row, at(weights, column * LANES), inputs * LANES, outputs, at(dx, column), dx_row,
+            at(scratch, 0), rows, min(width, inputs - column),
         )  # fmt: skip
 
 
@@ -127,9 +127,10 @@ def input_gradient(dy: Array, weights: Array) -> Work:
     """Product of gradients (rows, outputs) and weights (inputs, outputs), transposed."""
     (rows, outputs), inputs = dy.shape, weights.shape[0]
     left, right, dx = _padded(dy), _in_panels(weights), _padded(np.zeros((rows, inputs), np.float32))
-    program, panels = _program(input_gradient_product), _panels(outputs)
+    program, lanes = _program(input_gradient_product), jit.lanes(FLOAT32)
+    scratch = aligned_zeros(2 * _panels(outputs) * lanes * lanes, FLOAT32)
     return Work(
-        lambda: program(left, left.size // rows, right, inputs, dx, dx.size // rows, rows, panels),
+        lambda: program(left, left.size // rows, right, inputs, dx, dx.size // rows, scratch, rows, outputs),
         lambda: dx.reshape(rows, -1)[:, :inputs],
     )
 
