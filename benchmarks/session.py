@@ -188,6 +188,7 @@ class Session:
     def _fit(self, seed: int, qualities: list[Quality], workers: int) -> float:
         """Fit the task's models, in a pool of threads if there are several; return the seconds, append the quality."""
         works = [self.contender.prepare(self.problem, seed + i) for i in range(self.task.models)]
+        settle()  # the fit before was judged by products of NumPy's
         if len(works) == 1:
             seconds = seconds_of(works[0].run)
         else:
@@ -204,6 +205,7 @@ class Session:
             quality["memory"] = needed
         while len(seconds) < MOST_RUNS and sum(seconds) < SHORTEST_TURN:
             work = self.contender.prepare(self.problem, number + MOST_RUNS * len(seconds))
+            settle()
             seconds.append(seconds_of(work.run))
         return Turn(seconds, quality)
 
