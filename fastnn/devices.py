@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+from importlib import metadata
 from typing import Any
 
 DEVICES = ("cpu", "cuda", "auto")
@@ -61,7 +62,13 @@ def cuda_refusal() -> str:
     """Say why no GPU can be used, and what to do about it; empty if one can."""
     if importlib.util.find_spec("numba_cuda") is None:
         return "the package numba-cuda is not installed; pip install 'fastnn-core[cuda]' brings it"
-    from fastnn.kernels.jit_cuda import refusal
+    try:
+        from fastnn.kernels.jit_cuda import refusal
+    except Exception as error:  # versions that do not go together fail in many ways
+        return (
+            f"numba-cuda {metadata.version('numba-cuda')} cannot be imported beside numba {metadata.version('numba')} "
+            f"({type(error).__name__}: {error}); pip install --upgrade 'fastnn-core[cuda]' brings one that can"
+        )
 
     return refusal()
 

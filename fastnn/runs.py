@@ -14,10 +14,10 @@ from fastnn.gate import SHORT_SLICE_SECONDS
 from fastnn.kernels import codes, jit, team
 from fastnn.layout import aligned_zeros
 from fastnn.plan import Objective, Plan
+from fastnn.rates import Rates
 from fastnn.sparse import features, is_sparse
 from fastnn.threads import TeamSize, sharing, team_size
 
-SCHEDULED_STEPS = 4096  # most steps of a call with a learning rate for each step
 SLICE_SECONDS = 0.1  # longest compiled call, so that Ctrl-C is answered soon
 WATCHED = 2  # times the length of a slice after which a team is asked to stop
 FIRST_SLICE_SECONDS, GROWTH = 0.002, 8  # of the first call of a team; a call has at most so many times the steps before
@@ -224,23 +224,11 @@ class Run:
 
         plan, n, sparse = engine.plan, x.shape[0], is_sparse(x)
         batch_size = min(batch_size, n)
-        self.engine = engine
-        self._first_step = engine.step
-        self.rows = n
-        self.seed = seed
-        self.batch_size = batch_size
-        self.epochs = epochs
-        self.steps_per_epoch = -(-n // batch_size)
-        self.order = np.arange(n) if order is None else order
-        self._flops = 3.0 * plan.flops_per_row * batch_size
-        self._team = TeamSize(team_size(engine.threads, self._flops, FLOPS_WORTH_A_THREAD))
-        self._guess = self._flops / FLOPS_PER_SECOND + 1e-6  # seconds of a step
-        self._paces: dict[int, tuple[int, float]] = {}  # by size of the team: steps of the last slice, seconds of each
-        scheduled = engine.optimizer.schedule is not None
-        self._hyper = np.zeros((SCHEDULED_STEPS if scheduled else 1, codes.HYPER_COLUMNS))
-        smooth, clipping = objective.factors[0, codes.KEPT] < 1.0, engine.optimizer.clipping()
-        self._hyper[:, codes.LOSS_SCALE :] = loss_scale, 0.0 if smooth else loss_limit, *clipping
-        clipped = any(clipping)
+        flops = 3.0 * plan.flops_per_row * batch_size
+        self._begin(engine, n, batch_size, epochs, seed, order, flops / FLOPS_PER_SECOND + 1e-6)
+        self._team = TeamSize(team_size(engine.threads, flops, FLOPS_WORTH_A_THREAD))
+        self._rates = Rates(engine.optimizer, objective, loss_scale, loss_limit)
+        clipped = any(self._rates.clips)
         self._results = np.zeros((epochs, 1 + len(objective.metrics)))
         self._program = input_program(train_steps, plan, x, clipped)
         segments = plan.segments(batch_size, sparse)
@@ -258,7 +246,7 @@ class Run:
             segments=segments, parameters=plan.n_parameters,
         )  # fmt: skip
         self._arguments = (
-            run, self._hyper, engine.state, layout.ops, plan.factors, objective.factors, plan.scaling,
+            run, self._rates.table, engine.state, layout.ops, plan.factors, objective.factors, plan.scaling,
             np.empty((0, 1), plan.dtype) if sparse else _writable(x), features(x, plan.dtype, batch_size), _writable(y),
             _flat_weights(weights, plan.dtype), self.order, engine.params, engine.slots,
             work, aligned_zeros(max(segments, clipped) * plan.n_parameters, plan.dtype),
@@ -266,6 +254,25 @@ class Run:
             self._results,
         )  # fmt: skip
         _compile_first(self._program, (0, 1, np.zeros(team.SYNC_SIZE, np.int64)), (*self._arguments, 0, 0))
+
+    def _begin(
+        self,
+        engine: Any,
+        rows: int,
+        batch_size: int,
+        epochs: int,
+        seed: int,
+        order: np.ndarray | None,
+        seconds_of_a_step: float,
+    ) -> None:
+        """Note what a run knows of itself on any device; the seconds of a step are a cautious guess."""
+        self.engine = engine
+        self.rows, self.batch_size, self.epochs, self.seed = rows, batch_size, epochs, seed
+        self.steps_per_epoch = -(-rows // batch_size)
+        self.order = np.arange(rows) if order is None else order
+        self._first_step = engine.step
+        self._guess = seconds_of_a_step
+        self._paces: dict[int, tuple[int, float]] = {}  # by size of the team: steps of the last slice, seconds of each
 
     @property
     def done(self) -> int:
@@ -284,12 +291,9 @@ class Run:
 
     def _work(self, done: int, steps: int, seconds: float) -> int:
         """Do up to ``steps`` steps from step ``done`` on, and return how many."""
-        gate, optimizer, hyper = self.engine.gate, self.engine.optimizer, self._hyper
-        optimizer.iterations = self.engine.step
-        hyper[:, : codes.LOSS_SCALE] = optimizer.hyperparameters()
-        if optimizer.schedule is not None:
-            steps = min(steps, len(hyper))
-            hyper[:, codes.LEARNING_RATE] = optimizer.schedule(optimizer.iterations + np.arange(len(hyper)))
+        gate = self.engine.gate
+        self._rates.take(self.engine.step)
+        steps = self._rates.steps(steps)
         with sharing(self._team.size) as share, gate.lock:
             gate.version += 1
             size = self._team.size if self.engine.threads else share

@@ -13,7 +13,8 @@ from fastnn.kernels import codes, jit_cuda
 from fastnn.kernels.jit_cuda import cuda
 from fastnn.mirror import Mirror
 from fastnn.plan import Objective, Plan
-from fastnn.runs import GROWTH, SCHEDULED_STEPS, SLICE_SECONDS, Run, run_vector, shuffled
+from fastnn.rates import Rates
+from fastnn.runs import GROWTH, SLICE_SECONDS, Run, run_vector, shuffled
 
 FIRST_STEP_SECONDS = 5e-5  # cautious first guess
 START = (0.0, 1.0, 1.0)  # the optimizer's state before its first step
@@ -68,13 +69,8 @@ class Models:
         n, count, metrics = x.shape[0], len(seeds), len(objective.metrics)
         by_launches = count == 1 and 3.0 * plan.flops_per_row * batch_size >= FLOPS_WORTH_LAUNCHES
         layout = plan.layout(objective.ops, batch_size, room=ROOM if by_launches else None)
-        scheduled = optimizer.schedule is not None
-        smooth = objective.factors[0, codes.KEPT] < 1.0
-        self.optimizer = optimizer
-        clipping = optimizer.clipping()
-        self.hyper = Mirror(np.zeros((SCHEDULED_STEPS if scheduled else 1) * codes.HYPER_COLUMNS))
-        self._table = self.hyper.write().reshape(-1, codes.HYPER_COLUMNS)
-        self._table[:, codes.LOSS_SCALE :] = loss_scale, 0.0 if smooth else loss_limit, *clipping
+        self.rates = Rates(optimizer, objective, loss_scale, loss_limit)
+        self.hyper = Mirror(self.rates.table.ravel().copy())
         self.run = Mirror(
             np.concatenate(
                 [
@@ -92,13 +88,13 @@ class Models:
         widest = int(max(layout.ops[:, codes.PANELS].max(), plan.n_inputs))
         self._blocks, self._threads = count, block_threads(batch_size * widest)
         stats_size = batch_size * (1 + metrics) + self._threads + 2 * len(layout.ops)
-        work_size = layout.size + any(clipping) * plan.n_parameters
+        work_size = layout.size + any(self.rates.clips) * plan.n_parameters
         memory = (plan.memory_size + 2 * plan.n_parameters + work_size) * plan.dtype.itemsize
         in_shared = memory <= jit_cuda.shared_bytes() and not by_launches
         self._shared = memory if in_shared else 0
         sizes = np.array(
             [
-                len(layout.ops), 0, self._table.shape[1] if scheduled else 0, STATE + epochs * (1 + metrics),
+                len(layout.ops), 0, codes.HYPER_COLUMNS if self.rates.scheduled else 0, STATE + epochs * (1 + metrics),
                 plan.memory_size, plan.n_parameters, work_size, stats_size, in_shared,
             ],
             np.int64,
@@ -114,24 +110,18 @@ class Models:
         self._kernel = jit_cuda.kernel(train_cuda.train_models, plan.dtype)
         self._steps = None
         if by_launches:
-            self._steps = Steps(plan, layout.ops, self.run.read(), clips_norms=any(clipping[1:]))
+            self._steps = Steps(plan, layout.ops, self.run.read(), clips_norms=any(self.rates.clips[1:]))
 
     def set_order(self, order: np.ndarray) -> None:
         """Give the order of the rows, of a single model."""
         self._order.copy_to_device(order.astype(np.int32))
 
-    def set_rates(self, iterations: int) -> int | None:
-        """Take the optimizer's present hyper-parameters, and return for how many steps they are."""
-        optimizer, table = self.optimizer, self._table
-        optimizer.iterations = iterations
-        present = table.copy()
-        present[:, : codes.LOSS_SCALE] = optimizer.hyperparameters()
-        if optimizer.schedule is not None:
-            present[:, codes.LEARNING_RATE] = optimizer.schedule(iterations + np.arange(len(table)))
-        if (present != table).any():
-            self.hyper.write()
-            table[:] = present
-        return None if optimizer.schedule is None else len(table)
+    def set_rates(self, iterations: int) -> None:
+        """Take the optimizer's present hyper-parameters; they go to the device if they are new."""
+        self.rates.take(iterations)
+        present = self.rates.table.ravel()
+        if (present != self.hyper.read()).any():
+            self.hyper.write()[:] = present
 
     def do(self, start: int, stop: int) -> None:
         """Do steps ``start`` .. ``stop`` - 1 of all models, and wait for them."""
@@ -143,7 +133,7 @@ class Models:
                 "progress": self.progress.change_there(), "order": self._order, "params": self._params.change_there(),
                 "slots": self._slots.change_there(), "work": self._work, "stats": self._stats,
             }  # fmt: skip
-            self._steps.do(start, stop, len(self._table), arrays)
+            self._steps.do(start, stop, len(self.rates.table), arrays)
         cuda.synchronize()
 
     def _launch(self, start: int, stop: int) -> None:
@@ -177,14 +167,8 @@ class CudaRun(Run):
         check_rows(x)
         n = x.shape[0]
         batch_size = min(batch_size, n)
-        self.engine = engine
-        self._first_step = engine.step
-        self.rows, self.seed, self.batch_size, self.epochs = n, seed, batch_size, epochs
-        self.steps_per_epoch = -(-n // batch_size)
-        self.order = np.arange(n) if order is None else order
+        self._begin(engine, n, batch_size, epochs, seed, order, FIRST_STEP_SECONDS)
         self._shuffles, self._first_epoch = shuffle and batch_size < n, first_epoch
-        self._guess = FIRST_STEP_SECONDS
-        self._paces: dict[int, tuple[int, float]] = {}
         columns = 1 + len(objective.metrics)
         self._shape = epochs, columns
         self._progress = Mirror(np.concatenate([engine.state, np.zeros(epochs * columns)]))
@@ -210,8 +194,8 @@ class CudaRun(Run):
         with gate.lock:
             gate.version += 1
             self._take_state()
-            most = self._models.set_rates(self.engine.step)
-            steps = min(steps, steps if most is None else most, self._steps_in(seconds, 1))
+            self._models.set_rates(self.engine.step)
+            steps = min(self._models.rates.steps(steps), self._steps_in(seconds, 1))
             if not self._shuffles:
                 self._models.set_order(self.order)
             begun = time.perf_counter()
@@ -270,7 +254,8 @@ def train_models(
     done, total, steps = 0, epochs * -(-n // batch_size), 1
     while done < total:
         begun = time.perf_counter()
-        stop = min(done + min(steps, models.set_rates(done) or steps), total)
+        models.set_rates(done)
+        stop = min(done + models.rates.steps(steps), total)
         models.do(done, stop)
         steps = min(GROWTH * steps, max(1, int(SLICE_SECONDS * (stop - done) / (time.perf_counter() - begun))))
         done = stop

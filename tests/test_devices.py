@@ -56,6 +56,26 @@ def test_without_a_gpu(run_python):
     assert "NVIDIA driver" in printed
 
 
+def test_a_package_that_cannot_be_imported(run_python):
+    pytest.importorskip("numba_cuda", reason="needs the extra fastnn-core[cuda]")
+    printed = run_python(
+        """
+        import sys
+        sys.modules["numba_cuda.numba.cuda"] = sys.modules["numba.cuda"] = None
+        import fastnn
+        try:
+            fastnn.set_device("cuda")
+        except RuntimeError as error:
+            print(error)
+        fastnn.set_device("auto")
+        print(fastnn.get_device())
+        """
+    )
+    assert printed.splitlines()[1] == "cpu"
+    assert printed.startswith("device 'cuda' cannot be used: numba-cuda ")
+    assert "pip install --upgrade 'fastnn-core[cuda]'" in printed
+
+
 def test_nothing_of_cuda_is_loaded_unasked(run_python):
     loaded = "print(sorted(name for name in sys.modules if name.startswith(('cuda', 'numba'))))"
     printed = run_python(f"import sys, fastnn, fastnn.models, fastnn.layers; {loaded}", NUMBA_ENABLE_CUDASIM="0")

@@ -1,0 +1,48 @@
+"""Hyper-parameters of the steps of a run: what the optimizer and its schedule say, as the programs read it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastnn.kernels import codes
+from fastnn.plan import Objective
+
+SCHEDULED_STEPS = 4096  # most steps of a call with a learning rate for each step
+
+
+class Rates:
+    """A row of hyper-parameters for all steps or, with a schedule, one for each of the next.
+
+    Parameters
+    ----------
+    optimizer, objective, loss_scale, loss_limit
+        As in ``Engine.train``.
+
+    Attributes
+    ----------
+    table : float64 (rows, HYPER_COLUMNS), see ``kernels/codes.py``
+    clips : tuple of bool
+        For each of ``codes.CLIPPING``, whether gradients are clipped in this way.
+    """
+
+    def __init__(self, optimizer: Any, objective: Objective, loss_scale: float, loss_limit: float) -> None:
+        clipping = optimizer.clipping()
+        labels_are_smooth = objective.factors[0, codes.KEPT] < 1.0
+        self.optimizer, self.scheduled = optimizer, optimizer.schedule is not None
+        self.clips = tuple(map(bool, clipping))
+        self.table = np.zeros((SCHEDULED_STEPS if self.scheduled else 1, codes.HYPER_COLUMNS))
+        self.table[:, codes.LOSS_SCALE :] = loss_scale, 0.0 if labels_are_smooth else loss_limit, *clipping
+
+    def take(self, iterations: int) -> None:
+        """Fill the table for the steps after so many."""
+        self.optimizer.iterations = iterations
+        self.table[:, : codes.LOSS_SCALE] = self.optimizer.hyperparameters()
+        if self.scheduled:
+            steps = iterations + np.arange(len(self.table))
+            self.table[:, codes.LEARNING_RATE] = self.optimizer.schedule(steps)
+
+    def steps(self, wanted: int) -> int:
+        """How many of the wanted steps the table serves."""
+        return min(wanted, len(self.table)) if self.scheduled else wanted
