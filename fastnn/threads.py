@@ -39,6 +39,7 @@ class TeamSize:
     """
 
     BUSY = 0.9  # share of its cores' time that a team must get to be left alone
+    STARVED = 2  # slices in a row without, until it gives way
     SLICES = 10  # of one size before the other one is tried again
     SHORTEST = 0.005  # seconds of a slice that tell anything
 
@@ -46,6 +47,7 @@ class TeamSize:
         self.full = full
         self.size = full
         self._pace: dict[int, float] = {}
+        self._starved = 0  # slices in a row until now
         self._left = 0  # slices until the size is questioned again
 
     def report(self, steps: int, seconds: float, processor_seconds: float) -> None:
@@ -58,8 +60,10 @@ class TeamSize:
             slower = self._pace[self.size] > self._pace[self.full]
             if slower or self._left <= 0:
                 self.size, self._left = self.full, self.SLICES if slower else 0
-        elif processor_seconds < self.BUSY * seconds * self.size and self._left <= 0:
-            self.size, self._left = 1, self.SLICES
+            return
+        self._starved = self._starved + 1 if processor_seconds < self.BUSY * seconds * self.size else 0
+        if self._starved >= self.STARVED and self._left <= 0:
+            self.size, self._left, self._starved = 1, self.SLICES, self.STARVED - 1
 
 
 def set_num_threads(threads: int | None) -> None:

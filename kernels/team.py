@@ -7,6 +7,9 @@ fork, and any number of teams may run at once.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import functools
 import math
 import os
 import threading
@@ -84,8 +87,36 @@ class _Leader:
         return not self._entered
 
 
-def _member(target: Callable, *arguments) -> threading.Thread:
-    return threading.Thread(target=target, args=arguments, name="fastnn-team")
+@functools.cache
+def _current_core() -> Callable[[], int] | None:
+    """The C library's ``sched_getcpu``; None where there is none, or where threads cannot be moved."""
+    return getattr(ctypes.CDLL(None), "sched_getcpu", None) if hasattr(os, "sched_setaffinity") else None
+
+
+def _take_core(taken: set[int]) -> None:
+    """Take the core that the calling thread is on, or another one if a member of its team has that.
+
+    Some systems start new threads on one core and part them only after milliseconds.
+    """
+    current_core = _current_core()
+    if current_core is None:
+        return
+    core = current_core()
+    with contextlib.suppress(OSError):  # it may be forbidden, or the cores have just become fewer
+        if core in taken:
+            allowed = os.sched_getaffinity(0)
+            core = min(allowed - taken, default=core)  # they share cores if members outnumber them
+            os.sched_setaffinity(0, {core})
+            os.sched_setaffinity(0, allowed)
+    taken.add(core)
+
+
+def _member(taken: set[int], target: Callable, *arguments) -> threading.Thread:
+    def work() -> None:
+        _take_core(taken)
+        target(*arguments)
+
+    return threading.Thread(target=work, name="fastnn-team")
 
 
 def run_watched_team(program: Callable, size: int, seconds: float, *arguments) -> None:
@@ -97,7 +128,8 @@ def run_watched_team(program: Callable, size: int, seconds: float, *arguments) -
     sync = np.zeros(SYNC_SIZE, np.int64)
     leader = _Leader(program, (0, size, sync, *arguments))
     targets = [(program, (rank, size, sync, *arguments)) for rank in range(1, size)]
-    members = [_member(target, *rest) for target, rest in [*targets, (leader.run, ())]]
+    taken: set[int] = set()
+    members = [_member(taken, target, *rest) for target, rest in [*targets, (leader.run, ())]]
     started = []
     try:
         for member in members:
@@ -128,9 +160,11 @@ def run_team(program: Callable, size: int, *arguments) -> None:
     if size == 1:
         program(0, 1, sync, *arguments)
         return
-    members = [_member(program, rank, size, sync, *arguments) for rank in range(1, size)]
+    taken: set[int] = set()
+    members = [_member(taken, program, rank, size, sync, *arguments) for rank in range(1, size)]
     started = []
     try:
+        _take_core(taken)
         for member in members:
             member.start()
             started.append(member)

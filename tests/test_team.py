@@ -91,6 +91,54 @@ def test_a_team_of_one_starts_no_thread(monkeypatch):
     assert relay(1, 3).tolist() == [3, 0, 0, 0]
 
 
+@pytest.fixture
+def moves(monkeypatch):
+    """Affinities that threads set for themselves, on a machine of cores 3, 5 and 7 where all threads start on 5."""
+    asked = []
+    monkeypatch.setattr(team, "_current_core", lambda: lambda: 5)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda thread: {3, 5, 7}, raising=False)
+    monkeypatch.setattr(os, "sched_setaffinity", lambda thread, cores: asked.append((thread, cores)), raising=False)
+    return asked
+
+
+def test_a_member_leaves_the_core_of_another(moves):
+    relay(2, 2)
+    assert moves == [(0, {3}), (0, {3, 5, 7})]
+
+
+def test_members_that_outnumber_the_cores_share_them(moves):
+    relay(5, 2)
+    assert [cores for _, cores in moves[::2]] == [{3}, {7}, {5}, {5}]
+
+
+def test_a_member_that_may_not_leave_its_core_works_there(moves, monkeypatch):
+    def refuse(thread, cores):
+        raise PermissionError("not here")
+
+    monkeypatch.setattr(os, "sched_setaffinity", refuse)
+    assert relay(3, 4).tolist()[0] == 4
+
+
+def test_where_threads_cannot_be_moved(monkeypatch):
+    monkeypatch.setattr(team, "_current_core", lambda: None)
+    assert relay(3, 4).tolist()[0] == 4
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not say where threads run")
+def test_members_may_go_where_the_process_may():
+    allowed, found = os.sched_getaffinity(0), []
+    taken = {team._current_core()()} if team._current_core() else set()
+
+    def look():
+        team._take_core(taken)
+        found.append(os.sched_getaffinity(0))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert found == [allowed]
+
+
 # --- cores --------------------------------------------------------------------------------------------------------
 
 

@@ -21,14 +21,20 @@ def test_a_team_that_gets_its_cores_is_left_alone():
 
 
 def test_a_starved_team_gives_way_to_one_thread_and_is_tried_again():
-    sizes = slices(TeamSize(2), {2: 4e-3, 1: 2e-3}, {2: 0.6, 1: 0.9}, 44)
-    assert sizes == ([2] + [1] * TeamSize.SLICES) * 4
+    sizes = slices(TeamSize(2), {2: 4e-3, 1: 2e-3}, {2: 0.6, 1: 0.9}, 45)
+    assert sizes == [2] + ([2] + [1] * TeamSize.SLICES) * 4
+
+
+def test_one_slice_without_a_core_is_forgiven():
+    team = TeamSize(2)
+    for share in [0.6, 1.0] * 10:
+        assert slices(team, {2: 1e-3}, {2: share}, 1) == [2]
 
 
 def test_a_starved_team_that_is_still_quicker_stays():
     sizes = slices(TeamSize(4), {4: 1e-3, 1: 2e-3}, {4: 0.6, 1: 0.9}, 24)
     assert sizes.count(1) <= 3
-    assert sizes[:2] == [4, 1]
+    assert sizes[:3] == [4, 4, 1]
 
 
 def test_the_team_is_back_when_the_machine_is_free():
