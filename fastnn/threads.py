@@ -62,7 +62,8 @@ class TeamSize:
                 self.size, self._left = self.full, self.SLICES if slower else 0
             return
         self._starved = self._starved + 1 if processor_seconds < self.BUSY * seconds * self.size else 0
-        if self._starved >= self.STARVED and self._left <= 0:
+        gives_way = self._starved >= self.STARVED or (self._starved and team.available_cores() < self.size)
+        if gives_way and self._left <= 0:
             self.size, self._left, self._starved = 1, self.SLICES, self.STARVED - 1
 
 

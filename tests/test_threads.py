@@ -6,6 +6,11 @@ from fastnn.kernels import team
 from fastnn.threads import TeamSize, get_num_threads, positive_threads
 
 
+@pytest.fixture(autouse=True)
+def many_cores(monkeypatch):
+    monkeypatch.setattr(team, "available_cores", lambda: 64)
+
+
 def slices(team, pace, shares, count):
     """Report ``count`` slices of 100 steps: seconds a step and share of the cores' time, both by team size."""
     sizes = []
@@ -29,6 +34,11 @@ def test_one_slice_without_a_core_is_forgiven():
     team = TeamSize(2)
     for share in [0.6, 1.0] * 10:
         assert slices(team, {2: 1e-3}, {2: share}, 1) == [2]
+
+
+def test_a_team_with_fewer_cores_than_members_gives_way_at_once(monkeypatch):
+    monkeypatch.setattr(team, "available_cores", lambda: 3)
+    assert slices(TeamSize(4), {4: 4e-3, 1: 2e-3}, {4: 0.6, 1: 0.9}, 2) == [4, 1]
 
 
 def test_a_starved_team_that_is_still_quicker_stays():
