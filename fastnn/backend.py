@@ -134,13 +134,18 @@ class Engine:
 
     def predict(self, x: np.ndarray, threads: int | None = None) -> np.ndarray:
         """Outputs (n, n_outputs) for rows x (n, n_inputs) of the plan's dtype, C-contiguous."""
+        outputs = np.empty((x.shape[0], self.plan.n_outputs), self.plan.dtype)
+        self._predict(x, outputs, threads)
+        return outputs
+
+    def _predict(self, x: Any, outputs: Any, threads: int | None) -> None:
+        """Fill ``outputs`` (n, n_outputs)."""
         if self._predictor is None:
             self._predictor = self.inference(run_vector(codes.NO_LOSS, in_lanes=self.plan.is_narrow))
         if x.shape[1] != self.plan.n_inputs:
             raise ValueError(f"x has {x.shape[1]} columns, the network takes {self.plan.n_inputs}")
-        outputs, predictor = np.empty((x.shape[0], self.plan.n_outputs), self.plan.dtype), self._predictor
+        predictor = self._predictor
         self.with_whole_weights(lambda params: predictor(params, x, outputs=outputs, threads=threads or self.threads))
-        return outputs
 
     def inference(self, run: np.ndarray, objective: Objective | None = None) -> Any:
         """Return a forward pass, prepared."""

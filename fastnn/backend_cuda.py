@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from fastnn.arrays_cuda import DeviceArray
 from fastnn.backend import Engine
 from fastnn.blocks_cuda import Inference
 from fastnn.gate import Gate
@@ -100,6 +101,13 @@ class CudaEngine(Engine):
 
     def inference(self, run: np.ndarray, objective: Objective | None = None) -> Inference:
         return Inference(self.plan, run, objective)
+
+    def predict(self, x: Any, threads: int | None = None) -> Any:
+        if not isinstance(x, DeviceArray):
+            return super().predict(x, threads)
+        outputs = DeviceArray.empty((len(x), self.plan.n_outputs), self.plan.dtype)
+        self._predict(x, outputs, threads)
+        return outputs
 
     def with_whole_weights(self, compute: Callable[[Any], T]) -> T:
         return self.gate.read(lambda: compute(self.mirror))

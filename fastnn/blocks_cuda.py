@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.arrays_cuda import DeviceArray, there
 from fastnn.kernels import codes, jit_cuda
 from fastnn.kernels.jit_cuda import cuda
 from fastnn.mirror import Mirror
@@ -54,15 +55,18 @@ class Inference:
     def __call__(
         self,
         params: Mirror,
-        x: np.ndarray,
+        x: Any,
         *,
-        outputs: np.ndarray | None = None,
-        y: np.ndarray | None = None,
-        weights: np.ndarray | None = None,
+        outputs: Any = None,
+        y: Any = None,
+        weights: Any = None,
         stats: np.ndarray | None = None,
         threads: int | None = None,
     ) -> None:
-        """Fill ``outputs`` (n, n_outputs), or ``stats`` (n, 1 + metrics) from targets y and weights."""
+        """Fill ``outputs`` (n, n_outputs), or ``stats`` (n, 1 + metrics) from targets y and weights.
+
+        All but ``stats`` may be a ``DeviceArray``.
+        """
         check_rows(x)
         n, dtype = len(x), self._plan.dtype
         if n == 0:
@@ -71,20 +75,18 @@ class Inference:
         size = 2 * self._rows * self._row
         sizes = np.array([len(self._plan.ops), n, self._rows, self._row, self._shared], np.int64)
         buffers = cuda.device_array(1 if self._shared else blocks * size, dtype)
-        found = cuda.device_array(max(1, 0 if outputs is None else outputs.size), dtype)
+        stay = isinstance(outputs, DeviceArray)
+        found = outputs.memory if stay else cuda.device_array(max(1, 0 if outputs is None else outputs.size), dtype)
         figures = cuda.device_array(max(1, 0 if stats is None else stats.size), np.float64)
         nothing = np.zeros(1, dtype)
-        data = [cuda.to_device(nothing if array is None else flat(array)) for array in (x, y, weights)]
+        data = [there(nothing if array is None else array) for array in (x, y, weights)]
         shared = size * dtype.itemsize if self._shared else 0
         jit_cuda.configured(self._kernel, blocks, self._threads, shared)(
             cuda.to_device(sizes), self._run, *self._tables, *data, params.there(), buffers, figures, found
         )
-        if outputs is not None:
+        if stay:
+            cuda.synchronize()
+        elif outputs is not None:
             found.copy_to_host(outputs.reshape(-1))
         if stats is not None:
             figures.copy_to_host(stats.reshape(-1))
-
-
-def flat(array: np.ndarray) -> np.ndarray:
-    """Return an array as one contiguous dimension."""
-    return np.ascontiguousarray(array).reshape(-1)

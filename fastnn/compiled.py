@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import data, losses, optimizers, saving
+from fastnn.devices import resolve
 from fastnn.metrics import Metric, get_list
 from fastnn.record import TrainingRecord
 from fastnn.structure import LayerStack
@@ -134,9 +135,11 @@ class CompiledStack(LayerStack):
         """Return what the user passed in the form the engine takes; the first data build a model without a shape."""
         assert self.loss is not None
         if not self.built:
-            self.build((None, *data.row_shape_of(x)))
+            self.build((None, *data.row_shape_of(x, resolve(self._device))))
         plan = self.engine.plan
-        return data.samples(x, y, sample_weight, self._row_shape, plan.n_outputs, self.loss, plan.dtype, source)
+        return data.samples(
+            x, y, sample_weight, self._row_shape, plan.n_outputs, self.loss, plan.dtype, source, self.engine.device
+        )
 
     def _objective(self) -> Any:
         assert self.loss is not None

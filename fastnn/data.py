@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import checks
+from fastnn.gpu_arrays import device_array, is_on_gpu, on_host
 from fastnn.losses import Loss
 
 SMALL = 4096  # elements; of more, the sum of squares would be shared by threads of BLAS
@@ -14,11 +15,11 @@ SMALL = 4096  # elements; of more, the sum of squares would be shared by threads
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Inputs (n, inputs), targets (n, outputs) or (n, 1) and weights (n,) or None."""
+    """Inputs (n, inputs), targets (n, outputs) or (n, 1) and weights (n,) or None; any of them may lie on a GPU."""
 
-    x: np.ndarray
-    y: np.ndarray
-    weights: np.ndarray | None
+    x: Any
+    y: Any
+    weights: Any
 
     def __len__(self) -> int:
         return len(self.x)
@@ -27,13 +28,15 @@ class Samples:
         return Samples(self.x[rows], self.y[rows], None if self.weights is None else self.weights[rows])
 
 
-def to_array(value: Any, name: str) -> np.ndarray:
-    """Return a real-valued array from an array, list, data frame or anything with ``__array__``.
+def to_array(value: Any, name: str, device: str = "cpu") -> Any:
+    """Return a real-valued array from an array, list, data frame or anything with ``__array__`` or DLPack.
+
+    An array on a GPU becomes a ``DeviceArray`` if the model computes there.
 
     Raises
     ------
     TypeError
-        If the values are not real numbers.
+        If the values are not real numbers, or lie on a GPU while the model computes on the CPU.
     ValueError
         If rows differ in length.
     """
@@ -41,10 +44,13 @@ def to_array(value: Any, name: str) -> np.ndarray:
         raise ValueError(f"{name} is missing: expected an array, a list or a data frame; got None")
     if hasattr(value, "tocsr"):
         raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray()")
+    if is_on_gpu(value):
+        return device_array(value, name, device)
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         raise ValueError(f"{name} has masked values; fill them, {name}.filled(...), or leave their rows out")
+    only_dlpack = hasattr(value, "__dlpack__") and not hasattr(value, "__array__")
     try:
-        array = np.asarray(value)
+        array = np.from_dlpack(value) if only_dlpack else np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} is no rectangular array, its rows differ in length ({error})") from None
     if array.dtype == object:
@@ -75,7 +81,7 @@ def _from_objects(array: np.ndarray, name: str) -> np.ndarray:
         ) from None
 
 
-def _finite(array: np.ndarray, source: np.ndarray, name: str) -> np.ndarray:
+def _checked(array: np.ndarray, source: np.ndarray, name: str) -> np.ndarray:
     """Return `array`, the converted `source`, if all of its values are finite."""
     if source.dtype.kind != "f" or _all_finite(array):
         return array
@@ -99,20 +105,32 @@ def _all_finite(array: np.ndarray) -> bool:
     return bool(np.isfinite(array).all())
 
 
-def _convert(array: np.ndarray, dtype: Any, name: str) -> np.ndarray:
+def finite(array: Any, dtype: Any, name: str) -> Any:
+    """Return an array on the host or a GPU C-contiguous and of a type; ValueError if a number is not finite."""
+    if not isinstance(array, np.ndarray):
+        return _finite_on_gpu(array, dtype, name)
     if array.dtype == dtype and array.flags.c_contiguous:
-        return _finite(array, array, name)
+        return _checked(array, array, name)
     with np.errstate(over="ignore"):
-        return _finite(np.ascontiguousarray(array, dtype), array, name)
+        return _checked(np.ascontiguousarray(array, dtype), array, name)
 
 
-def row_shape_of(x: Any) -> tuple[int, ...]:
+def _finite_on_gpu(array: Any, dtype: Any, name: str) -> Any:
+    converted = array.astype(dtype)
+    if array.dtype.kind == "f":
+        most = np.finfo(dtype).max
+        if not converted.is_within(-most, most):
+            finite(array.to_host(), dtype, name)  # says which one it is
+    return converted
+
+
+def row_shape_of(x: Any, device: str = "cpu") -> tuple[int, ...]:
     """Return the shape of one row of x, for a model that learns it from its data."""
-    return to_array(x, "x").shape[1:] or (1,)
+    return to_array(x, "x", device).shape[1:] or (1,)
 
 
-def inputs(x: Any, row_shape: tuple[int, ...], dtype: Any, name: str = "x") -> np.ndarray:
-    """Return inputs as a matrix with one flat row per sample.
+def inputs(x: Any, row_shape: tuple[int, ...], dtype: Any, name: str = "x", device: str = "cpu") -> Any:
+    """Return inputs as a matrix with one flat row per sample, on the GPU if x lies there and is to be used there.
 
     Raises
     ------
@@ -122,10 +140,10 @@ def inputs(x: Any, row_shape: tuple[int, ...], dtype: Any, name: str = "x") -> n
         If x is empty, has rows of another shape, or holds NaN or infinity.
     """
     if type(x) is np.ndarray and x.dtype == dtype and x.shape[1:] == row_shape and x.ndim == 2 and len(x):
-        return _convert(x, dtype, name)  # the short way of single rows
-    array = to_array(x, name)
+        return finite(x, dtype, name)  # the short way of single rows
+    array = to_array(x, name, device)
     if array.ndim == 1 and row_shape == (1,):
-        array = array[:, np.newaxis]
+        array = _as_rows(array)
     if array.ndim == 0 or array.shape[0] == 0:
         raise ValueError(f"{name} is empty: it has the shape {array.shape}")
     if array.shape[1:] != row_shape:
@@ -134,13 +152,18 @@ def inputs(x: Any, row_shape: tuple[int, ...], dtype: Any, name: str = "x") -> n
             f"{name} has the shape {array.shape}, but the model takes rows of shape {row_shape}, "
             f"so {name} must have the shape {('n', *row_shape)}{hint}".replace("'n'", "n")
         )
-    array = array.reshape(len(array), -1)
+    array = _as_rows(array)
     if array.dtype == np.uint8:  # pixels stay bytes: the kernels convert a batch at a time
-        return np.ascontiguousarray(array)
-    return _convert(array, dtype, name)
+        return finite(array, np.uint8, name)
+    return finite(array, dtype, name)
 
 
-def targets(y: Any, n_rows: int, n_outputs: int, loss: Loss, dtype: Any, name: str = "y") -> np.ndarray:
+def _as_rows(array: Any) -> Any:
+    """Return an array with one dimension for rows and one for all others."""
+    return array.reshape(len(array), math.prod(array.shape[1:])) if isinstance(array, np.ndarray) else array.rows()
+
+
+def targets(y: Any, n_rows: int, n_outputs: int, loss: Loss, dtype: Any, name: str = "y", device: str = "cpu") -> Any:
     """Return targets as the loss wants them: (n, outputs), or (n, 1) for class numbers.
 
     Raises
@@ -150,23 +173,28 @@ def targets(y: Any, n_rows: int, n_outputs: int, loss: Loss, dtype: Any, name: s
     ValueError
         If the shape does not fit, or a label is out of range.
     """
-    array = to_array(y, name)
+    array = to_array(y, name, device)
     if array.ndim == 0 or array.shape[0] != n_rows:
         raise ValueError(f"x has {n_rows} rows, but {name} has the shape {array.shape}")
     sparse, width = loss.sparse, loss.target_width(n_outputs)
     given = array
     if array.ndim == 1 and width == 1:
-        array = array[:, np.newaxis]
+        array = _as_rows(array)
     if array.shape[1:] != (width,):
         raise ValueError(
             f"{name} has the shape {given.shape}, but {loss.name} for {n_outputs} outputs takes the shape "
             f"({n_rows}, {width}){_layout_hint(given, sparse, n_outputs)}"
         )
-    array = _convert(array, dtype, name)
+    array = checked = finite(array, dtype, name)
+    if not isinstance(array, np.ndarray):
+        low, high = (0, n_outputs - 1) if sparse else loss.target_range
+        if array.is_within(low, high, whole=sparse):
+            return array
+        checked = array.to_host()  # says which one it is
     if sparse:
-        check_class_numbers(array[:, 0], n_outputs, name)
+        check_class_numbers(checked[:, 0], n_outputs, name)
     else:
-        _check_range(array, loss, name)
+        _check_range(checked, loss, name)
     return array
 
 
@@ -218,23 +246,27 @@ def samples(
     loss: Loss,
     dtype: Any,
     source: str = "",
+    device: str = "cpu",
 ) -> Samples:
     """Return inputs, targets and the weights of their rows; `source` stands behind their names in messages.
+
+    Arrays on a GPU stay there if `device`, where the model computes, is "cuda".
 
     Raises
     ------
     TypeError, ValueError
         As `inputs` and `targets`, or if the weights are not one finite number a row.
     """
-    rows = inputs(x, row_shape, dtype, f"x{source}")
-    labels = targets(y, len(rows), n_outputs, loss, dtype, f"y{source}")
+    rows = inputs(x, row_shape, dtype, f"x{source}", device)
+    labels = targets(y, len(rows), n_outputs, loss, dtype, f"y{source}", device)
     if sample_weight is None:
         return Samples(rows, labels, None)
     name = f"sample_weight{source}"
-    weights = to_array(sample_weight, name)
+    weights = to_array(sample_weight, name, device)
     if weights.shape not in ((len(rows),), (len(rows), 1)):
         raise ValueError(f"{name} must have the shape ({len(rows)},), one weight per row; got {weights.shape}")
-    return Samples(rows, labels, _convert(weights.reshape(-1), dtype, name))
+    checked = finite(_as_rows(weights), dtype, name)
+    return Samples(rows, labels, checked.reshape(-1) if isinstance(checked, np.ndarray) else checked)
 
 
 def weigh_classes(rows: Samples, class_weight: Any) -> Samples:
@@ -259,13 +291,14 @@ def weigh_classes(rows: Samples, class_weight: Any) -> Samples:
         raise TypeError(f"the keys of class_weight must be integers, the classes; got {list(class_weight)}") from None
     values = (checks.number(f"class_weight[{key!r}]", value, 0.0) for key, value in class_weight.items())
     table = dict(zip(classes, values, strict=True))
-    labels = (rows.y.argmax(axis=1) if rows.y.shape[1] > 1 else rows.y[:, 0]).astype(np.int64)
+    y, given = (on_host(array, name, "cuda") for array, name in ((rows.y, "y"), (rows.weights, "sample_weight")))
+    labels = (y.argmax(axis=1) if y.shape[1] > 1 else y[:, 0]).astype(np.int64)
     present, positions = np.unique(labels, return_inverse=True)
     missing = [int(label) for label in present if int(label) not in table]
     if missing:
         raise ValueError(f"class_weight has no weight for the classes {missing} that occur in y")
-    weights = np.array([table[int(label)] for label in present], rows.y.dtype)[positions]
-    return Samples(rows.x, rows.y, weights if rows.weights is None else weights * rows.weights)
+    weights = np.array([table[int(label)] for label in present], y.dtype)[positions]
+    return Samples(rows.x, rows.y, weights if given is None else weights * given.reshape(-1))
 
 
 def split(rows: Samples, validation_split: float) -> tuple[Samples, Samples]:

@@ -7,6 +7,7 @@ from sklearn.base import _fit_context, is_classifier
 from sklearn.utils import check_array, check_consistent_length, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
+from fastnn.devices import resolve
 from fastnn.estimator_callbacks import CallbackSupportMixin, FitTasks
 from fastnn.estimator_checks import check_rows, check_rows_and_targets
 from fastnn.estimator_conversion import Conversion
@@ -15,6 +16,7 @@ from fastnn.estimator_lbfgs import train_full_batch
 from fastnn.estimator_options import CLIPPING
 from fastnn.estimator_rules import EpochRules
 from fastnn.estimator_training import Deadline, StochasticFit
+from fastnn.gpu_arrays import on_host
 from fastnn.losses import Loss
 from fastnn.plan import MIXED
 
@@ -69,7 +71,8 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Of sparse rows only the entries that are there are stored and multiplied.
+            Of sparse rows only the entries that are there are stored and multiplied. With ``device="cuda"`` an array on
+            the GPU, of CuPy or PyTorch for instance, is read there, and predictions for it stay there.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets; for a classifier labels, or columns of 0 and 1 for several labels a row.
         sample_weight : array-like of shape (n_samples,), optional
@@ -220,6 +223,7 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
 
     def _validation_rows(self, X: Any, y: Any, sample_weight: Any, dtype: Any) -> HeldOut:
         X = check_rows(self, X, dtype)
+        y = on_host(y, "y of the validation data", resolve(self.device))
         y = check_array(y, ensure_2d=False, dtype=None, input_name="y of the validation data")
         check_consistent_length(X, y)
         name = "y of the validation data"
@@ -228,7 +232,8 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
     def _check_weights(self, sample_weight: Any, X: np.ndarray) -> np.ndarray | None:
         if sample_weight is None:
             return None
-        return _check_sample_weight(sample_weight, X, dtype=X.dtype)
+        given = on_host(sample_weight, "sample_weight", resolve(self.device))
+        return _check_sample_weight(given, X, dtype=X.dtype)
 
     def _initialize(self, random_state: np.random.RandomState, dtype: np.dtype) -> None:
         self._layers(self._hidden_sizes(), self.normalization)  # tells what is wrong with them
@@ -237,8 +242,8 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
         self.n_layers_ = len(self.coefs_) + 1
         self.t_ = 0
 
-    def _outputs(self, X: Any) -> np.ndarray:
-        """Run the network on checked rows; returns shape (n, n_outputs_)."""
+    def _outputs(self, X: Any) -> Any:
+        """Run the network on checked rows; returns shape (n, n_outputs_), on the GPU if X lies there."""
         if not hasattr(self, "coefs_"):
             check_is_fitted(self)
         return self._get_engine().predict(check_rows(self, X, self.coefs_[0].dtype))

@@ -11,8 +11,10 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 
+from fastnn.devices import resolve
 from fastnn.estimator_base import BaseMLP
 from fastnn.estimator_labels import LabelTargets
+from fastnn.gpu_arrays import like, on_host
 from fastnn.losses import (
     BinaryCrossentropy,
     BinaryFocalCrossentropy,
@@ -233,6 +235,9 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
     def predict(self, X: Any) -> np.ndarray:
         """Class of each row, shape (n_samples,); for several labels a row 0 or 1, shape (n_samples, n_classes)."""
         outputs = self._outputs(X)
+        return like(self._decide(np.asarray(outputs)), outputs)
+
+    def _decide(self, outputs: np.ndarray) -> np.ndarray:
         if self._multilabel:
             return (outputs > 0.5).astype(int)
         index = outputs[:, 0] > 0.5 if self.n_outputs_ == 1 else outputs.argmax(axis=1)
@@ -241,20 +246,25 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probability of each class of ``classes_`` for each row, shape (n_samples, n_classes)."""
         outputs = self._outputs(X)
-        return np.hstack([1 - outputs, outputs]) if self.n_outputs_ == 1 else outputs
+        if self.n_outputs_ > 1:
+            return outputs
+        positive = np.asarray(outputs)
+        return like(np.hstack([1 - positive, positive]), outputs)
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Logarithm of `predict_proba`."""
+        probabilities = self.predict_proba(X)
         with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
+            return like(np.log(np.asarray(probabilities)), probabilities)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Accuracy of the predictions, rows weighted by `sample_weight`; of several labels a row all must be right."""
         if sample_weight is None and type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind == self._kind_of_labels():
-            predicted = self.predict(X)
+            predicted = np.asarray(self.predict(X))
             if predicted.shape == y.shape:  # what scikit-learn does takes twenty times as long
                 return float(np.mean(predicted == y))
-        return super().score(X, y, sample_weight)
+        device = resolve(self.device)
+        return super().score(X, on_host(y, "y", device), on_host(sample_weight, "sample_weight", device))
 
     def _kind_of_labels(self) -> str:
         """Kind of the dtype of single labels where it is a simple one, else none."""

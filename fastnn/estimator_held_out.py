@@ -117,7 +117,7 @@ class Judge:
         if scoring == "loss":
             return -loss
         if self._scorer is None or not math.isfinite(loss):
-            outputs = self._engine.predict(rows.x)
+            outputs = np.asarray(self._engine.predict(rows.x))
             if not np.isfinite(outputs).all():
                 return math.nan
             if self._scorer is None:

@@ -10,7 +10,9 @@ from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
+from fastnn.devices import resolve
 from fastnn.estimator_base import BaseMLP
+from fastnn.gpu_arrays import on_host
 from fastnn.losses import Huber, Loss, MeanAbsoluteError, MeanSquaredError, PoissonDeviance, Quantile
 
 _LOSSES: dict[str, type[Loss]] = {
@@ -116,7 +118,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Coefficient of determination R² of the predictions; for several quantiles the mean ``d2_pinball_score``."""
-        return _score(y, self.predict(X), self._levels(), sample_weight)
+        device = resolve(self.device)
+        y, sample_weight = on_host(y, "y", device), on_host(sample_weight, "sample_weight", device)
+        return _score(y, np.asarray(self.predict(X)), self._levels(), sample_weight)
 
     def _validation_score(self, outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray | None) -> float:
         return _score(targets, outputs, self._levels(), weights)

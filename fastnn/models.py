@@ -74,7 +74,8 @@ class Sequential(CompiledStack):
         Parameters
         ----------
         x : array-like of shape (n, ...)
-            Inputs: an array of any real dtype, a list, a data frame or anything with ``__array__``.
+            Inputs: an array of any real dtype, a list, a data frame or anything with ``__array__`` or DLPack. With
+            ``device="cuda"`` arrays of CuPy, PyTorch or others that lie on the GPU are read there.
         y : array-like of shape (n,), (n, 1) or (n, outputs)
             Targets; class numbers for ``sparse_categorical_crossentropy``.
         batch_size : int, default=32
@@ -222,9 +223,10 @@ class Sequential(CompiledStack):
         Returns
         -------
         numpy.ndarray of shape (n, outputs)
+            Or, if x lies on the GPU, an array there, which CuPy and PyTorch take without a copy.
         """
         engine, verbose = self.engine, checks.verbosity(verbose, auto=0)
-        rows = data.inputs(x, self._row_shape, engine.plan.dtype)
+        rows = data.inputs(x, self._row_shape, engine.plan.dtype, device=engine.device)
         if callbacks is None and not verbose:
             return engine.predict(rows)
         batch_size = _batch_size(batch_size)
@@ -242,7 +244,7 @@ class Sequential(CompiledStack):
 
     def __call__(self, x: Any) -> np.ndarray:
         engine = self.engine
-        return engine.predict(data.inputs(x, self._row_shape, engine.plan.dtype))
+        return engine.predict(data.inputs(x, self._row_shape, engine.plan.dtype, device=engine.device))
 
     def train_on_batch(
         self,

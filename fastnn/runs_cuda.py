@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.blocks_cuda import block_threads, check_rows, flat
+from fastnn.arrays_cuda import there
+from fastnn.blocks_cuda import block_threads, check_rows
 from fastnn.kernels import codes, jit_cuda
 from fastnn.kernels.jit_cuda import cuda
 from fastnn.mirror import Mirror
@@ -103,7 +104,7 @@ class Models:
         tables = (layout.ops, plan.factors, objective.factors, plan.scaling)
         data = (x, y, np.zeros(1, plan.dtype) if weights is None else weights)
         self._sizes = cuda.to_device(sizes)
-        self._given = [cuda.to_device(flat(array)) for array in (*tables, *data)]  # named in GIVEN
+        self._given = [there(array) for array in (*tables, *data)]  # named in GIVEN
         self._params, self._slots, self.progress = params, slots, progress
         self._work = cuda.device_array(1 if in_shared else count * work_size, plan.dtype)
         self._stats = cuda.device_array(count * stats_size, np.float64)

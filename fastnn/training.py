@@ -8,6 +8,7 @@ import numpy as np
 
 from fastnn.callbacks import CallbackList
 from fastnn.data import Samples
+from fastnn.gpu_arrays import join
 from fastnn.metrics import Metric
 from fastnn.progress import ProgressLine
 from fastnn.record import TrainingRecord
@@ -192,4 +193,4 @@ def predict(engine: Any, x: np.ndarray, callbacks: CallbackList, batch_size: int
         parts.append(engine.predict(x[start : start + size]))
         callbacks.call("on_predict_batch_end", batch, {"outputs": parts[-1]})
     callbacks.call("on_predict_end", {})
-    return np.concatenate(parts)
+    return join(parts)

@@ -203,7 +203,7 @@ class Entry:
     ----------
     arguments : str
         A letter for each argument: a number, or in upper case an array of one dimension. ``n`` is the element type,
-        ``x`` that or uint8, ``i`` int64, ``j`` int32, ``d`` float64.
+        ``x`` that or uint8, ``u`` uint8, ``s`` any real numbers, ``i`` int64, ``j`` int32, ``d`` float64.
     threads : most threads of a block: each may have its share of the registers
     dtypes : element types that it is compiled for
     """

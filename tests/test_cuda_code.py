@@ -40,13 +40,14 @@ def name_of(value):
 
 
 def signatures(arguments, dtype):
-    """Types of a kernel's arguments, once for each type of ``x``."""
+    """Types of a kernel's arguments, once for each type of ``x`` or ``s``."""
     from numba.cuda import types
     from numba.cuda.np.numpy_support import from_dtype
 
-    element = from_dtype(np.dtype(dtype))
-    for x in [element, types.uint8] if "x" in arguments.lower() else [element]:
-        kinds = {"n": element, "x": x, "i": types.int64, "j": types.int32, "d": types.float64}
+    element, letters = from_dtype(np.dtype(dtype)), arguments.lower()
+    given = [types.boolean, types.uint8, types.int64, types.float16, types.float64]
+    for x in given if "s" in letters else [element, types.uint8] if "x" in letters else [element]:
+        kinds = {"n": element, "x": x, "s": x, "u": types.uint8, "i": types.int64, "j": types.int32, "d": types.float64}
         yield tuple(kinds[letter.lower()][::1] if letter.isupper() else kinds[letter] for letter in arguments)
 
 

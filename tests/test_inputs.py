@@ -242,3 +242,31 @@ def test_weighted_rows_count_as_often_as_they_weigh():
 
     # both divide by 8 rows
     np.testing.assert_allclose(gradient_step(X, Y, sample_weight=weights), gradient_step(X[repeated], Y[repeated]))
+
+
+class OnlyDLPack:
+    """An array that has no way to NumPy but DLPack."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __dlpack__(self, **options):
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+
+def test_arrays_that_have_dlpack_alone():
+    x = np.arange(6, dtype=np.float32).reshape(3, 2)
+    taken = data.to_array(OnlyDLPack(x), "x")
+    assert np.shares_memory(taken, x)
+    np.testing.assert_array_equal(data.inputs(OnlyDLPack(x), (2,), np.float32), x)
+
+
+@pytest.mark.parametrize("attribute", ["__cuda_array_interface__", "__dlpack_device__"])
+def test_a_model_on_the_cpu_takes_no_array_on_a_gpu(attribute):
+    values = {"__cuda_array_interface__": {}, "__dlpack_device__": lambda array: (2, 0)}
+    array = type("Array", (), {attribute: values[attribute]})()
+    with pytest.raises(TypeError, match=r"x lies in the memory of a GPU, .* x.cpu\(\) of PyTorch or x.get\(\) of CuPy"):
+        data.inputs(array, (2,), np.float32)
