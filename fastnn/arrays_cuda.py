@@ -12,10 +12,12 @@ import numpy as np
 from fastnn.gpu_arrays import OnGPU
 from fastnn.kernels import arrays_cuda, jit_cuda
 from fastnn.kernels.jit_cuda import SIMULATED, cuda
+from fastnn.streaming_cuda import up
 
 THREADS = 8 if SIMULATED else 256
 MOST_BLOCKS = 4 if SIMULATED else 4096
-LEGACY_STREAM = 1  # the default stream as DLPack counts: what was begun on others is waited for
+# Numba's default stream as DLPack counts: what was begun on others is waited for
+DEFAULT_STREAM = 2 if getattr(cuda.config, "CUDA_PER_THREAD_DEFAULT_STREAM", 0) else 1
 
 
 class DeviceArray(OnGPU):
@@ -167,12 +169,12 @@ def joined(parts: list[DeviceArray]) -> DeviceArray:
 
 def send(array: np.ndarray) -> DeviceArray:
     """Copy an array to the device."""
-    return DeviceArray(cuda.to_device(np.ascontiguousarray(array).reshape(-1)), array.shape)
+    return DeviceArray(up(array), array.shape)
 
 
 def there(array: Any) -> Any:
     """Return memory on the device that holds all numbers of an array in order; a packed one there is used as it is."""
-    return array.memory if isinstance(array, DeviceArray) else cuda.to_device(np.ascontiguousarray(array).reshape(-1))
+    return array.memory if isinstance(array, DeviceArray) else up(array)
 
 
 def _packed(shape: Iterable[int]) -> tuple[int, ...]:
@@ -206,7 +208,7 @@ def _shared(value: Any, name: str) -> tuple[int, np.dtype | None, tuple[int, ...
         if own != other:
             raise ValueError(f"{name} lies on GPU {other}, but fastnn computes on GPU {own}: move it there")
         try:
-            view = StridedMemoryView.from_dlpack(value, stream_ptr=LEGACY_STREAM)
+            view = StridedMemoryView.from_dlpack(value, stream_ptr=DEFAULT_STREAM)
         except (BufferError, RuntimeError) as error:
             raise TypeError(f"{name} on the GPU cannot be shared: {error}") from error
         dtype, strides = view.dtype, view.strides

@@ -15,6 +15,7 @@ from fastnn.layout import aligned_zeros
 from fastnn.mirror import Mirror
 from fastnn.plan import Objective, Plan
 from fastnn.runs_cuda import START, STATE, CudaRun, train_models
+from fastnn.streaming_cuda import chunk_rows
 
 T = TypeVar("T")
 
@@ -127,4 +128,8 @@ class CudaEngine(Engine):
         **options: Any,
     ) -> tuple[list[list[np.ndarray]], np.ndarray]:
         self.plan.check_trainable()
+        if chunk_rows([array for array in (x, y, weights) if array is not None], 1) is not None:
+            return super().train_many(
+                objective, x, y, weights, first_weights=first_weights, seeds=seeds, **options
+            )  # each has an order of its own, so no two could share a chunk
         return train_models(self.plan, objective, self.optimizer, x, y, weights, first_weights, seeds, **options)

@@ -12,6 +12,7 @@ from fastnn.kernels.jit_cuda import cuda
 from fastnn.mirror import Mirror
 from fastnn.plan import Objective, Plan
 from fastnn.sparse import is_sparse
+from fastnn.streaming_cuda import Chunks, chunk_rows
 
 WARP = 4 if jit_cuda.SIMULATED else 32
 MOST_THREADS = 8 if jit_cuda.SIMULATED else 256  # of a block: each may need as many registers as there are for so many
@@ -48,6 +49,7 @@ class Inference:
         self._shared = int(self._fits())
         self._threads = block_threads(self._rows * self._row)
         self._kernel = jit_cuda.kernel(infer_cuda.infer_blocks, plan.dtype)
+        self._nothing = cuda.to_device(np.zeros(1, plan.dtype))
 
     def _fits(self) -> bool:
         return 2 * self._rows * self._row * self._plan.dtype.itemsize <= jit_cuda.shared_bytes()
@@ -68,9 +70,26 @@ class Inference:
         All but ``stats`` may be a ``DeviceArray``.
         """
         check_rows(x)
-        n, dtype = len(x), self._plan.dtype
+        n, data = len(x), [array for array in (x, y, weights) if array is not None]
         if n == 0:
             return
+        results = sum(array[:1].nbytes for array in (outputs, stats) if isinstance(array, np.ndarray))
+        at_once = chunk_rows(data, ROWS_OF_BLOCK, results)
+        if at_once is None:
+            self._do(params, [there(array) for array in data], n, outputs, stats)
+            return
+        chunks = Chunks(data, at_once)
+        for first in range(0, n, at_once):
+            rows, following = slice(first, min(n, first + at_once)), slice(first + at_once, first + 2 * at_once)
+            arrays = chunks.take(first, rows)
+            if following.start < n:
+                chunks.begin(following.start, following)
+            out, stat = (None if array is None else array[rows] for array in (outputs, stats))
+            self._do(params, arrays, rows.stop - first, out, stat)
+
+    def _do(self, params: Mirror, data: list[Any], n: int, outputs: Any, stats: np.ndarray | None) -> None:
+        """Do the same for x, y and weights, if there are any, on the device."""
+        dtype = self._plan.dtype
         blocks = min(-(-n // self._rows), 1024)
         size = 2 * self._rows * self._row
         sizes = np.array([len(self._plan.ops), n, self._rows, self._row, self._shared], np.int64)
@@ -78,8 +97,7 @@ class Inference:
         stay = isinstance(outputs, DeviceArray)
         found = outputs.memory if stay else cuda.device_array(max(1, 0 if outputs is None else outputs.size), dtype)
         figures = cuda.device_array(max(1, 0 if stats is None else stats.size), np.float64)
-        nothing = np.zeros(1, dtype)
-        data = [there(nothing if array is None else array) for array in (x, y, weights)]
+        data = data + [self._nothing] * (3 - len(data))
         shared = size * dtype.itemsize if self._shared else 0
         jit_cuda.configured(self._kernel, blocks, self._threads, shared)(
             cuda.to_device(sizes), self._run, *self._tables, *data, params.there(), buffers, figures, found

@@ -15,12 +15,13 @@ from fastnn.kernels.jit_cuda import cuda
 from fastnn.mirror import Mirror
 from fastnn.plan import Objective, Plan
 from fastnn.rates import Rates
+from fastnn.rows_cuda import Rows
 from fastnn.runs import GROWTH, SLICE_SECONDS, Run, run_vector, shuffled
 
 FIRST_STEP_SECONDS = 5e-5  # cautious first guess
 START = (0.0, 1.0, 1.0)  # the optimizer's state before its first step
 STATE = len(START)  # numbers before the results
-GIVEN = ("ops", "factors", "loss_factors", "scaling", "x", "y", "weights")
+TABLES, DATA = ("ops", "factors", "loss_factors", "scaling"), ("x", "y", "weights")
 # Of a training step from which on one launch for each product pays: a block does so many in about the time that all
 # those launches take. An estimate.
 FLOPS_WORTH_LAUNCHES = 5e6
@@ -68,6 +69,11 @@ class Models:
 
         check_rows(x)
         n, count, metrics = x.shape[0], len(seeds), len(objective.metrics)
+        shuffle = shuffle and batch_size < n
+        self._rows = Rows(
+            x, y, weights, batch_size=batch_size, models=count, shuffle=shuffle, first_epoch=first_epoch,
+            dtype=plan.dtype,
+        )  # fmt: skip
         by_launches = count == 1 and 3.0 * plan.flops_per_row * batch_size >= FLOPS_WORTH_LAUNCHES
         layout = plan.layout(objective.ops, batch_size, room=ROOM if by_launches else None)
         self.rates = Rates(optimizer, objective, loss_scale, loss_limit)
@@ -77,7 +83,7 @@ class Models:
                 [
                     run_vector(
                         objective.loss, objective.metrics, batch=batch_size, rows=n, targets=y.shape[1],
-                        shuffle=shuffle and batch_size < n, optimizer=codes.OPTIMIZERS.index(optimizer.name),
+                        shuffle=shuffle and not self._rows.in_chunks, optimizer=codes.OPTIMIZERS.index(optimizer.name),
                         weighted=weights is not None, seed=seed, first_epoch=first_epoch,
                         weighted_mean=weighted_mean and weights is not None, l2_per_row=plan.l2_per_row,
                         parameters=plan.n_parameters,
@@ -100,11 +106,9 @@ class Models:
             ],
             np.int64,
         )  # fmt: skip
-        self._order = cuda.to_device(np.tile(np.arange(n, dtype=np.int32), count))
         tables = (layout.ops, plan.factors, objective.factors, plan.scaling)
-        data = (x, y, np.zeros(1, plan.dtype) if weights is None else weights)
         self._sizes = cuda.to_device(sizes)
-        self._given = [there(array) for array in (*tables, *data)]  # named in GIVEN
+        self._tables = [there(array) for array in tables]  # named in TABLES
         self._params, self._slots, self.progress = params, slots, progress
         self._work = cuda.device_array(1 if in_shared else count * work_size, plan.dtype)
         self._stats = cuda.device_array(count * stats_size, np.float64)
@@ -115,7 +119,7 @@ class Models:
 
     def set_order(self, order: np.ndarray) -> None:
         """Give the order of the rows, of a single model."""
-        self._order.copy_to_device(order.astype(np.int32))
+        self._rows.set_order(order)
 
     def set_rates(self, iterations: int) -> None:
         """Take the optimizer's present hyper-parameters; they go to the device if they are new."""
@@ -126,23 +130,34 @@ class Models:
 
     def do(self, start: int, stop: int) -> None:
         """Do steps ``start`` .. ``stop`` - 1 of all models, and wait for them."""
-        if self._steps is None:
-            self._launch(start, stop)
-        else:
-            arrays = {
-                **dict(zip(GIVEN, self._given, strict=True)), "run": self.run.there(), "hyper": self.hyper.there(),
-                "progress": self.progress.change_there(), "order": self._order, "params": self._params.change_there(),
-                "slots": self._slots.change_there(), "work": self._work, "stats": self._stats,
-            }  # fmt: skip
-            self._steps.do(start, stop, len(self.rates.table), arrays)
+        run, done = self.run.read(), start
+        seed = int(run[codes.SEED_LOW] + (run[codes.SEED_HIGH] << 32))
+        while done < stop:
+            data, last = self._rows.bring(done, stop, seed)
+            self._launch(done, last, data, done - start)
+            self._rows.bring_next(done, seed)
+            done = last
         cuda.synchronize()
 
-    def _launch(self, start: int, stop: int) -> None:
-        """Launch the kernel that does all of it."""
-        jit_cuda.configured(self._kernel, self._blocks, self._threads, self._shared)(
-            self._sizes, self.run.there(), self.hyper.there(), self.progress.change_there(), *self._given, self._order,
-            self._params.change_there(), self._slots.change_there(), self._work, self._stats, start, stop,
-        )  # fmt: skip
+    def _launch(self, start: int, stop: int, data: list[Any], row: int) -> None:
+        """Launch steps on these data; the first takes this row of hyper-parameters if there is one for each."""
+        hyper = self.hyper.there()
+        if self.rates.scheduled:
+            hyper = hyper[row * codes.HYPER_COLUMNS :]
+        if self._steps is None:
+            jit_cuda.configured(self._kernel, self._blocks, self._threads, self._shared)(
+                self._sizes, self.run.there(), hyper, self.progress.change_there(), *self._tables, *data,
+                self._rows.order, self._params.change_there(), self._slots.change_there(), self._work, self._stats,
+                start, stop,
+            )  # fmt: skip
+            return
+        arrays = {
+            **dict(zip(TABLES, self._tables, strict=True)), **dict(zip(DATA, data, strict=True)),
+            "run": self.run.there(), "hyper": hyper, "progress": self.progress.change_there(),
+            "order": self._rows.order, "params": self._params.change_there(), "slots": self._slots.change_there(),
+            "work": self._work, "stats": self._stats,
+        }  # fmt: skip
+        self._steps.do(start, stop, len(self.rates.table), arrays)
 
 
 class CudaRun(Run):
