@@ -202,53 +202,6 @@ def specialised(function: Callable, dtype: np.dtype, twin: Callable[[Callable], 
 
 
 @functools.cache
-def _inner_compiler() -> type:
-    """Compiler of functions that only compiled code calls.
-
-    Numba optimises every function and makes machine code of it, and again of all it calls in each of its callers:
-    with calls ten deep most of the time goes into code that nobody runs. Inner functions are only lowered;
-    they are optimised once, within the program they end up in.
-    """
-    from numba.core.codegen import JITCodeLibrary
-    from numba.core.compiler import CompilerBase, DefaultPassBuilder
-    from numba.core.compiler_machinery import register_pass
-    from numba.core.typed_passes import NativeLowering
-
-    class InnerLibrary(JITCodeLibrary):
-        def _optimize_final_module(self) -> None:
-            pass
-
-        def _finalize_final_module(self) -> None:
-            self._finalize_dynamic_globals()
-            self._finalized = True
-
-    @register_pass(mutates_CFG=True, analysis_only=False)
-    class InnerLowering(NativeLowering):
-        _name = "inner_lowering"
-
-        def run_pass(self, state: Any) -> bool:
-            state.flags.no_compile = True
-            state.library = InnerLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
-            super().run_pass(state)
-            # stands for machine code that is never made: Numba wants a builtin, a new one each
-            entry: Callable = list[Any]().append
-            state.targetctx.insert_user_function(entry, state.cr.fndesc, [state.library])
-            state.cr = state.cr._replace(cfunc=entry)
-            return True
-
-    class InnerCompiler(CompilerBase):
-        def define_pipelines(self) -> list:
-            pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
-            pipeline.passes = [
-                (InnerLowering if stage is NativeLowering else stage, text) for stage, text in pipeline.passes
-            ]
-            pipeline.finalize()
-            return [pipeline]
-
-    return InnerCompiler
-
-
-@functools.cache
 def _twins(mixed: bool, clipped: bool) -> list[dict]:
     """What replaces kernels in mixed precision, or where gradients are clipped, one table after the other."""
     tables = []
@@ -280,6 +233,7 @@ def _inner(function: Callable, dtype: np.dtype, mixed: bool, clipped: bool) -> A
     from numba.types import unliteral
 
     from . import intrinsics, scalar
+    from .linking import InnerCompiler
 
     for twins in _twins(mixed, clipped):
         function = twins.get(function, function)
@@ -287,7 +241,7 @@ def _inner(function: Callable, dtype: np.dtype, mixed: bool, clipped: bool) -> A
         return getattr(intrinsics, function.__name__)
     if function.__name__ in scalar.BY_PRECISION:
         function = scalar.BY_PRECISION[function.__name__][dtype.itemsize == 8]
-    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": _inner_compiler()}
+    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": InnerCompiler}
     dispatcher = _for_cpu(function, dtype, mixed, clipped, **options)
     typed = dispatcher.get_call_template
     # Numba would compile a kernel again for every combination of constants that it is called with
@@ -331,6 +285,9 @@ def _with_settings(compile_program: Callable) -> Callable:
             finally:
                 collects, config.LOOP_VECTORIZE, config.SLP_VECTORIZE = kept
                 if collects:
+                    if gc.get_freeze_count() == 0:  # as if it were old: nobody need search it now
+                        gc.freeze()
+                        gc.unfreeze()
                     gc.enable()
 
     return call
@@ -338,8 +295,9 @@ def _with_settings(compile_program: Callable) -> Callable:
 
 def _program(function: Callable, dtype: np.dtype, variant: str, mixed: bool = False, clipped: bool = False) -> Any:
     from .cache import ProgramCache
+    from .linking import ProgramCompiler
 
-    dispatcher = _for_cpu(function, dtype, mixed, clipped, no_cfunc_wrapper=True)
+    dispatcher = _for_cpu(function, dtype, mixed, clipped, no_cfunc_wrapper=True, pipeline_class=ProgramCompiler)
     name = dispatcher.py_func.__qualname__ + variant + "_clipped" * clipped
     if mixed:
         tiles = tile_choice()[0]

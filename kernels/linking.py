@@ -1,0 +1,104 @@
+"""How compiled functions become one program.
+
+Numba optimises every function and makes machine code of it, and again of all it calls in each of its callers: with
+calls ten deep most of the time goes into code that nobody runs. Here inner functions are only lowered. A program links
+each of them once and is optimised as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import llvmlite.binding as llvm
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler_machinery import register_pass
+from numba.core.typed_passes import InlineOverloads, NativeLowering, NopythonRewrites
+from numba.core.untyped_passes import InlineClosureLikes
+
+# Stages for what kernels have none of: closures, expressions of whole arrays, overloads to be inlined in Numba's IR.
+NEEDLESS = (InlineClosureLikes, InlineOverloads, NopythonRewrites)
+
+
+class InnerLibrary(JITCodeLibrary):
+    """A function that only compiled code calls, as it was lowered."""
+
+    def _optimize_functions(self, module: Any) -> None:
+        module.data_layout = self._codegen._data_layout
+
+    def finalize(self) -> None:
+        for function in self._final_module.functions:
+            if not function.is_declaration:
+                function.linkage = llvm.Linkage.linkonce_odr
+        self._shared_module = self._final_module
+        self._finalized = True
+
+
+def linked(library: JITCodeLibrary, found: dict[JITCodeLibrary, None]) -> dict[JITCodeLibrary, None]:
+    """Add to ``found`` all libraries that ``library`` needs, each once."""
+    for needed in library._linking_libraries:
+        if needed not in found:
+            found[needed] = None
+            if isinstance(needed, InnerLibrary):  # others bring what they need with them
+                linked(needed, found)
+    return found
+
+
+class ProgramLibrary(JITCodeLibrary):
+    """A function that Python calls, with all that it calls."""
+
+    def finalize(self) -> None:
+        self._linking_libraries = list(linked(self, {}))
+        super().finalize()
+
+    def _optimize_final_module(self) -> None:
+        manager, builder = self._codegen._module_pass_manager()
+        manager.run(self._final_module, builder)
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class InnerLowering(NativeLowering):
+    """Lowering of a function that gets no machine code of its own."""
+
+    _name = "inner_lowering"
+
+    def run_pass(self, state: Any) -> bool:
+        state.flags.no_compile = True
+        state.library = InnerLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+        super().run_pass(state)
+        # stands for machine code that is never made: Numba wants a builtin, a new one each
+        entry: Callable = list[Any]().append
+        state.targetctx.insert_user_function(entry, state.cr.fndesc, [state.library])
+        state.cr = state.cr._replace(cfunc=entry)
+        return True
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class ProgramLowering(NativeLowering):
+    """Lowering, optimisation and machine code of a program."""
+
+    _name = "program_lowering"
+
+    def run_pass(self, state: Any) -> bool:
+        state.library = ProgramLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library.enable_object_caching()
+        return super().run_pass(state)
+
+
+def _compiler(lowering: type) -> type:
+    class Compiler(CompilerBase):
+        def define_pipelines(self) -> list:
+            pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
+            pipeline.passes = [
+                (lowering if stage is NativeLowering else stage, text)
+                for stage, text in pipeline.passes
+                if stage not in NEEDLESS
+            ]
+            pipeline.finalize()
+            return [pipeline]
+
+    return Compiler
+
+
+InnerCompiler, ProgramCompiler = _compiler(InnerLowering), _compiler(ProgramLowering)
