@@ -132,20 +132,22 @@ class Engine:
         _, gradient = LossGradient(self, objective, x, y, weights)(self.params[: self.plan.n_parameters])
         return self.plan.unpack(gradient, trained=True)
 
-    def predict(self, x: np.ndarray, threads: int | None = None) -> np.ndarray:
-        """Outputs (n, n_outputs) for rows x (n, n_inputs) of the plan's dtype, C-contiguous."""
-        outputs = np.empty((x.shape[0], self.plan.n_outputs), self.plan.dtype)
-        self._predict(x, outputs, threads)
-        return outputs
+    def predict(
+        self, x: np.ndarray, threads: int | None = None, refuse: Callable[[], object] | None = None
+    ) -> np.ndarray:
+        """Outputs (n, n_outputs) for rows x (n, n_inputs) of the plan's dtype, C-contiguous.
 
-    def _predict(self, x: Any, outputs: Any, threads: int | None) -> None:
-        """Fill ``outputs`` (n, n_outputs)."""
+        ``refuse`` is called if there are NaN or infinities in a dense x; it costs less to find them here than before.
+        """
         if self._predictor is None:
             self._predictor = self.inference(run_vector(codes.NO_LOSS, in_lanes=self.plan.is_narrow))
         if x.shape[1] != self.plan.n_inputs:
             raise ValueError(f"x has {x.shape[1]} columns, the network takes {self.plan.n_inputs}")
-        predictor = self._predictor
-        self.with_whole_weights(lambda params: predictor(params, x, outputs=outputs, threads=threads or self.threads))
+        outputs, predictor, threads = np.empty((x.shape[0], self.plan.n_outputs), self.plan.dtype), self._predictor, threads or self.threads
+        trace = self.with_whole_weights(lambda params: predictor(params, x, outputs=outputs, threads=threads))
+        if trace != trace and refuse is not None:
+            refuse()
+        return outputs
 
     def inference(self, run: np.ndarray, objective: Objective | None = None) -> Any:
         """Return a forward pass, prepared."""

@@ -105,14 +105,18 @@ def _all_finite(array: np.ndarray) -> bool:
     return bool(np.isfinite(array).all())
 
 
-def finite(array: Any, dtype: Any, name: str) -> Any:
-    """Return an array on the host or a GPU C-contiguous and of a type; ValueError if a number is not finite."""
+def finite(array: Any, dtype: Any, name: str, check: bool = True) -> Any:
+    """Return an array on the host or a GPU C-contiguous and of a type; ValueError if a number is not finite.
+
+    Without ``check`` nobody looks.
+    """
     if not isinstance(array, np.ndarray):
-        return _finite_on_gpu(array, dtype, name)
-    if array.dtype == dtype and array.flags.c_contiguous:
-        return _checked(array, array, name)
-    with np.errstate(over="ignore"):
-        return _checked(np.ascontiguousarray(array, dtype), array, name)
+        return _finite_on_gpu(array, dtype, name) if check else array.astype(dtype)
+    converted = array
+    if array.dtype != dtype or not array.flags.c_contiguous:
+        with np.errstate(over="ignore"):
+            converted = np.ascontiguousarray(array, dtype)
+    return _checked(converted, array, name) if check else converted
 
 
 def _finite_on_gpu(array: Any, dtype: Any, name: str) -> Any:
@@ -129,7 +133,9 @@ def row_shape_of(x: Any, device: str = "cpu") -> tuple[int, ...]:
     return to_array(x, "x", device).shape[1:] or (1,)
 
 
-def inputs(x: Any, row_shape: tuple[int, ...], dtype: Any, name: str = "x", device: str = "cpu") -> Any:
+def inputs(
+    x: Any, row_shape: tuple[int, ...], dtype: Any, name: str = "x", device: str = "cpu", check: bool = True
+) -> Any:
     """Return inputs as a matrix with one flat row per sample, on the GPU if x lies there and is to be used there.
 
     Raises
@@ -137,10 +143,10 @@ def inputs(x: Any, row_shape: tuple[int, ...], dtype: Any, name: str = "x", devi
     TypeError
         If the values are not real numbers.
     ValueError
-        If x is empty, has rows of another shape, or holds NaN or infinity.
+        If x is empty, has rows of another shape, or holds NaN or infinity; those are not looked for without ``check``.
     """
     if type(x) is np.ndarray and x.dtype == dtype and x.shape[1:] == row_shape and x.ndim == 2 and len(x):
-        return finite(x, dtype, name)  # the short way of single rows
+        return finite(x, dtype, name, check)  # the short way of single rows
     array = to_array(x, name, device)
     if array.ndim == 1 and row_shape == (1,):
         array = _as_rows(array)
@@ -155,7 +161,7 @@ def inputs(x: Any, row_shape: tuple[int, ...], dtype: Any, name: str = "x", devi
     array = _as_rows(array)
     if array.dtype == np.uint8:  # pixels stay bytes: the kernels convert a batch at a time
         return finite(array, np.uint8, name)
-    return finite(array, dtype, name)
+    return finite(array, dtype, name, check)
 
 
 def _as_rows(array: Any) -> Any:

@@ -120,6 +120,7 @@ class Inference:
         self._rows_at_once = BLOCK_ROWS * max(1, int(rows / BLOCK_ROWS))
         self._program_for = functools.partial(input_program, infer_rows, plan)
         self._programs: dict[tuple[np.dtype, bool], Any] = {}
+        self._program_of_rows: Any = None  # the one for dense rows of the plan's type, once it is compiled
         ops = plan.ops if objective is None else objective.ops
         loss_factors = np.empty((0, 0), plan.dtype) if objective is None else objective.factors
         self._tables = (run, ops, plan.factors, loss_factors, plan.scaling)
@@ -137,20 +138,36 @@ class Inference:
         weights: np.ndarray | None = None,
         stats: np.ndarray | None = None,
         threads: int | None = None,
-    ) -> None:
+    ) -> float:
         """Fill ``outputs`` (n, n_outputs), or ``stats`` (n, 1 + metrics) from targets y and weights.
 
-        Of many rows only so many go into one compiled call that Ctrl-C is answered soon.
+        Of many rows only so many go into one compiled call that Ctrl-C is answered soon. Returns 0, or NaN if there are
+        NaN or infinities in a dense x.
         """
         n, at_once = x.shape[0], self._rows_at_once
+        if (  # the short way of single rows
+            n <= self._block_rows
+            and y is None
+            and type(x) is np.ndarray
+            and x.dtype == self._dtype
+            and x.flags.writeable
+            and self._program_of_rows is not None
+        ):
+            buffers = np.empty((1, self._buffer_sizes[False]), self._dtype)
+            self._program_of_rows(
+                *self._alone, *self._tables, x, None, self._no_matrix, self._no_vector, params, buffers, self._no_stats,
+                outputs,
+            )  # fmt: skip
+            return buffers.item(0)
         if n <= at_once:
-            self._call(params, x, outputs, y, weights, stats, threads)
-            return
+            return self._call(params, x, outputs, y, weights, stats, threads)
+        trace = 0.0
         for first in range(0, n, at_once):
             rows = slice(first, first + at_once)
             arrays = (outputs, y, weights, stats)
             out, targets, weight, stat = (None if array is None else array[rows] for array in arrays)
-            self._call(params, x[rows], out, targets, weight, stat, threads)
+            trace += self._call(params, x[rows], out, targets, weight, stat, threads)
+        return trace
 
     def _call(
         self,
@@ -161,7 +178,7 @@ class Inference:
         weights: np.ndarray | None,
         stats: np.ndarray | None,
         threads: int | None,
-    ) -> None:
+    ) -> float:
         n, size, sparse = x.shape[0], 1, is_sparse(x)
         if n > self._block_rows:
             size = min(team_size(threads, self._flops_per_row * n, FLOPS_WORTH_STARTING), -(-n // self._block_rows))
@@ -182,11 +199,14 @@ class Inference:
             program = self._program_for(x)
             _compile_first(program, self._alone, arguments)
             self._programs[x.dtype, sparse] = program
+            self._program_of_rows = self._programs.get((self._dtype, False))
         if size == 1:
             program(*self._alone, *arguments)
         else:
             with sharing(size) as share:
-                team.run_team(program, size if threads else share, *arguments)
+                size = size if threads else share
+                team.run_team(program, size, *arguments)
+        return buffers[:size, 0].sum().item()
 
 
 class Run:

@@ -6,13 +6,13 @@ from . import codes
 from .activation_cpu import activation_forward, softmax
 from .dense_cpu import COLUMNS, FACTORS, begin_products, dense_forward, end_products, round_block, share
 from .intrinsics import FLUSH_SUBNORMALS, at, float_mode, pointers, set_float_mode
-from .jit import LANES
+from .jit import LANES, NUMBER
 from .lanes_cpu import forward_groups, load_groups, unload_column, unload_groups
 from .loss_cpu import loss_row, metric_row
 from .normalization_cpu import normalise_block
 from .sparse_cpu import STARTS, sparse_forward
 from .team import barrier
-from .vectors import load_row
+from .vectors import load_row, zero_if_finite
 
 BLOCK_ROWS = 96  # rows that go through the whole network together, a multiple of every tile's rows
 
@@ -49,7 +49,11 @@ def do_blocks(
     run, ops, count, factors, loss_factors, scaling, x, features, y, weights, params, buffer, row, stats, outputs,
     start, stop, n,
 ):  # fmt: skip
-    """``infer_rows`` for blocks start .. stop - 1 of ``n`` rows, on pointers; rows in ``buffer`` are ``row`` apart."""
+    """``infer_rows`` for blocks start .. stop - 1 of ``n`` rows, on pointers; rows in ``buffer`` are ``row`` apart.
+
+    Returns 0, or NaN if there are NaN or infinities in x.
+    """
+    trace = NUMBER(0.0)
     code, metrics, width = run[codes.LOSS], run[codes.METRICS_COUNT], ops[codes.INPUTS]
     last_op = at(ops, (count - 1) * COLUMNS)
     columns, vectors = last_op[codes.OUTPUTS], last_op[codes.PANELS]
@@ -59,6 +63,8 @@ def do_blocks(
     for block in range(start, stop):
         first = block * BLOCK_ROWS
         rows = min(BLOCK_ROWS, n - first)
+        if features is None:
+            trace += NUMBER(zero_if_finite(rows * width, at(x, first * width)))
         if in_lanes:
             groups = (rows + LANES - 1) // LANES
             load_groups(rows, width, ping, stride, at(x, first * width), scaling)
@@ -95,6 +101,7 @@ def do_blocks(
                 for m in range(metrics):
                     own = at(loss_factors, (1 + m) * (codes.PER_OUTPUT + columns))
                     row_stats[1 + m] = metric_row(run[codes.METRICS_START + m], values, target, columns, own)
+    return trace
 
 
 def infer_rows(
@@ -110,7 +117,8 @@ def infer_rows(
     scaling : (2,), factor and summand of every input
     x : (n, inputs), of the parameters' type or uint8; features : None, or sparse rows, see ``sparse_cpu.py``
     y : (n, TARGETS), weights : (n,) or (0,)
-    buffers : (size, 2 * BLOCK_ROWS * row + outputs), one row of buffers a member
+    buffers : (size, 2 * BLOCK_ROWS * row + outputs), one row of buffers a member; its first element becomes 0, or NaN
+        if there are NaN or infinities in the rows of x that are the member's
     stats : float64 (n, 1 + metrics), written where there is a loss: weighted loss and metrics of each row
     outputs : (n, C), written where there is none
     """
@@ -124,7 +132,7 @@ def infer_rows(
     n = x.shape[0] if features is None else features[STARTS].size - 1
     start, stop = share(rank, size, (n + BLOCK_ROWS - 1) // BLOCK_ROWS)
     # pointers: using an array counts a reference, an atomic operation each time
-    do_blocks(
+    buffers[rank, 0] = do_blocks(
         at(run, 0), at(ops, 0), count, at(factors, 0), at(loss_factors, 0), at(scaling, 0), at(x, 0),
         pointers(features), at(y, 0), at(weights, 0), at(params, 0), at(buffers, rank * buffers.shape[1]), row,
         at(stats, 0), at(outputs, 0), start, stop, n,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .intrinsics import I32, I64, declare
@@ -304,5 +306,38 @@ def sum_of_squares(typingctx, count, base):
         result.add_incoming(vectors.zero, entry)
         result.add_incoming(total, loop)
         return builder.extract_element(vectors.sums([result]), I32(0))
+
+    return base.dtype(types.intp, base), codegen
+
+
+@intrinsic
+def zero_if_finite(typingctx, count, base):
+    """Zero, or NaN if one of ``count`` elements is NaN or infinite; bytes never are."""
+    if isinstance(base.dtype, types.Integer):
+        return types.float32(types.intp, base), lambda context, *_: context.get_constant(types.float32, 0.0)
+
+    def codegen(context, builder, signature, arguments):
+        vectors = Vectors(context, builder, base.dtype)
+        count, pointer = arguments
+        unrolled, lanes = 4, vectors.lanes
+        totals = [cgutils.alloca_once_value(builder, vectors.zero) for _ in range(unrolled)]
+
+        def add(value, total):
+            builder.store(vectors.fma(value, vectors.zero, builder.load(total)), total)
+
+        whole = builder.sdiv(count, I64(unrolled * lanes))
+        with for_range(builder, whole) as index:
+            start = builder.mul(index, I64(unrolled * lanes))
+            for place, total in enumerate(totals):
+                add(vectors.load(pointer, builder.add(start, I64(place * lanes))), total)
+        start = builder.mul(whole, I64(unrolled * lanes))
+        left = builder.sub(count, start)
+        with for_range(builder, builder.sdiv(builder.add(left, I64(lanes - 1)), I64(lanes))) as index:
+            offset = builder.mul(index, I64(lanes))
+            there = vectors.first(builder.sub(left, offset))
+            address = vectors.pointer(pointer, builder.add(start, offset))
+            add(vectors.masked_load(address, there, vectors.bytes), totals[0])
+        total = functools.reduce(builder.fadd, [builder.load(total) for total in totals])
+        return builder.extract_element(vectors.sums([total]), I32(0))
 
     return base.dtype(types.intp, base), codegen

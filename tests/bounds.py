@@ -90,7 +90,7 @@ def with_checks(code):
 def install(folder):
     """Put checks into all programs compiled from now on; return the functions of ``bounds.c``."""
     import llvmlite.binding
-    from numba.core import codegen
+    from fastnn.kernels.linking import ProgramLibrary
 
     library = Path(folder) / "bounds.so"
     source = Path(__file__).with_name("bounds.c")
@@ -99,7 +99,7 @@ def install(folder):
     functions.bounds_allow.argtypes = [ctypes.c_size_t, ctypes.c_uint64]
     for name in ("bounds_check", "bounds_check_lanes"):
         llvmlite.binding.add_symbol(name, ctypes.cast(getattr(functions, name), ctypes.c_void_p).value)
-    optimise = codegen.CPUCodeLibrary._optimize_final_module
+    optimise = ProgramLibrary._optimize_final_module
     functions.places = 0
 
     def optimise_and_check(self):
@@ -112,5 +112,5 @@ def install(folder):
             functions.places += count
             self._final_module = llvmlite.binding.parse_assembly(code)
 
-    codegen.CPUCodeLibrary._optimize_final_module = optimise_and_check
+    ProgramLibrary._optimize_final_module = optimise_and_check
     return functions
