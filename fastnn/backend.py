@@ -133,20 +133,22 @@ class Engine:
         return self.plan.unpack(gradient, trained=True)
 
     def predict(
-        self, x: np.ndarray, threads: int | None = None, refuse: Callable[[], object] | None = None
+        self, x: np.ndarray, threads: int | None = None, check: Callable[[], object] | None = None
     ) -> np.ndarray:
         """Outputs (n, n_outputs) for rows x (n, n_inputs) of the plan's dtype, C-contiguous.
 
-        ``refuse`` is called if there are NaN or infinities in a dense x; it costs less to find them here than before.
+        ``check`` raises if there are NaN or infinities in x. It is called if there seem to be some, which the compiled
+        code notices on its way.
         """
         if self._predictor is None:
             self._predictor = self.inference(run_vector(codes.NO_LOSS, in_lanes=self.plan.is_narrow))
         if x.shape[1] != self.plan.n_inputs:
             raise ValueError(f"x has {x.shape[1]} columns, the network takes {self.plan.n_inputs}")
-        outputs, predictor, threads = np.empty((x.shape[0], self.plan.n_outputs), self.plan.dtype), self._predictor, threads or self.threads
+        outputs, predictor = np.empty((x.shape[0], self.plan.n_outputs), self.plan.dtype), self._predictor
+        threads = threads or self.threads
         trace = self.with_whole_weights(lambda params: predictor(params, x, outputs=outputs, threads=threads))
-        if trace != trace and refuse is not None:
-            refuse()
+        if trace != 0.0 and check is not None:
+            check()
         return outputs
 
     def inference(self, run: np.ndarray, objective: Objective | None = None) -> Any:

@@ -103,7 +103,9 @@ class CudaEngine(Engine):
     def inference(self, run: np.ndarray, objective: Objective | None = None) -> Inference:
         return Inference(self.plan, run, objective)
 
-    def predict(self, x: Any, threads: int | None = None) -> Any:
+    def predict(self, x: Any, threads: int | None = None, check: Callable[[], object] | None = None) -> Any:
+        if check is not None:
+            check()
         if not isinstance(x, DeviceArray):
             return super().predict(x, threads)
         outputs = DeviceArray.empty((len(x), self.plan.n_outputs), self.plan.dtype)

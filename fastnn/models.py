@@ -226,9 +226,9 @@ class Sequential(CompiledStack):
             Or, if x lies on the GPU, an array there, which CuPy and PyTorch take without a copy.
         """
         engine, verbose = self.engine, checks.verbosity(verbose, auto=0)
-        rows = data.inputs(x, self._row_shape, engine.plan.dtype, device=engine.device)
         if callbacks is None and not verbose:
-            return engine.predict(rows)
+            return self(x)
+        rows = data.inputs(x, self._row_shape, engine.plan.dtype, device=engine.device)
         batch_size = _batch_size(batch_size)
         steps = -(-len(rows) // batch_size)
         line = ProgressLine(steps, verbose)
@@ -243,8 +243,10 @@ class Sequential(CompiledStack):
         return self(x)
 
     def __call__(self, x: Any) -> np.ndarray:
-        engine = self.engine
-        return engine.predict(data.inputs(x, self._row_shape, engine.plan.dtype, device=engine.device))
+        engine, shape = self.engine, self._row_shape
+        dtype, device = engine.plan.dtype, engine.device
+        rows = data.inputs(x, shape, dtype, device=device, check=False)
+        return engine.predict(rows, check=lambda: data.inputs(x, shape, dtype, device=device))
 
     def train_on_batch(
         self,

@@ -129,6 +129,29 @@ def test_sparse_matrices_are_refused():
         classifier().predict(sparse.csr_array(X))
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("width", [1, 8, 33], ids="width {}".format)
+@pytest.mark.parametrize("policy", ["float32", "float64"])
+def test_predictions_find_what_is_not_finite(policy, width, value):
+    """The compiled pass sees it wherever it stands, though a relu may hide it from the outputs."""
+    model = Sequential([Input((width,)), Dense(3, "relu", kernel_initializer="ones")], dtype=policy)
+    for rows in (1, 7, 96, 97, 1000):
+        x = np.full((rows, width), -1e30, policy)
+        assert (model(x) == 0.0).all()
+        for row, column in ((0, 0), (rows - 1, width - 1), (rows // 2, width // 2)):
+            x[row, column] = value
+            with pytest.raises(ValueError, match=rf"^x holds {value} in row {row}, column {column};"):
+                model(x)
+            with pytest.raises(ValueError, match=rf"^x holds {value} in row {row}, column {column};"):
+                model.predict(x.astype("float64" if policy == "float32" else "float32"))
+            x[row, column] = -1e30
+
+
+def test_predictions_of_numbers_too_large_for_the_type():
+    with pytest.raises(ValueError, match=r"^x holds 1e\+39 in row 1, column 0, which is too large for float32"):
+        classifier()(np.array([[1.0, 1.0, 1.0], [1e39, 1.0, 1.0]]))
+
+
 def test_large_finite_values_are_no_infinities():
     x = np.full((4, 3), 3e38, np.float32)  # their sum overflows
     assert data.inputs(x, (3,), np.float32) is not None
