@@ -144,12 +144,16 @@ class Engine:
             self._predictor = self.inference(run_vector(codes.NO_LOSS, in_lanes=self.plan.is_narrow))
         if x.shape[1] != self.plan.n_inputs:
             raise ValueError(f"x has {x.shape[1]} columns, the network takes {self.plan.n_inputs}")
-        outputs, predictor = np.empty((x.shape[0], self.plan.n_outputs), self.plan.dtype), self._predictor
+        outputs, predictor = self._empty(x, (x.shape[0], self.plan.n_outputs)), self._predictor
         threads = threads or self.threads
         trace = self.with_whole_weights(lambda params: predictor(params, x, outputs=outputs, threads=threads))
         if trace != 0.0 and check is not None:
             check()
         return outputs
+
+    def _empty(self, x: Any, shape: tuple[int, ...]) -> Any:
+        """Memory for predictions of rows x."""
+        return np.empty(shape, self.plan.dtype)
 
     def inference(self, run: np.ndarray, objective: Objective | None = None) -> Any:
         """Return a forward pass, prepared."""

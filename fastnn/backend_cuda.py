@@ -11,6 +11,7 @@ from fastnn.arrays_cuda import DeviceArray
 from fastnn.backend import Engine
 from fastnn.blocks_cuda import Inference
 from fastnn.gate import Gate
+from fastnn.kernels import jit_cuda
 from fastnn.layout import aligned_zeros
 from fastnn.mirror import Mirror
 from fastnn.plan import Objective, Plan
@@ -40,15 +41,18 @@ class CudaEngine(Engine):
     Raises
     ------
     ValueError
-        For mixed precision, which these kernels lack.
+        For mixed precision on a GPU that does not multiply bfloat16.
     """
 
     device = "cuda"
     run_type = CudaRun
 
     def __init__(self, plan: Plan, threads: int | None = None) -> None:
-        if plan.mixed:
-            raise ValueError("device 'cuda' has no dtype 'mixed_bfloat16': use 'float32' or 'float64'")
+        if plan.mixed and not jit_cuda.has_bfloat16():
+            raise ValueError(
+                f"dtype 'mixed_bfloat16' needs a GPU of compute capability 8.0 or newer, which "
+                f"{jit_cuda.device_name()} is not: use 'float32'"
+            )
         super().__init__(plan if plan.lanes == 1 else plan.row_major(), threads)
         self.gate = _CarefulGate()
 
@@ -103,14 +107,8 @@ class CudaEngine(Engine):
     def inference(self, run: np.ndarray, objective: Objective | None = None) -> Inference:
         return Inference(self.plan, run, objective)
 
-    def predict(self, x: Any, threads: int | None = None, check: Callable[[], object] | None = None) -> Any:
-        if check is not None:
-            check()
-        if not isinstance(x, DeviceArray):
-            return super().predict(x, threads)
-        outputs = DeviceArray.empty((len(x), self.plan.n_outputs), self.plan.dtype)
-        self._predict(x, outputs, threads)
-        return outputs
+    def _empty(self, x: Any, shape: tuple[int, ...]) -> Any:
+        return DeviceArray.empty(shape, self.plan.dtype) if isinstance(x, DeviceArray) else super()._empty(x, shape)
 
     def with_whole_weights(self, compute: Callable[[Any], T]) -> T:
         return self.gate.read(lambda: compute(self.mirror))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ class Inference:
             self._rows //= 2
         self._shared = int(self._fits())
         self._threads = block_threads(self._rows * self._row)
-        self._kernel = jit_cuda.kernel(infer_cuda.infer_blocks, plan.dtype)
+        self._kernel = jit_cuda.kernel(infer_cuda.infer_blocks, plan.dtype, plan.mixed)
         self._nothing = cuda.to_device(np.zeros(1, plan.dtype))
 
     def _fits(self) -> bool:
@@ -64,20 +65,20 @@ class Inference:
         weights: Any = None,
         stats: np.ndarray | None = None,
         threads: int | None = None,
-    ) -> None:
+    ) -> float:
         """Fill ``outputs`` (n, n_outputs), or ``stats`` (n, 1 + metrics) from targets y and weights.
 
-        All but ``stats`` may be a ``DeviceArray``.
+        All but ``stats`` may be a ``DeviceArray``. Returns NaN: nobody looks whether x holds some.
         """
         check_rows(x)
         n, data = len(x), [array for array in (x, y, weights) if array is not None]
         if n == 0:
-            return
+            return math.nan
         results = sum(array[:1].nbytes for array in (outputs, stats) if isinstance(array, np.ndarray))
         at_once = chunk_rows(data, ROWS_OF_BLOCK, results)
         if at_once is None:
             self._do(params, [there(array) for array in data], n, outputs, stats)
-            return
+            return math.nan
         chunks = Chunks(data, at_once)
         for first in range(0, n, at_once):
             rows, following = slice(first, min(n, first + at_once)), slice(first + at_once, first + 2 * at_once)
@@ -86,6 +87,7 @@ class Inference:
                 chunks.begin(following.start, following)
             out, stat = (None if array is None else array[rows] for array in (outputs, stats))
             self._do(params, arrays, rows.stop - first, out, stat)
+        return math.nan
 
     def _do(self, params: Mirror, data: list[Any], n: int, outputs: Any, stats: np.ndarray | None) -> None:
         """Do the same for x, y and weights, if there are any, on the device."""

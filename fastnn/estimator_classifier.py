@@ -85,8 +85,8 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
         draw scikit-learn's orders of the rows, so that a fit repeats scikit-learn's with the same `random_state`;
         'float32' is faster; fits so small that they are one batch, with `batch_size` 'auto', are computed in float64
         and rounded at the end, so that a weight of 2 is the same as a row that comes twice. 'mixed_bfloat16' has
-        products of bfloat16 and everything else in float32, as in `fastnn.Sequential`: for large networks on CPUs that
-        have them.
+        products of bfloat16 and everything else in float32, as in `fastnn.Sequential`: for large networks on CPUs
+        and GPUs that have them.
     threads : int or None, default=None
         Threads for training and prediction. None: one for small steps, else the cores that the process may use.
     device : {'cpu', 'cuda', 'auto'} or None, default=None

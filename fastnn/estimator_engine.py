@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.backend import Engine, make_engine
+from fastnn.devices import resolve
 from fastnn.estimator_options import NetworkOptions
 from fastnn.optimizers import Optimizer
 from fastnn.plan import MIXED, lower
@@ -42,7 +43,7 @@ class EngineKeeper(NetworkOptions):
     def _make_engine(self, dtype: Any) -> Engine:
         """Return a new engine without weights."""
         layers = self._layers([coef.shape[1] for coef in self.coefs_[:-1]], self._normalization)
-        plan = lower(layers, self.n_features_in_, dtype, l2_per_row=True)
+        plan = lower(layers, self.n_features_in_, dtype, l2_per_row=True, device=resolve(self.device))
         return make_engine(plan, self.device, self.threads)
 
     def _weights(self) -> list[np.ndarray]:

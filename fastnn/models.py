@@ -23,8 +23,8 @@ class Sequential(CompiledStack):
     name : str, default="sequential"
     dtype : {"float32", "float64", "mixed_bfloat16"}, default="float32"
         Precision of weights and arithmetic. With "mixed_bfloat16" products are of bfloat16, twice as fast; their sums
-        and everything else, weights too, are float32. That needs a CPU with AVX512-BF16 (Intel since Cooper Lake and
-        Sapphire Rapids, AMD since Zen 4); elsewhere a warning is given and float32 used.
+        and everything else, weights too, are float32. That needs an NVIDIA GPU since Ampere, or a CPU with AVX512-BF16
+        (Intel since Cooper Lake and Sapphire Rapids, AMD since Zen 4), else a warning is given and float32 used.
     device : {"cpu", "cuda", "auto"}, optional
         Where to compute. "cuda" is an NVIDIA GPU; "auto" is that where there is one that can be used, else the CPU.
         By default what `fastnn.set_device` said, at first "cpu".

@@ -107,10 +107,15 @@ class Plan:
         self.lanes = lanes = lanes or jit.lanes(self.dtype)
         self.n_parameters = place_parameters(ops, lanes)
         self.memory_size = place_statistics(ops, self.n_parameters, lanes)
-        if mixed:
+        if self.keeps_pairs:
             self.memory_size = place_pairs(ops, self.memory_size, lanes)
         self.weights, self._ones = weight_places(ops, lanes)
         self.weight_shapes = [place.shape for place in self.weights]
+
+    @property
+    def keeps_pairs(self) -> bool:
+        """Whether rounded operands of mixed precision are kept in memory; a GPU rounds them on the way."""
+        return self.mixed and self.lanes > 1
 
     @property
     def flops_per_row(self) -> int:
@@ -236,7 +241,7 @@ class Plan:
             raise ValueError("sparse rows need a dense layer as the first operation: put other layers behind it")
         if sparse and self.mixed:
             raise ValueError("dtype 'mixed_bfloat16' is not trained on sparse rows: use float32, or a dense array")
-        return layout(ops, batch_size, self.dtype, self.lanes, room or self.lanes, self.mixed, sparse)
+        return layout(ops, batch_size, self.dtype, self.lanes, room or self.lanes, self.keeps_pairs, sparse)
 
 
 def _can_mix() -> bool:
@@ -263,7 +268,9 @@ def _metric_code(metric: str, logits: bool) -> int:
     return codes.METRICS.index(metric.removesuffix(FROM_LOGITS))
 
 
-def lower(layers: Iterable[Any], n_inputs: int, dtype: str = "float32", l2_per_row: bool = False) -> Plan:
+def lower(
+    layers: Iterable[Any], n_inputs: int, dtype: str = "float32", l2_per_row: bool = False, device: str = "cpu"
+) -> Plan:
     """Lower declared layers to a plan.
 
     Parameters
@@ -275,9 +282,11 @@ def lower(layers: Iterable[Any], n_inputs: int, dtype: str = "float32", l2_per_r
         Width of a row of input.
     dtype : {"float32", "float64", "mixed_bfloat16"}
         With "mixed_bfloat16", products are of bfloat16, their sums and everything else float32: weights, activations,
-        loss and optimizer. It needs a CPU with AVX512-BF16; elsewhere a warning is given, and float32 used.
+        loss and optimizer. It needs a CPU with AVX512-BF16, else a warning is given and float32 used; or a GPU.
     l2_per_row : bool, default=False
         Divide penalties by the number of rows in a batch (scikit-learn) instead of adding them whole (Keras).
+    device : {"cpu", "cuda"}
+        Where the plan is to run.
 
     Raises
     ------
@@ -287,7 +296,7 @@ def lower(layers: Iterable[Any], n_inputs: int, dtype: str = "float32", l2_per_r
     name = np.dtype(dtype).name if dtype in (np.float32, np.float64) else dtype
     if name not in DTYPES:
         raise ValueError(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}")
-    mixed = name == MIXED and _can_mix()
+    mixed = name == MIXED and (device == "cuda" or _can_mix())
     name = "float32" if name == MIXED else name
     lanes = jit.lanes(np.dtype(name))
     rows: list[list[int]] = []

@@ -112,7 +112,7 @@ class Models:
         self._params, self._slots, self.progress = params, slots, progress
         self._work = cuda.device_array(1 if in_shared else count * work_size, plan.dtype)
         self._stats = cuda.device_array(count * stats_size, np.float64)
-        self._kernel = jit_cuda.kernel(train_cuda.train_models, plan.dtype)
+        self._kernel = jit_cuda.kernel(train_cuda.train_models, plan.dtype, plan.mixed)
         self._steps = None
         if by_launches:
             self._steps = Steps(plan, layout.ops, self.run.read(), clips_norms=any(self.rates.clips[1:]))

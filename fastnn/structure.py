@@ -149,12 +149,13 @@ class LayerStack:
         if self._engine is None:
             self._need_built()
             from fastnn.backend import make_engine
+            from fastnn.devices import resolve
             from fastnn.plan import lower
 
             if len(self.output_shape) != 2:
                 raise ValueError(f"a model gives flat rows, but the output shape is {self.output_shape}: add Flatten()")
             self._row_shape = row_shape(self.input_shape[1:])
-            plan = lower(self.layers, math.prod(self._row_shape), self.dtype)
+            plan = lower(self.layers, math.prod(self._row_shape), self.dtype, device=resolve(self._device))
             engine = make_engine(plan, self._device, self._threads)
             engine.set_weights(self.get_weights())
             self._prepare_engine(engine)

@@ -37,6 +37,11 @@ from .optimizer_formulas import l2_grad
 from .scalar import exp, sigmoid, tanh
 
 
+def operand(x):
+    """A number as a product takes it: itself; its twin of mixed precision is in ``mixed_cuda.py``."""
+    return x
+
+
 def activate(function, z, alpha):
     """Activation of one number; softmax needs whole rows, so it is left out."""
     if function == codes.RELU:
@@ -131,7 +136,7 @@ def dense_forward(thread, threads, op, params, work, rows, alpha):
         z = weights[j] if bias else NUMBER(0.0)
         column = at(weights, bias * stride + j)
         for k in range(count):
-            z += x[k] * column[k * stride]
+            z += operand(x[k]) * operand(column[k * stride])
         place = r * op[codes.Y_ROW] + j
         if op[codes.Z] != op[codes.Y]:
             work[op[codes.Z] + place] = z
@@ -163,7 +168,7 @@ def dense_backward_input(thread, threads, ops, index, factors, params, work, row
         dy, row = at(work, op[codes.DY] + r * op[codes.Y_ROW]), at(weights, k * stride)
         total = NUMBER(0.0)
         for j in range(op[codes.OUTPUTS]):
-            total += dy[j] * row[j]
+            total += operand(dy[j]) * operand(row[j])
         place = r * op[codes.X_ROW] + k
         if simple:
             total *= derivative(function, work[op[codes.X] + place], work[below[codes.Z] + place], alpha)
@@ -195,7 +200,7 @@ def dense_update(
         x, dy = at(work, op[codes.X] - bias + k), at(work, op[codes.DY] + j)
         g = NUMBER(0.0)
         for r in range(rows):
-            g += x[r * op[codes.X_ROW]] * dy[r * op[codes.Y_ROW]]
+            g += operand(x[r * op[codes.X_ROW]]) * operand(dy[r * op[codes.Y_ROW]])
         place = op[codes.WEIGHTS] + k * op[codes.PANELS] + j
         if l2 != 0.0 and k >= bias:  # the bias is not penalised
             g += l2_grad(params[place], NUMBER(l2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import codes
 from .activation_cpu import activation_forward
 from .dense_cpu import COLUMNS, FACTORS
-from .dense_cuda import activate
+from .dense_cuda import activate, operand
 from .intrinsics import at
 from .jit import NUMBER
 from .jit_cuda import ELEMENT, apart, cuda, entry
@@ -40,7 +40,7 @@ def dense_rows(thread, threads, op, params, source, target, row, rows, alpha):
         x, column = at(source, r * row), at(weights, bias * stride + j)
         z = weights[j] if bias else NUMBER(0.0)
         for k in range(op[codes.INPUTS]):
-            z += x[k] * column[k * stride]
+            z += operand(x[k]) * operand(column[k * stride])
         target[r * row + j] = activate(op[codes.FUNCTION], z, alpha)
         index += threads
 
@@ -83,7 +83,7 @@ def activate_rows(thread, threads, op, x, row, rows, alpha):
         r += threads
 
 
-@entry("IIINNNXNNNNDN")
+@entry("IIINNNXNNNNDN", mixed=True)
 def infer_blocks(sizes, run, ops, factors, loss_factors, scaling, x, y, weights, params, buffers, stats, outputs):
     """Predict or evaluate all rows, blocks of rows in turn to each block of threads.
 
@@ -138,5 +138,3 @@ def infer_blocks(sizes, run, ops, factors, loss_factors, scaling, x, y, weights,
         cuda.syncthreads()
         first += rows_at_once * cuda.gridDim.x
 
-
-KERNELS = {infer_blocks: ("IIINNNNNNNNDN", "IIINNNUNNNNDN")}  # see ``train_cuda.py``

@@ -143,9 +143,18 @@ def barrier(sync, size):
     return True
 
 
-def _copy(function: Callable, dtype: np.dtype) -> types.FunctionType:
+def _twins(mixed: bool) -> dict:
+    """What replaces device functions in mixed precision."""
+    if not mixed:
+        return {}
+    from . import mixed_cuda
+
+    return mixed_cuda.TWINS
+
+
+def _copy(function: Callable, dtype: np.dtype, mixed: bool) -> types.FunctionType:
     """Copy a function for one element type; all it calls becomes device code."""
-    copy = jit.specialised(function, dtype, lambda kernel: _device(kernel, dtype))
+    copy = jit.specialised(function, dtype, lambda kernel: _device(kernel, dtype, mixed))
     for name in copy.__code__.co_names:
         value: Any = copy.__globals__.get(name)
         if name in FLOATS[dtype.itemsize]:
@@ -155,13 +164,14 @@ def _copy(function: Callable, dtype: np.dtype) -> types.FunctionType:
         elif name in ("LANES", "NUMBER"):
             copy.__globals__[name] = 1 if name == "LANES" else dtype.type
         elif hasattr(value, "loop"):
-            copy.__globals__[name] = _device(plain_loop(value.loop), dtype)
+            copy.__globals__[name] = _device(plain_loop(value.loop), dtype, mixed)
     return copy
 
 
 @functools.cache
-def _device(function: Callable, dtype: np.dtype) -> Any:
+def _device(function: Callable, dtype: np.dtype, mixed: bool) -> Any:
     """Device function that kernels call."""
+    function = _twins(mixed).get(function, function)
     name = function.__name__
     if name in scalar.PRIMITIVES:
         return FLOATS[dtype.itemsize][name]
@@ -169,7 +179,7 @@ def _device(function: Callable, dtype: np.dtype) -> Any:
         function = scalar.BY_PRECISION[name][dtype.itemsize == 8]
     if name == "barrier":
         function = barrier
-    copy = _copy(function, dtype)
+    copy = _copy(function, dtype, mixed)
     if SIMULATED and "cuda" not in copy.__code__.co_names:
         return copy
     made = _device_code(copy)
@@ -206,11 +216,13 @@ class Entry:
         ``x`` that or uint8, ``u`` uint8, ``s`` any real numbers, ``i`` int64, ``j`` int32, ``d`` float64.
     threads : most threads of a block: each may have its share of the registers
     dtypes : element types that it is compiled for
+    mixed : whether it also has a version of mixed precision, for float32
     """
 
     arguments: str
     threads: int = 256
     dtypes: tuple[str, ...] = ("float32", "float64")
+    mixed: bool = False
 
 
 ENTRIES: dict[Callable, Entry] = {}  # every function that is launched
@@ -226,21 +238,24 @@ def entry(*arguments: Any, **options: Any) -> Callable:
     return register
 
 
-def source(function: Callable, dtype: np.dtype) -> types.FunctionType:
-    """Python function that is compiled for the kernel of one element type.
+def source(function: Callable, dtype: np.dtype, mixed: bool = False) -> types.FunctionType:
+    """Python function that is compiled for the kernel of one element type, or of mixed precision.
 
     Raises
     ------
     KeyError
         For a function that is no `entry`, or not for this type.
     """
-    if dtype.name not in ENTRIES[function].dtypes:
-        raise KeyError(dtype.name)
-    return _copy(function, dtype)
+    known = ENTRIES[function]
+    if dtype.name not in known.dtypes or (mixed and not (known.mixed and dtype == np.float32)):
+        raise KeyError(f"{dtype.name}{' mixed' * mixed}")
+    copy = _copy(function, dtype, mixed)
+    copy.__name__ = copy.__qualname__ = copy.__name__ + "_mixed" * mixed
+    return copy
 
 
 @functools.cache
-def kernel(function: Callable, dtype: np.dtype) -> Any:
+def kernel(function: Callable, dtype: np.dtype, mixed: bool = False) -> Any:
     """Kernel for one element type, to be launched as ``kernel[blocks, threads, stream, shared_bytes](*arguments)``.
 
     Raises
@@ -249,7 +264,7 @@ def kernel(function: Callable, dtype: np.dtype) -> Any:
         As `source` does.
     """
     options = {} if SIMULATED else {"launch_bounds": ENTRIES[function].threads}
-    dispatcher = cuda.jit(**options)(source(function, dtype))
+    dispatcher = cuda.jit(**options)(source(function, dtype, mixed))
     if not SIMULATED:
         dispatcher._cache = KernelCache(dispatcher.py_func.__qualname__)
     return dispatcher
@@ -301,6 +316,11 @@ def refusal() -> str:
 def device_name() -> str:
     """Name of the GPU in use."""
     return "simulator" if SIMULATED else cuda.get_current_device().name
+
+
+def has_bfloat16() -> bool:
+    """Whether the GPU in use multiplies bfloat16: since the Ampere generation."""
+    return SIMULATED or tuple(cuda.get_current_device().compute_capability) >= (8, 0)
 
 
 def shared_bytes() -> int:

@@ -38,6 +38,10 @@ if SIMULATED:
         """The nearest bfloat16 of both numbers in one word."""
         return WORD(_to_bfloat16(high) << 16 | _to_bfloat16(low))
 
+    def to_bfloat16(x):
+        """The nearest bfloat16 as a float32."""
+        return WORD(_to_bfloat16(x) << 16 & 0xFFFFFFFF).view(np.float32) if x == x else x
+
     def _as_floats(words, pairs):
         words = np.asarray(words, WORD)
         if not pairs:
@@ -96,6 +100,17 @@ else:
     def to_pair(typingctx, low, high):
         """The nearest bfloat16 of both numbers in one word."""
         return _conversion("cvt.rn.bf16x2.f32", 2)
+
+    @intrinsic
+    def to_bfloat16(typingctx, x):
+        """The nearest bfloat16 as a float32."""
+        signature, convert = _conversion("cvt.rn.bf16x2.f32", 2)
+
+        def codegen(context, builder, _, arguments):
+            word = convert(context, builder, signature, [F32(0.0), arguments[0]])
+            return builder.bitcast(word, F32)
+
+        return cuda_types.float32(cuda_types.float32), codegen
 
     def _product(shape, a, b, c):
         code = f"mma.sync.aligned.{shape} {{$0, $1, $2, $3}}, {{$4, $5, $6, $7}}, {{$8, $9}}, {{$10, $11, $12, $13}};"

@@ -240,7 +240,7 @@ def do_steps(
         state[0], state[1], state[2] = t, power_1, power_2
 
 
-@entry("IIDDINNNXNNJNNNDii")
+@entry("IIDDINNNXNNJNNNDii", mixed=True)
 def train_models(
     sizes, run, hyper, progress, ops, factors, loss_factors, scaling, x, y, weights, order, params, slots, work, stats,
     start, stop,
@@ -286,6 +286,3 @@ def train_models(
         copy(thread, threads, own_params, fast_params, size)
         copy(thread, threads, own_slots, fast_slots, 2 * moments)
 
-
-# Types of arguments, capital letters for flat arrays: n the element type, i int64, j int32, d float64, u uint8.
-KERNELS = {train_models: ("IIDDINNNNNNJNNNDii", "IIDDINNNUNNJNNNDii")}

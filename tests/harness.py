@@ -156,7 +156,8 @@ class Problem:
 
     def engine(self, dtype="float32", threads=None):
         """Return an engine with the weights, and the objective."""
-        plan = lower(self.layers, self.inputs, "mixed_bfloat16" if self.mixed else dtype, self.l2_per_row)
+        dtype_name = "mixed_bfloat16" if self.mixed else dtype
+        plan = lower(self.layers, self.inputs, dtype_name, self.l2_per_row, self.device)
         engine = make_engine(plan, self.device, threads)
         engine.set_weights([w.astype(dtype) for w in self.weights])
         return engine, engine.plan.objective(self.loss, self.metrics)

@@ -28,10 +28,15 @@ for ways in ways_cuda.WAYS.values():
 REGISTERS = 65536  # of a multiprocessor
 STATIC_SHARED = 48 * 1024  # bytes that a block may have without asking for more
 SAVED_BYTES = 4 * 64  # a function that is called saves registers of its caller, which are counted as spilled
+# What kernels with this in their names have, and others have not.
+INSTRUCTIONS = {
+    "multiply_pairs": "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32",
+    "multiply_tf32": "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32",
+}
 CASES = [
     pytest.param(function, dtype, marks=[pytest.mark.slow] if dtype == "float64" else [])
     for function, entry in ENTRIES.items()
-    for dtype in entry.dtypes
+    for dtype in [*entry.dtypes, *["mixed"] * entry.mixed]
 ]
 
 
@@ -71,13 +76,13 @@ def linked(ptx, architecture):
         nvjitlink.destroy(handle)
 
 
-def machine_code(function, dtype, signature, architecture, monkeypatch):
-    """What the linker says about a kernel."""
+def compiled(function, dtype, signature, architecture, monkeypatch):
+    """PTX of a kernel."""
     device = SimpleNamespace(compute_capability=architecture)
     monkeypatch.setattr("numba.cuda.dispatcher.get_current_device", lambda: device)
-    source = jit_cuda.source(function, np.dtype(dtype))
-    ptx, _ = cuda.compile_ptx(source, signature, cc=architecture, launch_bounds=ENTRIES[function].threads)
-    return linked(ptx, architecture)
+    mixed = dtype == "mixed"
+    source = jit_cuda.source(function, np.dtype("float32" if mixed else dtype), mixed)
+    return cuda.compile_ptx(source, signature, cc=architecture, launch_bounds=ENTRIES[function].threads)[0]
 
 
 def largest(pattern, report):
@@ -88,8 +93,13 @@ def largest(pattern, report):
 @pytest.mark.parametrize("architecture", [pytest.param((8, 0), marks=pytest.mark.slow), (9, 0)], ids=["sm_80", "sm_90"])
 def test_machine_code(function, dtype, architecture, monkeypatch, record_property):
     entry = ENTRIES[function]
-    for signature in signatures(entry.arguments, dtype):
-        report = machine_code(function, dtype, signature, architecture, monkeypatch)
+    for signature in signatures(entry.arguments, "float32" if dtype == "mixed" else dtype):
+        ptx = compiled(function, dtype, signature, architecture, monkeypatch)
+        for part, instruction in INSTRUCTIONS.items():
+            assert (instruction in ptx) == (part in function.__name__), instruction
+        rounds = dtype == "mixed" or "multiply_pairs" in function.__name__
+        assert ("cvt.rn.bf16x2.f32" in ptx) == rounds
+        report = linked(ptx, architecture)
         registers, shared = largest(r"used (\d+) registers", report), largest(r"(\d+) bytes smem", report)
         (name,) = re.findall(r"Compiling entry function '(\S+)'", report)
         spilled = {

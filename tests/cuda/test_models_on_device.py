@@ -110,10 +110,6 @@ def test_partial_fits():
 
 
 def test_what_is_refused():
-    plan = lower([Dense(1)], 2)
-    plan.mixed = True  # also where the CPU has no products of bfloat16
-    with pytest.raises(ValueError, match="device 'cuda' has no dtype 'mixed_bfloat16'"):
-        make_engine(plan, "cuda")
     with pytest.raises(ValueError, match="device 'cuda' takes no sparse rows"):
         MLPClassifier(device="cuda", max_iter=1).fit(scipy.sparse.csr_matrix(X), Y)
 

@@ -55,7 +55,7 @@ def trained(optimizer="adam", dtype="float32", cuts=(), weighted=False, **option
         {"weighted": True, "weighted_mean": True, "first_epoch": 3, "seed": 2**40 + 1},
         {"optimizer": optimizers.SGD(ExponentialDecay(0.1, 2, 0.5)), "epochs": 2},
     ],
-    ids=str,
+    ids=" ".join,
 )
 def test_training(options, launches, rows_there, sent, monkeypatch):
     options = {"batch_size": 8, "epochs": 2} | options
