@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from fastnn import forward_cuda
 from fastnn.arrays_cuda import DeviceArray, there
 from fastnn.kernels import codes, jit_cuda
 from fastnn.kernels.jit_cuda import cuda
@@ -37,7 +39,9 @@ class Inference:
     def __init__(self, plan: Plan, run: np.ndarray, objective: Objective | None = None) -> None:
         from fastnn.kernels import infer_cuda
 
-        self._plan, self._run = plan, cuda.to_device(run)
+        self._plan, self._run_here, self._objective = plan, run, objective
+        self._run = cuda.to_device(run)
+        self._large: dict[int, Any] = {}  # ways forward by many launches, by the rows of their batches
         ops = plan.ops if objective is None else objective.ops
         loss_factors = np.zeros(1, plan.dtype) if objective is None else objective.factors.ravel()
         self._tables = [
@@ -76,8 +80,9 @@ class Inference:
             return math.nan
         results = sum(array[:1].nbytes for array in (outputs, stats) if isinstance(array, np.ndarray))
         at_once = chunk_rows(data, ROWS_OF_BLOCK, results)
+        compute = self._by_launches if forward_cuda.pays(self._plan, n) else self._by_blocks
         if at_once is None:
-            self._do(params, [there(array) for array in data], n, outputs, stats)
+            self._do(compute, params, [there(array) for array in data], n, outputs, stats)
             return math.nan
         chunks = Chunks(data, at_once)
         for first in range(0, n, at_once):
@@ -86,27 +91,43 @@ class Inference:
             if following.start < n:
                 chunks.begin(following.start, following)
             out, stat = (None if array is None else array[rows] for array in (outputs, stats))
-            self._do(params, arrays, rows.stop - first, out, stat)
+            self._do(compute, params, arrays, rows.stop - first, out, stat)
         return math.nan
 
-    def _do(self, params: Mirror, data: list[Any], n: int, outputs: Any, stats: np.ndarray | None) -> None:
+    def _do(
+        self, compute: Callable, params: Mirror, data: list[Any], n: int, outputs: Any, stats: np.ndarray | None
+    ) -> None:
         """Do the same for x, y and weights, if there are any, on the device."""
-        dtype = self._plan.dtype
-        blocks = min(-(-n // self._rows), 1024)
-        size = 2 * self._rows * self._row
-        sizes = np.array([len(self._plan.ops), n, self._rows, self._row, self._shared], np.int64)
-        buffers = cuda.device_array(1 if self._shared else blocks * size, dtype)
         stay = isinstance(outputs, DeviceArray)
-        found = outputs.memory if stay else cuda.device_array(max(1, 0 if outputs is None else outputs.size), dtype)
-        figures = cuda.device_array(max(1, 0 if stats is None else stats.size), np.float64)
+        found = outputs.memory if stay else self._room(outputs, self._plan.dtype)
+        figures = self._room(stats, np.dtype(np.float64))
         data = data + [self._nothing] * (3 - len(data))
-        shared = size * dtype.itemsize if self._shared else 0
-        jit_cuda.configured(self._kernel, blocks, self._threads, shared)(
-            cuda.to_device(sizes), self._run, *self._tables, *data, params.there(), buffers, figures, found
-        )
+        compute(n, params, data, figures, found)
         if stay:
             cuda.synchronize()
         elif outputs is not None:
             found.copy_to_host(outputs.reshape(-1))
         if stats is not None:
             figures.copy_to_host(stats.reshape(-1))
+
+    def _room(self, results: np.ndarray | None, dtype: np.dtype) -> Any:
+        return cuda.device_array(1 if results is None else results.size, dtype)
+
+    def _by_launches(self, n: int, params: Mirror, data: list[Any], figures: Any, found: Any) -> None:
+        """Compute with a launch for each product."""
+        batch = forward_cuda.batch_of(n)
+        if batch not in self._large:
+            self._large[batch] = forward_cuda.Forward(self._plan, self._run_here, batch, self._objective)
+        x, y, weights = data
+        self._large[batch](n, params=params.there(), x=x, y=y, weights=weights, stats=figures, outputs=found)
+
+    def _by_blocks(self, n: int, params: Mirror, data: list[Any], figures: Any, found: Any) -> None:
+        """Compute in one launch, blocks of rows in turn to each block of threads."""
+        dtype, size = self._plan.dtype, 2 * self._rows * self._row
+        blocks = min(-(-n // self._rows), 1024)
+        sizes = np.array([len(self._plan.ops), n, self._rows, self._row, self._shared], np.int64)
+        buffers = cuda.device_array(1 if self._shared else blocks * size, dtype)
+        shared = size * dtype.itemsize if self._shared else 0
+        jit_cuda.configured(self._kernel, blocks, self._threads, shared)(
+            cuda.to_device(sizes), self._run, *self._tables, *data, params.there(), buffers, figures, found
+        )

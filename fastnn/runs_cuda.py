@@ -65,7 +65,8 @@ class Models:
         progress: Mirror,
     ) -> None:
         from fastnn.kernels import train_cuda
-        from fastnn.steps_cuda import ROOM, Steps
+        from fastnn.launches_cuda import ROOM
+        from fastnn.steps_cuda import Steps
 
         check_rows(x)
         n, count, metrics = x.shape[0], len(seeds), len(objective.metrics)

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from fastnn.kernels import clipping_steps_cuda, codes, jit_cuda, normalization_steps_cuda, shuffle_cuda, steps_cuda
+from fastnn.kernels import clipping_steps_cuda, codes, normalization_steps_cuda, shuffle_cuda, steps_cuda
 from fastnn.kernels.jit_cuda import SIMULATED, cuda
-from fastnn.kernels.ways_cuda import precision_of, product_kernel, slices_for, tiles, way_for
+from fastnn.kernels.ways_cuda import precision_of, slices_for, tiles, way_for
+from fastnn.launches_cuda import MOST_BLOCKS, THREADS, Launch, Launches, bound
 from fastnn.places import NORMALIZATIONS
 from fastnn.plan import Plan
 
-THREADS = 8 if SIMULATED else 256  # of a block, where products do not say otherwise
-COLUMN_THREADS = 4 if SIMULATED else 32  # of them for columns, where sums go down columns
-ROW_THREADS = 4 if SIMULATED else 128  # of a block that has a row
-FEW_THREADS = 4 if SIMULATED else 32  # of a block where a thread has a row, to spread them over the GPU
 SHUFFLING_THREADS = 8 if SIMULATED else 1024
-MOST_BLOCKS = 4096
 PENALTY_BLOCKS = 2 if SIMULATED else 64
-ROOM = 4  # elements before each row of the workspace: rows start where four numbers can be loaded at once
-
-Launch = tuple[Any, tuple]  # configured kernel; arguments: names of arrays, and numbers
 
 
-class Steps:
+class Steps(Launches):
     """The launches of a training step on a GPU, the same for every step of a run.
 
     Parameters
@@ -41,8 +33,7 @@ class Steps:
     """
 
     def __init__(self, plan: Plan, ops: np.ndarray, run: np.ndarray, clips_norms: bool = False) -> None:
-        self._dtype, self._ops, self._batch = plan.dtype, ops, int(run[codes.BATCH])
-        self._precision = precision_of(plan.dtype, plan.mixed)
+        super().__init__(ops, int(run[codes.BATCH]), plan.dtype, precision_of(plan.dtype, plan.mixed))
         self._steps_per_epoch = -(-int(run[codes.ROWS]) // self._batch)
         self._slices = slices_for(max(map(self._gradient_tiles, plan.dense), default=1), self._batch)
         self._own = {
@@ -73,17 +64,8 @@ class Steps:
             optimizer's state and then the results.
         """
         memory = {**arrays, **self._own}
-
-        def bound(launches: list[Launch]) -> list[tuple[Any, list]]:
-            """Look up the arrays that the arguments name."""
-            return [
-                (kernel, [memory[name] if isinstance(name, str) else name for name in arguments])
-                for kernel, arguments in launches
-            ]
-
-        step_launches, epoch_launches = bound(self._launches), bound(self._epoch_launches)
-        for kernel, arguments in bound([self._one_thread(steps_cuda.set_clock, "clock", start, hyper_rows)]):
-            kernel(*arguments)
+        step_launches, epoch_launches = bound(self._launches, memory), bound(self._epoch_launches, memory)
+        self._one_thread(steps_cuda.set_clock)[0](self._own["clock"], start, hyper_rows)
         for step in range(start, stop):
             if step % self._steps_per_epoch == 0:
                 for kernel, arguments in epoch_launches:
@@ -91,63 +73,17 @@ class Steps:
             for kernel, arguments in step_launches:
                 kernel(*arguments)
 
-    def _launch(self, function: Callable, blocks: Any, threads: Any, *arguments: Any) -> Launch:
-        return jit_cuda.configured(jit_cuda.kernel(function, self._dtype), blocks, threads), arguments
-
-    def _one_thread(self, function: Callable, *arguments: Any) -> Launch:
-        return self._launch(function, 1, 1, *arguments)
-
-    def _spread(self, function: Callable, items: int, *arguments: Any) -> Launch:
-        """Launch with about as many threads as there are items."""
-        return self._launch(function, min(MOST_BLOCKS, -(-items // THREADS)), THREADS, *arguments)
-
-    def _down_columns(self, function: Callable, columns: int, *arguments: Any) -> Launch:
-        threads = COLUMN_THREADS, THREADS // COLUMN_THREADS
-        return self._launch(function, (-(-columns // COLUMN_THREADS), 1), threads, *arguments)
-
-    def _thread_a_row(self, function: Callable, *arguments: Any) -> Launch:
-        return self._launch(function, -(-self._batch // FEW_THREADS), FEW_THREADS, *arguments)
-
-    def _by_rows(self, function: Callable, *arguments: Any) -> Launch:
-        return self._launch(function, self._batch, ROW_THREADS, *arguments)
-
-    def _product(self, product: str, rows: int, columns: int, slices: int, *arguments: Any) -> Launch:
-        way = way_for(self._precision, rows, columns)
-        blocks = -(-columns // way.columns), -(-rows // way.rows), slices
-        return self._launch(product_kernel(product, way), blocks, way.threads, *arguments)
-
     def _gradient_tiles(self, op: np.ndarray) -> int:
         rows, columns = int(op[codes.INPUTS] + op[codes.BIAS]), int(op[codes.PANELS])
         return tiles(way_for(self._precision, rows, columns), rows, columns)
 
     def _begin(self) -> list[Launch]:
         begin = self._one_thread(steps_cuda.begin_step, "run", "hyper", "progress", "weights", "order", "clock", "pace")
-        items = self._batch * int(self._ops[0, codes.INPUTS])
-        gather = self._spread(steps_cuda.gather_batch, items, "ops", "scaling", "x", "order", "work", "clock")
-        return [begin, gather]
+        return [begin, self._gather()]
 
-    def _forward(self) -> list[Launch]:
-        launches = []
-        for index, op in enumerate(self._ops):
-            kind, columns = op[codes.KIND], int(op[codes.OUTPUTS])
-            arguments: tuple = ("ops", index, "factors", "params", "work", "clock")
-            if kind == codes.DENSE:
-                launches.append(self._product("forward", self._batch, columns, 1, *arguments))
-            elif kind == codes.LAYER_NORM:
-                launches.append(self._by_rows(normalization_steps_cuda.normalise_rows, *arguments))
-            elif kind >= codes.STANDARDIZE:
-                if kind == codes.BATCH_NORM:
-                    statistics = normalization_steps_cuda.batch_statistics_columns
-                    launches.append(self._down_columns(statistics, columns, *arguments))
-                normalise = normalization_steps_cuda.normalise_columns
-                launches.append(self._spread(normalise, self._batch * columns, *arguments))
-            else:
-                items = self._batch * -(-columns // 4)
-                arguments = ("run", "ops", index, "factors", "work", "clock")
-                launches.append(self._spread(steps_cuda.simple_forward_quads, items, *arguments))
-            if op[codes.FUNCTION] == codes.SOFTMAX:
-                launches.append(self._thread_a_row(steps_cuda.softmax_of_rows, "ops", index, "work", "clock"))
-        return launches
+    def _statistics(self, index: int, columns: int) -> Launch:
+        arguments = ("ops", index, "factors", "params", "work", "clock")
+        return self._down_columns(normalization_steps_cuda.batch_statistics_columns, columns, *arguments)
 
     def _losses(self, plan: Plan) -> list[Launch]:
         count = len(self._ops)

@@ -52,7 +52,7 @@ ROWS_OF_SLICE = 8 if SIMULATED else 128  # least rows of a batch worth a sum of 
 
 
 def precision_of(dtype: np.dtype, mixed: bool) -> str:
-    """Precision of the operands of products: a name in ``WAYS``.
+    """Precision of the operands of products in training: a name in ``WAYS``.
 
     float32 stays float32, unless ``FASTNN_TF32=1`` lets the tensor cores round its operands to TF32.
 

@@ -116,9 +116,9 @@ def test_machine_code(function, dtype, architecture, monkeypatch, record_propert
 
 
 def test_no_block_has_more_threads_than_its_kernel_was_compiled_for():
-    from fastnn import blocks_cuda, steps_cuda
+    from fastnn import blocks_cuda, launches_cuda, steps_cuda
 
-    most = max(steps_cuda.THREADS, steps_cuda.ROW_THREADS, steps_cuda.FEW_THREADS, blocks_cuda.MOST_THREADS)
+    most = max(launches_cuda.THREADS, launches_cuda.ROW_THREADS, launches_cuda.FEW_THREADS, blocks_cuda.MOST_THREADS)
     assert most <= min(entry.threads for function, entry in ENTRIES.items() if "_tiles_" not in function.__name__)
     assert ENTRIES[modules["shuffle_cuda"].shuffle_epoch].threads >= steps_cuda.SHUFFLING_THREADS
     for way in (way for ways in ways_cuda.WAYS.values() for way in ways):

@@ -8,7 +8,7 @@ import pytest
 from fastnn.kernels import jit_cuda
 from fastnn.kernels.jit_cuda import cuda
 
-from fastnn import blocks_cuda, runs_cuda
+from fastnn import blocks_cuda, forward_cuda, runs_cuda
 
 if jit_cuda.SIMULATED:
     sys.setswitchinterval(1e-4)  # the simulator waits for its threads by looking at them again and again
@@ -75,6 +75,8 @@ def blocks(request, monkeypatch):
         monkeypatch.setattr(jit_cuda, "shared_bytes", lambda: 0)
     elif request.param == "many launches":
         monkeypatch.setattr(runs_cuda, "FLOPS_WORTH_LAUNCHES", 0.0)
+        monkeypatch.setattr(forward_cuda, "FLOPS_OF_ROW", 0.0)
+        monkeypatch.setattr(forward_cuda, "FLOPS_OF_ALL", 0.0)
     return request.param
 
 

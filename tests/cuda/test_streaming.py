@@ -6,7 +6,7 @@ from fastnn.kernels.jit_cuda import cuda
 from harness import Problem, assert_same_bits, finish_run, small_problem, start_run
 
 import fastnn
-from fastnn import optimizers, runs_cuda, streaming_cuda
+from fastnn import forward_cuda, optimizers, runs_cuda, streaming_cuda
 from fastnn.callbacks import EarlyStopping
 from fastnn.layers import Dense, Dropout, Rescaling
 from fastnn.optimizers.schedules import ExponentialDecay
@@ -99,7 +99,9 @@ def test_orders_of_the_caller(rows_there):
     assert_same_bits(found[1], found[0])
 
 
-def test_pixels_predictions_and_evaluations(rows_there, sent):
+@pytest.mark.parametrize("launches", [False, True], ids=["one launch", "many launches"])
+def test_pixels_predictions_and_evaluations(launches, rows_there, sent, monkeypatch):
+    monkeypatch.setattr(forward_cuda, "pays", lambda plan, rows: launches and rows > 100)  # of all, not of a chunk
     layers = [Rescaling(1 / 255), Dense(4, "tanh"), Dropout(0.3), Dense(2)]
     network = Problem(layers, 6, "mean_squared_error", rows=101, metrics=["mean_absolute_error"], device="cuda")
     x = np.random.default_rng(1).integers(0, 256, (101, 6)).astype(np.uint8)

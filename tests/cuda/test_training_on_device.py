@@ -16,7 +16,7 @@ from harness import (
     tolerance,
 )
 
-from fastnn import activations, optimizers, runs_cuda
+from fastnn import activations, arrays_cuda, forward_cuda, optimizers, runs_cuda
 from fastnn.layers import (
     Activation,
     BatchNormalization,
@@ -28,6 +28,7 @@ from fastnn.layers import (
 )
 from fastnn.losses import BinaryCrossentropy
 from fastnn.optimizers.schedules import ExponentialDecay
+from fastnn.plan import lower
 from fastnn.regularizers import L2
 
 RUN = {"batch_size": 4, "epochs": 2}
@@ -161,6 +162,52 @@ def test_predictions_and_evaluations(layers, dtype, blocks):
         found[device] = [engine.predict(x), engine.evaluate(x, y, weights, objective), engine.predict(x[:1])]
         assert engine.predict(x[:0]).shape == (0, engine.plan.n_outputs)
     assert_close(found["cuda"], found["cpu"], tolerance(dtype, 1e-6, 1e-13))
+
+
+LAYERS = {
+    "softmax": [Dense(5, "softmax"), Dropout(0.4), Dense(4, "gelu"), Activation("softmax"), Dense(3, "silu")],
+    "normalized": [
+        BatchNormalization(), Dense(5), LayerNormalization(), Activation("selu"), Dropout(0.1),
+        Dense(3, use_bias=False), BatchNormalization(scale=False), Activation("softmax"),
+    ],
+    "one layer": [Dense(3, "softmax")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_large_predictions(name, weighted, dtype, blocks):
+    """By one launch and by many the CPU's, whatever their number and wherever they lie."""
+    metrics = ["sparse_categorical_accuracy", "sparse_categorical_crossentropy"]
+    loss = "sparse_categorical_crossentropy"
+    network = Problem(LAYERS[name], 6, loss, rows=39, weighted=weighted, metrics=metrics)
+    x, y, weights = network.data(dtype)
+    pixels, found = np.abs(20 * x).astype(np.uint8), {}
+    for device in ("cpu", "cuda"):
+        network.device = device
+        engine, objective = network.engine(dtype)
+        found[device] = [engine.predict(x[:rows]) for rows in (39, 33, 17, 16, 1)]
+        found[device] += [engine.predict(pixels), engine.evaluate(x, y, weights, objective)]
+        found[device] += [engine.evaluate(x[:5], y[:5], None, objective)]
+    assert_close(found["cuda"], found["cpu"], tolerance(dtype, 3e-6, 1e-13))
+    np.testing.assert_array_equal(found["cuda"][1], found["cuda"][0][:33])
+    outputs = engine.predict(arrays_cuda.send(x))
+    assert_same_bits(outputs.to_host(), found["cuda"][0])
+
+
+def test_what_pays_is_predicted_by_launches(monkeypatch):
+    wide, narrow = ([Dense(units, "relu"), Dense(units, "relu"), Dense(10)] for units in (512, 16))
+    for layers, rows, expected in ((wide, 1, False), (wide, 1000, True), (narrow, 10**6, False)):
+        assert forward_cuda.pays(lower(layers, 64).row_major(), rows) == expected
+    network = small_problem(device="cuda")
+    calls = []
+    monkeypatch.setattr(forward_cuda, "Forward", lambda *given: calls.append(given[2]) or (lambda rows, **memory: None))
+    monkeypatch.setattr(forward_cuda, "pays", lambda plan, rows: rows > 20)
+    engine, _ = network.engine()
+    for rows in (20, 21, 30, 43):
+        engine.predict(network.x[:rows])
+    assert calls == sorted({forward_cuda.batch_of(rows) for rows in (21, 30, 43)})  # each made once
+    assert [forward_cuda.batch_of(rows) for rows in (1, 2, 3, 9, 10**6)] == [1, 2, 4, 16, forward_cuda.MOST_ROWS]
 
 
 def test_gradient(dtype, blocks):

@@ -1,0 +1,49 @@
+"""What predictions of large networks launch on a GPU beside the way forward of a training step (``steps_cuda.py``)."""
+
+from __future__ import annotations
+
+from . import codes
+from .dense_cpu import COLUMNS, FACTORS
+from .jit import NUMBER
+from .jit_cuda import at, cuda, entry
+from .normalization_cpu import reciprocal_deviation
+from .train_cuda import loss_of_row
+
+
+@entry("IiNNN")
+def moving_statistics_columns(ops, index, factors, params, work):
+    """Let a batch normalization find its moving statistics where training puts those of the batch."""
+    op, epsilon = at(ops, index * COLUMNS), factors[index * FACTORS + codes.VARIANCE_OFFSET]
+    j = cuda.grid(1)
+    while j < op[codes.OUTPUTS]:
+        mean, variance = params[op[codes.MOVING] + j], params[op[codes.MOVING] + op[codes.PANELS] + j]
+        work[op[codes.SUMS] + j] = mean
+        work[op[codes.DEVIATIONS] + j] = reciprocal_deviation(variance, variance, epsilon)
+        j += cuda.gridsize(1)
+
+
+@entry("IiNNI")
+def take_outputs(ops, count, work, outputs, clock):
+    """Copy the outputs of the last operation to ``outputs`` (rows, columns), flat."""
+    op = at(ops, (count - 1) * COLUMNS)
+    columns = op[codes.OUTPUTS]
+    i = cuda.grid(1)
+    while i < clock[codes.NOW_ROWS] * columns:
+        row = i // columns
+        outputs[i] = work[op[codes.Y] + row * op[codes.Y_ROW] + i - row * columns]
+        i += cuda.gridsize(1)
+
+
+@entry("IIiNNNNDI")
+def evaluate_rows(run, ops, count, work, y, weights, loss_factors, stats, clock):
+    """Weighted loss and metrics of every row to ``stats`` (rows, 1 + metrics), flat; a row to a thread."""
+    op, columns = at(ops, (count - 1) * COLUMNS), 1 + run[codes.METRICS_COUNT]
+    row = cuda.grid(1)
+    while row < clock[codes.NOW_ROWS]:
+        weight = weights[row] if run[codes.WEIGHTED] else NUMBER(1.0)
+        place = row * op[codes.Y_ROW]
+        loss_of_row(
+            run, at(work, op[codes.Y] + place), at(y, row * run[codes.TARGETS]), at(work, op[codes.DY] + place),
+            op[codes.OUTPUTS], weight, NUMBER(1.0), 0.0, at(loss_factors, 0), at(stats, row * columns),
+        )  # fmt: skip
+        row += cuda.gridsize(1)
