@@ -222,7 +222,10 @@ def info(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for pr
 
 @app.command()
 def warmup() -> None:
-    """Compile the programs of float32 and float64 for this machine and keep them: no later first fit has to wait."""
+    """Compile the programs of float32 and float64 for this machine and keep them: no later first fit has to wait.
+
+    Those for bytes, sparse rows, clipped gradients and bfloat16 are compiled when they are first needed.
+    """
     from fastnn.console import bars
     from fastnn.machine import cache_usage, warm_up_steps
 

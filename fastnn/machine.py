@@ -137,15 +137,19 @@ def _compiled_folders(root: Path) -> list[Path]:
 
 
 def warm_up_steps(dtypes: Sequence[str] = ("float32", "float64")) -> list[tuple[str, Callable[[], Any]]]:
-    """Return what must be called to compile or load every program of some precisions, each with a name to show."""
-    from fastnn.layers import Dense
+    """Return what must be called to compile or load the programs of some precisions, each with a name to show.
+
+    Networks with normalizations have programs of their own.
+    """
+    from fastnn.layers import Dense, LayerNormalization
     from fastnn.models import Sequential
 
     steps: list[tuple[str, Callable[[], Any]]] = []
     x, y = [[0.0], [1.0]], [0.0, 1.0]
-    for dtype in dtypes:
-        model = Sequential([Dense(1, input_shape=(1,))], dtype=dtype)
-        model.compile("sgd", "mean_squared_error")
-        steps.append((f"training, {dtype}", functools.partial(model.fit, x, y, verbose=0)))
-        steps.append((f"prediction, {dtype}", functools.partial(model.predict, x)))
+    for layers, kind in (([], ""), ([LayerNormalization()], " of normalizations")):
+        for dtype in dtypes:
+            model = Sequential([Dense(1, input_shape=(1,)), *layers], dtype=dtype)
+            model.compile("sgd", "mean_squared_error")
+            steps.append((f"training{kind}, {dtype}", functools.partial(model.fit, x, y, verbose=0)))
+            steps.append((f"prediction{kind}, {dtype}", functools.partial(model.predict, x)))
     return steps

@@ -206,6 +206,11 @@ class Plan:
             )
 
     @property
+    def is_normalised(self) -> bool:
+        """Whether there are normalizations, which programs have code for only if they must."""
+        return bool((self.ops[:, codes.KIND] >= codes.STANDARDIZE).any())
+
+    @property
     def is_narrow(self) -> bool:
         """Whether many rows are predicted faster with one row in each lane: panels of weights would be half empty."""
         kinds, functions = self.ops[:, codes.KIND], self.ops[:-1, codes.FUNCTION]

@@ -80,7 +80,9 @@ def _writable(array: np.ndarray) -> np.ndarray:
 def input_program(function: Callable, plan: Plan, x: Any, clipped: bool = False) -> Any:
     """The program of a plan for inputs like x: sparse rows, pixels, or rows of the plan's type."""
     variant = "_from_sparse" if is_sparse(x) else "_from_bytes" if x.dtype == BYTES else ""
-    return jit.program(function, plan.dtype, variant, plan.mixed, clipped)
+    return jit.program(
+        function, plan.dtype, variant, normalised=plan.is_normalised, clipped=clipped, mixed=plan.mixed
+    )
 
 
 def shuffled(order: np.ndarray, epoch: int, seed: int, dtype: np.dtype) -> None:

@@ -16,7 +16,7 @@ import threading
 import types
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -201,48 +201,52 @@ def specialised(function: Callable, dtype: np.dtype, twin: Callable[[Callable], 
     return copy
 
 
+class Traits(NamedTuple):
+    """What a program is made for; each has twins of some kernels, which replace them."""
+
+    normalised: bool = False  # networks with normalizations, else there is no code for them
+    clipped: bool = False  # training that clips gradients
+    mixed: bool = False  # products of bfloat16, on tiles where there are any
+
+
 @functools.cache
-def _twins(mixed: bool, clipped: bool) -> list[dict]:
-    """What replaces kernels in mixed precision, or where gradients are clipped, one table after the other."""
-    tables = []
-    if clipped:
-        from . import clipping_cpu
-
-        tables.append(clipping_cpu.TWINS)
-    if mixed:
-        from . import mixed_cpu
-
-        tables.append(mixed_cpu.TWINS)
+def _twins(traits: Traits) -> list[dict]:
+    """What replaces kernels in programs with these traits, one table after the other."""
+    modules = []
+    if traits.normalised:
+        modules.append("normalised_cpu")
+    if traits.clipped:
+        modules.append("clipping_cpu")
+    if traits.mixed:
+        modules.append("mixed_cpu")
         if tile_choice()[0] != "none":
-            from . import amx_cpu
-
-            tables.append(amx_cpu.TWINS)
-    return tables
+            modules.append("amx_cpu")
+    return [importlib.import_module(f"fastnn.kernels.{module}").TWINS for module in modules]
 
 
-def _for_cpu(function: Callable, dtype: np.dtype, mixed: bool, clipped: bool, **options: Any) -> Any:
+def _for_cpu(function: Callable, dtype: np.dtype, traits: Traits, **options: Any) -> Any:
     import numba
 
-    copy = specialised(function, dtype, lambda kernel: _inner(kernel, dtype, mixed, clipped))
+    copy = specialised(function, dtype, lambda kernel: _inner(kernel, dtype, traits))
     return numba.njit(**OPTIONS, **options)(copy)
 
 
 @functools.cache
-def _inner(function: Callable, dtype: np.dtype, mixed: bool, clipped: bool) -> Any:
+def _inner(function: Callable, dtype: np.dtype, traits: Traits) -> Any:
     """Dispatcher of a kernel that programs call; it must not be called from Python."""
     from numba.types import unliteral
 
     from . import intrinsics, scalar
     from .linking import InnerCompiler
 
-    for twins in _twins(mixed, clipped):
+    for twins in _twins(traits):
         function = twins.get(function, function)
     if function.__name__ in scalar.PRIMITIVES:
         return getattr(intrinsics, function.__name__)
     if function.__name__ in scalar.BY_PRECISION:
         function = scalar.BY_PRECISION[function.__name__][dtype.itemsize == 8]
     options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": InnerCompiler}
-    dispatcher = _for_cpu(function, dtype, mixed, clipped, **options)
+    dispatcher = _for_cpu(function, dtype, traits, **options)
     typed = dispatcher.get_call_template
     # Numba would compile a kernel again for every combination of constants that it is called with
     dispatcher.get_call_template = lambda arguments, named: typed(tuple(map(unliteral, arguments)), named)
@@ -252,16 +256,13 @@ def _inner(function: Callable, dtype: np.dtype, mixed: bool, clipped: bool) -> A
 _programs: dict[tuple, Any] = {}
 
 
-def program(
-    function: Callable, dtype: np.dtype, variant: str = "", mixed: bool = False, clipped: bool = False
-) -> Any:
+def program(function: Callable, dtype: np.dtype, variant: str = "", **traits: bool) -> Any:
     """Compiled entry point that Python calls, for element type ``dtype``; kept in the disk cache.
 
     A dispatcher has one signature. Where arguments come in several types, ``variant`` names the one of this program.
-    With ``mixed``, kernels that have a twin for products of bfloat16 in ``mixed_cpu.py`` are replaced by it, and those
-    by theirs in ``amx_cpu.py`` where there are tiles; with ``clipped``, those that have one in ``clipping_cpu.py``.
+    ``traits`` are those of ``Traits``.
     """
-    key = (function, dtype, variant, mixed, clipped)
+    key = (function, dtype, variant, Traits(**traits))
     if key not in _programs:
         _programs.setdefault(key, undisturbed(_program)(*key))
     return _programs[key]
@@ -293,15 +294,16 @@ def _with_settings(compile_program: Callable) -> Callable:
     return call
 
 
-def _program(function: Callable, dtype: np.dtype, variant: str, mixed: bool = False, clipped: bool = False) -> Any:
+def _program(function: Callable, dtype: np.dtype, variant: str, traits: Traits) -> Any:
     from .cache import ProgramCache
     from .linking import ProgramCompiler
 
-    dispatcher = _for_cpu(function, dtype, mixed, clipped, no_cfunc_wrapper=True, pipeline_class=ProgramCompiler)
-    name = dispatcher.py_func.__qualname__ + variant + "_clipped" * clipped
-    if mixed:
-        tiles = tile_choice()[0]
-        name += "_mixed" if tiles == "none" else f"_mixed_{tiles}"
+    dispatcher = _for_cpu(function, dtype, traits, no_cfunc_wrapper=True, pipeline_class=ProgramCompiler)
+    name = dispatcher.py_func.__qualname__ + variant
+    for trait, present in traits._asdict().items():
+        name += f"_{trait}" * present
+    if traits.mixed and tile_choice()[0] != "none":
+        name += f"_{tile_choice()[0]}"
     dispatcher._cache = ProgramCache(name, target_description())
     dispatcher.compile = undisturbed(_with_settings(dispatcher.compile))
     return dispatcher

@@ -29,7 +29,7 @@ from .loops_cuda import plain_loop
 SIMULATED = bool(cuda.config.ENABLE_CUDASIM)
 # Functions of the CPU that are not inlined: large ones side by side would need more registers than there are.
 APART = (
-    "activation_forward", "activation_backward", "derivatives", "elementwise_row", "elementwise_loss", "loss_row",
+    "activation_forward", "activation_backward", "derivatives", "elementwise_row", "loss_row",
     "metric_row", "normalise_backward_share", "normalise_forward_share", "shuffle", "simple_forward", "softmax",
 )  # fmt: skip
 

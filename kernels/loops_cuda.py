@@ -42,11 +42,13 @@ def _defined(loop: Loop, lines: list[str]) -> types.FunctionType:
 def _losses(loop: Loop) -> list[str]:
     shapes = ["shape", "positive", "negative"][: loop.scalars - 3]
     return [
-        "def loop(columns, z, t, d, kept, spread, scale, shape, positive, negative):",
+        "def loop(columns, z, t, d, kept, spread, scale, shape, positive, negative, written):",
         "    total = 0.0",
         "    for j in range(columns):",
         "        target = kept * t[j] + spread",
-        f"        loss, z[j], d[j] = formula({', '.join(['z[j]', 'target', '1.0', 'scale', *shapes])})",
+        f"        loss, output, gradient = formula({', '.join(['z[j]', 'target', '1.0', 'scale', *shapes])})",
+        "        if written:",
+        "            z[j], d[j] = output, gradient",
         "        total += loss",
         "    return total",
     ]

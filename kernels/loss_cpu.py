@@ -10,23 +10,10 @@ from __future__ import annotations
 from . import codes
 from .activation_cpu import exponentials, largest_of, scale_vectors
 from .loss_formulas import (
-    absolute_error,
-    binary_crossentropy,
-    binary_focal,
     class_focal_factor,
     class_focal_slope,
     clip_probability,
     crossentropy,
-    huber,
-    log_cosh,
-    log_rate_deviance,
-    log_rate_poisson,
-    logit_crossentropy,
-    logit_focal,
-    pinball,
-    poisson,
-    poisson_deviance,
-    squared_error,
 )
 from .loss_rows_cpu import elementwise_row
 from .scalar import log
@@ -35,54 +22,6 @@ from .scalar import log
 def smoothed(target, factors):
     """Target after label smoothing."""
     return factors[codes.KEPT] * target + factors[codes.SPREAD]
-
-
-def elementwise_loss(code, z, t, columns, factors):
-    """Mean over the C outputs of a loss that treats them alike, as a metric."""
-    total = 0.0
-    if code == codes.MSE:
-        for j in range(columns):
-            total += squared_error(z[j], t[j])
-    elif code == codes.MAE:
-        for j in range(columns):
-            total += absolute_error(z[j], t[j])
-    elif code == codes.BINARY_CE:
-        for j in range(columns):
-            total += binary_crossentropy(z[j], smoothed(t[j], factors))
-    elif code == codes.BINARY_CE_LOGITS:
-        for j in range(columns):
-            total += logit_crossentropy(z[j], smoothed(t[j], factors))
-    elif code == codes.DEVIANCE:
-        for j in range(columns):
-            total += poisson_deviance(z[j], t[j])
-    elif code == codes.DEVIANCE_LOG_RATE:
-        for j in range(columns):
-            total += log_rate_deviance(z[j], t[j])
-    elif code == codes.POISSON:
-        for j in range(columns):
-            total += poisson(z[j], t[j])
-    elif code == codes.POISSON_LOG_RATE:
-        for j in range(columns):
-            total += log_rate_poisson(z[j], t[j])
-    elif code == codes.HUBER:
-        for j in range(columns):
-            total += huber(z[j], t[j], factors[codes.SHAPE])
-    elif code == codes.LOG_COSH:
-        for j in range(columns):
-            total += log_cosh(z[j], t[j])
-    elif code == codes.QUANTILE:
-        repeats = int(factors[codes.REPEATS])
-        for j in range(columns):
-            total += pinball(z[j], t[j // repeats], factors[codes.PER_OUTPUT + j])
-    elif code == codes.BINARY_FOCAL or code == codes.BINARY_FOCAL_LOGITS:
-        gamma, positive, negative = factors[codes.SHAPE], factors[codes.POSITIVE], factors[codes.NEGATIVE]
-        for j in range(columns):
-            target = smoothed(t[j], factors)
-            if code == codes.BINARY_FOCAL:
-                total += binary_focal(z[j], target, gamma, positive, negative)
-            else:
-                total += logit_focal(z[j], target, gamma, positive, negative)
-    return total / float(columns)
 
 
 def target_of(code, t, j, factors):
@@ -178,7 +117,7 @@ def loss_row(code, z, t, d, columns, vectors, scale, factors):
         value = probability_crossentropy(code, z, t, columns, factors)
         probability_crossentropy_gradient(code, z, t, d, columns, scale, factors)
         return value
-    return elementwise_row(code, z, t, d, columns, scale, factors)
+    return elementwise_row(code, z, t, d, columns, scale, factors, 1)
 
 
 def on_probabilities(code):
@@ -222,4 +161,4 @@ def metric_row(code, y, t, columns, factors):
         return 1.0 if largest_place(y, columns) == t[0] else 0.0
     if on_probabilities(code):
         return probability_crossentropy(code, y, t, columns, factors)
-    return elementwise_loss(code, y, t, columns, factors)
+    return elementwise_row(code, y, t, y, columns, 1.0, factors, 0)

@@ -25,7 +25,6 @@ from .intrinsics import FLUSH_SUBNORMALS, at, float_mode, pointers, set_float_mo
 from .jit import LANES, NUMBER
 from .loss_columns_cpu import column_losses
 from .loss_cpu import limited_crossentropy, loss_row, metric_row
-from .normalization_cpu import normalise_backward_share, normalise_forward_share
 from .optimizer_cpu import constants
 from .rng import FIRST_DROPOUT_STREAM, shuffle
 from .rows_cpu import PART_ROWS, gradients_of_rows, update_by_rows
@@ -38,6 +37,10 @@ def gather(x, width, scaling, order, first, last, target, row):
     """Scale rows order[first] .. order[last - 1] of x (n, width) into rows first .. last - 1 of ``target``."""
     for i in range(first, last):
         load_row(width, at(target, i * row), at(x, order[i] * width), scaling[0], scaling[1])
+
+
+def normalise_forward(rank, size, sync, op, factor, params, work, rows):
+    """Normalize a batch: nothing, as this program is for networks that do not."""
 
 
 def forward(
@@ -60,7 +63,7 @@ def forward(
         elif op[codes.KIND] == codes.DENSE:
             dense_forward_share(rank, size, sync, op, params, work, rows, factor[codes.ALPHA])
         elif op[codes.KIND] >= codes.STANDARDIZE:
-            normalise_forward_share(rank, size, sync, op, factor, params, work, rows)
+            normalise_forward(rank, size, sync, op, factor, params, work, rows)
         else:
             simple_forward(
                 op, factor[codes.ALPHA], factor[codes.RATE], work, first, last, place, step,
@@ -138,6 +141,13 @@ def finish_step(
     """What is left of a step when all gradients are known: nothing."""
 
 
+def normalise_backward(
+    rank, size, sync, ops, index, factors, params, slot_0, slot_1, work, rows, optimizer, rate, momentum, share_1,
+    share_2, epsilon, decay, nesterov,
+):  # fmt: skip
+    """Gradients and update of a normalization: nothing, as this program is for networks without."""
+
+
 def backward(
     rank, size, sync, optimizer, hyper, rate, momentum, epsilon, l2_scale, ops, count, factors, params, slot_0, slot_1,
     work, features, scratch, rows,
@@ -149,7 +159,7 @@ def backward(
         op, factor = at(ops, index * COLUMNS), at(factors, index * FACTORS)
         if op[codes.KIND] != codes.DENSE:
             if op[codes.KIND] >= codes.BATCH_NORM:
-                normalise_backward_share(
+                normalise_backward(
                     rank, size, sync, ops, index, factors, params, slot_0, slot_1, work, rows, optimizer,
                     rate, momentum, share_1, share_2, epsilon, decay, hyper[codes.NESTEROV] != 0.0,
                 )  # fmt: skip
