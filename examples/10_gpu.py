@@ -1,4 +1,4 @@
-"""The same model on a GPU: one argument, the same results within rounding, and a thousand small networks at once.
+"""The same model on a GPU: one argument, and the same results within rounding.
 
 Usage: python examples/10_gpu.py
 """

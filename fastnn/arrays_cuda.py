@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from fastnn.gpu_arrays import OnGPU
-from fastnn.kernels import arrays_cuda, jit_cuda
+from fastnn.kernels import arrays_cuda, device_cuda, jit_cuda
 from fastnn.kernels.jit_cuda import SIMULATED, cuda
 from fastnn.streaming_cuda import up
 
 THREADS = 8 if SIMULATED else 256
 MOST_BLOCKS = 4 if SIMULATED else 4096
-# Numba's default stream as DLPack counts: what was begun on others is waited for
-DEFAULT_STREAM = 2 if getattr(cuda.config, "CUDA_PER_THREAD_DEFAULT_STREAM", 0) else 1
 
 
 class DeviceArray(OnGPU):
@@ -48,12 +45,12 @@ class DeviceArray(OnGPU):
         """Return the same memory as an array of another library's; see `gpu_arrays.device_array`."""
         if isinstance(value, cls):
             return value
-        if getattr(value, "__cuda_ndarray__", False) and SIMULATED:
-            pointer, dtype, shape, strides = value.ctypes.data, value.dtype, tuple(value.shape), value.strides
-        else:
-            pointer, dtype, shape, strides, value = _shared(value, name)
+        pointer, dtype, shape, strides, owner = device_cuda.shared(value, name)
         if dtype is None or dtype.kind not in "biuf":
-            raise TypeError(f"{name} holds {'bfloat16' if dtype is None else dtype}, expected real numbers")
+            raise TypeError(
+                f"{name} holds {'bfloat16' if dtype is None else dtype}, expected booleans, integers, or floats of 16, "
+                "32 or 64 bits as NumPy knows them"
+            )
         packed = _packed(shape)
         steps = packed if strides is None else tuple(stride // dtype.itemsize for stride in strides)
         steps = tuple(own if size < 2 else step for own, step, size in zip(packed, steps, shape, strict=True))
@@ -63,7 +60,8 @@ class DeviceArray(OnGPU):
                 f"{name}.contiguous() of PyTorch, or cupy.ascontiguousarray({name})"
             )
         extent = 1 + sum((size - 1) * step for size, step in zip(shape, steps, strict=True)) if math.prod(shape) else 0
-        return cls(_foreign(pointer, dtype, extent, value), shape, steps)
+        memory = device_cuda.foreign_memory(pointer, dtype, extent, owner) if extent else _memory(0, dtype)
+        return cls(memory, shape, steps)
 
     @property
     def ndim(self) -> int:
@@ -143,18 +141,18 @@ class DeviceArray(OnGPU):
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
-        pointer = _host_view(self).ctypes.data if SIMULATED else self.memory.__cuda_array_interface__["data"][0]
         return {
-            "shape": self.shape, "typestr": self.dtype.str, "data": (pointer, False), "version": 3, "stream": None,
+            "shape": self.shape, "typestr": self.dtype.str, "data": (device_cuda.pointer(self.memory), False),
+            "version": 3, "stream": None,
             "strides": None if self.is_packed else tuple(step * self.dtype.itemsize for step in self.strides),
         }  # fmt: skip
 
     def __dlpack__(self, **options: Any) -> Any:
         """Return a DLPack capsule; nothing is left to wait for."""
-        return _dlpack_view(self).__dlpack__(**options)
+        return device_cuda.exporter(self).__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return _dlpack_view(self).__dlpack_device__()
+        return device_cuda.exporter(self).__dlpack_device__()
 
 
 def joined(parts: list[DeviceArray]) -> DeviceArray:
@@ -197,56 +195,3 @@ def _launch(function: Any, items: int, dtype: np.dtype, *arguments: Any) -> None
         blocks = min(MOST_BLOCKS, -(-items // THREADS))
         jit_cuda.configured(jit_cuda.kernel(function, dtype), blocks, THREADS)(*arguments)
         cuda.synchronize()
-
-
-def _shared(value: Any, name: str) -> tuple[int, np.dtype | None, tuple[int, ...], tuple[int, ...] | None, Any]:
-    """Address, type, shape and strides in bytes of another library's array, and what keeps its memory alive."""
-    if hasattr(value, "__dlpack_device__"):
-        from cuda.core.utils import StridedMemoryView
-
-        own, other = 0 if SIMULATED else cuda.get_current_device().id, int(value.__dlpack_device__()[1])
-        if own != other:
-            raise ValueError(f"{name} lies on GPU {other}, but fastnn computes on GPU {own}: move it there")
-        try:
-            view = StridedMemoryView.from_dlpack(value, stream_ptr=DEFAULT_STREAM)
-        except (BufferError, RuntimeError) as error:
-            raise TypeError(f"{name} on the GPU cannot be shared: {error}") from error
-        dtype, strides = view.dtype, view.strides
-        if dtype is not None and strides is not None:
-            strides = tuple(step * dtype.itemsize for step in strides)
-        return view.ptr, dtype, tuple(view.shape), strides, view
-    interface = value.__cuda_array_interface__
-    if interface.get("mask") is not None:
-        raise TypeError(f"{name} has masked values, which are not read: fill them, or leave their rows out")
-    if interface.get("stream") is not None and not SIMULATED:
-        cuda.external_stream(interface["stream"]).synchronize()
-    dtype = np.dtype(interface["typestr"])
-    return interface["data"][0], dtype, tuple(interface["shape"]), interface.get("strides"), value
-
-
-def _foreign(pointer: int, dtype: np.dtype, size: int, owner: Any) -> Any:
-    """Device array of memory that somebody else owns."""
-    jit_cuda.check_process()
-    if size == 0:
-        return _memory(0, dtype)
-    interface = {"shape": (size,), "typestr": dtype.str, "data": (pointer, False), "version": 3}
-    if not SIMULATED:
-        return cuda.from_cuda_array_interface(interface, owner=owner)
-    from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
-
-    return FakeCUDAArray(np.asarray(SimpleNamespace(__array_interface__=interface, owner=owner)))
-
-
-def _host_view(array: DeviceArray) -> np.ndarray:
-    """The memory of a simulated device, which is the host's."""
-    strides = [step * array.dtype.itemsize for step in array.strides]
-    return np.lib.stride_tricks.as_strided(array.memory._ary, array.shape, strides)
-
-
-def _dlpack_view(array: DeviceArray) -> Any:
-    """What exports an array by DLPack."""
-    if SIMULATED:
-        return _host_view(array)
-    from cuda.core.utils import StridedMemoryView
-
-    return StridedMemoryView.from_cuda_array_interface(array, stream_ptr=-1)

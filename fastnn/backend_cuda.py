@@ -11,7 +11,7 @@ from fastnn.arrays_cuda import DeviceArray
 from fastnn.backend import Engine
 from fastnn.blocks_cuda import Inference
 from fastnn.gate import Gate
-from fastnn.kernels import jit_cuda
+from fastnn.kernels import device_cuda
 from fastnn.layout import aligned_zeros
 from fastnn.mirror import Mirror
 from fastnn.plan import Objective, Plan
@@ -48,10 +48,10 @@ class CudaEngine(Engine):
     run_type = CudaRun
 
     def __init__(self, plan: Plan, threads: int | None = None) -> None:
-        if plan.mixed and not jit_cuda.has_bfloat16():
+        if plan.mixed and not device_cuda.has_bfloat16():
             raise ValueError(
                 f"dtype 'mixed_bfloat16' needs a GPU of compute capability 8.0 or newer, which "
-                f"{jit_cuda.device_name()} is not: use 'float32'"
+                f"{device_cuda.device_name()} is not: use 'float32'"
             )
         super().__init__(plan if plan.lanes == 1 else plan.row_major(), threads)
         self.gate = _CarefulGate()

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastnn import forward_cuda
 from fastnn.arrays_cuda import DeviceArray, there
-from fastnn.kernels import codes, jit_cuda
+from fastnn.kernels import codes, device_cuda, jit_cuda
 from fastnn.kernels.jit_cuda import cuda
 from fastnn.mirror import Mirror
 from fastnn.plan import Objective, Plan
@@ -57,7 +57,7 @@ class Inference:
         self._nothing = cuda.to_device(np.zeros(1, plan.dtype))
 
     def _fits(self) -> bool:
-        return 2 * self._rows * self._row * self._plan.dtype.itemsize <= jit_cuda.shared_bytes()
+        return 2 * self._rows * self._row * self._plan.dtype.itemsize <= device_cuda.shared_bytes()
 
     def __call__(
         self,

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastnn.arrays_cuda import there
 from fastnn.blocks_cuda import block_threads, check_rows
-from fastnn.kernels import codes, jit_cuda
+from fastnn.kernels import codes, device_cuda, jit_cuda
 from fastnn.kernels.jit_cuda import cuda
 from fastnn.mirror import Mirror
 from fastnn.plan import Objective, Plan
@@ -98,7 +98,7 @@ class Models:
         stats_size = batch_size * (1 + metrics) + self._threads + 2 * len(layout.ops)
         work_size = layout.size + any(self.rates.clips) * plan.n_parameters
         memory = (plan.memory_size + 2 * plan.n_parameters + work_size) * plan.dtype.itemsize
-        in_shared = memory <= jit_cuda.shared_bytes() and not by_launches
+        in_shared = memory <= device_cuda.shared_bytes() and not by_launches
         self._shared = memory if in_shared else 0
         sizes = np.array(
             [

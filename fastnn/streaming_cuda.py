@@ -6,7 +6,6 @@ two chunks on the device: while the GPU works on one, the rows of the next are g
 
 from __future__ import annotations
 
-import functools
 import math
 import os
 from collections.abc import Hashable, Sequence
@@ -14,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.kernels import jit_cuda
-from fastnn.kernels.jit_cuda import SIMULATED, cuda
+from fastnn.kernels import device_cuda
+from fastnn.kernels.device_cuda import copies
+from fastnn.kernels.jit_cuda import cuda
 
 SHARE_OF_FREE = 0.8  # of the device's free memory, which data may take
 CHUNK_BYTES = 2**26  # pinned memory is scarce, and more brings no more speed
@@ -33,7 +33,7 @@ def room() -> float:
     """
     given = os.environ.get("FASTNN_GPU_MEMORY")
     if not given:
-        return SHARE_OF_FREE * cuda.current_context().get_memory_info().free
+        return SHARE_OF_FREE * device_cuda.free_bytes()
     try:
         wanted = float(given)
     except ValueError:
@@ -60,20 +60,6 @@ def chunk_rows(arrays: Sequence[Any], batch: int, more_bytes: int = 0) -> int | 
     if len(arrays[0]) * row_bytes <= there:
         return None
     return batch * max(1, int(min(CHUNK_BYTES, there / 2) / (row_bytes * batch)))
-
-
-@functools.cache
-def copies() -> Any:
-    """The stream of copies, which runs beside the default stream and does not wait for it."""
-    jit_cuda.check_process()
-    if SIMULATED:
-        return cuda.stream()
-    from cuda.bindings import driver
-
-    failure, stream = driver.cuStreamCreate(driver.CUstream_flags.CU_STREAM_NON_BLOCKING)
-    if failure != driver.CUresult.CUDA_SUCCESS:
-        raise RuntimeError(f"no stream of copies could be made on the GPU: {failure.name}")
-    return cuda.external_stream(int(stream))
 
 
 class Buffer:

@@ -1,4 +1,4 @@
-"""How plain functions become CUDA kernels: the one place that knows the package behind them.
+"""How plain functions become CUDA kernels: with ``device_cuda.py`` all that knows the packages behind them.
 
 ``kernel(function, dtype)`` copies a function and all it calls for one element type, as ``jit.program`` does for the
 CPU. On a GPU a vector has one element: ``LANES`` is 1, a vector loop becomes a plain loop, and code of the CPU that
@@ -299,30 +299,3 @@ def check_process() -> None:
             "device 'cuda' cannot be used in a fork of a process that has used it: start processes with "
             "multiprocessing's 'spawn' or 'forkserver', or with joblib's 'loky'"
         )
-
-
-def refusal() -> str:
-    """Say why no GPU can be used, and what to do about it; empty if one can."""
-    check_process()
-    if SIMULATED:
-        return ""
-    try:
-        count = len(cuda.gpus)
-    except Exception:  # the driver's library is missing, or too old, or does not start
-        return "no NVIDIA driver answers; install the driver of the GPU, and see whether nvidia-smi works"
-    return "" if count else "the NVIDIA driver finds no GPU; CUDA_VISIBLE_DEVICES may hide it"
-
-
-def device_name() -> str:
-    """Name of the GPU in use."""
-    return "simulator" if SIMULATED else cuda.get_current_device().name
-
-
-def has_bfloat16() -> bool:
-    """Whether the GPU in use multiplies bfloat16: since the Ampere generation."""
-    return SIMULATED or tuple(cuda.get_current_device().compute_capability) >= (8, 0)
-
-
-def shared_bytes() -> int:
-    """Shared memory that a block may use without asking for more."""
-    return 48 * 1024

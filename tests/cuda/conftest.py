@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 import pytest
-from fastnn.kernels import jit_cuda
+from fastnn.kernels import device_cuda, jit_cuda
 from fastnn.kernels.jit_cuda import cuda
 
 from fastnn import blocks_cuda, forward_cuda, runs_cuda
@@ -72,7 +72,7 @@ def blocks(request, monkeypatch):
         monkeypatch.setattr(blocks_cuda, "WARP", 3 if jit_cuda.SIMULATED else 32)
         monkeypatch.setattr(blocks_cuda, "MOST_THREADS", 3 if jit_cuda.SIMULATED else 32)
     elif request.param == "global memory":
-        monkeypatch.setattr(jit_cuda, "shared_bytes", lambda: 0)
+        monkeypatch.setattr(device_cuda, "shared_bytes", lambda: 0)
     elif request.param == "many launches":
         monkeypatch.setattr(runs_cuda, "FLOPS_WORTH_LAUNCHES", 0.0)
         monkeypatch.setattr(forward_cuda, "FLOPS_OF_ROW", 0.0)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fastnn.kernels import jit, jit_cuda
+from fastnn.kernels import device_cuda, jit, jit_cuda
 from fastnn.kernels.reference import bfloat16
 from harness import Problem, assert_close
 
@@ -127,7 +127,7 @@ def test_both_faces_and_files(tmp_path):
 
 
 def test_an_older_gpu_is_refused(monkeypatch):
-    monkeypatch.setattr(jit_cuda, "has_bfloat16", lambda: False)
+    monkeypatch.setattr(device_cuda, "has_bfloat16", lambda: False)
     plan = lower([Dense(1)], 2, "mixed_bfloat16", device="cuda")
     with pytest.raises(ValueError, match="'mixed_bfloat16' needs a GPU of compute capability 8.0 or newer"):
         make_engine(plan, "cuda")
