@@ -9,6 +9,17 @@ from fastnn import MLPClassifier, Sequential, devices
 from fastnn.layers import Dense
 
 
+ASKING = """
+import fastnn
+try:
+    fastnn.set_device("cuda")
+except RuntimeError as error:
+    print(error)
+fastnn.set_device("auto")
+print(fastnn.get_device())
+"""
+
+
 @pytest.fixture
 def without_package(monkeypatch):
     """An installation without numba-cuda."""
@@ -39,18 +50,7 @@ def test_without_the_package(without_package):
 
 def test_without_a_gpu(run_python):
     pytest.importorskip("numba_cuda", reason="needs the extra fastnn-core[cuda]")
-    printed = run_python(
-        """
-        import fastnn
-        try:
-            fastnn.set_device("cuda")
-        except RuntimeError as error:
-            print(error)
-        fastnn.set_device("auto")
-        print(fastnn.get_device())
-        """,
-        CUDA_VISIBLE_DEVICES="",
-    )
+    printed = run_python(ASKING, CUDA_VISIBLE_DEVICES="")
     assert printed.splitlines()[1] == "cpu"
     assert printed.startswith("device 'cuda' cannot be used: ")
     assert "NVIDIA driver" in printed
@@ -58,19 +58,8 @@ def test_without_a_gpu(run_python):
 
 def test_a_package_that_cannot_be_imported(run_python):
     pytest.importorskip("numba_cuda", reason="needs the extra fastnn-core[cuda]")
-    printed = run_python(
-        """
-        import sys
-        sys.modules["numba_cuda.numba.cuda"] = sys.modules["numba.cuda"] = None
-        import fastnn
-        try:
-            fastnn.set_device("cuda")
-        except RuntimeError as error:
-            print(error)
-        fastnn.set_device("auto")
-        print(fastnn.get_device())
-        """
-    )
+    broken = 'import sys; sys.modules["numba_cuda.numba.cuda"] = sys.modules["numba.cuda"] = None'
+    printed = run_python(broken + ASKING)
     assert printed.splitlines()[1] == "cpu"
     assert printed.startswith("device 'cuda' cannot be used: numba-cuda ")
     assert "pip install --upgrade 'fastnn-core[cuda]'" in printed
