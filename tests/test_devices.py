@@ -8,7 +8,6 @@ import fastnn
 from fastnn import MLPClassifier, Sequential, devices
 from fastnn.layers import Dense
 
-
 ASKING = """
 import fastnn
 try:
