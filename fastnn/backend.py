@@ -10,10 +10,12 @@ import numpy as np
 
 from fastnn.devices import get_device, resolve, set_device
 from fastnn.gate import Gate
+from fastnn.inference import Inference
 from fastnn.kernels import codes
 from fastnn.layout import aligned_zeros
 from fastnn.plan import Objective, Plan
-from fastnn.runs import Inference, Run, round_weights, run_vector
+from fastnn.programs import round_weights, run_vector
+from fastnn.runs import Run
 from fastnn.threads import get_num_threads, positive_threads, set_num_threads
 
 T = TypeVar("T")

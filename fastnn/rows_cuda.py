@@ -8,7 +8,7 @@ import numpy as np
 
 from fastnn.arrays_cuda import there
 from fastnn.kernels.jit_cuda import cuda
-from fastnn.runs import shuffled
+from fastnn.programs import shuffled
 from fastnn.streaming_cuda import Chunks, chunk_rows
 
 

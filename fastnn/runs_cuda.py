@@ -14,9 +14,10 @@ from fastnn.kernels import codes, device_cuda, jit_cuda
 from fastnn.kernels.jit_cuda import cuda
 from fastnn.mirror import Mirror
 from fastnn.plan import Objective, Plan
+from fastnn.programs import SLICE_SECONDS, run_vector, shuffled
 from fastnn.rates import Rates
 from fastnn.rows_cuda import Rows
-from fastnn.runs import GROWTH, SLICE_SECONDS, Run, run_vector, shuffled
+from fastnn.runs import GROWTH, Run
 
 FIRST_STEP_SECONDS = 5e-5  # cautious first guess
 START = (0.0, 1.0, 1.0)  # the optimizer's state before its first step

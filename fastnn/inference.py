@@ -1,0 +1,127 @@
+"""Forward passes without a training: predictions, and losses with metrics."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from fastnn.kernels import codes, jit, team
+from fastnn.plan import Objective, Plan
+from fastnn.programs import FLOPS_PER_SECOND, SLICE_SECONDS, compile_first, input_program, writable
+from fastnn.sparse import features, is_sparse
+from fastnn.threads import sharing, team_size
+
+FLOPS_WORTH_STARTING = 2e7  # of a prediction; less would be lost in starting threads
+
+
+class Inference:
+    """A plan's forward pass, for predictions or for evaluation, prepared so that a call does little but compute.
+
+    Calls may overlap: each has buffers of its own.
+    """
+
+    def __init__(self, plan: Plan, run: np.ndarray, objective: Objective | None = None) -> None:
+        from fastnn.kernels.infer_cpu import BLOCK_ROWS, infer_rows
+
+        lanes = jit.lanes(plan.dtype)
+        panels, input_vectors = int(plan.ops[:, codes.PANELS].max()), -(-plan.n_inputs // lanes)
+        self._block_rows = BLOCK_ROWS
+        self._buffer_sizes = [
+            (2 * BLOCK_ROWS * (widest + 1) + int(plan.ops[-1, codes.PANELS])) * lanes
+            for widest in (max(panels, input_vectors), panels)
+        ]
+        self._dtype = plan.dtype
+        self._flops_per_row = plan.flops_per_row
+        rows = SLICE_SECONDS * FLOPS_PER_SECOND / max(plan.flops_per_row, 100 * (plan.n_inputs + plan.n_outputs))
+        self._rows_at_once = BLOCK_ROWS * max(1, int(rows / BLOCK_ROWS))
+        self._program_for = functools.partial(input_program, infer_rows, plan)
+        self._programs: dict[tuple[np.dtype, bool], Any] = {}
+        self._program_of_rows: Any = None  # the one for dense rows of the plan's type, once it is compiled
+        ops = plan.ops if objective is None else objective.ops
+        loss_factors = np.empty((0, 0), plan.dtype) if objective is None else objective.factors
+        self._tables = (run, ops, plan.factors, loss_factors, plan.scaling)
+        self._alone = (0, 1, np.zeros(team.SYNC_SIZE, np.int64))
+        self._no_matrix, self._no_vector = np.empty((0, 1), plan.dtype), np.empty(0, plan.dtype)
+        self._no_stats = np.empty((0, 1))
+
+    def __call__(
+        self,
+        params: np.ndarray,
+        x: np.ndarray,
+        *,
+        outputs: np.ndarray | None = None,
+        y: np.ndarray | None = None,
+        weights: np.ndarray | None = None,
+        stats: np.ndarray | None = None,
+        threads: int | None = None,
+    ) -> float:
+        """Fill ``outputs`` (n, n_outputs), or ``stats`` (n, 1 + metrics) from targets y and weights.
+
+        Of many rows only so many go into one compiled call that Ctrl-C is answered soon. Returns 0, or NaN if there are
+        NaN or infinities in a dense x.
+        """
+        n, at_once = x.shape[0], self._rows_at_once
+        if (  # the short way of single rows
+            n <= self._block_rows
+            and y is None
+            and type(x) is np.ndarray
+            and x.dtype == self._dtype
+            and x.flags.writeable
+            and self._program_of_rows is not None
+        ):
+            buffers = np.empty((1, self._buffer_sizes[False]), self._dtype)
+            self._program_of_rows(
+                *self._alone, *self._tables, x, None, self._no_matrix, self._no_vector, params, buffers, self._no_stats,
+                outputs,
+            )  # fmt: skip
+            return buffers.item(0)
+        if n <= at_once:
+            return self._call(params, x, outputs, y, weights, stats, threads)
+        trace = 0.0
+        for first in range(0, n, at_once):
+            rows = slice(first, first + at_once)
+            arrays = (outputs, y, weights, stats)
+            out, targets, weight, stat = (None if array is None else array[rows] for array in arrays)
+            trace += self._call(params, x[rows], out, targets, weight, stat, threads)
+        return trace
+
+    def _call(
+        self,
+        params: np.ndarray,
+        x: np.ndarray,
+        outputs: np.ndarray | None,
+        y: np.ndarray | None,
+        weights: np.ndarray | None,
+        stats: np.ndarray | None,
+        threads: int | None,
+    ) -> float:
+        n, size, sparse = x.shape[0], 1, is_sparse(x)
+        if n > self._block_rows:
+            size = min(team_size(threads, self._flops_per_row * n, FLOPS_WORTH_STARTING), -(-n // self._block_rows))
+        buffers = np.empty((size, self._buffer_sizes[sparse]), self._dtype)
+        arguments = (
+            *self._tables,
+            self._no_matrix if sparse else writable(x),
+            features(x, self._dtype) if sparse else None,
+            self._no_matrix if y is None else writable(y),
+            self._no_vector if weights is None else writable(weights),
+            params,
+            buffers,
+            self._no_stats if stats is None else stats,
+            self._no_matrix if outputs is None else outputs,
+        )
+        program = self._programs.get((x.dtype, sparse))
+        if program is None:
+            program = self._program_for(x)
+            compile_first(program, self._alone, arguments)
+            self._programs[x.dtype, sparse] = program
+            self._program_of_rows = self._programs.get((self._dtype, False))
+        if size == 1:
+            program(*self._alone, *arguments)
+        else:
+            with sharing(size) as share:
+                size = size if threads else share
+                team.run_team(program, size, *arguments)
+        return buffers[:size, 0].sum().item()

@@ -1,0 +1,91 @@
+"""What a plan hands to the compiled programs, and which of them it calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from fastnn.kernels import codes, jit
+from fastnn.plan import Plan
+from fastnn.sparse import is_sparse
+
+SLICE_SECONDS = 0.1  # longest compiled call, so that Ctrl-C is answered soon
+FLOPS_PER_SECOND = 2e10  # cautious first guess of a core's speed, to size such calls
+BYTES = np.dtype(np.uint8)  # pixels: read as they are and scaled on the way
+
+
+def run_vector(
+    loss: int,
+    metrics: Sequence[int] = (),
+    *,
+    batch: int = 0,
+    rows: int = 0,
+    targets: int = 0,
+    optimizer: int = 0,
+    shuffle: bool = False,
+    weighted: bool = False,
+    seed: int = 0,
+    first_epoch: int = 0,
+    weighted_mean: bool = False,
+    l2_per_row: bool = False,
+    segments: int = 0,
+    parameters: int = 0,
+    in_lanes: bool = False,
+) -> np.ndarray:
+    """The integer vector that describes a run to the programs; columns in ``kernels/codes.py``."""
+    values = {
+        codes.BATCH: batch, codes.ROWS: rows, codes.TARGETS: targets, codes.LOSS: loss,
+        codes.OPTIMIZER: optimizer, codes.SHUFFLE: shuffle, codes.WEIGHTED: weighted,
+        codes.SEED_LOW: seed & 0xFFFFFFFF, codes.SEED_HIGH: seed >> 32, codes.FIRST_EPOCH: first_epoch,
+        codes.WEIGHTED_MEAN: weighted_mean, codes.L2_PER_ROW: l2_per_row, codes.METRICS_COUNT: len(metrics),
+        codes.SEGMENTS: segments, codes.PARAMETERS: parameters, codes.IN_LANES: in_lanes,
+    }  # fmt: skip
+    return np.array([*(values[column] for column in range(codes.METRICS_START)), *metrics], np.int64)
+
+
+def compile_first(program: Any, team_arguments: tuple, arguments: tuple) -> None:
+    """Compile a program before a team calls it, so that its members do not wait for the compiler at the barrier."""
+    if not program.signatures:
+        import numba
+
+        program.compile(tuple(numba.typeof(argument) for argument in (*team_arguments, *arguments)))
+
+
+def flat_weights(weights: np.ndarray | None, dtype: np.dtype) -> np.ndarray:
+    """Weights of rows (n,), or none of them, as programs take them."""
+    return np.zeros(0, dtype) if weights is None else writable(weights)
+
+
+def writable(array: np.ndarray) -> np.ndarray:
+    """The same memory flagged writable: programs have one signature, and only read it."""
+    if array.flags.writeable:
+        return array
+    address, _ = array.__array_interface__["data"]
+    interface = {**array.__array_interface__, "data": (address, False)}
+    return np.asarray(SimpleNamespace(base=array, __array_interface__=interface))
+
+
+def input_program(function: Callable, plan: Plan, x: Any, clipped: bool = False) -> Any:
+    """The program of a plan for inputs like x: sparse rows, pixels, or rows of the plan's type."""
+    variant = "_from_sparse" if is_sparse(x) else "_from_bytes" if x.dtype == BYTES else ""
+    return jit.program(
+        function, plan.dtype, variant, normalised=plan.is_normalised, clipped=clipped, mixed=plan.mixed
+    )
+
+
+def shuffled(order: np.ndarray, epoch: int, seed: int, dtype: np.dtype) -> None:
+    """Bring ``order``, int64 (n,), to the order of the rows in an epoch of a run with this seed."""
+    from fastnn.kernels.rng import shuffle
+
+    jit.program(shuffle, dtype)(order, len(order), epoch, seed & 0xFFFFFFFF, seed >> 32)
+
+
+def round_weights(plan: Plan, params: np.ndarray) -> None:
+    """Renew the rounded weights of mixed precision from the parameters."""
+    from fastnn.kernels.mixed_cpu import round_all_weights
+
+    square = np.empty(jit.lanes(plan.dtype) ** 2, plan.dtype)
+    jit.program(round_all_weights, plan.dtype, mixed=True)(plan.ops, params, square)
