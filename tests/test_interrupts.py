@@ -261,6 +261,9 @@ def test_the_first_use_ever(run_python, tmp_path):
 
 def test_estimators_warn_as_those_of_scikit_learn(strike):
     choices, took = random.Random(10), []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fastnn.MLPClassifier((16,), max_iter=1).fit(X, Y)  # loads what the fits below need
     for turn in range(12):
         model = fastnn.MLPClassifier((16,), max_iter=10**6, random_state=0, n_iter_no_change=10**6)
 
