@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from fastnn.kernels import device_cuda, jit_cuda
 from fastnn.kernels.jit_cuda import cuda
+from foreign import KINDS
 
 from fastnn import blocks_cuda, forward_cuda, runs_cuda
 
@@ -84,3 +85,9 @@ def blocks(request, monkeypatch):
 def simulated():
     """Whether there is no GPU, so that shapes have to be small."""
     return jit_cuda.SIMULATED
+
+
+@pytest.fixture(params=KINDS)
+def lay(request):
+    """What makes an array on the device."""
+    return KINDS[request.param]

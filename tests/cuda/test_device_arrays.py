@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from fastnn.kernels import device_cuda, jit_cuda
 from fastnn.kernels.jit_cuda import cuda
+from foreign import Capsule, Interface
 from harness import assert_close, assert_same_bits
 
 import fastnn
-from fastnn import MLPClassifier, MLPRegressor, Sequential, arrays_cuda
+from fastnn import MLPClassifier, Sequential
 from fastnn.arrays_cuda import DeviceArray
 from fastnn.callbacks import LambdaCallback
 from fastnn.layers import Dense, Flatten, Rescaling
@@ -16,44 +17,6 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(31, 4)).astype(np.float32)
 Y = RNG.integers(0, 3, 31)
 WEIGHTS = RNG.uniform(0.5, 2.0, 31).astype(np.float32)
-
-
-class Interface:
-    """Another library's array that has ``__cuda_array_interface__`` alone; its memory is that of the simulator."""
-
-    def __init__(self, array, writeable=False, **more):
-        self.memory = cuda.to_device(np.asarray(array).copy())
-        if jit_cuda.SIMULATED:
-            interface = {"data": (self.memory._ary.ctypes.data, not writeable), "strides": array.strides}
-            interface["strides"] = self.memory._ary.strides
-        else:
-            interface = dict(self.memory.__cuda_array_interface__)
-        base = {"shape": array.shape, "typestr": array.dtype.str, "version": 3}
-        self.__cuda_array_interface__ = interface | base | more
-
-
-class Capsule:
-    """Another library's array that has DLPack alone."""
-
-    def __init__(self, array):
-        self.array = np.ascontiguousarray(array) if jit_cuda.SIMULATED else arrays_cuda.send(array)
-        self.streams = []
-
-    def __dlpack_device__(self):
-        return 2, 0
-
-    def __dlpack__(self, stream=None, **options):
-        self.streams.append(stream)
-        return self.array.__dlpack__(**options)
-
-
-KINDS = {"interface": Interface, "DLPack": Capsule, "Numba's": lambda array: cuda.to_device(array.copy())}
-
-
-@pytest.fixture(params=KINDS)
-def lay(request):
-    """What makes an array on the device."""
-    return KINDS[request.param]
 
 
 @pytest.fixture
@@ -246,74 +209,6 @@ def test_weights_of_classes(lay):
     weights = {0: 1.0, 1: 2.0, 2: 0.5}
     expected = results(classifier(), X, Y, WEIGHTS, class_weight=weights)
     assert_same_bits(results(classifier(), lay(X), lay(Y), lay(WEIGHTS), class_weight=weights), expected)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"early_stopping": True},
-        {"early_stopping": True, "scoring": "accuracy"},
-        {"dtype": "float64"},
-        {"solver": "lbfgs"},
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("labels", [2, 3])
-def test_classifiers(lay, options, labels):
-    y = Y % labels
-    fit = {"hidden_layer_sizes": (4,), "max_iter": 2, "random_state": 1, "batch_size": 8, "device": "cuda", **options}
-    found = []
-    for put in (np.asarray, lay):
-        model = MLPClassifier(**fit)
-        with pytest.warns(UserWarning, match="Maximum iterations|converge"):
-            model.fit(put(X), put(y), put(WEIGHTS))
-        probabilities, labels_found = model.predict_proba(put(X)), model.predict(put(X))
-        assert isinstance(probabilities, np.ndarray) == (put is np.asarray)
-        assert isinstance(labels_found, np.ndarray) == (put is np.asarray)
-        logs = np.array([model.score(put(X), put(y)), model.score(put(X), put(y), put(WEIGHTS))])
-        outputs = [np.asarray(probabilities), np.asarray(labels_found), np.asarray(model.predict_log_proba(put(X)))]
-        found.append([*model.coefs_, *outputs, logs])
-    assert_same_bits(found[1], found[0])
-    assert (
-        MLPClassifier(device="cuda", max_iter=1, batch_size=8).partial_fit(lay(X), y, classes=[0, 1, 2]).n_features_in_
-        == 4
-    )
-
-
-def test_labels_that_are_no_numbers_come_home(lay):
-    y = np.array(["a", "b", "c"])[Y]
-    model = MLPClassifier(max_iter=1, batch_size=8, device="cuda").partial_fit(lay(X), y, classes=["a", "b", "c"])
-    assert isinstance(model.predict(lay(X)), np.ndarray)
-    assert 0 <= model.score(lay(X), y) <= 1
-
-
-@pytest.mark.parametrize("outputs", [1, 2])
-def test_regressors(lay, outputs):
-    found, y = [], X[:, :outputs] if outputs > 1 else X[:, 0].copy()
-    for put in (np.asarray, lay):
-        model = MLPRegressor(hidden_layer_sizes=(4,), random_state=1, batch_size=8, device="cuda").partial_fit(
-            put(X), put(y)
-        )
-        predicted = model.predict(put(X))
-        assert isinstance(predicted, np.ndarray) == (put is np.asarray)
-        assert predicted.shape == y.shape
-        found.append([*model.coefs_, np.asarray(predicted), np.array(model.score(put(X), put(y)))])
-    assert_same_bits(found[1], found[0])
-
-
-def test_estimators_say_what_is_wrong(lay):
-    model = MLPRegressor(hidden_layer_sizes=(4,), batch_size=8, device="cuda").partial_fit(X, X[:, 0])
-    with pytest.raises(ValueError, match="X has 3 features, but MLPRegressor is expecting 4 features"):
-        model.predict(lay(X[:, :3].copy()))
-    with pytest.raises(ValueError, match="X must have rows and columns"):
-        model.predict(lay(X[:, 0].copy()))
-    bad = X.copy()
-    bad[7, 2] = np.inf
-    with pytest.raises(ValueError, match="X holds inf in row 7, column 2"):
-        model.fit(lay(bad), X[:, 0])
-    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
-        model.fit(lay(X), X[:9, 0])
 
 
 def test_tensors_of_pytorch():

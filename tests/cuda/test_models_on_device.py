@@ -10,9 +10,9 @@ import scipy.sparse
 from harness import assert_close, assert_same_bits
 
 import fastnn
-from fastnn import MLPClassifier, MLPRegressor, Sequential
+from fastnn import MLPClassifier, Sequential
 from fastnn.backend import make_engine
-from fastnn.callbacks import LambdaCallback
+from fastnn.callbacks import Callback, EarlyStopping, LambdaCallback, ModelCheckpoint
 from fastnn.layers import BatchNormalization, Dense, Dropout
 from fastnn.plan import lower
 
@@ -66,46 +66,37 @@ def test_going_on_after_a_file_and_a_pickle(tmp_path):
     assert_close(others[2].get_weights(), model.get_weights(), 1e-4)
 
 
+class HalvedRate(Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        self.model.optimizer.learning_rate = 0.1 / 2**epoch
+
+
+def test_what_a_fit_takes(tmp_path):
+    """Weights of rows and classes; callbacks that change rates, stop, keep the best, look at batches; fits in parts."""
+    found = {}
+    for device in ("cpu", "cuda"):
+        model = classifier(device)
+        seen, weights = [], np.linspace(0.5, 2.0, len(X))
+        rate = HalvedRate()
+        best = EarlyStopping(monitor="val_loss", patience=2, min_delta=10.0, restore_best_weights=True)
+        file = ModelCheckpoint(tmp_path / f"{device}.model", save_best_only=True)
+        batch = LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(logs["loss"]))  # noqa: B023
+        options = {"batch_size": 8, "verbose": 0, "validation_split": 0.2, "class_weight": {0: 1.0, 1: 3.0}}
+        history = model.fit(X, Y, epochs=5, sample_weight=weights, callbacks=[rate, best, file, batch], **options)
+        assert len(history.history["loss"]) == 3
+        kept = fastnn.load_model(tmp_path / f"{device}.model", device=device).get_weights()
+        model.fit(X, Y, epochs=5, initial_epoch=3, **options)
+        curves = [np.array(curve) for curve in history.history.values()]
+        found[device] = [*model.get_weights(), *kept, *curves, np.array(seen)]
+    assert_close(found["cuda"], found["cpu"], 2e-4)
+
+
 def test_batch_by_batch():
     found = {}
     for device in ("cpu", "cuda"):
         model = classifier(device)
         logs = [model.train_on_batch(X[:7], Y[:7]) for _ in range(2)]
         found[device] = [np.array(logs), np.array(model.test_on_batch(X, Y)), model.predict_on_batch(X)]
-    assert_close(found["cuda"], found["cpu"], 1e-4)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"dtype": "float64"},
-        {"early_stopping": True, "solver": "sgd", "learning_rate_init": 0.1, "learning_rate": "invscaling"},
-        {"normalization": "layer", "activation": "gelu"},
-        {"solver": "lbfgs"},
-    ],
-    ids=lambda options: next(iter(options.values())),
-)
-def test_an_estimator_learns_the_same(options):
-    found = {}
-    for device in ("cpu", "cuda"):
-        model = MLPClassifier((4,), max_iter=3, batch_size=10, random_state=1, device=device, **options)
-        with pytest.warns(UserWarning, match="Maximum iterations|converge"):
-            model.fit(X, Y)
-        found[device] = [model.predict_proba(X), *model.coefs_, np.array([model.loss_])]
-    assert_close(found["cuda"], found["cpu"], 2e-4)
-
-
-def test_partial_fits():
-    found = {}
-    for device in ("cpu", "cuda"):
-        model = MLPRegressor(hidden_layer_sizes=(3,), random_state=1, batch_size=10, device=device)
-        for _ in range(2):
-            model.partial_fit(X, X[:, :2])
-        twin = pickle.loads(pickle.dumps(model))
-        for other in (model, twin):
-            other.partial_fit(X, X[:, :2])
-        np.testing.assert_array_equal(twin.predict(X), model.predict(X))
-        found[device] = model.predict(X)
     assert_close(found["cuda"], found["cpu"], 1e-4)
 
 
