@@ -18,6 +18,7 @@ from fastnn.kernels.device_cuda import copies
 from fastnn.kernels.jit_cuda import cuda
 
 SHARE_OF_FREE = 0.8  # of the device's free memory, which data may take
+LIMIT = "FASTNN_GPU_MEMORY"
 CHUNK_BYTES = 2**26  # pinned memory is scarce, and more brings no more speed
 
 
@@ -31,7 +32,7 @@ def room() -> float:
     ValueError
         If that is no number > 0.
     """
-    given = os.environ.get("FASTNN_GPU_MEMORY")
+    given = os.environ.get(LIMIT)
     if not given:
         return SHARE_OF_FREE * device_cuda.free_bytes()
     try:
@@ -39,7 +40,7 @@ def room() -> float:
     except ValueError:
         wanted = math.nan
     if not wanted > 0:
-        raise ValueError(f"FASTNN_GPU_MEMORY={given!r}: give a number of bytes > 0, or unset it for all that is free")
+        raise ValueError(f"{LIMIT}={given!r}: give a number of bytes > 0, or unset it for all that is free")
     return wanted
 
 
@@ -56,8 +57,11 @@ def chunk_rows(arrays: Sequence[Any], batch: int, more_bytes: int = 0) -> int | 
     if not all(isinstance(array, np.ndarray) for array in arrays):
         return None
     row_bytes = sum(array[:1].nbytes for array in arrays) + more_bytes
+    needed = len(arrays[0]) * row_bytes
+    if needed <= CHUNK_BYTES and not os.environ.get(LIMIT):  # not worth a question to the driver
+        return None
     there = room()
-    if len(arrays[0]) * row_bytes <= there:
+    if needed <= there:
         return None
     return batch * max(1, int(min(CHUNK_BYTES, there / 2) / (row_bytes * batch)))
 
@@ -150,8 +154,8 @@ class Chunks:
         self.begin(key, rows)
         if self._present.key != key:
             self._present.used.record()
+            self._next.await_arrival()
             self._present, self._next = self._next, self._present
-            self._present.await_arrival()
         return self._present.there
 
 
