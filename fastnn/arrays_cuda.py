@@ -83,21 +83,33 @@ class DeviceArray(OnGPU):
         return f"DeviceArray(shape={self.shape}, dtype={self.dtype})"
 
     def __getitem__(self, rows: Any) -> DeviceArray:
-        """Rows of a packed array: a slice without step, in the same memory, or an index of rows, copied.
+        """Rows as NumPy chooses them: one, or a slice without step, in the same memory; others copied.
 
-        A pair of an empty slice and a number stands for a column.
+        A pair of an empty slice and a number stands for a column, in the same memory.
+
+        Raises
+        ------
+        IndexError
+            If there is no such row, or something else is asked for.
         """
         width = math.prod(self.shape[1:])
-        if isinstance(rows, tuple):
-            return DeviceArray(self.memory[rows[1] :], (len(self),), (width,))
-        if isinstance(rows, slice):
-            first, last, _ = rows.indices(len(self))
-            last = max(first, last)
-            return DeviceArray(self.memory[first * width : last * width], (last - first, *self.shape[1:]))
-        chosen = DeviceArray.empty((len(rows), *self.shape[1:]), self.dtype)
-        index = cuda.to_device(np.asarray(rows, np.int64))
-        _launch(arrays_cuda.take_rows, chosen.size, self.dtype, self.memory, index, width, chosen.memory)
-        return chosen
+        if isinstance(rows, tuple) or not self.is_packed:
+            if self.ndim != 2 or not isinstance(rows, tuple) or rows[0] != slice(None) or len(rows) != 2:
+                raise IndexError(f"{self!r} gives rows and single columns; numpy.asarray(array) gives everything")
+            return DeviceArray(self.memory[range(width)[rows[1]] :], (len(self),), (width,))
+        if isinstance(rows, (int, np.integer)):
+            place = range(len(self))[rows] * width
+            return DeviceArray(self.memory[place : place + width], self.shape[1:])
+        if isinstance(rows, slice) and rows.step in (None, 1):
+            several = range(len(self))[rows]
+            place, count = several.start * width, len(several)
+            return DeviceArray(self.memory[place : place + count * width], (count, *self.shape[1:]))
+        chosen = np.ascontiguousarray(np.arange(len(self))[rows])
+        if self.dtype not in (np.float32, np.float64):
+            return send(self.to_host()[chosen])
+        taken, index = DeviceArray.empty((len(chosen), *self.shape[1:]), self.dtype), cuda.to_device(chosen)
+        _launch(arrays_cuda.take_rows, taken.size, self.dtype, self.memory, index, width, taken.memory)
+        return taken
 
     def rows(self) -> DeviceArray:
         """The same with one dimension for rows and one for all others."""

@@ -1,5 +1,7 @@
 """Memory that other libraries share, read by the real packages; no GPU is needed, since nothing is touched there."""
 
+import gc
+import weakref
 from types import SimpleNamespace
 
 import numpy as np
@@ -38,6 +40,20 @@ def test_memory_by_dlpack(dtype):
         assert (strides or base.strides) == array.strides
         assert owner is not None
         assert value.streams == [device_cuda.DEFAULT_STREAM]
+
+
+def test_whoever_reads_memory_keeps_it_alive():
+    value = OnGPU(np.arange(6.0))
+    there = weakref.ref(value)
+    view = device_cuda.shared(value, "x").owner
+    reader = np.from_dlpack(SimpleNamespace(__dlpack__=view.__dlpack__, __dlpack_device__=lambda: (1, 0)))
+    del value, view
+    gc.collect()
+    assert there() is not None
+    np.testing.assert_array_equal(reader, np.arange(6.0))
+    del reader
+    gc.collect()
+    assert there() is None
 
 
 def test_types_that_numpy_has_not():

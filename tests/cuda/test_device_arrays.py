@@ -8,7 +8,7 @@ from foreign import Capsule, Interface
 from harness import assert_close, assert_same_bits
 
 import fastnn
-from fastnn import MLPClassifier, Sequential
+from fastnn import MLPClassifier, Sequential, arrays_cuda
 from fastnn.arrays_cuda import DeviceArray
 from fastnn.callbacks import LambdaCallback
 from fastnn.layers import Dense, Flatten, Rescaling
@@ -209,6 +209,35 @@ def test_weights_of_classes(lay):
     weights = {0: 1.0, 1: 2.0, 2: 0.5}
     expected = results(classifier(), X, Y, WEIGHTS, class_weight=weights)
     assert_same_bits(results(classifier(), lay(X), lay(Y), lay(WEIGHTS), class_weight=weights), expected)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "uint8"])
+def test_rows_are_chosen_as_by_numpy(dtype):
+    x = np.arange(24).reshape(6, 4).astype(dtype)
+    array = arrays_cuda.send(x)
+    mask = x[:, 0] > 9
+    for rows in (
+        2,
+        -1,
+        slice(None),
+        slice(2, 5),
+        slice(4, 2),
+        slice(-2, None),
+        slice(None, None, 2),
+        [3, 0, -1, 3],
+        mask,
+    ):
+        chosen = array[rows]
+        assert chosen.shape == x[rows].shape
+        np.testing.assert_array_equal(np.asarray(chosen), x[rows])
+    np.testing.assert_array_equal(np.asarray(array[:, 1]), x[:, 1])
+    np.testing.assert_array_equal([np.asarray(row) for row in array], x)
+    assert array[1:3].__cuda_array_interface__["data"][0] - array.__cuda_array_interface__["data"][0] == 4 * x.itemsize
+    for wrong in (6, -7, [6], (1, 2), (slice(None), 4), (slice(None), 0, 0)):
+        with pytest.raises(IndexError):
+            array[wrong]
+    with pytest.raises(IndexError, match="gives rows and single columns"):
+        array[:, 1][2]
 
 
 def test_tensors_of_pytorch():
