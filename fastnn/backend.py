@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -17,6 +16,7 @@ from fastnn.plan import Objective, Plan
 from fastnn.programs import round_weights, run_vector
 from fastnn.runs import Run
 from fastnn.threads import get_num_threads, positive_threads, set_num_threads
+from fastnn.turns import Turns
 
 T = TypeVar("T")
 __all__ = [
@@ -67,7 +67,7 @@ class Engine:
         self.state = np.array([0.0, 1.0, 1.0])
         self.optimizer: Any = None
         self.gate = Gate()
-        self.turn = threading.RLock()  # fits of one network take turns
+        self.turn = Turns()  # of fits of this network
         self._predictor: Inference | None = None
 
     @property

@@ -40,7 +40,7 @@ class CompiledStack(LayerStack):
         chosen = optimizers.get(optimizer), None if loss is None else losses.get(loss), get_list(metrics)
         self.optimizer, self.loss, self.metrics = chosen
         if self._engine is not None:
-            with self._engine.turn:
+            with self._engine.turn():
                 self._engine.reset_optimizer(self.optimizer)
 
     @property

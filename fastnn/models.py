@@ -138,7 +138,7 @@ class Sequential(CompiledStack):
         steps = -(-len(samples) // batch_size)
         line = ProgressLine(steps, checks.verbosity(verbose))
         listeners = CallbackList(callbacks, self, verbose=verbose, epochs=run_epochs.stop, steps=steps)
-        with self.engine.turn:
+        with self.engine.turn():
             objective = self._objective()
             run = self.engine.train(
                 objective,
@@ -261,7 +261,7 @@ class Sequential(CompiledStack):
         samples = self._samples(x, y, sample_weight)
         if class_weight is not None:
             samples = data.weigh_classes(samples, class_weight)
-        with self.engine.turn:
+        with self.engine.turn():
             run = self.engine.train(
                 self._objective(),
                 samples.x,

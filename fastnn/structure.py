@@ -2,7 +2,6 @@
 
 import json
 import math
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
 
@@ -12,8 +11,9 @@ from fastnn import layers as layer_kinds
 from fastnn.identifiers import serialize, unknown_name
 from fastnn.layer_base import Layer, Shape, check_weights, row_shape
 from fastnn.summary import print_summary
+from fastnn.turns import Turns
 
-_making = threading.RLock()  # of an engine: two threads must not make one each for a model
+_making = Turns()  # an engine: two threads must not make one each for a model
 _DTYPES = ("float32", "float64", "mixed_bfloat16")
 
 
@@ -141,7 +141,7 @@ class LayerStack:
     def engine(self) -> Any:
         """The lowered model on its device, made when it is first needed."""
         if self._engine is None:
-            with _making:
+            with _making():
                 self._make_engine()
         return self._engine
 

@@ -12,13 +12,13 @@ import functools
 import gc
 import importlib
 import os
-import threading
 import types
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from .undisturbed import undisturbed
 
 # NaN and infinity keep their meaning and sums keep their order: the same bits however the work is cut.
 FASTMATH = {"nsz", "contract"}
@@ -26,39 +26,6 @@ OPTIONS = {"error_model": "numpy", "nogil": True, "fastmath": FASTMATH}
 
 SIMD_LEVELS = {"avx512": 64, "avx2": 32, "neon": 16, "none": 0}  # name -> vector register width in bytes
 FALLBACK_VECTOR_BYTES = 32  # panel width of the plain loops
-
-
-_making = threading.RLock()  # held by the one thread that compiles
-if hasattr(os, "register_at_fork"):  # a child gets Numba's tables as they are between two compilations
-    os.register_at_fork(before=_making.acquire, after_in_parent=_making.release, after_in_child=_making.release)
-
-
-def undisturbed(function: Callable) -> Callable:
-    """Let ``function`` run to its end whatever happens, and one such function at a time.
-
-    Ctrl-C and handlers of other signals strike the main thread, between any two steps; in the midst of Numba they would
-    leave its tables half filled, and nothing could be compiled any more. So the main thread lets another one
-    work. An interrupt ends its waiting, not the work, whose result the next call finds.
-    """
-
-    @functools.wraps(function)
-    def call(*arguments, **options):
-        if threading.current_thread() is not threading.main_thread():
-            with _making:
-                return function(*arguments, **options)
-        outcome: Future = Future()
-
-        def work() -> None:
-            try:
-                with _making:
-                    outcome.set_result(function(*arguments, **options))
-            except BaseException as error:
-                outcome.set_exception(error)
-
-        threading.Thread(target=work, name="fastnn-compiler").start()
-        return outcome.result()
-
-    return call
 
 
 undisturbed(importlib.import_module)("numba")  # half imported it would stay unusable

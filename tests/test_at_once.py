@@ -239,6 +239,71 @@ def test_several_children_of_a_process_at_work(run_python):
     assert done.stdout == f"{[0] * 6} True\n", done.stderr
 
 
+LOST_THREADS = {
+    "fit": """
+        model = network(0, threads=1)
+        model.fit(X, Y, epochs=1, verbose=0)
+        from fastnn.callbacks import LambdaCallback
+        end = time.monotonic() + 1.5
+        def look(epoch, logs):
+            model.stop_training = time.monotonic() > end
+        def other():
+            model.fit(X, Y, epochs=10**6, verbose=0, callbacks=[LambdaCallback(on_epoch_end=look)])
+        def own():
+            model.fit(X, Y, epochs=1, verbose=0)
+    """,
+    "make an engine": """
+        from fastnn import backend
+        slow, make = threading.Event(), backend.make_engine
+        def make_slowly(*arguments):
+            if not slow.is_set():
+                slow.set()
+                time.sleep(1)
+            return make(*arguments)
+        backend.make_engine = make_slowly
+        def other():
+            network(0).predict(X)
+        def own():
+            network(1).predict(X)
+    """,
+    "import": """
+        import pathlib, tempfile
+        folder = tempfile.mkdtemp()
+        pathlib.Path(folder, "imported_slowly.py").write_text("import time; time.sleep(1)")
+        sys.path.insert(0, folder)
+        def other():
+            import imported_slowly
+        def own():
+            import imported_slowly
+    """,
+}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize("work", LOST_THREADS)
+def test_a_child_does_not_wait_for_threads_it_has_not_got(work):
+    """Forked while another thread does something, it does the same."""
+    code = f"""
+import os, sys, threading, time
+sys.path.insert(0, {os.path.dirname(__file__)!r})
+from test_at_once import X, Y, network
+{textwrap.dedent(LOST_THREADS[work])}
+thread = threading.Thread(target=other)
+thread.start()
+time.sleep(0.3)
+assert thread.is_alive()
+child = os.fork()
+if child == 0:
+    own()
+    os._exit(0)
+thread.join()
+print(os.waitpid(child, 0)[1])
+"""
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "0\n", done.stderr
+
+
 def fit_and_predict(seed):
     model = network(seed, threads=2)
     model.fit(X, Y, epochs=3, verbose=0, shuffle=False)
