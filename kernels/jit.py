@@ -261,7 +261,7 @@ def _with_settings(compile_program: Callable) -> Callable:
     return call
 
 
-def _program(function: Callable, dtype: np.dtype, variant: str, traits: Traits) -> Any:
+def _program(function: Callable, dtype: np.dtype, variant: str = "", traits: Traits = Traits()) -> Any:
     from .cache import ProgramCache
     from .linking import ProgramCompiler
 

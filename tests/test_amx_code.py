@@ -18,7 +18,7 @@ ASSEMBLY = f"""
     from fastnn.kernels import tiles
     tiles.refusal = lambda: ""
     sys.path.insert(0, {str(HERE)!r})
-    from fastnn import backend, runs
+    from fastnn import backend, inference, runs
     from fastnn.kernels import jit
     from fastnn.kernels.infer_cpu import infer_rows
     from fastnn.kernels.train_cpu import train_steps
@@ -31,13 +31,13 @@ ASSEMBLY = f"""
             self.program, self.signatures, self.compile = program, program.signatures, program.compile
         def __call__(self, *arguments): ...
     make = runs.input_program
-    runs.input_program = lambda *arguments: Compiled(make(*arguments))
+    runs.input_program = inference.input_program = lambda *arguments: Compiled(make(*arguments))
     engine, objective = problem.engine()
     engine.reset_optimizer(Adam())
     engine.train(objective, *problem.data(engine.plan.dtype), batch_size=32, epochs=1, shuffle=True, seed=0)
     engine.predict(problem.x)
     for function in (train_steps, infer_rows):
-        (assembly,) = jit.program(function, engine.plan.dtype, mixed=True).inspect_asm().values()
+        (assembly,) = jit.program(function, engine.plan.dtype, mixed=True, normalised=engine.plan.is_normalised).inspect_asm().values()
         print(assembly, "# end of program")
 """
 
