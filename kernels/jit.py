@@ -176,6 +176,9 @@ class Traits(NamedTuple):
     mixed: bool = False  # products of bfloat16, on tiles where there are any
 
 
+PLAIN = Traits()
+
+
 @functools.cache
 def _twins(traits: Traits) -> list[dict]:
     """What replaces kernels in programs with these traits, one table after the other."""
@@ -261,7 +264,7 @@ def _with_settings(compile_program: Callable) -> Callable:
     return call
 
 
-def _program(function: Callable, dtype: np.dtype, variant: str = "", traits: Traits = Traits()) -> Any:
+def _program(function: Callable, dtype: np.dtype, variant: str = "", traits: Traits = PLAIN) -> Any:
     from .cache import ProgramCache
     from .linking import ProgramCompiler
 

@@ -37,7 +37,8 @@ ASSEMBLY = f"""
     engine.train(objective, *problem.data(engine.plan.dtype), batch_size=32, epochs=1, shuffle=True, seed=0)
     engine.predict(problem.x)
     for function in (train_steps, infer_rows):
-        (assembly,) = jit.program(function, engine.plan.dtype, mixed=True, normalised=engine.plan.is_normalised).inspect_asm().values()
+        program = jit.program(function, engine.plan.dtype, mixed=True, normalised=engine.plan.is_normalised)
+        (assembly,) = program.inspect_asm().values()
         print(assembly, "# end of program")
 """
 
