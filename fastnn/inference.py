@@ -120,8 +120,8 @@ class Inference:
             self._program_of_rows = self._programs.get((self._dtype, False))
         if size == 1:
             program(*self._alone, *arguments)
-        else:
-            with sharing(size) as share:
-                size = size if threads else share
-                team.run_team(program, size, *arguments)
+            return buffers.item(0)
+        with sharing(size) as share:
+            size = size if threads else share
+            team.run_team(program, size, *arguments)
         return buffers[:size, 0].sum().item()
