@@ -25,6 +25,19 @@ class OnGPU:
         return self.array.__dlpack__(**options)
 
 
+class OnHost:
+    """Says of memory that it lies on the host, and else what its owner says."""
+
+    def __init__(self, owner):
+        self.owner = owner
+
+    def __dlpack_device__(self):
+        return 1, 0
+
+    def __dlpack__(self, **options):
+        return self.owner.__dlpack__(**options)
+
+
 @pytest.fixture(autouse=True)
 def first_gpu(monkeypatch):
     monkeypatch.setattr(device_cuda.cuda, "get_current_device", lambda: SimpleNamespace(id=0))
@@ -39,14 +52,14 @@ def test_memory_by_dlpack(dtype):
         assert (pointer, found, shape) == (array.ctypes.data, array.dtype, array.shape)
         assert (strides or base.strides) == array.strides
         assert owner is not None
-        assert value.streams == [device_cuda.DEFAULT_STREAM]
+        assert set(value.streams) == {device_cuda.DEFAULT_STREAM}  # NumPy 2.0 knows no versions and is asked again
 
 
 def test_whoever_reads_memory_keeps_it_alive():
     value = OnGPU(np.arange(6.0))
     there = weakref.ref(value)
     view = device_cuda.shared(value, "x").owner
-    reader = np.from_dlpack(SimpleNamespace(__dlpack__=view.__dlpack__, __dlpack_device__=lambda: (1, 0)))
+    reader = np.from_dlpack(OnHost(view))
     del value, view
     gc.collect()
     assert there() is not None
