@@ -331,9 +331,10 @@ def test_loky():
 
 
 @pytest.mark.slow
-def test_dask():
+def test_dask(monkeypatch):
     """Two processes of two threads each."""
     distributed = pytest.importorskip("distributed")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # Dask sets it here too, for its workers, and leaves it so
     expected = [fit_and_predict(seed) for seed in range(4)]
     with (
         distributed.LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None) as cluster,

@@ -16,7 +16,8 @@ from fastnn.plan import lower
 @pytest.fixture
 def threads_setting(monkeypatch):
     """Leave the number of threads as it was."""
-    monkeypatch.delenv("FASTNN_NUM_THREADS", raising=False)
+    for name in ("FASTNN_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
     yield monkeypatch
     backend.set_num_threads(None)
 

@@ -213,6 +213,93 @@ def test_searches_on_dask_workers_find_the_same(run_python):
     assert printed.split() == ["True", "1"]  # Dask gives a worker with one thread OMP_NUM_THREADS=1
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_searches_on_dask_workers_find_the_same(run_python):
+    """In a process of its own: workers are started anew and must not run this file."""
+    pytest.importorskip("distributed")
+    printed = run_python("""
+        import warnings
+        warnings.simplefilter("ignore")
+        import joblib, numpy as np
+        from distributed import Client
+        from sklearn.base import clone
+        from sklearn.datasets import make_classification
+        from sklearn.model_selection import GridSearchCV
+        import fastnn
+
+        if __name__ == "__main__":
+            x, y = make_classification(150, 6, random_state=0)
+            model = fastnn.MLPClassifier(max_iter=10, random_state=0)
+            search = GridSearchCV(model, {"alpha": [1e-4, 0.1], "width": [4, 8]}, cv=3)
+            expected = clone(search).fit(x, y).cv_results_["mean_test_score"]
+            with Client(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as client:
+                with joblib.parallel_config("dask"):
+                    found = clone(search).fit(x, y).cv_results_["mean_test_score"]
+                share = client.submit(fastnn.get_num_threads).result()
+            print((found == expected).all(), share >= 1)
+        """)
+    assert printed.split() == ["True", "True"]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_searches_on_dask_workers_find_the_same(run_python):
+    """In a process of its own: workers are started anew and must not run this file."""
+    pytest.importorskip("distributed")
+    printed = run_python("""
+        import warnings
+        warnings.simplefilter("ignore")
+        import joblib, numpy as np
+        from distributed import Client
+        from sklearn.base import clone
+        from sklearn.datasets import make_classification
+        from sklearn.model_selection import GridSearchCV
+        import fastnn
+
+        if __name__ == "__main__":
+            x, y = make_classification(150, 6, random_state=0)
+            model = fastnn.MLPClassifier(max_iter=10, random_state=0)
+            search = GridSearchCV(model, {"alpha": [1e-4, 0.1], "width": [4, 8]}, cv=3)
+            expected = clone(search).fit(x, y).cv_results_["mean_test_score"]
+            with Client(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as client:
+                with joblib.parallel_config("dask"):
+                    found = clone(search).fit(x, y).cv_results_["mean_test_score"]
+                share = client.submit(fastnn.get_num_threads).result()
+            print((found == expected).all(), share >= 1)
+        """)
+    assert printed.split() == ["True", "True"]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_searches_on_dask_workers_find_the_same(run_python):
+    """In a process of its own: workers are started anew and must not run this file."""
+    pytest.importorskip("distributed")
+    printed = run_python("""
+        import warnings
+        warnings.simplefilter("ignore")
+        import joblib, numpy as np
+        from distributed import Client
+        from sklearn.base import clone
+        from sklearn.datasets import make_classification
+        from sklearn.model_selection import GridSearchCV
+        import fastnn
+
+        if __name__ == "__main__":
+            x, y = make_classification(150, 6, random_state=0)
+            model = fastnn.MLPClassifier(max_iter=10, random_state=0)
+            search = GridSearchCV(model, {"alpha": [1e-4, 0.1], "width": [4, 8]}, cv=3)
+            expected = clone(search).fit(x, y).cv_results_["mean_test_score"]
+            with Client(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as client:
+                with joblib.parallel_config("dask"):
+                    found = clone(search).fit(x, y).cv_results_["mean_test_score"]
+                share = client.submit(fastnn.get_num_threads).result()
+            print((found == expected).all(), share >= 1)
+        """)
+    assert printed.split() == ["True", "True"]
+
+
 class Watcher:
     """A callback that notes the scores after each epoch, and ends training after ``last`` epochs."""
 
