@@ -295,7 +295,7 @@ class Script(Task):
         return f"script: {self.data} {net(self.layers)}, {self.epochs} epoch{'s' * (self.epochs > 1)}{cache}"
 
     def quick(self) -> Self:
-        return replace(self, most_rounds=1)
+        return replace(self, epochs=min(self.epochs, 30), most_rounds=1)
 
     def smallest(self) -> Self:
         return replace(self, rows=200, epochs=min(self.epochs, 3), batch=min(self.batch, 40), tolerance=2.0)

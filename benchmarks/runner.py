@@ -34,6 +34,8 @@ class Workers:
         return self
 
     def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
+        for worker in self._workers.values():  # all end at the same time
+            worker.dismiss()
         for worker in self._workers.values():
             worker.close(at_once=failure is not None)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import threadpoolctl
 
 from benchmarks import memory, problems
 from benchmarks.contenders import CONTENDERS
@@ -112,9 +113,15 @@ class Session:
         self.contender.limit(threads)
         self.max_threads = threads
         self.stand_ins = stand_ins
+        self._blas = threadpoolctl.ThreadpoolController().select(user_api="blas")
         self.task: Any = None
         self.problem: Any = None
         self._time: Callable[[int], Turn] = self._time_fit
+
+    def _judge(self, result: Any) -> Quality:
+        """Judge on one thread, so that none of NumPy's BLAS goes on spinning into the next fit."""
+        with self._blas.limit(limits=1):
+            return self.problem.judge(result)
 
     def peak(self) -> float:
         """Measured peak of this process's threads, in operations per second."""
@@ -135,7 +142,7 @@ class Session:
         self.task, self.problem = task, problems.make(task, self.stand_ins)
         start: Quality = {}
         if isinstance(task, Fit):
-            start = self.problem.judge(self.problem.weights)
+            start = self._judge(self.problem.weights)
             short = replace(self.problem, task=replace(task, epochs=1))
             self._time, warm_up = self._time_fit, self.contender.prepare(short, 0).run
         elif isinstance(task, (Estimator, Search)):
@@ -159,6 +166,8 @@ class Session:
         check_threads(self.contender, self.max_threads)
         check_instructions()
         arrays = self.problem.arrays()
+        gc.collect()
+        gc.freeze()  # libraries hold a million objects: looking through them before each run takes longer than most runs
         settle()
         return Begun(self.problem.about, self.problem.digest(), start, task.flops(len(arrays[0])))
 
@@ -170,6 +179,7 @@ class Session:
 
     def end(self) -> None:
         """Let go of the arrays."""
+        gc.unfreeze()
         if isinstance(self.task, Search):
             self.contender.end()
         self.task = self.problem = None
@@ -188,31 +198,29 @@ class Session:
     def _fit(self, seed: int, qualities: list[Quality], workers: int) -> float:
         """Fit the task's models, in a pool of threads if there are several; return the seconds, append the quality."""
         works = [self.contender.prepare(self.problem, seed + i) for i in range(self.task.models)]
-        settle()  # the fit before was judged by products of NumPy's
         if len(works) == 1:
             seconds = seconds_of(works[0].run)
         else:
             with ThreadPoolExecutor(workers) as pool:
                 seconds = seconds_of(lambda: list(pool.map(lambda work: work.run(), works)))
-        qualities.append(medians([self.problem.judge(work.result()) for work in works]))
+        qualities.append(medians([self._judge(work.result()) for work in works]))
         return seconds
 
     def _time_estimator(self, number: int) -> Turn:
         work, seconds = self.contender.prepare(self.problem, number), []
         needed = memory.growth(lambda: seconds.append(seconds_of(work.run)))
-        quality = self.problem.judge(work.result())
+        quality = self._judge(work.result())
         if isinstance(self.task, Estimator):  # a search's workers may be processes
             quality["memory"] = needed
         while len(seconds) < MOST_RUNS and sum(seconds) < SHORTEST_TURN:
             work = self.contender.prepare(self.problem, number + MOST_RUNS * len(seconds))
-            settle()
             seconds.append(seconds_of(work.run))
         return Turn(seconds, quality)
 
     def _time_calls(self, work: Work, found: Quality) -> Callable[[int], Turn]:
         loops: list[int] = []
         work.run()
-        quality = self.problem.judge(work.result()) | found  # before it runs again: a step changes its weights
+        quality = self._judge(work.result()) | found  # before it runs again: a step changes its weights
 
         def time_calls(number: int) -> Turn:
             if not loops:
@@ -226,7 +234,7 @@ class Session:
         def time_script(number: int) -> Turn:
             with tempfile.TemporaryDirectory() as name:
                 seconds, predicted, peak = run_script(source, self.problem, Path(name))
-            return Turn([seconds], self.problem.judge((predicted, peak)))
+            return Turn([seconds], self._judge((predicted, peak)))
 
         return time_script
 

@@ -80,10 +80,14 @@ class Worker:
     def alive(self) -> bool:
         return self._process.is_alive()
 
-    def close(self, at_once: bool = False) -> None:
-        """End the process, when it has answered or at once."""
+    def dismiss(self) -> None:
+        """Tell the process to end when it has answered."""
         with suppress(OSError):
             self._connection.send(None)
+
+    def close(self, at_once: bool = False) -> None:
+        """Dismiss the process and wait until it is gone, or end it at once."""
+        self.dismiss()
         self._connection.close()
         self._process.join(0 if at_once else 10)
         if self._process.is_alive():

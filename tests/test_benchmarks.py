@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import fastnn.bench
 
@@ -227,6 +227,32 @@ def test_a_worker_is_limited_answers_and_survives_failures():
         worker.call("end")
 
 
+def test_workers_are_gone_with_their_run():
+    with runner.Workers(1, STAND_INS) as workers:
+        started = [workers[name] for name in ("numpy", "fastnn")]
+        assert all(worker.alive for worker in started)
+    assert not any(worker.alive for worker in started)
+
+
+def test_judging_takes_one_blas_thread_and_gives_the_others_back():
+    def threads():
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    with threadpool_limits(2, user_api="blas"):
+        before, numpy = threads(), session.Session("numpy", 2, STAND_INS)
+        numpy.problem = SimpleNamespace(judge=lambda result: threads())
+        assert numpy._judge(None) <= {1}
+        assert threads() == before
+
+
+def test_what_libraries_hold_is_not_collected_between_two_runs():
+    numpy = session.Session("numpy", 1, STAND_INS)
+    numpy.begin(TASKS["predict-1"])
+    assert gc.get_freeze_count() > len(gc.get_objects())
+    numpy.end()
+    assert gc.get_freeze_count() == 0
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system pins no process: NOT TESTED")
 def test_limits_hold_within_and_are_lifted_after():
     before = dict(os.environ), os.sched_getaffinity(0)
@@ -248,6 +274,7 @@ def test_tasks_and_peers_are_chosen_by_name():
     assert {task.group for task in choose_tasks(["start", "optimizer"])} == {"start", "optimizer"}
     assert len(choose_tasks([], quick=True)) < len(choose_tasks([])) == len(TASKS)
     assert choose_tasks(["sign-mnist-512"], quick=True)[0].rows < 27_455
+    assert choose_tasks(["script-pima"], quick=True)[0].epochs < TASKS["script-pima"].epochs
     with pytest.raises(ValueError, match="did you mean pima"):
         choose_tasks(["pimas"])
     assert choose(["numpy"]) == ["fastnn", "numpy"]
