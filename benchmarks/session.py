@@ -167,7 +167,7 @@ class Session:
         check_instructions()
         arrays = self.problem.arrays()
         gc.collect()
-        gc.freeze()  # libraries hold a million objects: looking through them before each run takes longer than most runs
+        gc.freeze()  # what libraries hold: looking through it before each run takes longer than most runs
         settle()
         return Begun(self.problem.about, self.problem.digest(), start, task.flops(len(arrays[0])))
 
