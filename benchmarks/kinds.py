@@ -124,7 +124,7 @@ class Fit(Task):
     def quick(self) -> Self:
         if self.scale and self.rows:
             return self.shortened(self.rows // 4, self.epochs)
-        epochs = 30 // min(self.models, 3) if self.epochs > 10 else 1
+        epochs = 30 // min(self.models, 6) if self.epochs > 10 else 1
         short = self.shortened(max(4096, self.batch), epochs)
         return replace(short, tolerance=1.5 * self.tolerance)
 
@@ -227,6 +227,9 @@ class Predict(Task):
     @property
     def title(self) -> str:
         return f"predict {self.rows:,} row{'s' * (self.rows > 1)}, {net(self.layers)}"
+
+    def quick(self) -> Self:
+        return replace(self, rows=min(self.rows, 200_000))
 
     def smallest(self) -> Self:
         return replace(self, rows=min(self.rows, 1000))

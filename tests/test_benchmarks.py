@@ -274,6 +274,7 @@ def test_tasks_and_peers_are_chosen_by_name():
     assert {task.group for task in choose_tasks(["start", "optimizer"])} == {"start", "optimizer"}
     assert len(choose_tasks([], quick=True)) < len(choose_tasks([])) == len(TASKS)
     assert choose_tasks(["sign-mnist-512"], quick=True)[0].rows < 27_455
+    assert choose_tasks(["predict-1000000"], quick=True)[0].rows < 1_000_000
     assert choose_tasks(["script-pima"], quick=True)[0].epochs < TASKS["script-pima"].epochs
     with pytest.raises(ValueError, match="did you mean pima"):
         choose_tasks(["pimas"])
