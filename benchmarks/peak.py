@@ -6,7 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from fastnn.kernels import jit
+from fastnn.kernels import cpu, jit
 from fastnn.kernels.intrinsics import I64
 from fastnn.kernels.vectors import Vectors
 from numba import types
@@ -31,7 +31,7 @@ def fma_chains(typingctx, factors, iterations):
         count = builder.phi(I64)
         count.add_incoming(I64(0), entry)
         sums = [builder.phi(simd.type) for _ in range(CHAINS)]
-        fused = jit.simd_level() != "none"
+        fused = cpu.simd_level() != "none"
         for i, value in enumerate(sums):
             value.add_incoming(simd.splat(i), entry)
             result = simd.fma(value, scale, offset) if fused else builder.fadd(builder.fmul(value, scale), offset)

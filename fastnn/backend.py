@@ -58,6 +58,7 @@ class Engine:
 
     device = "cpu"
     run_type: type[Run] = Run
+    jit_compile: bool | str = "auto"  # whether runs get a program for this very network, see `CompiledStack.compile`
 
     def __init__(self, plan: Plan, threads: int | None = None) -> None:
         self.plan = plan
@@ -78,6 +79,7 @@ class Engine:
     def twin(self, plan: Plan) -> Engine:
         """Return an engine like this one, with these weights, for a plan of the same shapes."""
         engine = type(self)(plan, self.threads)
+        engine.jit_compile = self.jit_compile
         engine.set_params(self.params)
         return engine
 

@@ -19,11 +19,14 @@ class CompiledStack(LayerStack):
     optimizer: optimizers.Optimizer | None = None
     loss: losses.Loss | None = None
     metrics: Sequence[Metric] = ()
+    jit_compile: bool | str = "auto"
     _training: Any = None  # the fit in progress
     _record: TrainingRecord | None = None  # where the last fit ended
     _restored = False  # since the fit began
 
-    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None) -> None:
+    def compile(
+        self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, *, jit_compile: bool | str = "auto"
+    ) -> None:
         """Choose how the model is trained; the optimizer starts afresh.
 
         Parameters
@@ -31,17 +34,25 @@ class CompiledStack(LayerStack):
         optimizer : str, Optimizer or dict, default="rmsprop"
         loss : str, Loss, loss function or dict
         metrics : list of str, Metric or dict, optional
+        jit_compile : bool or "auto", default="auto"
+            Whether to compile a program for this very network, its functions and the size of its batches. Compiling
+            takes some seconds, once, as the program is kept on disk; small networks then train up to twice as fast,
+            with the same bits. "auto" does it for a network of at most 50,000 parameters when what is left of a fit
+            would take more than half a minute. On a GPU it makes no difference.
 
         Raises
         ------
         ValueError
             For an unknown name.
         """
+        if not (isinstance(jit_compile, bool) or jit_compile == "auto"):
+            raise ValueError(f"jit_compile must be True, False or 'auto'; got {jit_compile!r}")
         chosen = optimizers.get(optimizer), None if loss is None else losses.get(loss), get_list(metrics)
         self.optimizer, self.loss, self.metrics = chosen
+        self.jit_compile = jit_compile
         if self._engine is not None:
             with self._engine.turn():
-                self._engine.reset_optimizer(self.optimizer)
+                self._prepare_engine(self._engine)
 
     @property
     def metrics_names(self) -> list[str]:
@@ -118,6 +129,7 @@ class CompiledStack(LayerStack):
         return saving.from_bytes, (saving.to_bytes(self), "the pickle", type(self), self._device, self._threads)
 
     def _prepare_engine(self, engine: Any) -> None:
+        engine.jit_compile = self.jit_compile
         if self.optimizer is not None:
             engine.reset_optimizer(self.optimizer)
 

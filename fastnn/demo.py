@@ -182,7 +182,7 @@ def _kernels(seconds: float) -> str:
 
 
 def _machine() -> str:
-    from fastnn.kernels.jit import simd_level
+    from fastnn.kernels.cpu import simd_level
     from fastnn.machine import cpu_model
 
     return f"{cpu_model()} ({simd_level()})"

@@ -13,7 +13,8 @@ from fastnn.estimator_engine import EngineKeeper
 from fastnn.estimator_warnings import warn
 from fastnn.layers import BatchNormalization
 
-_ELSEWHERE = {"dtype", "threads", "device", "n_layers", "width"}  # parameters that need not be lost in a conversion
+# parameters that need not be lost in a conversion
+_ELSEWHERE = {"dtype", "threads", "device", "jit_compile", "n_layers", "width"}
 _FITTED = (
     "classes_", "n_features_in_", "feature_names_in_", "n_outputs_", "out_activation_", "n_layers_", "coefs_",
     "intercepts_", "n_iter_", "t_", "loss_", "loss_curve_", "best_loss_", "validation_scores_",

@@ -19,6 +19,7 @@ class EngineKeeper(NetworkOptions):
     dtype: str
     device: str | None
     threads: int | None
+    jit_compile: bool | str
     coefs_: list[np.ndarray]
     intercepts_: list[np.ndarray]
     normalizations_: list[tuple[np.ndarray, ...]]
@@ -44,7 +45,9 @@ class EngineKeeper(NetworkOptions):
         """Return a new engine without weights."""
         layers = self._layers([coef.shape[1] for coef in self.coefs_[:-1]], self._normalization)
         plan = lower(layers, self.n_features_in_, dtype, l2_per_row=True, device=resolve(self.device))
-        return make_engine(plan, self.device, self.threads)
+        engine = make_engine(plan, self.device, self.threads)
+        engine.jit_compile = self.jit_compile
+        return engine
 
     def _weights(self) -> list[np.ndarray]:
         """Return ``coefs_``, ``intercepts_`` and ``normalizations_`` in the order of an engine."""

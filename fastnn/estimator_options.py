@@ -72,6 +72,7 @@ class NetworkOptions(BaseEstimator):
         "dtype": [StrOptions({*DTYPES, "auto"})],
         "threads": [_whole(1), None],
         "device": [StrOptions({*DEVICES}), None],
+        "jit_compile": ["boolean", StrOptions({"auto"})],
         "n_layers": [_whole(0), None],
         "width": [_whole(1), None],
         "dropout": [_real(0, 1), "array-like"],

@@ -87,6 +87,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         dtype: str = "float32",
         threads: int | None = None,
         device: str | None = None,
+        jit_compile: bool | str = "auto",
         n_layers: int | None = None,
         width: int | None = None,
         dropout: float | Sequence[float] = 0.0,

@@ -76,7 +76,7 @@ def facts() -> dict[str, Any]:
         ``cpu_features`` (those that matter for the choice), ``threads``, ``cache`` and ``versions``.
     """
     from fastnn.devices import cuda_name, cuda_refusal, get_device
-    from fastnn.kernels.jit import cpu_features, simd_level, tile_choice
+    from fastnn.kernels.cpu import cpu_features, simd_level, tile_choice
 
     return {
         "system": platform.platform(),
@@ -102,7 +102,7 @@ def cache_usage() -> dict[str, Any]:
         and ``bytes`` in it, ``old_bytes`` of other versions.
     """
     from fastnn.kernels.cache import cache_root, kernel_folder
-    from fastnn.kernels.jit import target_description
+    from fastnn.kernels.cpu import target_description
 
     root = cache_root()
     if root is None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.kernels import codes, jit
+from fastnn.kernels import codes, cpu, jit
 from fastnn.layout import Layout, layout
 from fastnn.losses import Loss, MeanSquaredError
 from fastnn.places import (
@@ -251,7 +251,7 @@ class Plan:
 
 def _can_mix() -> bool:
     """Whether this CPU has products of bfloat16; a warning says so if not."""
-    if jit.has_bfloat16():
+    if cpu.has_bfloat16():
         return True
     warnings.warn(
         "dtype 'mixed_bfloat16' needs a CPU with AVX512-BF16, which this one lacks, or FASTNN_SIMD leaves it out: "

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.kernels import codes, jit
+from fastnn.kernels.known import UNKNOWN, Table
 from fastnn.plan import Plan
 from fastnn.sparse import is_sparse
 
@@ -68,12 +69,20 @@ def writable(array: np.ndarray) -> np.ndarray:
     return np.asarray(SimpleNamespace(base=array, __array_interface__=interface))
 
 
-def input_program(function: Callable, plan: Plan, x: Any, clipped: bool = False) -> Any:
+def input_program(function: Callable, plan: Plan, x: Any, clipped: bool = False, known: jit.Known = ()) -> Any:
     """The program of a plan for inputs like x: sparse rows, pixels, or rows of the plan's type."""
     variant = "_from_sparse" if is_sparse(x) else "_from_bytes" if x.dtype == BYTES else ""
     return jit.program(
-        function, plan.dtype, variant, normalised=plan.is_normalised, clipped=clipped, mixed=plan.mixed
+        function, plan.dtype, variant, known, normalised=plan.is_normalised, clipped=clipped, mixed=plan.mixed
     )
+
+
+def known_arguments(run: np.ndarray, ops: np.ndarray, sparse: bool, alone: bool) -> jit.Known:
+    """What a program of training for one network and size of batch is made for; ``alone`` for one thread only."""
+    free = {codes.ROWS, codes.SEED_LOW, codes.SEED_HIGH, codes.FIRST_EPOCH}
+    described = tuple(UNKNOWN if place in free else int(value) for place, value in enumerate(run))
+    known = [("run", Table(described, run.shape)), ("ops", Table(tuple(map(int, ops.ravel())), ops.shape))]
+    return (*known, *[("features", None)] * (not sparse), *[("rank", 0), ("size", 1)] * alone)
 
 
 def shuffled(order: np.ndarray, epoch: int, seed: int, dtype: np.dtype) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from fastnn.gate import SHORT_SLICE_SECONDS
 from fastnn.kernels import codes, team
+from fastnn.kernels.jit import Known
 from fastnn.layout import aligned_zeros
 from fastnn.plan import Objective
 from fastnn.programs import (
@@ -18,6 +20,7 @@ from fastnn.programs import (
     compile_first,
     flat_weights,
     input_program,
+    known_arguments,
     run_vector,
     shuffled,
     writable,
@@ -28,6 +31,8 @@ from fastnn.threads import TeamSize, sharing, team_size
 
 WATCHED = 2  # times the length of a slice after which a team is asked to stop
 FIRST_SLICE_SECONDS, GROWTH = 0.002, 8  # of the first call of a team; a call has at most so many times the steps before
+SMALL_NETWORK = 50_000  # most parameters of one for which a program of its own is made unasked,
+LONG_SECONDS = 30.0  # if what is left of the run takes more
 FLOPS_WORTH_A_THREAD = 2e6  # of a training step; less would be lost in barriers
 
 
@@ -72,7 +77,6 @@ class Run:
         self._rates = Rates(engine.optimizer, objective, loss_scale, loss_limit)
         clipped = any(self._rates.clips)
         self._results = np.zeros((epochs, 1 + len(objective.metrics)))
-        self._program = input_program(train_steps, plan, x, clipped)
         segments = plan.segments(batch_size, sparse)
         sums = 2 * sum(map(units, objective.ops)) if clipped else 0
         rows_at_once = PART_ROWS if segments else batch_size
@@ -95,7 +99,16 @@ class Run:
             layout.scratch(self._team.full, plan.dtype), np.zeros(batch_size * (1 + len(objective.metrics)) + sums),
             self._results,
         )  # fmt: skip
-        compile_first(self._program, (0, 1, np.zeros(team.SYNC_SIZE, np.int64)), (*self._arguments, 0, 0))
+        self._known = known_arguments(run, layout.ops, sparse, self._team.full == 1)
+        self._make_program = functools.partial(input_program, train_steps, plan, x, clipped)
+        self._take_program(self._known if engine.jit_compile is True else ())
+        self._may_change = engine.jit_compile == "auto" and plan.n_parameters <= SMALL_NETWORK
+
+    def _take_program(self, known: Known) -> None:
+        """Work with the program for these known arguments from now on; it computes the same bits as any other."""
+        program = self._make_program(known)
+        compile_first(program, (0, 1, np.zeros(team.SYNC_SIZE, np.int64)), (*self._arguments, 0, 0))
+        self._program = program
 
     def _begin(
         self,
@@ -152,6 +165,10 @@ class Run:
         self._paces[size] = steps, seconds / steps
         if size == self._team.size:
             self._team.report(steps, seconds, time.process_time() - processor)
+        left = self.epochs * self.steps_per_epoch - self.done
+        if self._may_change and left * seconds / steps > LONG_SECONDS:
+            self._may_change = False
+            self._take_program(self._known)
         return steps
 
     def _steps_in(self, seconds: float, size: int) -> int:

@@ -43,6 +43,8 @@ def to_bytes(model: Any, include_optimizer: bool = True) -> bytes:
             "loss": model.loss and serialize(model.loss),
             "metrics": [serialize(metric) for metric in model.metrics],
         }
+        if model.jit_compile != "auto":
+            config["compile"]["jit_compile"] = model.jit_compile
     weights, state, record = model.snapshot()
     tensors = dict(zip(model.weight_shapes(), weights, strict=True))
     if include_optimizer and (state or record):

@@ -16,9 +16,10 @@ from numba.extending import intrinsic
 
 from . import codes, mixed_cpu
 from .bfloat16 import Pairs, round_columns
+from .cpu import tile_choice
 from .dense_cpu import begin_products, end_products, share
 from .intrinsics import I64, at
-from .jit import LANES, tile_choice
+from .jit import LANES
 from .mixed_cpu import BLOCK_ROWS
 from .simd import MODE_INIT, MODE_ZERO
 from .team import barrier

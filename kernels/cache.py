@@ -21,6 +21,7 @@ from typing import Any
 
 DIGEST_BYTES = 32
 KEPT_FOLDERS = 8  # of so many versions compiled code is kept
+KEPT_NETWORKS = 500  # programs for single networks that a folder holds
 
 
 def cache_root(to_write: bool = True) -> Path | None:
@@ -98,9 +99,10 @@ def write_atomically(path: Path, content: bytes, durable: bool = False) -> None:
 class ProgramCache:
     """Numba's cache interface (``Dispatcher._cache``) for one program with one signature."""
 
-    def __init__(self, name: str, target: str) -> None:
+    def __init__(self, name: str, target: str, for_network: bool = False) -> None:
         folder = kernel_folder(target)
-        self.path = folder / f"{name}.bin" if folder else None
+        self.path = folder / f"{name}{'.network' * for_network}.bin" if folder else None
+        self.for_network = for_network
 
     @property
     def cache_path(self) -> str | None:
@@ -119,7 +121,7 @@ class ProgramCache:
                     return self._restored(target_context, reduced)
         except Exception:  # whatever is wrong with the file, compiling again is the cure
             pass
-        announce.begin()
+        announce.begin("network" if self.for_network else "machine")
         return None
 
     def save_overload(self, signature: Any, result: Any) -> None:
@@ -132,6 +134,9 @@ class ProgramCache:
                 self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 prune(self.path.parent)
             write_atomically(self.path, hashlib.sha256(payload).digest() + payload)
+            networks = sorted(self.path.parent.glob("*.network.bin"), key=lambda path: path.stat().st_mtime)
+            for path in networks[:-KEPT_NETWORKS]:
+                path.unlink(missing_ok=True)
         except OSError:
             pass
 
@@ -151,6 +156,8 @@ class ProgramCache:
         if self.path:
             with contextlib.suppress(OSError):  # a folder that is only read keeps its date
                 os.utime(self.path.parent)
+                if self.for_network:
+                    os.utime(self.path)
 
     def enable(self) -> None: ...
 
@@ -162,15 +169,16 @@ class ProgramCache:
 
 
 class _Announcer:
-    """Tells the user on stderr, once in a process, that compilation is under way."""
+    """Tells the user on stderr, once in a process for each purpose, that compilation is under way."""
 
     def __init__(self) -> None:
-        self.begun = False
+        self.begun: set[str] = set()
 
-    def begin(self) -> None:
-        if not self.begun and not os.environ.get("FASTNN_QUIET"):
-            print("fastnn: compiling kernels for this machine (once, some seconds) ...", file=sys.stderr, flush=True)
-        self.begun = True
+    def begin(self, purpose: str = "machine") -> None:
+        """Say that kernels are compiled for this ``purpose``."""
+        if purpose not in self.begun and not os.environ.get("FASTNN_QUIET"):
+            print(f"fastnn: compiling kernels for this {purpose} (once, some seconds) ...", file=sys.stderr, flush=True)
+        self.begun.add(purpose)
 
 
 announce = _Announcer()

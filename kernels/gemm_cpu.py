@@ -6,8 +6,9 @@ panel. Left operands and results are row-major with any row stride. Pointers and
 
 from __future__ import annotations
 
+from .cpu import simd_level
 from .intrinsics import at
-from .jit import LANES, simd_level
+from .jit import LANES
 from .simd import DOT_COLUMNS, DOT_ROWS, MODE_ADD, MODE_INIT, TILE_ROWS, dot_tile, outer_strip
 
 LEVEL = simd_level()

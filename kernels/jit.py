@@ -1,4 +1,4 @@
-"""Every Numba option in one place: CPU features, fast-math flags, and how plain functions become programs.
+"""Every Numba option in one place: fast-math flags, and how plain functions become programs.
 
 Kernels are plain Python functions. ``program(function, dtype)`` rebuilds a function and all kernels it
 calls for one element type: float constants become constants of that type (Numba would compute in float64
@@ -10,114 +10,26 @@ from __future__ import annotations
 
 import functools
 import gc
+import hashlib
 import importlib
-import os
+import inspect
 import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from .cpu import simd_level, target_description, tile_choice, vector_bytes
 from .undisturbed import undisturbed
 
 # NaN and infinity keep their meaning and sums keep their order: the same bits however the work is cut.
-FASTMATH = {"nsz", "contract"}
+FASTMATH = {"nsz"}
 OPTIONS = {"error_model": "numpy", "nogil": True, "fastmath": FASTMATH}
-
-SIMD_LEVELS = {"avx512": 64, "avx2": 32, "neon": 16, "none": 0}  # name -> vector register width in bytes
-FALLBACK_VECTOR_BYTES = 32  # panel width of the plain loops
-
-
-undisturbed(importlib.import_module)("numba")  # half imported it would stay unusable
-
-
-@functools.cache
-def cpu_features() -> frozenset[str]:
-    """Features of this CPU that compiled code may use; ``NUMBA_CPU_FEATURES`` overrides the detection."""
-    from numba.core import config
-
-    listed = config.CPU_FEATURES
-    if listed is None:
-        import llvmlite.binding
-
-        try:
-            listed = llvmlite.binding.get_host_cpu_features().flatten()
-        except RuntimeError:  # LLVM cannot tell on this platform
-            listed = ""
-    return frozenset(name[1:] for name in listed.split(",") if name.startswith("+"))
-
-
-@functools.cache
-def simd_level() -> str:
-    """The best of ``avx512``, ``avx2``, ``neon``, ``none`` here; ``FASTNN_SIMD`` asks for a lesser one.
-
-    Raises
-    ------
-    ValueError
-        If ``FASTNN_SIMD`` names no level, or one that this CPU lacks.
-    """
-    features = cpu_features()
-    available = ["none"]
-    if "neon" in features:
-        available.append("neon")
-    if {"avx2", "fma"} <= features:
-        available.append("avx2")
-    if {"avx512f", "avx512vl", "avx512dq"} <= features:
-        available.append("avx512")
-    wanted = os.environ.get("FASTNN_SIMD")
-    if wanted and wanted not in available:
-        raise ValueError(f"FASTNN_SIMD={wanted!r}: this CPU offers {', '.join(available)}; choose one or unset it")
-    return wanted or available[-1]
-
-
-def has_bfloat16() -> bool:
-    """Whether programs of mixed precision run here: a CPU with products of bfloat16, and vectors to hold them."""
-    return simd_level() == "avx512" and "avx512bf16" in cpu_features()
-
-
-@functools.cache
-def tile_choice() -> tuple[str, str]:
-    """What multiplies tiles of bfloat16: ``amx``, ``emulated`` or ``none``; and, if not AMX, the reason.
-
-    Where the CPU has AMX, the first call asks the system for permission to use it. ``FASTNN_AMX=off`` goes without;
-    ``FASTNN_AMX=emulate`` computes what AMX would, slowly, for tests.
-
-    Raises
-    ------
-    ValueError
-        If ``FASTNN_AMX`` is something else.
-    """
-    wanted = os.environ.get("FASTNN_AMX")
-    if wanted not in (None, "", "off", "emulate"):
-        raise ValueError(f"FASTNN_AMX={wanted!r}: choose 'off' or 'emulate', or unset it to use AMX where there is any")
-    if not has_bfloat16():
-        return "none", "this CPU has no AVX512-BF16, or FASTNN_SIMD leaves it out"
-    if wanted:
-        return "none" if wanted == "off" else "emulated", f"FASTNN_AMX={wanted}"
-    if not {"amx-tile", "amx-bf16"} <= cpu_features():
-        return "none", "this CPU has no AMX"
-    from .tiles import refusal
-
-    reason = refusal()
-    return ("none", reason) if reason else ("amx", "")
-
-
-def vector_bytes() -> int:
-    """Width in bytes of one panel of weights: a vector register, or the plain loops' unit."""
-    return SIMD_LEVELS[simd_level()] or FALLBACK_VECTOR_BYTES
 
 
 def lanes(dtype: np.dtype) -> int:
     """Elements of ``dtype`` in a vector, which is the width of a panel of weights."""
     return vector_bytes() // np.dtype(dtype).itemsize
-
-
-def target_description() -> str:
-    """All that decides which machine code is right here, for the key of the disk cache."""
-    from numba.core import config
-
-    parts = (config.CPU_NAME, config.OPT, config.BOUNDSCHECK, config.SLP_VECTORIZE, config.LOOP_VECTORIZE)
-    return "|".join(map(str, (simd_level(), *parts, *sorted(cpu_features()))))
 
 
 def _is_kernel(value: Any) -> bool:
@@ -194,20 +106,19 @@ def _twins(traits: Traits) -> list[dict]:
     return [importlib.import_module(f"fastnn.kernels.{module}").TWINS for module in modules]
 
 
-def _for_cpu(function: Callable, dtype: np.dtype, traits: Traits, **options: Any) -> Any:
+def _for_cpu(
+    function: Callable, dtype: np.dtype, traits: Traits, twin: Callable[[Callable], Any] | None = None, **options: Any
+) -> Any:
     import numba
 
-    copy = specialised(function, dtype, lambda kernel: _inner(kernel, dtype, traits))
+    copy = specialised(function, dtype, twin or (lambda kernel: _inner(kernel, dtype, traits)))
     return numba.njit(**OPTIONS, **options)(copy)
 
 
 @functools.cache
 def _inner(function: Callable, dtype: np.dtype, traits: Traits) -> Any:
-    """Dispatcher of a kernel that programs call; it must not be called from Python."""
-    from numba.types import unliteral
-
+    """What programs call in the place of a kernel; it must not be called from Python."""
     from . import intrinsics, scalar
-    from .linking import InnerCompiler
 
     for twins in _twins(traits):
         function = twins.get(function, function)
@@ -215,26 +126,42 @@ def _inner(function: Callable, dtype: np.dtype, traits: Traits) -> Any:
         return getattr(intrinsics, function.__name__)
     if function.__name__ in scalar.BY_PRECISION:
         function = scalar.BY_PRECISION[function.__name__][dtype.itemsize == 8]
+    return _dispatcher(function, dtype, traits)
+
+
+def _dispatcher(
+    function: Callable, dtype: np.dtype, traits: Traits, twin: Callable[[Callable], Any] | None = None
+) -> Any:
+    """Dispatcher of a kernel that programs call; other kernels that it calls are found by ``twin``."""
+    from numba.types import unliteral
+
+    from .linking import InnerCompiler
+
     options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": InnerCompiler}
-    dispatcher = _for_cpu(function, dtype, traits, **options)
+    dispatcher = _for_cpu(function, dtype, traits, twin, **options)
     typed = dispatcher.get_call_template
     # Numba would compile a kernel again for every combination of constants that it is called with
     dispatcher.get_call_template = lambda arguments, named: typed(tuple(map(unliteral, arguments)), named)
     return dispatcher
 
 
+KEPT_NETWORKS = 64  # programs for single networks that a process keeps; there may be thousands in a search
+Known = tuple[tuple[str, Any], ...]
 _programs: dict[tuple, Any] = {}
 
 
-def program(function: Callable, dtype: np.dtype, variant: str = "", **traits: bool) -> Any:
+def program(function: Callable, dtype: np.dtype, variant: str = "", known: Known = (), **traits: bool) -> Any:
     """Compiled entry point that Python calls, for element type ``dtype``; kept in the disk cache.
 
     A dispatcher has one signature. Where arguments come in several types, ``variant`` names the one of this program.
-    ``traits`` are those of ``Traits``.
+    ``known`` are names and values of arguments that it is made for, see ``partial_evaluation.py``; calls give them all
+    the same. ``traits`` are those of ``Traits``.
     """
-    key = (function, dtype, variant, Traits(**traits))
+    key = (function, dtype, variant, Traits(**traits), known)
     if key not in _programs:
         _programs.setdefault(key, undisturbed(_program)(*key))
+        for oldest in [each for each in list(_programs) if each[-1]][:-KEPT_NETWORKS]:
+            _programs.pop(oldest, None)
     return _programs[key]
 
 
@@ -264,16 +191,65 @@ def _with_settings(compile_program: Callable) -> Callable:
     return call
 
 
-def _program(function: Callable, dtype: np.dtype, variant: str = "", traits: Traits = PLAIN) -> Any:
+def _program(
+    function: Callable, dtype: np.dtype, variant: str = "", traits: Traits = PLAIN, known: Known = ()
+) -> Any:
     from .cache import ProgramCache
-    from .linking import ProgramCompiler
+    from .linking import NetworkCompiler, ProgramCompiler
 
-    dispatcher = _for_cpu(function, dtype, traits, no_cfunc_wrapper=True, pipeline_class=ProgramCompiler)
+    options = {"no_cfunc_wrapper": True, "pipeline_class": NetworkCompiler if known else ProgramCompiler}
+    dispatcher = _for_cpu(function, dtype, traits, **options)
     name = dispatcher.py_func.__qualname__ + variant
     for trait, present in traits._asdict().items():
         name += f"_{trait}" * present
     if traits.mixed and tile_choice()[0] != "none":
         name += f"_{tile_choice()[0]}"
-    dispatcher._cache = ProgramCache(name, target_description())
+    if known:
+        name += f"_for_{hashlib.sha256(repr(known).encode()).hexdigest()[:16]}"
+        compiler = dispatcher._compiler
+        compiler.compile = _rewriting(compiler, function, dtype, traits, known)
+    dispatcher._cache = ProgramCache(name, target_description(), for_network=bool(known))
     dispatcher.compile = undisturbed(_with_settings(dispatcher.compile))
     return dispatcher
+
+
+def _rewriting(compiler: Any, function: Callable, dtype: np.dtype, traits: Traits, known: Known) -> Callable:
+    """``compiler.compile``, but of what is left of the function for known arguments; when it is not found on disk."""
+    compile_function = compiler.compile
+
+    def call(*signature: Any) -> Any:
+        general, compiler.py_func = compiler.py_func, _for_known(function, dtype, traits, known)
+        try:
+            return compile_function(*signature)
+        finally:
+            compiler.py_func = general
+
+    return call
+
+
+def _for_known(function: Callable, dtype: np.dtype, traits: Traits, known: Known) -> types.FunctionType:
+    """What is left of a program's function for known arguments, ready to be compiled."""
+    from . import scalar
+    from .partial_evaluation import UNKNOWN, Evaluator
+
+    def stands_for(value: Any) -> Callable | None:
+        if not _is_kernel(value) or value.__name__ in {*scalar.PRIMITIVES, *scalar.BY_PRECISION}:
+            return None
+        for twins in _twins(traits):
+            value = twins.get(value, value)
+        return value if _is_kernel(value) else None
+
+    def constant(value: Any) -> Any:
+        value = value.value_for(dtype) if isinstance(value, PerType) else value
+        return value if isinstance(value, int) else UNKNOWN
+
+    evaluator, given = Evaluator(stands_for, constant), dict(known)
+    values = tuple(given.get(name, UNKNOWN) for name in inspect.signature(function).parameters)
+    left = evaluator.residual(function, values, entry=True).function
+
+    @functools.cache
+    def twin(kernel: Callable) -> Any:
+        made = kernel in evaluator.functions
+        return _dispatcher(kernel, dtype, traits, twin) if made else _inner(kernel, dtype, traits)
+
+    return specialised(left, dtype, twin)

@@ -57,6 +57,16 @@ class ProgramLibrary(JITCodeLibrary):
         manager.run(self._final_module, builder)
 
 
+class NetworkLibrary(ProgramLibrary):
+    """A program for one network: most of its functions are called once, so they become part of their callers."""
+
+    def _optimize_final_module(self) -> None:
+        for function in self._final_module.functions:
+            if not function.is_declaration and function.linkage == llvm.Linkage.linkonce_odr:
+                function.linkage = llvm.Linkage.internal
+        super()._optimize_final_module()
+
+
 @register_pass(mutates_CFG=True, analysis_only=False)
 class InnerLowering(NativeLowering):
     """Lowering of a function that gets no machine code of its own."""
@@ -79,11 +89,20 @@ class ProgramLowering(NativeLowering):
     """Lowering, optimisation and machine code of a program."""
 
     _name = "program_lowering"
+    library = ProgramLibrary
 
     def run_pass(self, state: Any) -> bool:
-        state.library = ProgramLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library = self.library(state.targetctx.codegen(), state.func_id.func_qualname)
         state.library.enable_object_caching()
         return super().run_pass(state)
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class NetworkLowering(ProgramLowering):
+    """The same of a program for one network."""
+
+    _name = "network_lowering"
+    library = NetworkLibrary
 
 
 def _compiler(lowering: type) -> type:
@@ -101,4 +120,4 @@ def _compiler(lowering: type) -> type:
     return Compiler
 
 
-InnerCompiler, ProgramCompiler = _compiler(InnerLowering), _compiler(ProgramLowering)
+InnerCompiler, ProgramCompiler, NetworkCompiler = map(_compiler, (InnerLowering, ProgramLowering, NetworkLowering))

@@ -11,6 +11,8 @@ that do not spill: 32 registers on AVX-512 and NEON, 16 on AVX2.
 
 from __future__ import annotations
 
+import functools
+
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -26,7 +28,16 @@ TILE_ROWS = {
 }
 DOT_ROWS = {"avx512": 3, "avx2": 2, "neon": 3}
 DOT_COLUMNS = {"avx512": 8, "avx2": 4, "neon": 4}  # a power of two, at most the lanes of a vector of float32
+ROWS = 8  # place of the number of rows among the arguments of a strip
+MOST_EXACT_ROWS = 24  # whose tiles stand one after another in the code
 POINTERS_SHARED_BY = 3  # rows addressed from one base pointer: one pointer a row would spill
+
+
+def strip_signature(element):
+    """Signature of the intrinsics of ``outer_strip``."""
+    pointer, size = types.CPointer(element), types.intp
+    operands = (pointer, size, size, pointer, size, pointer, size, size)
+    return types.void(*operands, size, size, pointer, size, size, size)
 
 
 def outer_strip(tile_rows, vectors, operations=Vectors):
@@ -55,14 +66,16 @@ def outer_strip(tile_rows, vectors, operations=Vectors):
     relu : nonzero to store max(result, 0)
     """
 
+    def tile(simd, height, row, arguments):
+        a, a_row, a_k, b, b_panel, c, c_row, c_panel, _, count, init, init_panel, mode, relu = arguments
+        a_tile = simd.builder.gep(a, [simd.builder.mul(row, a_row)])
+        c_tile = simd.builder.gep(c, [simd.builder.mul(row, c_row)])
+        left, right, result = (a_tile, a_row, a_k), (b, b_panel), (c_tile, c_row, c_panel)
+        outer_tile(simd, height, vectors, left, right, result, count, (init, init_panel), mode, relu)
+
     @intrinsic
     def strip(typingctx, a, a_row, a_k, b, b_panel, c, c_row, c_panel, rows, count, init, init_panel, mode, relu):
-        pointer, size = types.CPointer(a.dtype), types.intp
-        operands = (pointer, size, size, pointer, size, pointer, size, size)
-        signature = types.void(*operands, size, size, pointer, size, size, size)
-
         def codegen(context, builder, signature, arguments):
-            a, a_row, a_k, b, b_panel, c, c_row, c_panel, rows, count, init, init_panel, mode, relu = arguments
             simd = operations(context, builder, signature.args[0].dtype)
             builder.function.attributes.add("noinline")  # all its tiles once for each kernel that takes products
             place = cgutils.alloca_once_value(builder, I64(0))
@@ -72,19 +85,41 @@ def outer_strip(tile_rows, vectors, operations=Vectors):
                 builder.branch(check)
                 builder.position_at_end(check)
                 row = builder.load(place)
-                builder.cbranch(builder.icmp_signed(">=", builder.sub(rows, row), I64(height)), body, done)
+                left = builder.sub(arguments[ROWS], row)
+                builder.cbranch(builder.icmp_signed(">=", left, I64(height)), body, done)
                 builder.position_at_end(body)
-                a_tile = builder.gep(a, [builder.mul(row, a_row)])
-                c_tile = builder.gep(c, [builder.mul(row, c_row)])
-                left, right, result = (a_tile, a_row, a_k), (b, b_panel), (c_tile, c_row, c_panel)
-                outer_tile(simd, height, vectors, left, right, result, count, (init, init_panel), mode, relu)
+                tile(simd, height, row, arguments)
                 builder.store(builder.add(row, I64(height)), place)
                 builder.branch(check)
                 builder.position_at_end(done)
             return context.get_dummy_value()
 
-        return signature, codegen
+        return strip_signature(a.dtype), codegen
 
+    @functools.cache
+    def exact_strip(exact_rows):
+        """The same for one number of rows, without tests, as part of its caller."""
+
+        @intrinsic
+        def strip(typingctx, a, a_row, a_k, b, b_panel, c, c_row, c_panel, rows, count, init, init_panel, mode, relu):
+            def codegen(context, builder, signature, arguments):
+                simd, row = operations(context, builder, signature.args[0].dtype), 0
+                while row < exact_rows:
+                    height = next(height for height in tile_rows if height <= exact_rows - row)
+                    tile(simd, height, I64(row), arguments)
+                    row += height
+                return context.get_dummy_value()
+
+            return strip_signature(a.dtype), codegen
+
+        return strip
+
+    def exact(known):
+        """The intrinsic that suits arguments of which some are known."""
+        rows = known[ROWS]
+        return exact_strip(rows) if isinstance(rows, int) and rows <= MOST_EXACT_ROWS else strip
+
+    strip.exact = exact
     return strip
 
 

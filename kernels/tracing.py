@@ -23,7 +23,7 @@ from .intrinsics import I32, I64
 from .jit import specialised
 from .vectors import Vectors, for_range
 
-FLAGS = ("nsz", "contract")
+FLAGS = ("nsz",)
 PARTIAL_SUMS = 4  # additions under way at once; one waits for the one before it
 FIRST_POINTER = 3  # argument of a vector loop, after rows, row and vectors
 
@@ -48,11 +48,19 @@ def described_intrinsic(definition: Callable, loop: Loop) -> Any:
 
 
 class Traced:
-    """A vector in the code under construction; arithmetic on it emits instructions."""
+    """A vector in the code under construction; arithmetic on it emits instructions.
 
-    def __init__(self, vectors, value):
+    A sum with a product is one fused multiply-add. It is so by what the formula says, not by what the compiler finds
+    beside each other in one program or another, so that all programs compute the same bits.
+    """
+
+    def __init__(self, vectors, value, factors=None):
         self.vectors = vectors
         self.value = value
+        self.factors = factors  # whose product it is, if it is one
+
+    def _traced(self, other):
+        return other if isinstance(other, Traced) else Traced(self.vectors, self.vectors.splat(other))
 
     def _operand(self, other):
         return other.value if isinstance(other, Traced) else self.vectors.splat(other)
@@ -60,17 +68,28 @@ class Traced:
     def _binary(self, operation, left, right):
         return Traced(self.vectors, getattr(self.vectors.builder, operation)(left, right, flags=FLAGS))
 
+    def _fused(self, factors, addend):
+        return Traced(self.vectors, self.vectors.fma(*factors, addend))
+
     def __add__(self, other):
+        if self.factors:
+            return self._fused(self.factors, self._operand(other))
+        if getattr(other, "factors", None):
+            return self._fused(other.factors, self.value)
         return self._binary("fadd", self.value, self._operand(other))
 
     def __sub__(self, other):
+        if getattr(other, "factors", None) or self.factors:
+            return self + -self._traced(other)
         return self._binary("fsub", self.value, self._operand(other))
 
     def __rsub__(self, other):
-        return self._binary("fsub", self._operand(other), self.value)
+        return self._traced(other) - self
 
     def __mul__(self, other):
-        return self._binary("fmul", self.value, self._operand(other))
+        product = self._binary("fmul", self.value, self._operand(other))
+        product.factors = self.value, self._operand(other)
+        return product
 
     def __truediv__(self, other):
         return self._binary("fdiv", self.value, self._operand(other))
@@ -79,7 +98,10 @@ class Traced:
         return self._binary("fdiv", self._operand(other), self.value)
 
     def __neg__(self):
-        return Traced(self.vectors, self.vectors.builder.fneg(self.value))
+        negated = Traced(self.vectors, self.vectors.builder.fneg(self.value))
+        if self.factors:
+            negated.factors = self.vectors.builder.fneg(self.factors[0]), self.factors[1]
+        return negated
 
     __radd__ = __add__
     __rmul__ = __mul__

@@ -220,12 +220,70 @@ def report(run, hyper, ops, count, factors, params, stats, segments, rows, unit,
             results[m] += factor * stats[first * columns + m]
 
 
+def do_step(
+    rank, size, sync, run, hyper, ops, count, factors, loss_factors, scaling, x, features, y, weights, order, params,
+    slot_0, slot_1, work, gradients, scratch, stats, results, epoch, place, rows, t, power_1, power_2,
+):  # fmt: skip
+    """One step on ``rows`` rows of the batch from ``place``; return the new t, power_1 and power_2."""
+    columns = 1 + run[codes.METRICS_COUNT]
+    chosen = at(order, place)
+    unit = unit_share(run, weights, chosen, rows)
+    by_rows = run[codes.SEGMENTS] > 0
+    segments = min(run[codes.SEGMENTS], rows) if by_rows else 0
+    first_segment, last_segment = share(rank, size, segments) if by_rows else (0, 1)
+    for segment in range(first_segment, last_segment):
+        first, last = share(segment, max(1, segments), rows)
+        member, members = (0, 1) if by_rows else (rank, size)
+        parts = (last - first + PART_ROWS - 1) // PART_ROWS if by_rows else 1
+        for part in range(parts):
+            begin, end = share(part, parts, last - first)
+            row, part_rows = first + begin, end - begin
+            differentiate(
+                member, members, sync, run, hyper, ops, count, factors, loss_factors, scaling, x, features, y,
+                weights, params, work, scratch, at(chosen, row), row, part_rows, unit, int(t),
+                at(stats, row * columns),
+            )  # fmt: skip
+            if by_rows:
+                gradients_of_rows(
+                    sync, ops, count, factors, params, work, scratch, part_rows,
+                    at(gradients, segment * run[codes.PARAMETERS]), part > 0,
+                )  # fmt: skip
+        if by_rows or rank == 0:
+            add_rows(at(stats, first * columns), last - first, columns)
+    t, power_1, power_2 = t + 1.0, power_1 * hyper[codes.BETA_1], power_2 * hyper[codes.BETA_2]
+    rate, momentum, epsilon, power_1 = constants(run[codes.OPTIMIZER], hyper, t, power_1, power_2)
+    if by_rows:
+        barrier(sync, size)
+    if rank == 0:
+        sums = at(results, epoch * columns)
+        report(run, hyper, ops, count, factors, params, stats, max(1, segments), rows, unit, sums)
+    barrier(sync, size)  # the penalty is read before the weights change
+    l2_scale = unit if run[codes.L2_PER_ROW] else 1.0
+    optimizer, moments = gradient_use(run, slot_0, gradients)
+    if by_rows:
+        update_by_rows(
+            rank, size, run, optimizer, hyper, rate, momentum, epsilon, l2_scale, ops, count, factors, params,
+            moments, slot_1, gradients, segments,
+        )  # fmt: skip
+        barrier(sync, size)
+    else:
+        backward(
+            rank, size, sync, optimizer, hyper, rate, momentum, epsilon, l2_scale, ops, count, factors, params,
+            moments, slot_1, work, features, scratch, rows,
+        )  # fmt: skip
+    finish_step(
+        rank, size, sync, run, hyper, rate, momentum, epsilon, ops, count, params, slot_0, slot_1, gradients,
+        at(stats, run[codes.BATCH] * columns), scratch,
+    )  # fmt: skip
+    return t, power_1, power_2
+
+
 def do_steps(
     rank, size, sync, run, hyper, hyper_row, state, ops, count, factors, loss_factors, scaling, x, features, y, weights,
     order, params, slot_0, slot_1, work, gradients, scratch, stats, results, start, stop,
 ):  # fmt: skip
     """``train_steps`` on pointers; ``hyper_row`` elements from the hyper-parameters of a step to those of the next."""
-    n, batch, columns = run[codes.ROWS], run[codes.BATCH], 1 + run[codes.METRICS_COUNT]
+    n, batch = run[codes.ROWS], run[codes.BATCH]
     steps_per_epoch = (n + batch - 1) // batch
     t, power_1, power_2 = state[0], state[1], state[2]
     epoch, place = start // steps_per_epoch, start % steps_per_epoch * batch
@@ -236,55 +294,18 @@ def do_steps(
             if rank == 0:
                 shuffle(order, n, run[codes.FIRST_EPOCH] + epoch, run[codes.SEED_LOW], run[codes.SEED_HIGH])
             barrier(sync, size)
-        chosen = at(order, place)
-        unit = unit_share(run, weights, chosen, rows)
-        segments = min(run[codes.SEGMENTS], rows)
-        by_rows = segments > 0
-        first_segment, last_segment = share(rank, size, segments) if by_rows else (0, 1)
-        for segment in range(first_segment, last_segment):
-            first, last = share(segment, max(1, segments), rows)
-            member, members = (0, 1) if by_rows else (rank, size)
-            parts = (last - first + PART_ROWS - 1) // PART_ROWS if by_rows else 1
-            for part in range(parts):
-                begin, end = share(part, parts, last - first)
-                row, part_rows = first + begin, end - begin
-                differentiate(
-                    member, members, sync, run, hyper, ops, count, factors, loss_factors, scaling, x, features, y,
-                    weights, params, work, scratch, at(chosen, row), row, part_rows, unit, int(t),
-                    at(stats, row * columns),
-                )  # fmt: skip
-                if by_rows:
-                    gradients_of_rows(
-                        sync, ops, count, factors, params, work, scratch, part_rows,
-                        at(gradients, segment * run[codes.PARAMETERS]), part > 0,
-                    )  # fmt: skip
-            if by_rows or rank == 0:
-                add_rows(at(stats, first * columns), last - first, columns)
-        t, power_1, power_2 = t + 1.0, power_1 * hyper[codes.BETA_1], power_2 * hyper[codes.BETA_2]
-        rate, momentum, epsilon, power_1 = constants(run[codes.OPTIMIZER], hyper, t, power_1, power_2)
-        if by_rows:
-            barrier(sync, size)
-        if rank == 0:
-            sums = at(results, epoch * columns)
-            report(run, hyper, ops, count, factors, params, stats, max(1, segments), rows, unit, sums)
-        barrier(sync, size)  # the penalty is read before the weights change
-        l2_scale = unit if run[codes.L2_PER_ROW] else 1.0
-        optimizer, moments = gradient_use(run, slot_0, gradients)
-        if by_rows:
-            update_by_rows(
-                rank, size, run, optimizer, hyper, rate, momentum, epsilon, l2_scale, ops, count, factors, params,
-                moments, slot_1, gradients, segments,
+        if rows == batch:  # what is made for one network knows this number
+            t, power_1, power_2 = do_step(
+                rank, size, sync, run, hyper, ops, count, factors, loss_factors, scaling, x, features, y, weights,
+                order, params, slot_0, slot_1, work, gradients, scratch, stats, results, epoch, place, batch,
+                t, power_1, power_2,
             )  # fmt: skip
-            barrier(sync, size)
         else:
-            backward(
-                rank, size, sync, optimizer, hyper, rate, momentum, epsilon, l2_scale, ops, count, factors, params,
-                moments, slot_1, work, features, scratch, rows,
+            t, power_1, power_2 = do_step(
+                rank, size, sync, run, hyper, ops, count, factors, loss_factors, scaling, x, features, y, weights,
+                order, params, slot_0, slot_1, work, gradients, scratch, stats, results, epoch, place, rows,
+                t, power_1, power_2,
             )  # fmt: skip
-        finish_step(
-            rank, size, sync, run, hyper, rate, momentum, epsilon, ops, count, params, slot_0, slot_1, gradients,
-            at(stats, batch * columns), scratch,
-        )  # fmt: skip
         place += batch
         if place >= n:
             epoch, place = epoch + 1, 0

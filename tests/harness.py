@@ -1,7 +1,7 @@
 """What the kernel tests share: one network as the engine and as the oracle know it, and comparisons of the two."""
 
 import numpy as np
-from fastnn.kernels import jit, reference
+from fastnn.kernels import cpu, reference
 from fastnn.kernels.reference_normalization import weights_of_normalization
 
 from fastnn import losses, optimizers
@@ -45,7 +45,7 @@ def same_weights(one, other):
 
 def with_amx():
     """Environment in which compiled code may hold instructions of AMX."""
-    features = ",".join(f"+{name}" for name in sorted(jit.cpu_features() | AMX_FEATURES))
+    features = ",".join(f"+{name}" for name in sorted(cpu.cpu_features() | AMX_FEATURES))
     return {"NUMBA_CPU_FEATURES": features, "FASTNN_AMX": ""}
 
 

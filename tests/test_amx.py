@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fastnn.kernels import jit, tiles
+from fastnn.kernels import cpu, jit, tiles
 from fastnn.kernels.intrinsics import FLUSH_SUBNORMALS, I64, at, float_mode, set_float_mode
 from fastnn.kernels.reference import bfloat16
 from fastnn.kernels.vectors import Vectors
@@ -25,8 +25,8 @@ from numba.extending import intrinsic
 HERE = Path(__file__).parent
 FLOAT = np.dtype(np.float32)
 SMALLEST = Fraction(2) ** -126
-CHOICE, REASON = jit.tile_choice()
-has_bfloat16 = pytest.mark.skipif(not jit.has_bfloat16(), reason="this CPU has no AVX512-BF16: NOT TESTED")
+CHOICE, REASON = cpu.tile_choice()
+has_bfloat16 = pytest.mark.skipif(not cpu.has_bfloat16(), reason="this CPU has no AVX512-BF16: NOT TESTED")
 has_amx = pytest.mark.skipif(CHOICE != "amx", reason=f"{REASON}: NOT TESTED")
 lacks_amx = pytest.mark.skipif(CHOICE == "amx", reason="this CPU has AMX: no need to stand in for it")
 
@@ -180,7 +180,7 @@ def test_mixed_precision_on_emulated_tiles(run_python, selected):
     code = f"""
         import sys, pytest
         from fastnn.kernels import jit
-        assert jit.tile_choice()[0] == "emulated"
+        assert cpu.tile_choice()[0] == "emulated"
         sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", {str(HERE / "test_bfloat16.py")!r}, "-k", {selected!r}]))
     """
     printed = run_python(code, FASTNN_AMX="emulate", timeout=900)
@@ -198,8 +198,8 @@ def test_mixed_precision_on_emulated_tiles(run_python, selected):
     ],
 )
 def test_environment_chooses(run_python, environment, choice):
-    kind, reason = choice if jit.has_bfloat16() else ("none", "AVX512-BF16")
-    printed = run_python("from fastnn.kernels import jit; print(*jit.tile_choice())", **environment)
+    kind, reason = choice if cpu.has_bfloat16() else ("none", "AVX512-BF16")
+    printed = run_python("from fastnn.kernels import cpu; print(*cpu.tile_choice())", **environment)
     assert printed.startswith(kind)
     assert reason in printed
 
@@ -207,24 +207,24 @@ def test_environment_chooses(run_python, environment, choice):
 def test_unknown_switch_is_refused(monkeypatch):
     monkeypatch.setenv("FASTNN_AMX", "yes")
     with pytest.raises(ValueError, match=r"FASTNN_AMX='yes': choose 'off' or 'emulate'"):
-        jit.tile_choice.__wrapped__()
+        cpu.tile_choice.__wrapped__()
 
 
 @has_bfloat16
 def test_permission_decides(monkeypatch):
     """A CPU that has AMX by its features, under a system that grants or refuses it."""
     monkeypatch.delenv("FASTNN_AMX", raising=False)
-    features = jit.cpu_features()
-    monkeypatch.setattr(jit, "cpu_features", lambda: features - AMX_FEATURES)
-    assert jit.tile_choice.__wrapped__() == ("none", "this CPU has no AMX")
-    monkeypatch.setattr(jit, "cpu_features", lambda: features | AMX_FEATURES)
+    features = cpu.cpu_features()
+    monkeypatch.setattr(cpu, "cpu_features", lambda: features - AMX_FEATURES)
+    assert cpu.tile_choice.__wrapped__() == ("none", "this CPU has no AMX")
+    monkeypatch.setattr(cpu, "cpu_features", lambda: features | AMX_FEATURES)
     monkeypatch.setattr(tiles, "refusal", lambda: "Linux refuses permission")
-    assert jit.tile_choice.__wrapped__() == ("none", "Linux refuses permission")
+    assert cpu.tile_choice.__wrapped__() == ("none", "Linux refuses permission")
     monkeypatch.setattr(tiles, "refusal", lambda: "")
-    assert jit.tile_choice.__wrapped__() == ("amx", "")
+    assert cpu.tile_choice.__wrapped__() == ("amx", "")
 
 
-@pytest.mark.skipif(sys.platform != "linux" or jit.cpu_features() >= AMX_FEATURES, reason="a CPU that has AMX")
+@pytest.mark.skipif(sys.platform != "linux" or cpu.cpu_features() >= AMX_FEATURES, reason="a CPU that has AMX")
 def test_system_refuses_what_the_cpu_lacks():
     assert re.match("Linux (refuses|grants no) permission", tiles.refusal())
 

@@ -5,11 +5,11 @@ import re
 from pathlib import Path
 
 import pytest
-from fastnn.kernels import jit
+from fastnn.kernels import cpu
 from harness import with_amx
 
 HERE = Path(__file__).parent
-has_bfloat16 = pytest.mark.skipif(not jit.has_bfloat16(), reason="this CPU has no AVX512-BF16: NOT TESTED")
+has_bfloat16 = pytest.mark.skipif(not cpu.has_bfloat16(), reason="this CPU has no AVX512-BF16: NOT TESTED")
 
 # Compiles training and prediction for AMX without running them, and prints their assembly.
 ASSEMBLY = f"""

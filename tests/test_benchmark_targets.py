@@ -150,7 +150,7 @@ worker = Worker("numpy", 1)
 print(worker.call("begin", TASKS["predict-32"]).about)
 worker.close()
 """
-    from fastnn.kernels.jit import cpu_features
+    from fastnn.kernels.cpu import cpu_features
 
     if not {"avx2", "fma"} <= cpu_features():
         pytest.skip("this CPU has no AVX2: NOT TESTED")

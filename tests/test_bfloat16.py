@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fastnn.kernels import codes, jit
+from fastnn.kernels import codes, cpu, jit
 from fastnn.kernels.bfloat16 import round_columns, round_row_pairs
 from fastnn.kernels.intrinsics import at
 from fastnn.kernels.mixed_cpu import half
@@ -17,7 +17,7 @@ from fastnn.plan import lower
 
 MIXED = "mixed_bfloat16"
 FLOAT = np.dtype(np.float32)
-supported = pytest.mark.skipif(not jit.has_bfloat16(), reason="this CPU has no AVX512-BF16: NOT TESTED")
+supported = pytest.mark.skipif(not cpu.has_bfloat16(), reason="this CPU has no AVX512-BF16: NOT TESTED")
 
 
 @pytest.fixture(autouse=True)
@@ -263,7 +263,7 @@ def test_models_keep_float32_weights_and_survive_a_file(tmp_path):
 
 def without_bfloat16():
     """Environments in which this CPU seems to lack products of bfloat16."""
-    features = ",".join(f"+{name}" for name in sorted(jit.cpu_features() - {"avx512bf16"}))
+    features = ",".join(f"+{name}" for name in sorted(cpu.cpu_features() - {"avx512bf16"}))
     return [{"NUMBA_CPU_FEATURES": features}, {"FASTNN_SIMD": "none"}]
 
 

@@ -8,7 +8,7 @@ import shutil
 import sys
 
 import pytest
-from fastnn.kernels import jit
+from fastnn.kernels import cpu
 
 pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux") or not shutil.which("cc"), reason="needs Linux, cc"),
@@ -74,12 +74,12 @@ def test_one_element_too_many_is_noticed(run_python, tmp_path):
         run_checked(run_python, "trespass", tmp_path)
 
 
-LEVELS = dict.fromkeys([jit.simd_level(), *(["avx2"] if jit.simd_level() == "avx512" else []), "none"])
+LEVELS = dict.fromkeys([cpu.simd_level(), *(["avx2"] if cpu.simd_level() == "avx512" else []), "none"])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("work", "level"), [*(("everything", level) for level in LEVELS), ("estimators", jit.simd_level())]
+    ("work", "level"), [*(("everything", level) for level in LEVELS), ("estimators", cpu.simd_level())]
 )
 def test_every_access_is_within_a_buffer(run_python, tmp_path, work, level):
     calls, places, checks = run_checked(run_python, work, tmp_path, FASTNN_SIMD=level)
@@ -89,7 +89,7 @@ def test_every_access_is_within_a_buffer(run_python, tmp_path, work, level):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not jit.has_bfloat16(), reason="this CPU has no AVX512-BF16: NOT TESTED")
+@pytest.mark.skipif(not cpu.has_bfloat16(), reason="this CPU has no AVX512-BF16: NOT TESTED")
 @pytest.mark.parametrize("amx", ["off", "emulate"])
 def test_every_access_of_mixed_precision_is_within_a_buffer(run_python, tmp_path, amx):
     calls, places, checks = run_checked(run_python, "mixed", tmp_path, FASTNN_AMX=amx)

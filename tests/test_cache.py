@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 import pytest
-from fastnn.kernels import cache, jit
+from fastnn.kernels import cache, cpu, jit
 from permissions import obeying_modes
 
 SINGLE, DOUBLE = np.dtype("float32"), np.dtype("float64")
@@ -211,13 +211,13 @@ def test_every_kernel_source_decides_the_folder(fresh_cache, tmp_path, monkeypat
 def test_options_of_numba_decide_the_folder(monkeypatch):
     from numba.core import config
 
-    before = jit.target_description()
+    before = cpu.target_description()
     for option, value in (("OPT", "1"), ("BOUNDSCHECK", 1), ("CPU_NAME", "generic")):
         with monkeypatch.context() as patch:
             patch.setattr(config, option, value)
-            assert jit.target_description() != before
-    monkeypatch.setattr(jit, "cpu_features", lambda: frozenset({"sse2"}))
-    assert jit.target_description() != before
+            assert cpu.target_description() != before
+    monkeypatch.setattr(cpu, "cpu_features", lambda: frozenset({"sse2"}))
+    assert cpu.target_description() != before
 
 
 # --- in processes of their own --------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fastnn.kernels import jit, reference_optimizers
+from fastnn.kernels import cpu, reference_optimizers
 from harness import Problem, assert_close, assert_same_bits, finish_run, tolerance
 from test_optimizer_kernels import classifier, ten_steps
 
@@ -128,7 +128,7 @@ def test_batches_that_are_shared_by_rows(dtype, limit):
 @limits
 def test_mixed_precision(limit):
     """Rounded weights follow the clipped step: further steps and predictions see them."""
-    if not jit.has_bfloat16():
+    if not cpu.has_bfloat16():
         pytest.skip("no products of bfloat16 here")
     options, optimizer = {"batch_size": 20, "epochs": 3, "shuffle": False}, SGD(0.05, momentum=0.9, **limit)
     problem = wide(mixed=True)

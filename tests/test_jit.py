@@ -7,7 +7,7 @@ import threading
 
 import numpy as np
 import pytest
-from fastnn.kernels import cache, jit, scalar
+from fastnn.kernels import cache, cpu, jit, scalar
 from fastnn.kernels.infer_cpu import infer_rows
 from fastnn.kernels.scalar import exp, sigmoid
 from fastnn.kernels.train_cpu import train_steps
@@ -63,8 +63,8 @@ def test_plain_functions_stay_as_they_are():
 
 
 def test_lanes_are_those_of_the_level(dtype):
-    width = {"avx512": 64, "avx2": 32, "neon": 16, "none": 32}[jit.simd_level()]
-    assert jit.vector_bytes() == width
+    width = {"avx512": 64, "avx2": 32, "neon": 16, "none": 32}[cpu.simd_level()]
+    assert cpu.vector_bytes() == width
     assert jit.lanes(dtype) == width // dtype.itemsize
 
 
@@ -80,8 +80,8 @@ def test_lanes_are_those_of_the_level(dtype):
     ],
 )
 def test_level_of_a_cpu(monkeypatch, features, levels):
-    monkeypatch.setattr(jit, "cpu_features", lambda: frozenset(features.split()))
-    level = jit.simd_level.__wrapped__
+    monkeypatch.setattr(cpu, "cpu_features", lambda: frozenset(features.split()))
+    level = cpu.simd_level.__wrapped__
     monkeypatch.delenv("FASTNN_SIMD", raising=False)
     assert level() == levels[-1]
     for wanted in levels:
@@ -99,9 +99,9 @@ def test_features_may_be_named(monkeypatch):
     from numba.core import config
 
     monkeypatch.setattr(config, "CPU_FEATURES", "+sse2,-avx2,+fma")
-    assert jit.cpu_features.__wrapped__() == {"sse2", "fma"}
+    assert cpu.cpu_features.__wrapped__() == {"sse2", "fma"}
     monkeypatch.setattr(config, "CPU_FEATURES", "")
-    assert jit.cpu_features.__wrapped__() == frozenset()
+    assert cpu.cpu_features.__wrapped__() == frozenset()
 
 
 def test_a_level_that_is_none_is_one_clear_error(run_python):

@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from fastnn.kernels import jit
+from fastnn.kernels import cpu
 from harness import Problem, assert_close
 
 from fastnn import losses
 from fastnn.layers import Dense
 from fastnn.optimizers import SGD
 
-pytestmark = pytest.mark.skipif(not jit.has_bfloat16(), reason="no products of bfloat16 here")
+pytestmark = pytest.mark.skipif(not cpu.has_bfloat16(), reason="no products of bfloat16 here")
 
 TRAININGS = {  # last layer, loss
     "mean squared error": (Dense(3), losses.MeanSquaredError()),

@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from fastnn.kernels import jit
+from fastnn.kernels import cpu
 from harness import Problem, assert_close, assert_same_bits, tolerance
 
 from fastnn import initializers, models
@@ -146,7 +146,7 @@ def test_penalties_leave_gamma_and_beta_alone():
     assert [np.allclose(a, b, rtol=1e-12) for a, b in zip(*gradients, strict=True)] == [False] + [True] * 5
 
 
-@pytest.mark.skipif(not jit.has_bfloat16(), reason="needs AVX512-BF16")
+@pytest.mark.skipif(not cpu.has_bfloat16(), reason="needs AVX512-BF16")
 @pytest.mark.parametrize("kind", BOTH)
 def test_mixed_precision(kind):
     layers = [kind(), Dense(40), kind(), Activation("relu"), Dense(70, "tanh"), kind(), Dense(3)]

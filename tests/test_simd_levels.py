@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from fastnn.kernels import jit
+from fastnn.kernels import cpu
 
 SUITES = ("gemm", "activation_kernels", "loss_kernels", "training_kernels")
 
@@ -15,16 +15,16 @@ SUITES = ("gemm", "activation_kernels", "loss_kernels", "training_kernels")
 LESSER = [
     (level, {"FASTNN_SIMD": level})
     for level, needed in (("avx2", {"avx2", "fma"}), ("none", set()))
-    if needed <= jit.cpu_features() and level != jit.simd_level()
+    if needed <= cpu.cpu_features() and level != cpu.simd_level()
 ]
-LESSER += [("none", {"NUMBA_CPU_NAME": "generic"})] if jit.cpu_features() else []
+LESSER += [("none", {"NUMBA_CPU_NAME": "generic"})] if cpu.cpu_features() else []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("level", "settings"), LESSER, ids=["-".join(settings.values()) for _, settings in LESSER])
 def test_kernels(level, settings):
     environment = {**os.environ, **settings}
-    code = f"from fastnn.kernels import jit; assert jit.simd_level() == {level!r}"
+    code = f"from fastnn.kernels import cpu; assert cpu.simd_level() == {level!r}"
     subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=60)
     suites = [str(Path(__file__).with_name(f"test_{suite}.py")) for suite in SUITES]
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *suites]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fastnn.kernels import device_cuda, jit, jit_cuda
+from fastnn.kernels import cpu, device_cuda, jit_cuda
 from fastnn.kernels.reference import bfloat16
 from harness import Problem, assert_close
 
@@ -83,7 +83,7 @@ def test_training_is_the_oracles(blocks):
     assert distance(engine.get_weights(), weights) <= 0.5 * distance(engine.get_weights(), unrounded)
 
 
-@pytest.mark.skipif(not jit.has_bfloat16(), reason="the CPU has no products of bfloat16")
+@pytest.mark.skipif(not cpu.has_bfloat16(), reason="the CPU has no products of bfloat16")
 def test_it_is_the_cpus(blocks):
     problem = deep(rows=23)
     found = {}
@@ -134,7 +134,7 @@ def test_an_older_gpu_is_refused(monkeypatch):
 
 
 def test_it_does_not_depend_on_the_cpu(monkeypatch):
-    monkeypatch.setattr(jit, "has_bfloat16", lambda: False)
+    monkeypatch.setattr(cpu, "has_bfloat16", lambda: False)
     assert lower([Dense(1)], 2, "mixed_bfloat16", device="cuda").mixed
     with pytest.warns(RuntimeWarning, match="needs a CPU with AVX512-BF16"):
         assert not lower([Dense(1)], 2, "mixed_bfloat16").mixed
