@@ -26,8 +26,10 @@ help:
 demo: $(VENV)/.plots
 	$(VENV)/bin/fastnn demo
 
+# Slow tests want the machine for themselves: some measure, some look at what interrupts and many threads do.
 test: $(VENV)/.test
-	$(RUN) pytest
+	$(RUN) pytest -m "not slow" -n auto --maxprocesses 4
+	$(RUN) pytest -m slow
 
 test-gpu: $(VENV)/.test
 	FASTNN_TEST_GPU=1 $(RUN) pytest tests/cuda tests/test_devices.py

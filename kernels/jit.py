@@ -137,8 +137,9 @@ def _dispatcher(
 
     from .linking import InnerCompiler
 
-    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": InnerCompiler}
-    dispatcher = _for_cpu(function, dtype, traits, twin, **options)
+    dispatcher = _for_cpu(
+        function, dtype, traits, twin, no_cpython_wrapper=True, no_cfunc_wrapper=True, pipeline_class=InnerCompiler
+    )
     typed = dispatcher.get_call_template
     # Numba would compile a kernel again for every combination of constants that it is called with
     dispatcher.get_call_template = lambda arguments, named: typed(tuple(map(unliteral, arguments)), named)
@@ -197,8 +198,8 @@ def _program(
     from .cache import ProgramCache
     from .linking import NetworkCompiler, ProgramCompiler
 
-    options = {"no_cfunc_wrapper": True, "pipeline_class": NetworkCompiler if known else ProgramCompiler}
-    dispatcher = _for_cpu(function, dtype, traits, **options)
+    pipeline = NetworkCompiler if known else ProgramCompiler
+    dispatcher = _for_cpu(function, dtype, traits, no_cfunc_wrapper=True, pipeline_class=pipeline)
     name = dispatcher.py_func.__qualname__ + variant
     for trait, present in traits._asdict().items():
         name += f"_{trait}" * present

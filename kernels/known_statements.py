@@ -107,7 +107,9 @@ class Statements(Expressions):
                 return self._bind(name, value), ""
             right = self.value(node.value)
             return [*self._forget({name}), ast.AugAssign(node.target, node.op, right)], ""
-        return [ast.AugAssign(self.value(node.target), node.op, self.value(node.value))], ""
+        assert isinstance(node.target, ast.Subscript)
+        place = ast.Subscript(self.value(node.target.value), self.value(node.target.slice), node.target.ctx)
+        return [ast.AugAssign(place, node.op, self.value(node.value))], ""
 
     def _written(self, names: set[str]) -> list[ast.stmt]:
         """Assignments of the constants that names are known to be."""
@@ -218,7 +220,8 @@ class Statements(Expressions):
         return body or [ast.Pass()]
 
     def _do_while(self, node: ast.While) -> Left:
-        before, left = dict(self.names), []
+        before = dict(self.names)
+        left: list[ast.stmt] = []
         try:
             for _ in range(MOST_TURNS):
                 test = known(self.value(node.test))

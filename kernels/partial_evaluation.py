@@ -124,7 +124,7 @@ class Residual(Statements):
         assert isinstance(node.func, ast.Name)
         assert not node.keywords
         values = tuple(map(known, arguments))
-        called = self._scope.get(node.func.id, getattr(builtins, node.func.id, None))
+        called: Any = self._scope.get(node.func.id, getattr(builtins, node.func.id, None))
         left = ast.Call(node.func, arguments, [])
         if called in COMPUTED:
             return folded(called, values) or left
