@@ -84,6 +84,8 @@ class Fit(Task):
         Use the first rows only.
     models : int
         So many models are trained at once, in a pool of threads; and, to compare, one after another.
+    jit_compile : bool
+        fastnn, too, compiles a program for this very network; JAX and compiled PyTorch always do.
     tolerance : float
         How far a loss may be from the median of all contenders, as a share of it.
     """
@@ -97,6 +99,7 @@ class Fit(Task):
     rows: int | None = None
     dtype: str = "float32"
     models: int = 1
+    jit_compile: bool = False
     tolerance: float = 0.15
 
     group: str = "training"
@@ -107,7 +110,8 @@ class Fit(Task):
     def title(self) -> str:
         precision = "" if self.dtype == "float32" else f", {self.dtype}"
         models = f", {self.models} models at once" if self.models > 1 else ""
-        return f"{self.data} {net(self.layers)}, batch {self.batch:,}{precision}{models}"
+        program = ", jit_compile" * self.jit_compile
+        return f"{self.data} {net(self.layers)}, batch {self.batch:,}{precision}{models}{program}"
 
     @property
     def units(self) -> int:
@@ -129,7 +133,8 @@ class Fit(Task):
         return replace(short, tolerance=1.5 * self.tolerance)
 
     def smallest(self) -> Self:
-        return replace(self.shortened(96, 3), batch=min(self.batch, 40), tolerance=2 * self.tolerance)
+        short = self.shortened(96, 3)
+        return replace(short, batch=min(self.batch, 40), jit_compile=False, tolerance=2 * self.tolerance)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -59,7 +59,13 @@ def _sign_mnist(batch: int) -> Fit:
 
 
 # On raw features the order of the rows alone moves the loss by a tenth.
-_PIMA = Fit(name="pima", data="Pima", layers=(8, 16, 8, 1), batch=10, epochs=150, threads=1, tolerance=0.35)
+_PIMA = Fit(
+    name="pima", data="Pima", layers=(8, 16, 8, 1), batch=10, epochs=150, threads=1, jit_compile=True, tolerance=0.35
+)
+_SIMPLECHAINS = Fit(
+    name="simplechains", data="matrix exponential", layers=(4, 32, 16, 4), activation="tanh", loss="mean_squared_error",
+    batch=10_000, epochs=200, jit_compile=True,
+)  # fmt: skip
 _PIMA_ESTIMATOR = Estimator(
     name="classifier-pima", data="Pima", hidden=_PIMA.layers[1:-1], batch=_PIMA.batch, epochs=_PIMA.epochs, threads=1
 )
@@ -71,17 +77,11 @@ TASKS: dict[str, Task] = {
     task.name: task
     for task in (
         _PIMA,
+        replace(_PIMA, name="pima-general", jit_compile=False, in_quick=False),
         *map(_sign_mnist, (32, 128, 200, 512)),
         replace(_sign_mnist(200), name="sign-mnist-200-bf16", dtype="mixed_bfloat16", in_quick=False),
-        Fit(
-            name="simplechains",
-            data="matrix exponential",
-            layers=(4, 32, 16, 4),
-            activation="tanh",
-            loss="mean_squared_error",
-            batch=10_000,
-            epochs=200,
-        ),
+        _SIMPLECHAINS,
+        replace(_SIMPLECHAINS, name="simplechains-general", jit_compile=False, in_quick=False),
         Fit(name="tabular", data="wide table", layers=(50, 256, 256, 256, 1), batch=256, epochs=2),
         replace(_PIMA, name="eight-fits", models=8, threads=None),
         _PIMA_ESTIMATOR,

@@ -38,13 +38,13 @@ np.save(sys.argv[2], model.predict(x[:2000]))
 """
 
 
-def _model(task: Any, weights: list[np.ndarray], dtype: str = "float32") -> Any:
+def _model(task: Any, weights: list[np.ndarray], dtype: str = "float32", jit_compile: bool = False) -> Any:
     from fastnn import Adam, Dense, Input, Sequential
 
     activations = [task.activation] * (len(task.layers) - 2) + [LAST_ACTIVATIONS[task.loss]]
     dense = [Dense(units, activation=name) for units, name in zip(task.layers[1:], activations, strict=True)]
     model = Sequential([Input((task.layers[0],)), *dense], dtype=dtype)
-    model.compile(Adam(*ADAM), task.loss)
+    model.compile(Adam(*ADAM), task.loss, jit_compile=jit_compile)
     model.set_weights(weights)
     return model
 
@@ -65,7 +65,7 @@ class FastNN(Contender):
         task, x, y = problem.task, problem.data.x, problem.data.y
         need(task.dtype == "float32" or has_bfloat16())
         fastnn.set_random_seed(seed)
-        model = _model(task, problem.weights, task.dtype)
+        model = _model(task, problem.weights, task.dtype, task.jit_compile)
         return Work(
             lambda: model.fit(x, y, batch_size=task.batch, epochs=task.epochs, verbose=0), lambda: model.get_weights()
         )
