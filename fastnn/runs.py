@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import numpy as np
 from fastnn.gate import SHORT_SLICE_SECONDS
 from fastnn.kernels import codes, team
 from fastnn.kernels.jit import Known
+from fastnn.kernels.known import SourceMissing
 from fastnn.layout import aligned_zeros
 from fastnn.plan import Objective
 from fastnn.programs import (
@@ -168,7 +170,8 @@ class Run:
         left = self.epochs * self.steps_per_epoch - self.done
         if self._may_change and left * seconds / steps > LONG_SECONDS:
             self._may_change = False
-            self._take_program(self._known)
+            with contextlib.suppress(SourceMissing):  # a frozen application may have none
+                self._take_program(self._known)
         return steps
 
     def _steps_in(self, seconds: float, size: int) -> int:

@@ -20,6 +20,10 @@ OPERATORS: dict[type, Callable] = {
 }  # fmt: skip
 
 
+class SourceMissing(RuntimeError):
+    """The source of a kernel, which has to be read to rewrite it, is not there."""
+
+
 class _Unknown:
     """What only the run knows."""
 

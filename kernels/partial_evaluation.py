@@ -17,7 +17,7 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .known import UNKNOWN, Table, folded, is_pure, is_scalar, known
+from .known import UNKNOWN, SourceMissing, Table, folded, is_pure, is_scalar, known
 from .known_statements import Statements, assigned_names
 
 COMPUTED = (min, max, int, abs)  # functions of integers
@@ -60,6 +60,16 @@ class Evaluator:
         return {made.function for made in self._made.values()}
 
 
+def _source(function: Callable) -> str:
+    try:
+        return inspect.getsource(function)
+    except OSError as error:
+        raise SourceMissing(
+            f"jit_compile=True needs the source of fastnn's kernels, but that of {function.__module__} is not here: "
+            "install fastnn with its .py files, or leave jit_compile at 'auto'"
+        ) from error
+
+
 class Residual(Statements):
     """What is left of one kernel; arguments as for `Evaluator.residual`.
 
@@ -71,7 +81,7 @@ class Residual(Statements):
     """
 
     def __init__(self, evaluator: Evaluator, function: Callable, values: tuple, entry: bool) -> None:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+        tree = ast.parse(textwrap.dedent(_source(function))).body[0]
         assert isinstance(tree, ast.FunctionDef)
         super().__init__()
         self._evaluator = evaluator

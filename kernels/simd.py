@@ -29,7 +29,7 @@ TILE_ROWS = {
 DOT_ROWS = {"avx512": 3, "avx2": 2, "neon": 3}
 DOT_COLUMNS = {"avx512": 8, "avx2": 4, "neon": 4}  # a power of two, at most the lanes of a vector of float32
 ROWS = 8  # place of the number of rows among the arguments of a strip
-MOST_EXACT_ROWS = 24  # whose tiles stand one after another in the code
+MOST_EXACT_ROWS = 36  # whose tiles stand one after another in the code
 POINTERS_SHARED_BY = 3  # rows addressed from one base pointer: one pointer a row would spill
 
 

@@ -138,6 +138,21 @@ def test_a_long_fit_gets_its_program_on_the_way(monkeypatch):
     assert known == [False]
 
 
+def test_without_the_source_of_the_kernels(fresh_cache, monkeypatch):
+    def nothing(function):
+        raise OSError("could not get source code")
+
+    monkeypatch.setattr("inspect.getsource", nothing)
+    x, y = data()
+    model = fastnn.Sequential([Dense(2, "tanh"), Dense(3, "tanh"), Dense(1)])  # no other test's
+    model.compile("adam", "mse", jit_compile=True)
+    with pytest.raises(RuntimeError, match="jit_compile=True needs the source of fastnn's kernels"):
+        model.fit(x, y, verbose=0)
+    model.compile("adam", "mse")
+    monkeypatch.setattr(runs, "LONG_SECONDS", 0.0)
+    assert len(model.fit(x, y, epochs=20, verbose=0).history["loss"]) == 20
+
+
 def test_it_is_kept_on_disk(fresh_cache, run_python):
     code = """
         import sys, numpy as np, fastnn
