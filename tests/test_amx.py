@@ -179,7 +179,7 @@ SELECTED = "way_forward or odd_shapes or training_is_the_oracles or follow_the_w
 def test_mixed_precision_on_emulated_tiles(run_python, selected):
     code = f"""
         import sys, pytest
-        from fastnn.kernels import jit
+        from fastnn.kernels import cpu
         assert cpu.tile_choice()[0] == "emulated"
         sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", {str(HERE / "test_bfloat16.py")!r}, "-k", {selected!r}]))
     """
