@@ -20,6 +20,7 @@ class EngineKeeper(NetworkOptions):
     device: str | None
     threads: int | None
     jit_compile: bool | str
+    time_limit: float | None
     coefs_: list[np.ndarray]
     intercepts_: list[np.ndarray]
     normalizations_: list[tuple[np.ndarray, ...]]
@@ -46,7 +47,8 @@ class EngineKeeper(NetworkOptions):
         layers = self._layers([coef.shape[1] for coef in self.coefs_[:-1]], self._normalization)
         plan = lower(layers, self.n_features_in_, dtype, l2_per_row=True, device=resolve(self.device))
         engine = make_engine(plan, self.device, self.threads)
-        engine.jit_compile = self.jit_compile
+        unasked = self.jit_compile == "auto"
+        engine.jit_compile = False if unasked and self.time_limit is not None else self.jit_compile
         return engine
 
     def _weights(self) -> list[np.ndarray]:

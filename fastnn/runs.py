@@ -34,7 +34,7 @@ from fastnn.threads import TeamSize, sharing, team_size
 WATCHED = 2  # times the length of a slice after which a team is asked to stop
 FIRST_SLICE_SECONDS, GROWTH = 0.002, 8  # of the first call of a team; a call has at most so many times the steps before
 SMALL_NETWORK = 50_000  # most parameters of one for which a program of its own is made unasked,
-LONG_SECONDS = 30.0  # if what is left of the run takes more
+LONG_SECONDS = 30.0  # if the run has taken longer, and so will what is left of it
 FLOPS_WORTH_A_THREAD = 2e6  # of a training step; less would be lost in barriers
 
 
@@ -104,6 +104,7 @@ class Run:
         self._known = known_arguments(run, layout.ops, sparse, self._team.full == 1)
         self._make_program = functools.partial(input_program, train_steps, plan, x, clipped)
         self._take_program(self._known if engine.jit_compile is True else ())
+        self._worked = 0.0
         self._may_change = engine.jit_compile == "auto" and plan.n_parameters <= SMALL_NETWORK
 
     def _take_program(self, known: Known) -> None:
@@ -167,8 +168,9 @@ class Run:
         self._paces[size] = steps, seconds / steps
         if size == self._team.size:
             self._team.report(steps, seconds, time.process_time() - processor)
-        left = self.epochs * self.steps_per_epoch - self.done
-        if self._may_change and left * seconds / steps > LONG_SECONDS:
+        self._worked += seconds
+        left = (self.epochs * self.steps_per_epoch - self.done) * seconds / steps
+        if self._may_change and min(self._worked, left) > LONG_SECONDS:
             self._may_change = False
             with contextlib.suppress(SourceMissing):  # a frozen application may have none
                 self._take_program(self._known)

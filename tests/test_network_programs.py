@@ -218,5 +218,8 @@ def test_models_and_estimators_pass_it_on(tmp_path):
             estimator.fit(x, y)
         found.append([*estimator.coefs_, np.array(estimator.loss_curve_)])
     assert_same_bits(*found)
+    with pytest.warns(Warning, match="Maximum iterations"):
+        model = fastnn.MLPClassifier((6,), max_iter=5, tol=0, time_limit=60).fit(x, y)
+    assert model._engine.jit_compile is False  # compiling would be no use of the time
     with pytest.raises(ValueError, match="The 'jit_compile' parameter of MLPRegressor must be"):
         fastnn.MLPRegressor(jit_compile="often").fit(x, y)
