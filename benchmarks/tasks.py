@@ -47,7 +47,7 @@ def _scaling() -> Iterable[Fit]:
     for threads in (1, 2, 4, 8, 16, 32, 64):
         yield replace(
             _sign_mnist(200), name=f"scaling-threads-{threads}", group="scaling", epochs=1, threads=threads,
-            scale=("threads", threads),
+            scale=("threads", threads), in_quick=False,
         )  # fmt: skip
 
 
