@@ -31,7 +31,7 @@ def bench(
         str | None, typer.Option(help="Do as if the CPU had no more than avx2; none: fastnn's plain loops.")
     ] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help=f"Turns of each. Default: {ROUNDS}.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Smaller tasks, some minutes in all.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Smaller tasks, under 3 minutes in all.")] = False,
     json: Annotated[
         Path | None, typer.Option(help="Also write the results to this file, or to a folder, named by the machine.")
     ] = None,
