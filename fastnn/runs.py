@@ -101,9 +101,9 @@ class Run:
             layout.scratch(self._team.full, plan.dtype), np.zeros(batch_size * (1 + len(objective.metrics)) + sums),
             self._results,
         )  # fmt: skip
-        self._known = known_arguments(run, layout.ops, sparse, self._team.full == 1)
+        self._known = functools.partial(known_arguments, run, layout.ops, sparse, self._team.full == 1)
         self._make_program = functools.partial(input_program, train_steps, plan, x, clipped)
-        self._take_program(self._known if engine.jit_compile is True else ())
+        self._take_program(self._known() if engine.jit_compile is True else ())
         self._worked = 0.0
         self._may_change = engine.jit_compile == "auto" and plan.n_parameters <= SMALL_NETWORK
 
@@ -173,7 +173,7 @@ class Run:
         if self._may_change and min(self._worked, left) > LONG_SECONDS:
             self._may_change = False
             with contextlib.suppress(SourceMissing):  # a frozen application may have none
-                self._take_program(self._known)
+                self._take_program(self._known())
         return steps
 
     def _steps_in(self, seconds: float, size: int) -> int:

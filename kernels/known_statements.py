@@ -37,6 +37,7 @@ class Statements(Expressions):
         self._undecided = 0  # tests around the statement, within its loop, that the run decides
 
     def block(self, statements: Block) -> Left:
+        """Carry out one statement after another, up to one after which no other is reached."""
         left: list[ast.stmt] = []
         for statement in statements:
             rest, end = getattr(self, f"_do_{type(statement).__name__.lower()}")(statement)
