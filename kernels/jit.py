@@ -22,7 +22,8 @@ import numpy as np
 from .cpu import simd_level, target_description, tile_choice, vector_bytes
 from .undisturbed import undisturbed
 
-# NaN and infinity keep their meaning and sums keep their order: the same bits however the work is cut.
+# NaN and infinity keep their meaning and sums keep their order: the same bits however the work is cut. Multiply-adds
+# are not fused, as the compiler would do it in one program and not in another.
 FASTMATH = {"nsz"}
 OPTIONS = {"error_model": "numpy", "nogil": True, "fastmath": FASTMATH}
 
@@ -106,6 +107,13 @@ def _twins(traits: Traits) -> list[dict]:
     return [importlib.import_module(f"fastnn.kernels.{module}").TWINS for module in modules]
 
 
+def _twin(function: Any, traits: Traits) -> Any:
+    """What programs with these traits have in the place of a kernel."""
+    for twins in _twins(traits):
+        function = twins.get(function, function)
+    return function
+
+
 def _for_cpu(
     function: Callable, dtype: np.dtype, traits: Traits, twin: Callable[[Callable], Any] | None = None, **options: Any
 ) -> Any:
@@ -120,8 +128,7 @@ def _inner(function: Callable, dtype: np.dtype, traits: Traits) -> Any:
     """What programs call in the place of a kernel; it must not be called from Python."""
     from . import intrinsics, scalar
 
-    for twins in _twins(traits):
-        function = twins.get(function, function)
+    function = _twin(function, traits)
     if function.__name__ in scalar.PRIMITIVES:
         return getattr(intrinsics, function.__name__)
     if function.__name__ in scalar.BY_PRECISION:
@@ -159,11 +166,12 @@ def program(function: Callable, dtype: np.dtype, variant: str = "", known: Known
     the same. ``traits`` are those of ``Traits``.
     """
     key = (function, dtype, variant, Traits(**traits), known)
-    if key not in _programs:
-        _programs.setdefault(key, undisturbed(_program)(*key))
+    found = _programs.get(key)
+    if found is None:
+        found = _programs.setdefault(key, undisturbed(_program)(*key))
         for oldest in [each for each in list(_programs) if each[-1]][:-KEPT_NETWORKS]:
             _programs.pop(oldest, None)
-    return _programs[key]
+    return found
 
 
 def _with_settings(compile_program: Callable) -> Callable:
@@ -236,9 +244,8 @@ def _for_known(function: Callable, dtype: np.dtype, traits: Traits, known: Known
     def stands_for(value: Any) -> Callable | None:
         if not _is_kernel(value) or value.__name__ in {*scalar.PRIMITIVES, *scalar.BY_PRECISION}:
             return None
-        for twins in _twins(traits):
-            value = twins.get(value, value)
-        return value if _is_kernel(value) else None
+        twin = _twin(value, traits)
+        return twin if _is_kernel(twin) else None
 
     def constant(value: Any) -> Any:
         value = value.value_for(dtype) if isinstance(value, PerType) else value
@@ -247,10 +254,10 @@ def _for_known(function: Callable, dtype: np.dtype, traits: Traits, known: Known
     evaluator, given = Evaluator(stands_for, constant), dict(known)
     values = tuple(given.get(name, UNKNOWN) for name in inspect.signature(function).parameters)
     left = evaluator.residual(function, values, entry=True).function
+    rewritten = evaluator.functions
 
     @functools.cache
-    def twin(kernel: Callable) -> Any:
-        made = kernel in evaluator.functions
-        return _dispatcher(kernel, dtype, traits, twin) if made else _inner(kernel, dtype, traits)
+    def compiled(kernel: Callable) -> Any:
+        return _dispatcher(kernel, dtype, traits, compiled) if kernel in rewritten else _inner(kernel, dtype, traits)
 
-    return specialised(left, dtype, twin)
+    return specialised(left, dtype, compiled)

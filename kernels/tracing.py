@@ -87,9 +87,8 @@ class Traced:
         return self._traced(other) - self
 
     def __mul__(self, other):
-        product = self._binary("fmul", self.value, self._operand(other))
-        product.factors = self.value, self._operand(other)
-        return product
+        factors = self.value, self._operand(other)
+        return Traced(self.vectors, self.vectors.builder.fmul(*factors, flags=FLAGS), factors)
 
     def __truediv__(self, other):
         return self._binary("fdiv", self.value, self._operand(other))
@@ -98,10 +97,9 @@ class Traced:
         return self._binary("fdiv", self._operand(other), self.value)
 
     def __neg__(self):
-        negated = Traced(self.vectors, self.vectors.builder.fneg(self.value))
-        if self.factors:
-            negated.factors = self.vectors.builder.fneg(self.factors[0]), self.factors[1]
-        return negated
+        negated = self.vectors.builder.fneg
+        factors = (negated(self.factors[0]), self.factors[1]) if self.factors else None
+        return Traced(self.vectors, negated(self.value), factors)
 
     __radd__ = __add__
     __rmul__ = __mul__
