@@ -208,18 +208,25 @@ def _program(
 
     pipeline = NetworkCompiler if known else ProgramCompiler
     dispatcher = _for_cpu(function, dtype, traits, no_cfunc_wrapper=True, pipeline_class=pipeline)
-    name = dispatcher.py_func.__qualname__ + variant
+    name = dispatcher.py_func.__name__ + variant
     for trait, present in traits._asdict().items():
         name += f"_{trait}" * present
     if traits.mixed and tile_choice()[0] != "none":
         name += f"_{tile_choice()[0]}"
     if known:
-        name += f"_for_{hashlib.sha256(repr(known).encode()).hexdigest()[:16]}"
+        name += f"_for_{_digest(repr(known))}"
+    # Numba makes the symbol of it; its own count of functions may be the same for two programs of two processes
+    dispatcher.py_func.__qualname__ = f"{name}_on_{_digest(target_description())}"
+    if known:
         compiler = dispatcher._compiler
         compiler.compile = _rewriting(compiler, function, dtype, traits, known)
     dispatcher._cache = ProgramCache(name, target_description(), for_network=bool(known))
     dispatcher.compile = undisturbed(_with_settings(dispatcher.compile))
     return dispatcher
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _rewriting(compiler: Any, function: Callable, dtype: np.dtype, traits: Traits, known: Known) -> Callable:
@@ -228,6 +235,7 @@ def _rewriting(compiler: Any, function: Callable, dtype: np.dtype, traits: Trait
 
     def call(*signature: Any) -> Any:
         general, compiler.py_func = compiler.py_func, _for_known(function, dtype, traits, known)
+        compiler.py_func.__qualname__ = general.__qualname__
         try:
             return compile_function(*signature)
         finally:

@@ -45,6 +45,17 @@ def linked(library: JITCodeLibrary, found: dict[JITCodeLibrary, None]) -> dict[J
     return found
 
 
+def keep_to_itself(module: Any) -> None:
+    """Let a program call no functions but its own, though another one in the process has some of the same names.
+
+    Numba tells functions of one name apart by a count of this process, which says nothing of programs that other
+    processes compiled.
+    """
+    for function in module.functions:
+        if not function.is_declaration and function.linkage == llvm.Linkage.linkonce_odr:
+            function.linkage = llvm.Linkage.internal
+
+
 class ProgramLibrary(JITCodeLibrary):
     """A function that Python calls, with all that it calls."""
 
@@ -55,15 +66,14 @@ class ProgramLibrary(JITCodeLibrary):
     def _optimize_final_module(self) -> None:
         manager, builder = self._codegen._module_pass_manager()
         manager.run(self._final_module, builder)
+        keep_to_itself(self._final_module)
 
 
 class NetworkLibrary(ProgramLibrary):
     """A program for one network: most of its functions are called once, so they become part of their callers."""
 
     def _optimize_final_module(self) -> None:
-        for function in self._final_module.functions:
-            if not function.is_declaration and function.linkage == llvm.Linkage.linkonce_odr:
-                function.linkage = llvm.Linkage.internal
+        keep_to_itself(self._final_module)
         super()._optimize_final_module()
 
 

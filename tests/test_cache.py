@@ -243,6 +243,20 @@ def test_the_second_process_compiles_nothing(fresh_cache, run_python):
     assert {file: file.stat().st_mtime_ns for file in fresh_cache.glob("kernels-*/*")} == files
 
 
+def test_programs_of_several_processes_do_not_mix(fresh_cache, run_python):
+    """Each compiled in a new process, both have functions of the same names that differ, such as the pass forward."""
+    code = """
+        import os, numpy as np, fastnn
+        for beta in os.environ["BETAS"].split():
+            normalization = fastnn.layers.BatchNormalization(beta_initializer=fastnn.initializers.Constant(float(beta)))
+            layers = [normalization] if float(beta) else []
+            model = fastnn.Sequential([fastnn.Input((3,)), *layers, fastnn.Dense(1, kernel_initializer="ones")])
+            print(model.predict(np.zeros((2, 3)), verbose=0).sum())
+        """
+    printed = [run_python(code, BETAS=betas).split() for betas in ("0", "2", "0 2", "2 0")]
+    assert printed == [["0.0"], ["12.0"], ["0.0", "12.0"], ["12.0", "0.0"]]
+
+
 def test_quiet(fresh_cache, run_python):
     assert run_python(PERCEPTRON, FASTNN_QUIET=1) == RESULT
 
