@@ -218,7 +218,7 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
         weights = given if of_classes is None else of_classes * (1.0 if given is None else given)
         if weights is not None and not weights.any():
             raise ValueError("Sample weights must contain at least one non-zero number.")
-        encoded = self._encode(targets, name).astype(X.dtype)
+        encoded = np.ascontiguousarray(self._encode(targets, name), X.dtype)  # frames hold their columns one by one
         return HeldOut(Rows(X, encoded, None if weights is None else weights.astype(X.dtype)), y, given)
 
     def _validation_rows(self, X: Any, y: Any, sample_weight: Any, dtype: Any) -> HeldOut:
