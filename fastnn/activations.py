@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn import checks
 from fastnn.identifiers import resolve
 
 
@@ -15,12 +16,17 @@ class Activation:
     name : str
         One of the names of this module.
     alpha : float, default=0.0
-        Slope for negative inputs of ``leaky_relu``, or the negative limit of ``elu``; unused by the others.
+        Slope for negative inputs of ``leaky_relu``, or the negative limit of ``elu``, >= 0; unused by the others.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If alpha is no such number.
     """
 
     def __init__(self, name: str, alpha: float = 0.0) -> None:
         self.name = name
-        self.alpha = float(alpha)
+        self.alpha = checks.number("alpha", alpha, 0.0)  # the kernels tell from an output's sign that of the input
 
     def __call__(self, x: Any) -> np.ndarray:
         """Apply the function elementwise (``softmax``: along the last axis), computed in double precision."""

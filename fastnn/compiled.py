@@ -1,7 +1,8 @@
 """A stack of layers with an optimizer, a loss and metrics: what has to be known before data come in."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -44,14 +45,16 @@ class CompiledStack(LayerStack):
         ------
         ValueError
             For an unknown name.
+        RuntimeError
+            In a fit of the model, that is by a callback.
         """
         if not (isinstance(jit_compile, bool) or jit_compile == "auto"):
             raise ValueError(f"jit_compile must be True, False or 'auto'; got {jit_compile!r}")
         chosen = optimizers.get(optimizer), None if loss is None else losses.get(loss), get_list(metrics)
-        self.optimizer, self.loss, self.metrics = chosen
-        self.jit_compile = jit_compile
-        if self._engine is not None:
-            with self._engine.turn():
+        with nullcontext() if self._engine is None else self._turn("compile"):
+            self.optimizer, self.loss, self.metrics = chosen
+            self.jit_compile = jit_compile
+            if self._engine is not None:
                 self._prepare_engine(self._engine)
 
     @property
@@ -93,10 +96,13 @@ class CompiledStack(LayerStack):
         ------
         ModelFileError
             A ValueError: if the file is damaged, or of another model; this one is then as it was.
+        RuntimeError
+            In a fit of the model, but for ``on_train_begin``.
         """
         self._need_built()
-        saving.restore(self, saving.read(path), repr(os.fspath(path)))
-        self._restored = True
+        with self._turn("restore", begun=True):
+            saving.restore(self, saving.read(path), repr(os.fspath(path)))
+            self._restored = True
 
     def restored_record(self) -> TrainingRecord | None:
         """Return, once, the place of the training that `restore` has read."""
@@ -124,6 +130,30 @@ class CompiledStack(LayerStack):
         if self.optimizer is None or self._engine is None or self._engine.step == 0:
             return None
         return self._engine.get_state()
+
+    @contextmanager
+    def _turn(self, what: str, begun: bool = False) -> Iterator[None]:
+        """Wait until no other thread trains the model; refuse ``what`` in a fit, or once its steps have ``begun``."""
+        with self.engine.turn():
+            if self._training is not None and (self._training.begun or not begun):
+                raise RuntimeError(
+                    f"{what} within a fit of the same model would mix up two trainings: a callback can set weights or "
+                    "the learning rate, or stop_training; do the rest before or after the fit"
+                )
+            yield
+
+    @contextmanager
+    def _turn_to_train(self, what: str) -> Iterator[None]:
+        """The same for a training, with the optimizer that the model has now, which may have been assigned."""
+        with self._turn(what):
+            if self.engine.optimizer is not self.optimizer:
+                self.engine.reset_optimizer(self.optimizer)
+            yield
+
+    def _release_engine(self) -> None:
+        if self._engine is not None:
+            with self._turn("add or pop"):
+                super()._release_engine()
 
     def __reduce__(self) -> Any:
         return saving.from_bytes, (saving.to_bytes(self), "the pickle", type(self), self._device, self._threads)

@@ -1,5 +1,6 @@
 """The network behind an estimator: its weights as attributes, and the engine that holds them for the programs."""
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ class EngineKeeper(NetworkOptions):
     _optimizer: Optimizer
     _engine: Engine
     _engine_weights: list[np.ndarray]
+    _engine_parameters: list[Any]
 
     def _named_weights(self, weights: list[np.ndarray]) -> dict[str, list]:
         """Return what the weights of an engine are as attributes."""
@@ -57,15 +59,27 @@ class EngineKeeper(NetworkOptions):
         layers = zip(self.coefs_, self.intercepts_, others, strict=True)
         return [array for coef, intercept, other in layers for array in (coef, intercept, *other)]
 
+    def _parameters_of_engine(self) -> list[Any]:
+        """Return the parameters that an engine is made for, and that may be set between two calls."""
+        return [self.activation, self.alpha, self.dropout]
+
     def _get_engine(self) -> Engine:
-        """Return the engine, holding ``coefs_`` and ``intercepts_``; it is made anew after unpickling."""
+        """Return the engine, holding ``coefs_`` and ``intercepts_``.
+
+        It is made anew after unpickling, and when a parameter that it was made for was set.
+        """
+        parameters = self._parameters_of_engine()
+        if hasattr(self, "_engine") and any(map(operator.is_not, parameters, self._engine_parameters)):
+            if self._engine.step:
+                self._optimizer_state = self._engine.get_state()
+            del self._engine  # the next one goes on with other parameters
         if not hasattr(self, "_engine"):
             engine = self._make_engine(MIXED if self.dtype == MIXED else self.coefs_[0].dtype.name)
             if hasattr(self, "_optimizer"):
                 engine.reset_optimizer(self._optimizer)
                 if hasattr(self, "_optimizer_state"):
                     engine.set_state(self._optimizer_state)
-            self._engine, self._engine_weights = engine, []
+            self._engine, self._engine_weights, self._engine_parameters = engine, [], parameters
         weights = self._weights()
         if [id(array) for array in weights] != [id(array) for array in self._engine_weights]:
             self._engine.set_weights(weights)
@@ -73,7 +87,7 @@ class EngineKeeper(NetworkOptions):
         return self._engine
 
     def _forget_engine(self) -> None:
-        for name in ("_engine", "_engine_weights", "_optimizer_state"):
+        for name in ("_engine", "_engine_weights", "_engine_parameters", "_optimizer_state"):
             self.__dict__.pop(name, None)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -81,6 +95,7 @@ class EngineKeeper(NetworkOptions):
         state = {**super().__getstate__()}
         engine = state.pop("_engine", None)
         state.pop("_engine_weights", None)
+        state.pop("_engine_parameters", None)
         if engine is not None and engine.step:
             state["_optimizer_state"] = engine.get_state()
         return state

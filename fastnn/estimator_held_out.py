@@ -131,6 +131,7 @@ class Judge:
         view.__dict__.pop("feature_names_in_", None)  # what is scored has lost its names
         view._keep_weights(self._engine.get_weights())
         view._engine, view._engine_weights = self._engine, view._weights()
+        view._engine_parameters = view._parameters_of_engine()
         return view
 
 

@@ -63,6 +63,23 @@ class Layer:
         self._engine: Any = None
         self._first = 0  # position of the first weight of this layer among those of the engine
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self.__dict__.get("_engine") is not None and name != "name" and name in self.get_config():
+            raise AttributeError(
+                f"the layer {self.name!r} is at work, its {name} cannot be changed any more: make a new layer "
+                "with the one wanted, and give it the weights of this one"
+            )
+        super().__setattr__(name, value)
+
+    @property
+    def trainable(self) -> bool:
+        """True: all layers are trained; False cannot be assigned."""
+        return True
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        check_trainable(self.name, value)
+
     @property
     def built(self) -> bool:
         """Whether the shapes are known and the weights exist."""
@@ -188,6 +205,15 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
+
+
+def check_trainable(name: str, value: bool) -> None:
+    """Raise ValueError where a layer or model is not to be trained."""
+    if not value:
+        raise ValueError(
+            f"trainable=False: fastnn trains all layers, and cannot leave out {name!r}; train a model of the other "
+            "layers on the outputs of this one"
+        )
 
 
 def check_weights(weights: Sequence[Any], expected: list[tuple[str, tuple[int, ...]]]) -> list[np.ndarray]:

@@ -110,6 +110,8 @@ class Sequential(CompiledStack):
         ------
         TypeError, ValueError
             If the model is not compiled, or data or an argument do not fit; the model is then as it was.
+        RuntimeError
+            In another fit of the model, that is by a callback.
         MemoryError
             The model is as it was.
 
@@ -138,7 +140,7 @@ class Sequential(CompiledStack):
         steps = -(-len(samples) // batch_size)
         line = ProgressLine(steps, checks.verbosity(verbose))
         listeners = CallbackList(callbacks, self, verbose=verbose, epochs=run_epochs.stop, steps=steps)
-        with self.engine.turn():
+        with self._turn_to_train("fit"):
             objective = self._objective()
             run = self.engine.train(
                 objective,
@@ -256,12 +258,15 @@ class Sequential(CompiledStack):
         class_weight: dict[int, float] | None = None,
         return_dict: bool = False,
     ) -> float | list[float] | dict[str, float]:
-        """Do one training step on all of the given rows and return its loss and metrics, as `evaluate` does."""
+        """Do one training step on all of the given rows and return its loss and metrics, as `evaluate` does.
+
+        Not for callbacks in a fit of the same model: RuntimeError.
+        """
         self._need_compiled("train_on_batch")
         samples = self._samples(x, y, sample_weight)
         if class_weight is not None:
             samples = data.weigh_classes(samples, class_weight)
-        with self.engine.turn():
+        with self._turn_to_train("train_on_batch"):
             run = self.engine.train(
                 self._objective(),
                 samples.x,

@@ -58,6 +58,7 @@ class Training:
         self.each_batch = callbacks.looks_at("train_batch")
         self.each_epoch = self.each_batch or callbacks.looks_at("epoch") or validate is not None
         self.finished = 0  # epochs reported
+        self.begun = False  # whether callbacks were told that training begins
         self.logs: Logs = {}
 
     def train(self) -> None:
@@ -67,7 +68,9 @@ class Training:
         were finished.
         """
         self.model.stop_training = False
+        self.model.restored_record()  # before this fit, whose epochs are those it was asked for
         self.callbacks.call("on_train_begin", {})
+        self.begun = True
         restored = self.model.restored_record()
         if restored is not None:
             self._go_on_from(restored)

@@ -82,7 +82,7 @@ def described(layers, mixed=False):
         elif layer.kind.endswith("normalization"):
             described.append({"kind": layer.kind, **layer.get_config()})
             operations += 1
-            foldable = True
+            foldable = layer.kind != "normalization"
     return described
 
 
