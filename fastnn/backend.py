@@ -8,11 +8,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from fastnn.devices import get_device, resolve, set_device
+from fastnn.evaluation import Evaluation, LossGradient
 from fastnn.gate import Gate
 from fastnn.inference import Inference
 from fastnn.kernels import codes
 from fastnn.layout import aligned_zeros
-from fastnn.plan import Objective, Plan
+from fastnn.objective import Objective
+from fastnn.plan import Plan
 from fastnn.programs import round_weights, run_vector
 from fastnn.runs import Run
 from fastnn.threads import get_num_threads, positive_threads, set_num_threads
@@ -250,7 +252,6 @@ class Engine:
             loss_limit, weighted_mean,
         )  # fmt: skip
 
-
     def train_many(
         self,
         objective: Objective,
@@ -290,101 +291,3 @@ class Engine:
             trained.append(engine.get_weights())
             logs.append([run.logs(epoch) for epoch in range(run.epochs)])
         return trained, np.array(logs)
-
-
-class Evaluation:
-    """Loss and metrics of each of some rows, prepared once, so that a call does little but compute.
-
-    Parameters
-    ----------
-    engine, objective, x, y, weights
-        As in ``Engine.evaluate``.
-    """
-
-    def __init__(
-        self, engine: Engine, objective: Objective, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None
-    ) -> None:
-        run = run_vector(
-            objective.loss, objective.metrics, targets=y.shape[1], weighted=weights is not None,
-            in_lanes=engine.plan.is_narrow,
-        )  # fmt: skip
-        self._engine, self._x, self._y, self._weights = engine, x, y, weights
-        self._infer = engine.inference(run, objective)
-        self._stats = np.empty((x.shape[0], 1 + len(objective.metrics)))
-
-    def __call__(self, threads: int | None = None) -> np.ndarray:
-        """Weighted loss, without penalties, and metrics of the rows with the engine's present weights.
-
-        The float64 array (n, 1 + metrics) belongs to the next call.
-        """
-        return self.on(self._engine.operand, threads)
-
-    def on(self, params: Any, threads: int | None = None) -> np.ndarray:
-        """Do the same with given parameters."""
-        self._infer(
-            params,
-            self._x,
-            y=self._y,
-            weights=self._weights,
-            stats=self._stats,
-            threads=threads or self._engine.threads,
-        )
-        return self._stats
-
-
-class LossGradient:
-    """Loss and gradient over all rows as one batch, in training, as a function of the flat trained parameters.
-
-    Prepared once, so that a call does little but compute; it leaves the engine alone.
-
-    Parameters
-    ----------
-    engine, objective, x, y, weights, **options
-        As in ``Engine.train``.
-    """
-
-    def __init__(
-        self,
-        engine: Engine,
-        objective: Objective,
-        x: np.ndarray,
-        y: np.ndarray,
-        weights: np.ndarray | None = None,
-        **options: Any,
-    ) -> None:
-        self._engine = engine.twin(engine.plan.without_memory())
-        self._engine.reset_optimizer(_GradientOnly())
-        everything = {"batch_size": x.shape[0], "epochs": 1, "shuffle": False, "seed": 0}
-        self._run = self._engine.train(objective, x, y, weights, **everything, **options)
-
-    def __call__(self, params: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean loss and metrics, and the gradient, for a flat vector of ``Plan.n_parameters``.
-
-        The arrays belong to the next call.
-        """
-        self._engine.set_params(params)
-        self._run.rewind()
-        self._run.advance(1)
-        return self._run.logs(0), self._engine.slots[: self._engine.plan.n_parameters]
-
-    def weights(self, params: np.ndarray) -> list[np.ndarray]:
-        """All weights, shaped like ``get_weights()``, where the trained ones are ``params``: statistics of all rows."""
-        if (self._engine.plan.ops[:, codes.KIND] == codes.BATCH_NORM).any():
-            self(params)
-        else:
-            self._engine.set_params(params)
-        return self._engine.get_weights()
-
-
-class _GradientOnly:
-    """The optimizer that stores the gradient instead of using it."""
-
-    name = "gradient"
-    schedule = None
-    iterations = 0
-
-    def hyperparameters(self) -> tuple[float, ...]:
-        return (0.0,) * len(codes.HYPERPARAMETERS)
-
-    def clipping(self) -> tuple[float, ...]:
-        return (0.0,) * len(codes.CLIPPING)

@@ -14,7 +14,8 @@ from fastnn.gate import Gate
 from fastnn.kernels import device_cuda
 from fastnn.layout import aligned_zeros
 from fastnn.mirror import Mirror
-from fastnn.plan import Objective, Plan
+from fastnn.objective import Objective
+from fastnn.plan import Plan
 from fastnn.runs_cuda import START, STATE, CudaRun, train_models
 from fastnn.streaming_cuda import chunk_rows
 

@@ -13,7 +13,8 @@ from fastnn.arrays_cuda import DeviceArray, there
 from fastnn.kernels import codes, device_cuda, jit_cuda
 from fastnn.kernels.jit_cuda import cuda
 from fastnn.mirror import Mirror
-from fastnn.plan import Objective, Plan
+from fastnn.objective import Objective
+from fastnn.plan import Plan
 from fastnn.sparse import is_sparse
 from fastnn.streaming_cuda import Chunks, chunk_rows
 

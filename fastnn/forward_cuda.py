@@ -9,7 +9,8 @@ import numpy as np
 from fastnn.kernels import codes, infer_steps_cuda
 from fastnn.kernels.jit_cuda import SIMULATED, cuda
 from fastnn.launches_cuda import ROOM, Launch, Launches, bound
-from fastnn.plan import Objective, Plan
+from fastnn.objective import Objective
+from fastnn.plan import Plan
 
 MOST_ROWS = 16 if SIMULATED else 4096  # of a batch: more would not make a GPU busier
 # From which on that pays, of a row and of all rows: below, layers are so narrow, or rows so few, that one launch does

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from fastnn.kernels import codes, jit, team
-from fastnn.plan import Objective, Plan
+from fastnn.objective import Objective
+from fastnn.plan import Plan
 from fastnn.programs import FLOPS_PER_SECOND, SLICE_SECONDS, compile_first, input_program, writable
 from fastnn.sparse import features, is_sparse
 from fastnn.threads import sharing, team_size

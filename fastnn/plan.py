@@ -9,14 +9,14 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from fastnn.kernels import codes, cpu, jit
 from fastnn.layout import Layout, layout
-from fastnn.losses import Loss, MeanSquaredError
+from fastnn.losses import Loss
+from fastnn.objective import Objective, bind
 from fastnn.places import (
     NORMALIZATIONS,
     WITH_WEIGHTS,
@@ -29,31 +29,10 @@ from fastnn.places import (
 )
 
 DTYPES = ("float32", "float64", MIXED := "mixed_bfloat16")
-FROM_LOGITS = "_from_logits"
 SMALL_PARAMETERS = 16384  # of networks whose batches may be cut into segments: their gradients stay in the cache
 ROWS_OF_SEGMENT, MOST_SEGMENTS = 192, 16
 IN_LANES = (codes.DENSE, codes.ACTIVATION, codes.DROPOUT)  # kinds of operations that can work on one row in each lane
 NARROW = 1.25  # times as many products by panels as by lanes pay for transposing rows
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What a run minimises and reports, in codes of ``kernels/codes.py``.
-
-    Attributes
-    ----------
-    loss : code of the loss; it takes logits where the last activation is part of it
-    metrics : codes of the metrics; they see probabilities, also where the loss is given logits
-    target_width : columns of the targets, 1 for class numbers
-    ops : the plan's operation table, its last activation left out where the loss includes it
-    factors : (1 + metrics, LOSS_COLUMNS + n_outputs), parameters of the loss and of each metric
-    """
-
-    loss: int
-    metrics: tuple[int, ...]
-    target_width: int
-    ops: np.ndarray = field(repr=False)
-    factors: np.ndarray = field(repr=False)
 
 
 class Plan:
@@ -142,49 +121,8 @@ class Plan:
         return [place for place in self.weights if place.trained or not trained]
 
     def objective(self, loss: Loss, metrics: Iterable[str] = ()) -> Objective:
-        """Bind a loss and names of metrics to this network.
-
-        Raises
-        ------
-        ValueError
-            If the loss and the last layer, or a metric on logits and the loss, do not fit together.
-        """
-        name, last = loss.name, self.ops[-1]
-        function = codes.ACTIVATIONS[last[codes.FUNCTION]]
-        if "categorical" in name and self.n_outputs < 2:
-            raise ValueError(
-                f"loss {name!r} needs one output for each class; the last layer has {self.n_outputs}. "
-                f"Use 'binary_crossentropy' for two classes on one output, or more units"
-            )
-        if loss.from_logits and function != "linear":
-            raise ValueError(
-                f"loss {name!r} with from_logits=True needs a last layer without activation; it has {function!r}. "
-                f"Leave from_logits out, or the activation"
-            )
-        fused = {
-            "sigmoid": ("binary_crossentropy", "binary_focal_crossentropy"),
-            "softmax": ("categorical_crossentropy", "categorical_focal_crossentropy"),
-            "exponential": ("poisson_deviance", "poisson"),
-        }
-        includes_activation = name.removeprefix("sparse_") in fused.get(function, ())
-        metrics, target_width = tuple(metrics), loss.target_width(self.n_outputs)
-        if metrics and not loss.sparse and target_width != self.n_outputs:
-            raise ValueError(
-                f"loss {name!r} has {self.n_outputs} outputs for {target_width} targets, and no metric is defined for "
-                "that: leave the metrics out"
-            )
-        ops, plain = self.ops.copy(), MeanSquaredError().factors(self.n_outputs)
-        if includes_activation:
-            ops[-1, codes.FUNCTION] = codes.LINEAR
-        if includes_activation or loss.from_logits:
-            name += FROM_LOGITS
-        return Objective(
-            loss=codes.LOSSES.index(name),
-            metrics=tuple(_metric_code(metric, loss.from_logits) for metric in metrics),
-            target_width=target_width,
-            ops=ops,
-            factors=np.array([loss.factors(self.n_outputs), *[plain] * len(metrics)], self.dtype),
-        )
+        """Bind a loss and names of metrics to this network, see `fastnn.objective.bind`."""
+        return bind(self.ops, self.dtype, loss, metrics)
 
     def row_major(self) -> Plan:
         """The same network lowered for a device whose vectors have one element."""
@@ -260,17 +198,6 @@ def _can_mix() -> bool:
         stacklevel=3,
     )
     return False
-
-
-def _metric_code(metric: str, logits: bool) -> int:
-    """Code of a metric. One on logits sees what the loss made of them, probabilities, so the loss must take logits."""
-    if metric.endswith(FROM_LOGITS) and not logits:
-        name = metric.removesuffix(FROM_LOGITS)
-        raise ValueError(
-            f"metric {name!r} with from_logits=True needs a loss with from_logits=True too; leave it out of the "
-            "metric, or give it to the loss"
-        )
-    return codes.METRICS.index(metric.removesuffix(FROM_LOGITS))
 
 
 def lower(

@@ -15,7 +15,7 @@ from fastnn.kernels import codes, team
 from fastnn.kernels.jit import Known
 from fastnn.kernels.known import SourceMissing
 from fastnn.layout import aligned_zeros
-from fastnn.plan import Objective
+from fastnn.objective import Objective
 from fastnn.programs import (
     FLOPS_PER_SECOND,
     SLICE_SECONDS,

@@ -13,7 +13,8 @@ from fastnn.blocks_cuda import block_threads, check_rows
 from fastnn.kernels import codes, device_cuda, jit_cuda
 from fastnn.kernels.jit_cuda import cuda
 from fastnn.mirror import Mirror
-from fastnn.plan import Objective, Plan
+from fastnn.objective import Objective
+from fastnn.plan import Plan
 from fastnn.programs import SLICE_SECONDS, run_vector, shuffled
 from fastnn.rates import Rates
 from fastnn.rows_cuda import Rows

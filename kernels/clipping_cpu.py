@@ -1,4 +1,4 @@
-"""Training steps that clip gradients: twins of two functions of ``train_cpu.py``, for the programs of runs that do.
+"""Training steps that clip gradients: twins of two functions of ``step_cpu.py``, for the programs of runs that do.
 
 All gradients of a step are stored in one vector that lies like the weights; once they are whole, penalties included,
 their sizes are added up, and the optimizer gets what the limits leave of them. The three ways are those of Keras 3
@@ -12,7 +12,7 @@ beta. Every member adds them up in the same order, so no norm depends on the tea
 
 from __future__ import annotations
 
-from . import codes, train_cpu
+from . import codes, step_cpu
 from .activation_cpu import scale_vectors
 from .dense_cpu import COLUMNS, renew_operands
 from .intrinsics import at, sqrt
@@ -88,14 +88,14 @@ def factor_within(limit, norm):
 
 
 def gradient_use(run, slot_0, gradients):
-    """Twin of ``train_cpu.gradient_use``: store it."""
+    """Twin of ``step_cpu.gradient_use``: store it."""
     return codes.GRADIENT, gradients
 
 
 def finish_step(
     rank, size, sync, run, hyper, rate, momentum, epsilon, ops, count, params, slot_0, slot_1, gradients, sums, scratch
 ):
-    """Twin of ``train_cpu.finish_step``: a member's share of clipping and of the optimizer's step."""
+    """Twin of ``step_cpu.finish_step``: a member's share of clipping and of the optimizer's step."""
     share_1, share_2 = 1.0 - hyper[codes.BETA_1], 1.0 - hyper[codes.BETA_2]
     decay = hyper[codes.LEARNING_RATE] * hyper[codes.WEIGHT_DECAY]
     limit, own_limit = hyper[codes.CLIPVALUE], hyper[codes.CLIPNORM]
@@ -133,4 +133,4 @@ def finish_step(
     barrier(sync, size)
 
 
-TWINS = {train_cpu.gradient_use: gradient_use, train_cpu.finish_step: finish_step}
+TWINS = {step_cpu.gradient_use: gradient_use, step_cpu.finish_step: finish_step}

@@ -1,6 +1,6 @@
 """One training step of a large network on a GPU, as launches in a row: all but products and normalizations.
 
-The step is that of ``train_cpu.py``. What changes from step to step lies on the device, in ``clock`` and ``pace``
+The step is that of ``step_cpu.py``. What changes from step to step lies on the device, in ``clock`` and ``pace``
 (``codes.CLOCK_COLUMNS``, ``codes.PACE_COLUMNS``): ``begin_step`` moves them on, and every launch of a step has the same
 arguments as in the step before. All tables and arrays are flat. The order of sums depends on shapes alone.
 """
@@ -17,7 +17,7 @@ from .jit import NUMBER
 from .jit_cuda import at, cuda, entry
 from .optimizer_cpu import constants, update
 from .rng import FIRST_DROPOUT_STREAM, dropout_block, dropout_threshold
-from .train_cpu import unit_share
+from .step_cpu import unit_share
 from .train_cuda import gather, losses, penalty_share
 
 DOUBLE = np.float64

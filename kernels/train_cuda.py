@@ -1,6 +1,6 @@
 """Whole epochs of training of small networks on a GPU in one launch: a block of threads for each model.
 
-The steps are those of ``train_cpu.py``. The threads of a block share the elements of every matrix; weights, moments
+The steps are those of ``step_cpu.py``. The threads of a block share the elements of every matrix; weights, moments
 and the batch lie in the block's shared memory if they fit there, else in that of the device. Several models, which
 differ in seed and first weights, are trained on the same rows at once, each by a block of its own.
 """
@@ -24,7 +24,7 @@ from .loss_cpu import limited_crossentropy, loss_row, metric_row
 from .normalization_cpu import normalise_backward_share, normalise_forward_share
 from .optimizer_cpu import constants
 from .rng import FIRST_DROPOUT_STREAM, shuffle
-from .train_cpu import unit_share
+from .step_cpu import unit_share
 
 # What the vector ``sizes`` tells of the arrays of a model.
 SIZES = ("OPERATIONS", "HYPER", "HYPER_ROW", "PROGRESS", "MEMORY", "PARAMETERS", "WORK", "STATS", "SHARED")

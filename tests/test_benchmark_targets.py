@@ -1,13 +1,12 @@
 """The targets: figures are taken from results as they say, and verdicts follow."""
 
-import hashlib
 import json
 import math
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -110,18 +109,12 @@ def test_memory_of_a_call():
     assert memory.growth(lambda: None) < 5e6
 
 
-def test_a_turn_ends_when_all_threads_rest():
-    end = time.perf_counter() + 0.2
-
-    def spin():
-        while time.perf_counter() < end:
-            hashlib.sha256(bytes(1_000_000))
-
-    thread = threading.Thread(target=spin)
-    thread.start()
+def test_a_turn_ends_when_all_threads_rest(monkeypatch):
+    used, waits = iter([0.0, 0.01, 0.01, 0.02, 0.02, 0.0201]), []
+    clock = SimpleNamespace(perf_counter=time.perf_counter, process_time=lambda: next(used), sleep=waits.append)
+    monkeypatch.setattr(session, "time", clock)
     session.settle()
-    assert time.perf_counter() > end
-    thread.join()
+    assert waits == [session.IDLE] * 3
 
 
 def test_scores_too_far_apart_are_refused():

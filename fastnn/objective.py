@@ -1,0 +1,89 @@
+"""What a training minimises and reports, bound to a network: codes for the compiled programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fastnn.kernels import codes
+from fastnn.losses import Loss, MeanSquaredError
+
+FROM_LOGITS = "_from_logits"
+FUSED = {  # losses that include the last activation
+    "sigmoid": ("binary_crossentropy", "binary_focal_crossentropy"),
+    "softmax": ("categorical_crossentropy", "categorical_focal_crossentropy"),
+    "exponential": ("poisson_deviance", "poisson"),
+}
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a run minimises and reports, in codes of ``kernels/codes.py``.
+
+    Attributes
+    ----------
+    loss : code of the loss; it takes logits where the last activation is part of it
+    metrics : codes of the metrics; they see probabilities, also where the loss is given logits
+    target_width : columns of the targets, 1 for class numbers
+    ops : the plan's operation table, its last activation left out where the loss includes it
+    factors : (1 + metrics, LOSS_COLUMNS + n_outputs), parameters of the loss and of each metric
+    """
+
+    loss: int
+    metrics: tuple[int, ...]
+    target_width: int
+    ops: np.ndarray = field(repr=False)
+    factors: np.ndarray = field(repr=False)
+
+
+def bind(ops: np.ndarray, dtype: np.dtype, loss: Loss, metrics: Iterable[str] = ()) -> Objective:
+    """Bind a loss and names of metrics to a network given by the operations of its plan.
+
+    Raises
+    ------
+    ValueError
+        If the loss and the last layer, or a metric on logits and the loss, do not fit together.
+    """
+    name, function, n_outputs = loss.name, codes.ACTIVATIONS[ops[-1, codes.FUNCTION]], int(ops[-1, codes.OUTPUTS])
+    if "categorical" in name and n_outputs < 2:
+        raise ValueError(
+            f"loss {name!r} needs one output for each class; the last layer has {n_outputs}. "
+            f"Use 'binary_crossentropy' for two classes on one output, or more units"
+        )
+    if loss.from_logits and function != "linear":
+        raise ValueError(
+            f"loss {name!r} with from_logits=True needs a last layer without activation; it has {function!r}. "
+            f"Leave from_logits out, or the activation"
+        )
+    metrics, target_width = tuple(metrics), loss.target_width(n_outputs)
+    if metrics and not loss.sparse and target_width != n_outputs:
+        raise ValueError(
+            f"loss {name!r} has {n_outputs} outputs for {target_width} targets, and no metric is defined for "
+            "that: leave the metrics out"
+        )
+    includes_activation = name.removeprefix("sparse_") in FUSED.get(function, ())
+    ops, plain = ops.copy(), MeanSquaredError().factors(n_outputs)
+    if includes_activation:
+        ops[-1, codes.FUNCTION] = codes.LINEAR
+    if includes_activation or loss.from_logits:
+        name += FROM_LOGITS
+    return Objective(
+        loss=codes.LOSSES.index(name),
+        metrics=tuple(_metric_code(metric, loss.from_logits) for metric in metrics),
+        target_width=target_width,
+        ops=ops,
+        factors=np.array([loss.factors(n_outputs), *[plain] * len(metrics)], dtype),
+    )
+
+
+def _metric_code(metric: str, logits: bool) -> int:
+    """Code of a metric. One on logits sees what the loss made of them, probabilities, so the loss must take logits."""
+    if metric.endswith(FROM_LOGITS) and not logits:
+        name = metric.removesuffix(FROM_LOGITS)
+        raise ValueError(
+            f"metric {name!r} with from_logits=True needs a loss with from_logits=True too; leave it out of the "
+            "metric, or give it to the loss"
+        )
+    return codes.METRICS.index(metric.removesuffix(FROM_LOGITS))
