@@ -74,7 +74,7 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
             Of sparse rows only the entries that are there are stored and multiplied. With ``device="cuda"`` an array on
             the GPU, of CuPy or PyTorch for instance, is read there, and predictions for it stay there.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets; for a classifier labels, or columns of 0 and 1 for several labels a row.
+            Targets; for a classifier labels, or columns of 0 and 1, sparse or not, for several labels a row.
         sample_weight : array-like of shape (n_samples,), optional
             Weights, not all zero. The loss of a batch is the weighted mean of its rows, and the penalty is divided by
             the sum of its weights; a batch whose weights add up to zero changes no weight by itself.
@@ -224,7 +224,7 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
     def _validation_rows(self, X: Any, y: Any, sample_weight: Any, dtype: Any) -> HeldOut:
         X = check_rows(self, X, dtype)
         y = on_host(y, "y of the validation data", resolve(self.device))
-        y = check_array(y, ensure_2d=False, dtype=None, input_name="y of the validation data")
+        y = check_array(y, accept_sparse="csr", ensure_2d=False, dtype=None, input_name="y of the validation data")
         check_consistent_length(X, y)
         name = "y of the validation data"
         return self._rows(X, y, self._read_targets(y, name), sample_weight, name)

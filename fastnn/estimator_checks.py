@@ -42,7 +42,8 @@ def check_rows_and_targets(estimator: Any, X: Any, y: Any, dtypes: Any, reset: b
         check_consistent_length(X, y)
         return X, y
     plain = type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in _PLAIN + "U"
-    if plain and type(X) is np.ndarray and len(X) == len(y) and (y.dtype.kind != "f" or np.isfinite(y.sum())):
+    plain = plain and type(X) is np.ndarray and X.ndim == 2 and len(X) == len(y)
+    if plain and (y.dtype.kind != "f" or np.isfinite(y.sum())):
         rows = _plain_rows(estimator, X, dtypes, reset)
         if rows is not None:
             return rows, y

@@ -6,6 +6,7 @@ from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from scipy.sparse import csr_matrix
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
@@ -139,7 +140,8 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
     ----------
     classes_ : ndarray of shape (n_classes,)
     coefs_, intercepts_ : lists of ndarray
-        Weights (inputs, outputs) and biases of each layer. They may be replaced, but edits in place go unnoticed.
+        Weights (inputs, outputs) and biases of each layer. They may be replaced, but not edited in place: they are
+        read-only.
     normalizations_ : list of tuple of ndarray
         With `normalization`, of each hidden layer: factors and summands; for 'batch' also running means and variances.
     loss_, best_loss_, loss_curve_ : float, float or None, list of float
@@ -233,15 +235,21 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
             As in `fit`.
         classes : array-like of shape (n_classes,)
             All classes that will ever come; needed in the first call.
+
+        Not with the solver 'lbfgs', which has no epochs.
         """
         _check_partial_fit_first_call(self, classes)
         self._fit(X, y, sample_weight, incremental=True)
         return self
 
     def predict(self, X: Any) -> np.ndarray:
-        """Class of each row, shape (n_samples,); for several labels a row 0 or 1, shape (n_samples, n_classes)."""
+        """Class of each row, shape (n_samples,); for several labels a row 0 or 1, shape (n_samples, n_classes).
+
+        They are a sparse matrix if the labels that were learned came as one.
+        """
         outputs = self._outputs(X)
-        return like(self._decide(np.asarray(outputs)), outputs)
+        labels = self._decide(np.asarray(outputs))
+        return csr_matrix(labels) if self._sparse_labels else like(labels, outputs)
 
     def _decide(self, outputs: np.ndarray) -> np.ndarray:
         if self._multilabel:
@@ -278,12 +286,13 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
         return kind if kind in "biuU" else ""
 
     def _score_metric(self) -> str | None:
-        if self._multilabel:
+        if self._multilabel or len(self.classes_) == 1:
             return None
         return "sparse_categorical_accuracy" if self.out_activation_ == "softmax" else "binary_accuracy"
 
     def _validation_score(self, outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray | None) -> float:
-        return float(np.average(((outputs > 0.5) == targets).all(axis=1), weights=weights))
+        hits = ((outputs > 0.5) == targets).all(axis=1) | (len(self.classes_) == 1)
+        return float(np.average(hits, weights=weights))
 
     def _loss(self) -> Loss:
         softmax, smoothing = self.out_activation_ == "softmax", self.label_smoothing

@@ -4,6 +4,7 @@ from copy import deepcopy
 from typing import Any, Self
 
 import numpy as np
+from scipy.sparse import csr_matrix
 from sklearn.base import is_classifier
 from sklearn.utils._param_validation import make_constraint
 from sklearn.utils.validation import check_is_fitted
@@ -25,7 +26,7 @@ _FITTED = (
 class Conversion(EngineKeeper):
     """Gives an estimator `to_sklearn` and `from_sklearn`."""
 
-    _multilabel = False
+    _multilabel = _sparse_labels = False
     classes_: np.ndarray
 
     def to_sklearn(self) -> Any:
@@ -66,7 +67,7 @@ class Conversion(EngineKeeper):
             from sklearn.preprocessing import LabelBinarizer
 
             labels = np.eye(len(self.classes_), dtype=np.int64) if self._multilabel else self.classes_
-            twin._label_binarizer = LabelBinarizer().fit(labels)
+            twin._label_binarizer = LabelBinarizer().fit(csr_matrix(labels) if self._sparse_labels else labels)
         return twin
 
     @classmethod
@@ -96,8 +97,8 @@ class Conversion(EngineKeeper):
         _copy_fitted(estimator, twin)
         if is_classifier(twin):
             twin._multilabel = estimator._label_binarizer.y_type_.startswith("multilabel")
+            twin._sparse_labels = estimator._label_binarizer.sparse_input_
         return twin
-
 
     def _scikit_learns_network(self) -> dict[str, Any]:
         """Parameters of scikit-learn's that make the same network."""

@@ -41,6 +41,7 @@ class EngineKeeper(NetworkOptions):
         return named
 
     def _keep_weights(self, weights: list[np.ndarray]) -> None:
+        _freeze(weights)
         self.__dict__.pop("normalizations_", None)
         self.__dict__.update(self._named_weights(weights))
 
@@ -61,7 +62,9 @@ class EngineKeeper(NetworkOptions):
 
     def _parameters_of_engine(self) -> list[Any]:
         """Return the parameters that an engine is made for, and that may be set between two calls."""
-        return [self.activation, self.alpha, self.dropout]
+        return [
+            self.activation, self.alpha, self.dropout, self.dtype, self.threads, self.device, self.jit_compile
+        ]  # fmt: skip
 
     def _get_engine(self) -> Engine:
         """Return the engine, holding ``coefs_`` and ``intercepts_``.
@@ -83,6 +86,7 @@ class EngineKeeper(NetworkOptions):
         weights = self._weights()
         if [id(array) for array in weights] != [id(array) for array in self._engine_weights]:
             self._engine.set_weights(weights)
+            _freeze(weights)
             self._engine_weights = weights
         return self._engine
 
@@ -99,3 +103,10 @@ class EngineKeeper(NetworkOptions):
         if engine is not None and engine.step:
             state["_optimizer_state"] = engine.get_state()
         return state
+
+
+def _freeze(weights: list[np.ndarray]) -> None:
+    """Make arrays read-only: who edits them in place is told, as the engine would not notice."""
+    for array in weights:
+        if isinstance(array, np.ndarray):
+            array.flags.writeable = False

@@ -70,6 +70,10 @@ def split(data: HeldOut, fraction: float, stratify: bool, random_state: np.rando
     )
     if len(held_out) < 2:
         raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")
+    if rows.weights is not None and not rows.weights[held_out].any():
+        raise ValueError(
+            "Sample weights must contain at least one non-zero number. Those of the held-out rows are all 0."
+        )
     weights = None if sample_weight is None else sample_weight[held_out]
     return rows.take(train), HeldOut(rows.take(held_out), labels[held_out], weights)
 

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
@@ -14,6 +15,7 @@ class Labels(NamedTuple):
     multilabel: bool  # whether a row may have several
     y: np.ndarray  # (n,), or (n, classes) of 0 and 1
     classes: np.ndarray  # that occur, in order
+    sparse: bool = False  # whether they came as a sparse matrix
 
 
 class LabelTargets:
@@ -25,9 +27,10 @@ class LabelTargets:
     n_outputs_: int
     out_activation_: str
     _multilabel: bool
+    _sparse_labels = False  # whether predictions are a sparse matrix, as the labels were
 
-    def _read_targets(self, y: np.ndarray, name: str) -> Labels:
-        if y.ndim == 1 and y.dtype.kind in "biuU":  # one label a row, without doubt
+    def _read_targets(self, y: Any, name: str) -> Labels:
+        if y.ndim == 1 and y.dtype.kind in "biuU" and y.dtype.isnative:  # one label a row, without doubt
             return Labels(False, y, np.unique(y))
         kind = type_of_target(y, input_name=name)
         if kind not in ("binary", "multiclass", "multilabel-indicator"):
@@ -35,14 +38,15 @@ class LabelTargets:
         if kind == "multiclass-multioutput":
             raise ValueError("Multioutput target data is not supported with label binarization")
         if kind == "multilabel-indicator":
-            return Labels(True, y, np.arange(y.shape[1]))
+            sparse = issparse(y)
+            return Labels(True, y.toarray() if sparse else y, np.arange(y.shape[1]), sparse)
         y = column_or_1d(y, warn=True)
         return Labels(False, y, unique_labels(y))
 
     def _learn_targets(self, targets: Labels, fresh: bool, incremental: bool) -> None:
         multilabel, classes = targets.multilabel, targets.classes
         if fresh:
-            self._multilabel = multilabel
+            self._multilabel, self._sparse_labels = multilabel, targets.sparse
             if not incremental:
                 self.classes_ = classes
         if self.warm_start and set(classes) != set(self.classes_):
@@ -55,7 +59,7 @@ class LabelTargets:
         self.out_activation_ = "softmax" if softmax else "logistic"
 
     def _encode(self, targets: Labels, name: str) -> np.ndarray:
-        multilabel, y, classes = targets
+        multilabel, y, classes, _ = targets
         if multilabel != self._multilabel or (multilabel and y.shape[1] != len(self.classes_)):
             raise ValueError(
                 f"{name} of shape {y.shape} has another kind of labels than this model, which knows {self.classes_}"

@@ -125,6 +125,8 @@ class NetworkOptions(BaseEstimator):
         ------
         ValueError
             For both at once, or a size that is not positive.
+        TypeError
+            For a size that is no whole number.
         """
         sizes = self.hidden_layer_sizes
         sizes = list(sizes) if np.iterable(sizes) else [sizes]
@@ -135,6 +137,8 @@ class NetworkOptions(BaseEstimator):
                     "both say how large the network is: set either hidden_layer_sizes, or n_layers and width"
                 )
             sizes = [self.width or _WIDTH] * (1 if self.n_layers is None else self.n_layers)
+        if not all(isinstance(size, Integral) and not isinstance(size, bool) for size in sizes):
+            raise TypeError(f"hidden_layer_sizes must be whole numbers, got {sizes}.")
         if any(size <= 0 for size in sizes):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
         return sizes
@@ -184,20 +188,21 @@ class NetworkOptions(BaseEstimator):
 
     def _make_optimizer(self, steps_per_epoch: int) -> Optimizer:
         """Return the optimizer; a schedule that is given by name goes over the steps of `max_iter` epochs."""
-        rate = self.learning_rate_init
+        rate: Any = float(self.learning_rate_init)  # scikit-learn takes True and False for numbers
         if isinstance(self.learning_rate, LearningRateSchedule):
             rate = self.learning_rate
         elif self.learning_rate in SCHEDULES:
             rate = SCHEDULES[self.learning_rate](rate, self.max_iter * steps_per_epoch)
-        own = {name: getattr(self, name) for name in _OWN_PARAMETERS.get(self.solver, ("beta_1", "beta_2", "epsilon"))}
+        names = _OWN_PARAMETERS.get(self.solver, ("beta_1", "beta_2", "epsilon"))
+        own = {name: float(getattr(self, name)) for name in names}
         if self.solver == "sgd":
-            own |= {"momentum": self.momentum, "nesterov": self.nesterovs_momentum}
+            own |= {"momentum": float(self.momentum), "nesterov": self.nesterovs_momentum}
         common = {name: getattr(self, name) for name in ("weight_decay", *CLIPPING) if getattr(self, name) is not None}
         return optimizers.get({"class_name": self.solver, "config": {"learning_rate": rate, **own, **common}})
 
 
 def _for_each_layer(name: str, value: Any, layers: int) -> list:
-    if isinstance(value, str) or not hasattr(value, "__len__"):
+    if isinstance(value, str) or not hasattr(value, "__len__") or getattr(value, "ndim", 1) == 0:
         return [value] * layers
     if len(value) != layers:
         raise ValueError(

@@ -5,6 +5,7 @@ from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -108,7 +109,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     @available_if(lambda estimator: estimator._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train for one more epoch on these rows, going on with the optimizer's state; arguments as in `fit`."""
+        """Train for one more epoch on these rows, going on with the optimizer's state; arguments as in `fit`.
+
+        Not with the solver 'lbfgs', which has no epochs.
+        """
         self._fit(X, y, sample_weight, incremental=True)
         return self
 
@@ -131,6 +135,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return np.atleast_1d(self.quantile).tolist() if self.loss == "quantile" else []
 
     def _read_targets(self, y: np.ndarray, name: str) -> np.ndarray:
+        if issparse(y) or y.dtype.kind in "mM":
+            found = "a sparse matrix: pass .toarray()" if issparse(y) else f"{y.dtype}: turn it into numbers first"
+            raise TypeError(f"{name} must be an array of numbers; it is {found}")
         targets = np.asarray(y, dtype=np.float64)
         if targets.ndim == 1 or targets.shape[1] == 1:
             targets = column_or_1d(targets, warn=True)[:, np.newaxis]

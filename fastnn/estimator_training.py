@@ -82,7 +82,7 @@ class StochasticFit:
         if not (incremental and hasattr(model, "_shuffle_seed")):  # partial fits continue one series of orders
             drawn = not self.replay or np.any(model.dropout)
             model._shuffle_seed = int(random_state.randint(np.iinfo(np.int32).max)) if drawn else 0
-        self.epochs = 1 if incremental else model.max_iter
+        self.epochs = 1 if incremental else int(model.max_iter)  # True is a number to scikit-learn
         self.first_epoch = len(model.loss_curve_)
         objective = engine.plan.objective(model._loss(), model._metrics())
         self.run = engine.train(
@@ -117,7 +117,7 @@ class StochasticFit:
             warn("Training interrupted by user.")
         if reason == "max_iter" and not self.incremental:
             warn(
-                f"Stochastic Optimizer: Maximum iterations ({model.max_iter}) reached and the optimization hasn't "
+                f"Stochastic Optimizer: Maximum iterations ({self.epochs}) reached and the optimization hasn't "
                 "converged yet.",
                 ConvergenceWarning,
             )

@@ -81,6 +81,11 @@ def test_errors_in_targets_are_scikit_learns(y, words):
         MLPRegressor().fit(ROWS, y)
 
 
+def test_a_number_for_rows_is_refused():
+    with pytest.raises(ValueError, match="Expected 2D array, got scalar array"):
+        MLPRegressor().fit(np.array(3.0), LABELS)
+
+
 def test_scores_are_scikit_learns():
     from sklearn.base import ClassifierMixin
 

@@ -1,5 +1,7 @@
 """float64 estimators repeat scikit-learn's: loss curves, scores, weights and predictions over a grid of settings."""
 
+import pickle
+
 import numpy as np
 import pytest
 import sklearn
@@ -133,3 +135,28 @@ def test_auto_follows_the_input():
         assert ours.predict(X).dtype == dtype
     _, theirs = pair("regression", max_iter=5, random_state=0)
     assert_equal(ours, theirs.fit(X, TARGETS["regression"]))
+
+
+@pytest.mark.parametrize(
+    "changed", [{"alpha": 20.0}, {"activation": "tanh"}, {"batch_size": 7, "shuffle": False}], ids=str
+)
+def test_parameters_changed_between_partial_fits(changed):
+    ours, theirs = pair("regression", hidden_layer_sizes=5, random_state=0)
+    for model in (ours, theirs):
+        model.partial_fit(X, TARGETS["regression"]).set_params(**changed)
+    np.testing.assert_allclose(ours.predict(X), theirs.predict(X), rtol=1e-9)
+    np.testing.assert_array_equal(ours.predict(X), pickle.loads(pickle.dumps(ours)).predict(X))
+    for model in (ours, theirs):
+        for _ in range(3):
+            model.partial_fit(X, TARGETS["regression"])
+    assert_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"max_iter": True}, {"learning_rate_init": True}, {"beta_1": False}, {"solver": "sgd", "momentum": False}],
+    ids=str,
+)
+def test_truth_values_are_numbers(settings):
+    ours, theirs = pair("binary", **{"max_iter": 3, "random_state": 0} | settings)
+    assert_equal(ours.fit(X, BINARY), theirs.fit(X, BINARY))

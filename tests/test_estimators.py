@@ -185,6 +185,17 @@ def test_weights_set_by_the_user_are_used():
     np.testing.assert_allclose(model.predict(X), X @ np.arange(6) + 1)
 
 
+def test_weights_cannot_be_edited_unnoticed():
+    model = fastnn.MLPRegressor(max_iter=2).fit(X, TARGETS["regression"])
+    model.coefs_[0] = 2 * model.coefs_[0]
+    for fitted in (model, pickle.loads(pickle.dumps(model))):
+        fitted.predict(X)
+        with pytest.raises(ValueError, match="read-only"):
+            fitted.coefs_[0] *= 0
+        with pytest.raises(ValueError, match="read-only"):
+            fitted.intercepts_[-1][0] = 3
+
+
 def test_inside_scikit_learns_tools():
     model = make_pipeline(StandardScaler(), fastnn.MLPClassifier(max_iter=20, random_state=0))
     search = GridSearchCV(model, {"mlpclassifier__hidden_layer_sizes": [(4,), (8, 4)]}, cv=2).fit(X, BINARY)
@@ -236,6 +247,12 @@ CLASSIFIER, REGRESSOR = fastnn.MLPClassifier, fastnn.MLPRegressor
 def test_errors(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+@pytest.mark.parametrize("sizes", [(2.5,), ("a",), [[3]], True, np.array(3)], ids=str)
+def test_sizes_that_are_no_whole_numbers(sizes):
+    with pytest.raises(TypeError, match="hidden_layer_sizes must be whole numbers"):
+        CLASSIFIER(hidden_layer_sizes=sizes).fit(X, BINARY)
 
 
 def test_another_kind_of_labels_is_refused():
