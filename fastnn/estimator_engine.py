@@ -41,7 +41,8 @@ class EngineKeeper(NetworkOptions):
         return named
 
     def _keep_weights(self, weights: list[np.ndarray]) -> None:
-        _freeze(weights)
+        for array in weights:  # who edits them in place is told, as the engine would not notice
+            array.flags.writeable = False
         self.__dict__.pop("normalizations_", None)
         self.__dict__.update(self._named_weights(weights))
 
@@ -86,8 +87,8 @@ class EngineKeeper(NetworkOptions):
         weights = self._weights()
         if [id(array) for array in weights] != [id(array) for array in self._engine_weights]:
             self._engine.set_weights(weights)
-            _freeze(weights)
-            self._engine_weights = weights
+            self._keep_weights([np.array(array) for array in weights])  # whoever set them may go on with theirs
+            self._engine_weights = self._weights()
         return self._engine
 
     def _forget_engine(self) -> None:
@@ -103,10 +104,3 @@ class EngineKeeper(NetworkOptions):
         if engine is not None and engine.step:
             state["_optimizer_state"] = engine.get_state()
         return state
-
-
-def _freeze(weights: list[np.ndarray]) -> None:
-    """Make arrays read-only: who edits them in place is told, as the engine would not notice."""
-    for array in weights:
-        if isinstance(array, np.ndarray):
-            array.flags.writeable = False

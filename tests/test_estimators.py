@@ -180,8 +180,11 @@ def test_pickled_models_predict_and_go_on():
 
 def test_weights_set_by_the_user_are_used():
     model = fastnn.MLPRegressor(hidden_layer_sizes=(), max_iter=2, dtype="float64").fit(X, TARGETS["regression"])
-    model.coefs_ = [np.arange(6.0).reshape(6, 1)]
+    kernel = np.arange(6.0).reshape(6, 1)
+    model.coefs_ = [kernel]
     model.intercepts_ = [np.array([1.0])]
+    np.testing.assert_allclose(model.predict(X), X @ np.arange(6) + 1)
+    kernel *= 2  # is the user's, the model has its own
     np.testing.assert_allclose(model.predict(X), X @ np.arange(6) + 1)
 
 
