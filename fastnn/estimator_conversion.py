@@ -51,7 +51,7 @@ class Conversion(EngineKeeper):
         kind = _scikit_learns(self)
         known = self._scikit_learns_network()
         lost = []
-        for name, default in self._defaults().items():
+        for name, default in sorted(self._defaults().items()):
             value = getattr(self, name)
             if name not in known and _takes(kind, name, value):
                 known[name] = value

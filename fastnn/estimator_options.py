@@ -94,18 +94,20 @@ class NetworkOptions(BaseEstimator):
     @classmethod
     @functools.cache
     def _defaults(cls) -> dict[str, Any]:
-        """Return the parameters and their defaults, found once: searches ask for them many times a fit."""
-        parameters = signature(cls.__init__).parameters
-        return {name: parameters[name].default for name in super()._get_param_names()}
+        """Return the parameters of fastnn's constructor and their defaults; classes derived from it may have others."""
+        ours = next(kind for kind in cls.__mro__ if kind.__module__.startswith("fastnn."))
+        return {name: parameter.default for name, parameter in signature(ours).parameters.items()}
 
     @classmethod
+    @functools.cache
     def _get_param_names(cls) -> list[str]:
-        return list(cls._defaults())
+        return super()._get_param_names()  # found once: searches ask for them many times a fit
 
     def _keep(self, arguments: Mapping[str, Any]) -> None:
-        """Store the arguments of a constructor, unchanged and unchecked, as scikit-learn asks."""
-        for name in self._defaults():
-            setattr(self, name, arguments[name])
+        """Store the arguments of a constructor, its ``locals()``, unchanged and unchecked, as scikit-learn asks."""
+        for name, value in arguments.items():
+            if name != "self":
+                setattr(self, name, value)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Give parameters that are younger than a pickle their defaults."""
@@ -113,9 +115,10 @@ class NetworkOptions(BaseEstimator):
 
     def _validate_params(self) -> None:
         """Check the parameters that are not at their defaults against ``_parameter_constraints``."""
-        given = {name: getattr(self, name) for name, default in self._defaults().items()}
-        given = {name: value for name, value in given.items() if value is not self._defaults()[name]}
-        constraints = {name: self._parameter_constraints[name] for name in given}
+        defaults, constraints = self._defaults(), self._parameter_constraints
+        given = {name: getattr(self, name) for name in constraints}
+        given = {name: value for name, value in given.items() if name not in defaults or value is not defaults[name]}
+        constraints = {name: constraints[name] for name in given}
         validate_parameter_constraints(constraints, given, caller_name=type(self).__name__)
 
     def _hidden_sizes(self) -> list[int]:

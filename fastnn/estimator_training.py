@@ -79,8 +79,8 @@ class StochasticFit:
         self.model, self.engine, self.random_state = model, engine, random_state
         self.tasks, self.deadline, self.incremental = tasks, deadline, incremental
         self.replay = model.shuffle and model._repeats_scikit_learn  # scikit-learn's, drawn from its generator
-        if not (incremental and hasattr(model, "_shuffle_seed")):  # partial fits continue one series of orders
-            drawn = not self.replay or np.any(model.dropout)
+        if not (incremental and getattr(model, "_shuffle_seed", None)):  # partial fits continue one series of orders
+            drawn = (model.shuffle and not self.replay) or np.any(model.dropout)
             model._shuffle_seed = int(random_state.randint(np.iinfo(np.int32).max)) if drawn else 0
         self.epochs = 1 if incremental else int(model.max_iter)  # True is a number to scikit-learn
         self.first_epoch = len(model.loss_curve_)

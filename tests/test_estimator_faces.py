@@ -1,5 +1,6 @@
 """The estimators as scikit-learn's users meet them: signatures, labels, errors, warnings, meta-estimators, pictures."""
 
+import copy
 import inspect
 import warnings
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import sklearn
 import sklearn.neural_network as scikit_learn
+from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import make_classification
 from sklearn.ensemble import (
@@ -21,6 +23,7 @@ from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.inspection import DecisionBoundaryDisplay, partial_dependence
 from sklearn.model_selection import (
     FixedThresholdClassifier,
+    GridSearchCV,
     HalvingGridSearchCV,
     RandomizedSearchCV,
     TunedThresholdClassifierCV,
@@ -34,6 +37,7 @@ from sklearn.multioutput import ClassifierChain, MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import SelfTrainingClassifier
+from sklearn.utils import check_random_state
 
 import fastnn
 from fastnn import MLPClassifier, MLPRegressor
@@ -149,6 +153,44 @@ CLASSIFIERS = {
 def test_inside_other_classifiers(tool):
     model = small() if tool is not CLASSIFIERS["random search"] else small().set_params(hidden_layer_sizes=(100,))
     assert tool(model).fit(X, Y).score(X, Y) > 0.6
+
+
+@unconverged
+@pytest.mark.parametrize("name", ["MLPClassifier", "MLPRegressor"])
+def test_classes_derived_with_parameters_of_their_own(name):
+    """What users derive from scikit-learn's classes can be derived from ours."""
+
+    def derived(base, **more):
+        class Derived(base):
+            def __init__(self, neurons=3, alpha=0.1):
+                super().__init__(hidden_layer_sizes=neurons, alpha=alpha, max_iter=4, random_state=0, **more)
+                self.neurons = neurons
+
+        return Derived
+
+    ours = derived(getattr(fastnn, name), dtype="float64")
+    theirs = derived(getattr(scikit_learn, name))
+    assert ours().get_params() == theirs().get_params()
+    assert repr(ours(neurons=5)) == repr(theirs(neurons=5))
+    for model in (ours(), clone(ours(neurons=4)), copy.deepcopy(ours(2).fit(X, Y))):
+        expected = theirs(**model.get_params()).fit(X, Y).predict(X)
+        np.testing.assert_allclose(model.fit(X, Y).predict(X), expected, rtol=1e-6)
+        np.testing.assert_allclose(model.to_sklearn().predict(X), expected, rtol=1e-6)
+    searches = [GridSearchCV(kind(), {"neurons": [2, 3]}, cv=2).fit(X, Y) for kind in (ours, theirs)]
+    np.testing.assert_allclose(*(search.cv_results_["mean_test_score"] for search in searches), rtol=1e-6)
+    with pytest.raises(ValueError, match="'alpha' parameter of Derived"):
+        ours(alpha=-1).fit(X, Y)
+
+
+@unconverged
+def test_a_shared_generator_goes_on_as_after_a_fit_of_scikit_learn():
+    for settings in ({}, {"shuffle": False}, {"early_stopping": True}, {"solver": "lbfgs"}):
+        drawn = []
+        for module, more in ((fastnn, {"dtype": "float64"}), (scikit_learn, {})):
+            generator = check_random_state(0)
+            module.MLPClassifier(max_iter=2, batch_size=50, random_state=generator, **settings, **more).fit(X, Y)
+            drawn.append(generator.randint(10**9))
+        assert drawn[0] == drawn[1]
 
 
 @unconverged
