@@ -1,5 +1,6 @@
 """Activation functions: their names, defaults and aliases. The formulas are in ``fastnn.kernels``."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from fastnn import checks
 from fastnn.identifiers import resolve
 
 
+@dataclass(frozen=True, repr=False)
 class Activation:
     """An activation function of a layer; callable on arrays.
 
@@ -24,9 +26,12 @@ class Activation:
         If alpha is no such number.
     """
 
-    def __init__(self, name: str, alpha: float = 0.0) -> None:
-        self.name = name
-        self.alpha = checks.number("alpha", alpha, 0.0)  # the kernels tell from an output's sign that of the input
+    name: str
+    alpha: float = 0.0
+
+    def __post_init__(self) -> None:
+        # >= 0: the kernels tell from an output's sign that of the input
+        object.__setattr__(self, "alpha", checks.number("alpha", self.alpha, 0.0))
 
     def __call__(self, x: Any) -> np.ndarray:
         """Apply the function elementwise (``softmax``: along the last axis), computed in double precision."""
@@ -39,12 +44,6 @@ class Activation:
     def get_config(self) -> dict[str, float]:
         """Return the parameter of the functions that have one."""
         return {"alpha": self.alpha} if self.name in ("leaky_relu", "elu") else {}
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Activation) and (self.name, self.alpha) == (other.name, other.alpha)
-
-    def __hash__(self) -> int:
-        return hash((self.name, self.alpha))
 
     def __repr__(self) -> str:
         return f"<fastnn activation {self.name}>"

@@ -1,11 +1,13 @@
 """Weight penalties added to the loss."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from fastnn import checks
 from fastnn.identifiers import resolve
 
 
+@dataclass(frozen=True)
 class L2:
     """Squared weights: adds ``l2 * sum(W**2)`` to the loss.
 
@@ -15,8 +17,10 @@ class L2:
         Strength, >= 0.
     """
 
-    def __init__(self, l2: float = 0.01) -> None:
-        self.l2 = checks.number("l2", l2, 0.0)
+    l2: float = 0.01
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "l2", checks.number("l2", self.l2, 0.0))
 
     def get_config(self) -> dict[str, float]:
         """Return arguments that make an equal object."""

@@ -95,6 +95,14 @@ def test_a_layer_at_work_stays_as_it_was_declared(layer, name, value):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), before)
 
 
+@pytest.mark.parametrize(
+    ("part", "name"), [(fastnn.regularizers.L2(0.1), "l2"), (fastnn.activations.leaky_relu, "alpha")]
+)
+def test_parts_of_layers_stay_as_they_were_declared(part, name):
+    with pytest.raises(AttributeError, match=name):
+        setattr(part, name, 0.5)
+
+
 def test_layers_and_models_cannot_be_left_untrained():
     model = small_model()
     for part in (model, model.layers[0]):
