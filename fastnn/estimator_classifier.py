@@ -67,7 +67,8 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
     verbose : bool, default=False
         Print the loss of each epoch.
     warm_start : bool, default=False
-        Let `fit` go on from the weights of the last fit.
+        Let `fit` go on from the weights of the last fit. With `early_stopping` the best weights of all such fits are
+        kept; scikit-learn keeps the last ones of a fit without improvement.
     momentum, nesterovs_momentum : float, bool, default=0.9, True
         For 'sgd': in [0, 1], and whether in Nesterov's form.
     early_stopping : bool, default=False

@@ -101,7 +101,10 @@ class Judge:
         self._weights = (data.rows.weights, data.sample_weight if self._has_score else data.rows.weights)
 
     def __call__(self) -> tuple[float, float]:
-        """Mean loss as the estimator reports it, without penalties; and the score, NaN if an output is not finite."""
+        """Mean loss as the estimator reports it, without penalties; and the score.
+
+        Where outputs are not finite, accuracies are those of the classes that `predict` gives, other scores NaN.
+        """
         stats, (loss_weights, metric_weights) = self._evaluate(), self._weights
         if metric_weights is not None:
             stats[:, 1:] *= metric_weights[:, np.newaxis]
@@ -110,7 +113,7 @@ class Judge:
         means[1:] /= _sum(metric_weights, len(stats))
         if self._has_score:
             loss, score = means.tolist()
-            return loss, score if math.isfinite(loss) else math.nan
+            return loss, score
         loss = self._estimator._reported_loss(means)
         return loss, self._score(loss)
 
@@ -122,10 +125,10 @@ class Judge:
             return -loss
         if self._scorer is None or not math.isfinite(loss):
             outputs = np.asarray(self._engine.predict(rows.x))
-            if not np.isfinite(outputs).all():
-                return math.nan
             if self._scorer is None:
                 return self._estimator._validation_score(outputs, rows.y, sample_weight)
+            if not np.isfinite(outputs).all():
+                return math.nan
         options = {} if sample_weight is None else {"sample_weight": sample_weight}
         return float(self._scorer(self._view(), rows.x, labels, **options))
 

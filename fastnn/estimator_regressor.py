@@ -1,5 +1,6 @@
 """The scikit-learn face for regression."""
 
+import math
 from collections.abc import Sequence
 from numbers import Real
 from typing import Any, ClassVar, Self
@@ -128,7 +129,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return _score(y, np.asarray(self.predict(X)), self._levels(), sample_weight)
 
     def _validation_score(self, outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray | None) -> float:
-        return _score(targets, outputs, self._levels(), weights)
+        finite = np.isfinite(outputs).all()
+        return _score(targets, outputs, self._levels(), weights) if finite else math.nan
 
     def _levels(self) -> Sequence[float]:
         """Quantiles that the outputs stand for; none for another loss."""

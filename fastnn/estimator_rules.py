@@ -65,7 +65,7 @@ class EpochRules:
         return None
 
     def _validation_score(self, outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray | None) -> float:
-        """Score of finite outputs for encoded targets."""
+        """Score of outputs for encoded targets."""
         raise NotImplementedError
 
     def _reset_records(self, fresh: bool) -> None:

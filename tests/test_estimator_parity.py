@@ -105,6 +105,21 @@ def test_saturated_probabilities(kind, solver):
         assert ours.loss_curve_[0] > 5.0
 
 
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression", "multioutput"])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_early_stopping_of_fits_that_diverge(kind):
+    """scikit-learn counts what a classifier predicts from NaN, so that it stops; a regressor has no score then."""
+    settings = {"solver": "sgd", "learning_rate_init": 0.3, "activation": "identity", "hidden_layer_sizes": (16, 8)}
+    settings |= {"batch_size": 10, "early_stopping": True, "n_iter_no_change": 3, "max_iter": 20, "random_state": 0}
+    ours, theirs = pair(kind, **settings)
+    for model in (ours, theirs):
+        model.fit(X, TARGETS[kind])
+    assert np.isnan(ours.loss_)
+    assert ours.n_iter_ == theirs.n_iter_
+    np.testing.assert_array_equal(ours.validation_scores_[-3:], theirs.validation_scores_[-3:])
+    np.testing.assert_allclose(ours.coefs_[0], theirs.coefs_[0], rtol=1e-6)
+
+
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
 def test_warm_fits(solver):
     ours, theirs = pair("multiclass", solver=solver, warm_start=True, max_iter=6, random_state=0)
