@@ -21,6 +21,7 @@ from fastnn.streaming_cuda import Chunks, chunk_rows
 WARP = 4 if jit_cuda.SIMULATED else 32
 MOST_THREADS = 8 if jit_cuda.SIMULATED else 256  # of a block: each may need as many registers as there are for so many
 ROWS_OF_BLOCK = 32  # that a block predicts at once
+MOST_BLOCKS = 1024  # of a prediction
 
 
 def block_threads(items: int) -> int:
@@ -125,7 +126,7 @@ class Inference:
     def _by_blocks(self, n: int, params: Mirror, data: list[Any], figures: Any, found: Any) -> None:
         """Compute in one launch, blocks of rows in turn to each block of threads."""
         dtype, size = self._plan.dtype, 2 * self._rows * self._row
-        blocks = min(-(-n // self._rows), 1024)
+        blocks = min(-(-n // self._rows), MOST_BLOCKS)
         sizes = np.array([len(self._plan.ops), n, self._rows, self._row, self._shared], np.int64)
         buffers = cuda.device_array(1 if self._shared else blocks * size, dtype)
         shared = size * dtype.itemsize if self._shared else 0

@@ -49,19 +49,20 @@ if SIMULATED:
         return np.stack([words << WORD(16), words & WORD(0xFFFF0000)], axis=-1).view(np.float32)
 
     def _multiply(pairs, a, b, c):
-        words = cuda.shared.array((32, 32, 6), np.uint32)
+        words, sums = cuda.shared.array((32, 32, 6), np.uint32), cuda.shared.array((32, 16, 8), np.float32)
         thread = cuda.threadIdx.x
         warp, lane = thread // 32, thread % 32
         words[warp, lane] = [*a, *b]
         cuda.syncthreads()
-        held = words[warp].reshape(8, 4, 6)  # row or column g, place q, word
-        # words of the left: (row g, place q), (g + 8, q), (g, q + 4), (g + 8, q + 4); of the right: q, q + 4
-        left = _as_floats(np.block([[held[..., 0], held[..., 2]], [held[..., 1], held[..., 3]]]), pairs)
-        right = _as_floats(np.hstack([held[..., 4], held[..., 5]]), pairs)
-        sums = np.einsum("rkp,ckp->rc", left, right)
-        g, q = lane // 4, lane % 4
+        if lane == 0:
+            held = words[warp].reshape(8, 4, 6)  # row or column g, place q, word
+            # words of the left: (row g, place q), (g + 8, q), (g, q + 4), (g + 8, q + 4); of the right: q, q + 4
+            left = _as_floats(np.block([[held[..., 0], held[..., 2]], [held[..., 1], held[..., 3]]]), pairs)
+            right = _as_floats(np.hstack([held[..., 4], held[..., 5]]), pairs)
+            sums[warp] = np.einsum("rkp,ckp->rc", left, right)
         cuda.syncthreads()
-        return tuple(np.float32(c[i] + sums[g + i // 2 * 8, 2 * q + i % 2]) for i in range(4))
+        g, q = lane // 4, lane % 4
+        return tuple(np.float32(c[i] + sums[warp, g + i // 2 * 8, 2 * q + i % 2]) for i in range(4))
 
     def mma_tf32(a, b, c):
         """c + left @ right for TF32: 4 words a, 2 words b and 4 sums c of a thread."""

@@ -21,8 +21,6 @@ PRODUCTS = {
 
 
 def _tensor_ways(pairs: bool) -> tuple[Way, ...]:
-    if SIMULATED:
-        return (tensor_way(16, 16, 16, 16, 16, pairs),)
     return (
         tensor_way(128, 128, 16, 64, 32, pairs),
         tensor_way(64, 64, 16, 32, 16, pairs),
@@ -32,19 +30,19 @@ def _tensor_ways(pairs: bool) -> tuple[Way, ...]:
 
 BOTH_DTYPES = ("float32", "float64")
 MIDDLE, SMALL = numbers_way(64, 64, 16, 4, 4, BOTH_DTYPES), numbers_way(32, 32, 16, 4, 4, BOTH_DTYPES)
-# Tiles from the largest on: larger ones read less memory, smaller ones occupy more of the GPU. A simulated thread is a
-# thread of Python, so there are few of them.
-WAYS: dict[str, tuple[Way, ...]] = {
+# Tiles from the largest on: larger ones read less memory, smaller ones occupy more of the GPU.
+WAYS_OF_GPUS: dict[str, tuple[Way, ...]] = {
     "float32": (numbers_way(128, 128, 16, 8, 8, ("float32",)), MIDDLE, SMALL),
     "float64": (MIDDLE, SMALL),
     "tf32": _tensor_ways(pairs=False),
     "bfloat16": _tensor_ways(pairs=True),
 }
-if SIMULATED:
-    WAYS["float32"] = WAYS["float64"] = (
-        numbers_way(16, 8, 8, 4, 4, BOTH_DTYPES),
-        numbers_way(8, 8, 4, 4, 4, BOTH_DTYPES),
-    )
+WAYS = WAYS_OF_GPUS
+if SIMULATED:  # a simulated thread is a thread of Python, so there are few of them
+    _few = numbers_way(16, 8, 8, 4, 4, BOTH_DTYPES), numbers_way(8, 8, 4, 4, 4, BOTH_DTYPES)
+    WAYS = {"float32": _few, "float64": _few} | {
+        name: (tensor_way(16, 16, 16, 16, 16, pairs=name == "bfloat16"),) for name in ("tf32", "bfloat16")
+    }
 BLOCKS_WANTED = (
     4 if SIMULATED else 128
 )  # tiles that occupy a large GPU; not asked of the one at hand, on which results would then depend

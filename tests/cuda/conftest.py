@@ -1,8 +1,5 @@
 """What the tests of the CUDA backend share; they run in the simulator, or on a GPU with FASTNN_TEST_GPU=1."""
 
-import sys
-import threading
-
 import numpy as np
 import pytest
 from fastnn.kernels import device_cuda, jit_cuda
@@ -10,9 +7,6 @@ from fastnn.kernels.jit_cuda import cuda
 from foreign import KINDS
 
 from fastnn import blocks_cuda, forward_cuda, runs_cuda
-
-if jit_cuda.SIMULATED:
-    sys.setswitchinterval(1e-4)  # the simulator waits for its threads by looking at them again and again
 
 
 @pytest.fixture(autouse=True)
@@ -28,42 +22,14 @@ def poisoned_memory(monkeypatch):
     monkeypatch.setattr(cuda, "device_array", poisoned)
 
 
-class Allocations(dict):
-    """Shared arrays of a simulated block by the line that makes them, each made once.
-
-    The simulator looks for an array and makes one if there is none; two threads may both find none.
-    """
-
-    def __init__(self):
-        super().__init__()
-        self._making = threading.Lock()
-
-    def get(self, line):
-        array = super().get(line)
-        if array is None:
-            self._making.acquire()
-            array = super().get(line)
-            if array is not None:
-                self._making.release()
-        return array
-
-    def __setitem__(self, line, array):
-        super().__setitem__(line, array)
-        self._making.release()
-
-
 @pytest.fixture(autouse=True)
-def shared_arrays_made_once(monkeypatch):
+def no_races(monkeypatch):
+    """Simulated kernels are watched, see ``races.py``."""
     if jit_cuda.SIMULATED:
-        from numba.cuda.simulator.kernelapi import FakeCUDAShared
+        import races
+        from numba.cuda.simulator import kernel
 
-        prepare = FakeCUDAShared.__init__
-
-        def prepared(self, size):
-            prepare(self, size)
-            self._allocations = Allocations()
-
-        monkeypatch.setattr(FakeCUDAShared, "__init__", prepared)
+        monkeypatch.setattr(kernel, "BlockManager", races.Block)
 
 
 @pytest.fixture(params=["few threads", "many threads", "global memory", "many launches"])
