@@ -163,7 +163,10 @@ class Sequential(CompiledStack):
             try:
                 self._training.train()
             finally:
-                self._record, self._training = self._training.record(), None
+                try:
+                    self._record = self._training.record()
+                finally:  # also when a second interrupt strikes
+                    self._training = None
         return listeners.history
 
     def evaluate(
