@@ -26,10 +26,10 @@ def poisoned_memory(monkeypatch):
 def no_races(monkeypatch):
     """Simulated kernels are watched, see ``races.py``."""
     if jit_cuda.SIMULATED:
-        import races
+        import watched
         from numba.cuda.simulator import kernel
 
-        monkeypatch.setattr(kernel, "BlockManager", races.Block)
+        monkeypatch.setattr(kernel, "BlockManager", watched.Block)
 
 
 @pytest.fixture(params=["few threads", "many threads", "global memory", "many launches"])

@@ -1,6 +1,7 @@
 """What ``races.py`` finds, and that every kernel comes by it; all other tests here run under it as well."""
 
 import importlib
+import threading
 from pathlib import Path
 
 import fastnn.kernels
@@ -19,6 +20,7 @@ from fastnn.regularizers import L2
 pytestmark = pytest.mark.skipif(not jit_cuda.SIMULATED, reason="a GPU has compute-sanitizer")
 if jit_cuda.SIMULATED:
     import races
+    import watched
 
 THREADS = 8
 ONE_THREAD = {"set_clock", "begin_step"}
@@ -175,6 +177,10 @@ def test_what_is_found(function):
                 launch(*arguments)
         else:
             launch(*arguments)
+        for thread in threading.enumerate():
+            if isinstance(thread, watched.Thread):
+                thread.join(10.0)
+                assert not thread.is_alive()
 
 
 def test_what_is_said():
@@ -197,7 +203,7 @@ def change_blocks(monkeypatch, threads, columns, rows, few, most, rows_of_block,
         (launches_cuda, "THREADS", threads), (launches_cuda, "COLUMN_THREADS", columns),
         (launches_cuda, "ROW_THREADS", rows), (launches_cuda, "FEW_THREADS", few),
         (launches_cuda, "MOST_BLOCKS", most), (steps_cuda, "THREADS", threads),
-        (steps_cuda, "SHUFFLING_THREADS", shuffling or threads),
+        (steps_cuda, "SHUFFLING_THREADS", shuffling or threads), (ways_cuda, "ROWS_OF_SLICE", 2),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, number)
 
