@@ -14,6 +14,8 @@ from sklearn.utils.metaestimators import available_if
 
 from fastnn.devices import resolve
 from fastnn.estimator_base import BaseMLP
+from fastnn.estimator_classifier import MLPClassifier
+from fastnn.estimator_docs import with_entries_of
 from fastnn.gpu_arrays import on_host
 from fastnn.losses import Huber, Loss, MeanAbsoluteError, MeanSquaredError, PoissonDeviance, Quantile
 
@@ -36,7 +38,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         'poisson' (half the deviance) is for counts: the outputs are exponentials, and targets must not be negative.
         'absolute_error' and 'huber' let outliers pull less; 'quantile' is the pinball loss of the levels `quantile`.
     hidden_layer_sizes, ..., global_clipnorm
-        As in `MLPClassifier`, which has `class_weight`, `label_smoothing` and `focal_gamma` besides.
+        As in `MLPClassifier`.
     quantile : float or list of float, default=0.5
         For the loss 'quantile': a level in (0, 1), or several that one network learns at once. `predict` then has a
         column for each level, and `score` is the mean over the levels of scikit-learn's ``d2_pinball_score``.
@@ -180,6 +182,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _reported_loss(self, logs: np.ndarray) -> float:
         loss, *mean_squares = logs.tolist()
         return loss - 0.5 * (self.n_outputs_ - 1) * sum(mean_squares)
+
+
+MLPRegressor.__doc__ = with_entries_of(
+    MLPClassifier, MLPRegressor.__doc__, but=("focal_gamma", "label_smoothing", "class_weight", "classes_")
+)
 
 
 def _score(y: Any, predicted: np.ndarray, levels: Sequence[float], weights: Any) -> float:

@@ -55,6 +55,18 @@ def test_constructors_begin_with_scikit_learns_parameters(name):
 
 
 @unconverged
+@pytest.mark.parametrize("name", ["MLPClassifier", "MLPRegressor"])
+def test_docstrings_have_all_parameters_and_attributes(name):
+    kind = getattr(fastnn, name)
+    model = kind(max_iter=2, normalization="batch").fit(X, Y)
+    learned = [name for name in vars(model) if name.endswith("_") and not name.startswith("_")]
+    for section, names in (("Parameters", model.get_params()), ("Attributes", learned)):
+        text = inspect.getdoc(kind).partition(f"{section}\n---")[2].partition("\n\n")[0]
+        lines = [line.partition(" : ")[0] for line in text.splitlines() if not line.startswith((" ", "-"))]
+        assert set(names) <= {name for line in lines for name in line.split(", ")}
+
+
+@unconverged
 @pytest.mark.parametrize("settings", [{}, {"early_stopping": True}, {"solver": "sgd"}, {"solver": "lbfgs"}], ids=str)
 @pytest.mark.parametrize("name", ["MLPClassifier", "MLPRegressor"])
 def test_fitted_attributes(name, settings):
