@@ -144,7 +144,8 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
                 "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
                 "preprocessed."
             )
-        self._keep_weights(weights)
+        if weights is not getattr(self, "_engine_weights", None):
+            self._keep_weights(weights)
         self._get_engine()
         tasks.end(self._weights)
 
@@ -182,7 +183,9 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
         if precise:
             self._optimizer_state = engine.get_state()
             return [array.astype(np.float32) for array in weights]
-        self._engine_weights = weights
+        with engine.turn():  # predictions in other threads see both or none
+            self._keep_weights(weights)
+            self._engine_weights = weights
         return weights
 
     def _dtypes(self) -> Any:

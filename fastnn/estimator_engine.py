@@ -43,8 +43,10 @@ class EngineKeeper(NetworkOptions):
     def _keep_weights(self, weights: list[np.ndarray]) -> None:
         for array in weights:  # who edits them in place is told, as the engine would not notice
             array.flags.writeable = False
-        self.__dict__.pop("normalizations_", None)
-        self.__dict__.update(self._named_weights(weights))
+        named = self._named_weights(weights)
+        self.__dict__.update(named)
+        if "normalizations_" not in named:
+            self.__dict__.pop("normalizations_", None)
 
     def _make_engine(self, dtype: Any) -> Engine:
         """Return a new engine without weights."""
@@ -84,12 +86,18 @@ class EngineKeeper(NetworkOptions):
                 if hasattr(self, "_optimizer_state"):
                     engine.set_state(self._optimizer_state)
             self._engine, self._engine_weights, self._engine_parameters = engine, [], parameters
-        weights = self._weights()
-        if [id(array) for array in weights] != [id(array) for array in self._engine_weights]:
-            self._engine.set_weights(weights)
-            self._keep_weights([np.array(array) for array in weights])  # whoever set them may go on with theirs
-            self._engine_weights = self._weights()
+        if self._has_other_weights():
+            with self._engine.turn():
+                if self._has_other_weights():  # still, if another thread was about to tell what it learned
+                    weights = self._weights()
+                    self._engine.set_weights(weights)
+                    self._keep_weights([np.array(array) for array in weights])  # whoever set them goes on with theirs
+                    self._engine_weights = self._weights()
         return self._engine
+
+    def _has_other_weights(self) -> bool:
+        """Whether the attributes are not those that the engine was given, or gave, last."""
+        return [id(array) for array in self._weights()] != [id(array) for array in self._engine_weights]
 
     def _forget_engine(self) -> None:
         for name in ("_engine", "_engine_weights", "_engine_parameters", "_optimizer_state"):

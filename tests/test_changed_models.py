@@ -1,6 +1,8 @@
 """Models that are changed between calls, or by callbacks in a fit: what is asked for is done, or refused."""
 
 import pickle
+import sys
+import threading
 
 import numpy as np
 import pytest
@@ -149,3 +151,27 @@ def test_dropout_of_an_estimator_changed_between_partial_fits():
         model.partial_fit(X, Y)
     np.testing.assert_array_equal(kept.coefs_[0], copied.coefs_[0])
     assert not np.array_equal(kept.coefs_[0], unchanged.coefs_[0])
+
+
+def test_predictions_beside_partial_fits_do_not_undo_them():
+    """A thread that predicts while another one tells what it learned must not take it for weights set by the user."""
+    alone, beside = partially_fitted(fastnn.MLPClassifier), partially_fitted(fastnn.MLPClassifier)
+    done = threading.Event()
+
+    def predict():
+        while not done.is_set():
+            beside.predict(X[:2])
+
+    interval, threads = sys.getswitchinterval(), [threading.Thread(target=predict) for _ in range(3)]
+    sys.setswitchinterval(1e-5)
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in range(600):
+            alone.partial_fit(X, Y)
+            beside.partial_fit(X, Y)
+    finally:
+        done.set()
+        sys.setswitchinterval(interval)
+    for mine, theirs in zip(alone.coefs_, beside.coefs_, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
