@@ -22,7 +22,26 @@ def row_shape(shape: Any) -> tuple[int, ...]:
     )
 
 
-class Layer:
+class AlwaysTrained:
+    """A layer or model, whose weights cannot be left out of a training."""
+
+    name: str
+
+    @property
+    def trainable(self) -> bool:
+        """True: all layers are trained; False cannot be assigned."""
+        return True
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        if not value:
+            raise ValueError(
+                f"trainable=False: fastnn trains all layers, and cannot leave out {self.name!r}; train a model of the "
+                "other layers on the outputs of this one"
+            )
+
+
+class Layer(AlwaysTrained):
     """Base of the layers.
 
     Parameters
@@ -70,15 +89,6 @@ class Layer:
                 "with the one wanted, and give it the weights of this one"
             )
         super().__setattr__(name, value)
-
-    @property
-    def trainable(self) -> bool:
-        """True: all layers are trained; False cannot be assigned."""
-        return True
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        check_trainable(self.name, value)
 
     @property
     def built(self) -> bool:
@@ -205,15 +215,6 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
-
-
-def check_trainable(name: str, value: bool) -> None:
-    """Raise ValueError where a layer or model is not to be trained."""
-    if not value:
-        raise ValueError(
-            f"trainable=False: fastnn trains all layers, and cannot leave out {name!r}; train a model of the other "
-            "layers on the outputs of this one"
-        )
 
 
 def check_weights(weights: Sequence[Any], expected: list[tuple[str, tuple[int, ...]]]) -> list[np.ndarray]:

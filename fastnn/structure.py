@@ -9,7 +9,7 @@ import numpy as np
 
 from fastnn import layers as layer_kinds
 from fastnn.identifiers import serialize, unknown_name
-from fastnn.layer_base import Layer, Shape, check_trainable, check_weights, row_shape
+from fastnn.layer_base import AlwaysTrained, Layer, Shape, check_weights, row_shape
 from fastnn.summary import print_summary
 from fastnn.turns import Turns
 
@@ -17,7 +17,7 @@ _making = Turns()  # an engine: two threads must not make one each for a model
 _DTYPES = ("float32", "float64", "mixed_bfloat16")
 
 
-class LayerStack:
+class LayerStack(AlwaysTrained):
     """What a model is, without how it is trained.
 
     A stack is built, that is its weights exist, as soon as the shape of its input is known. Until an engine is needed
@@ -58,15 +58,6 @@ class LayerStack:
     def layers(self) -> list[Layer]:
         """The layers that compute something, in order."""
         return [layer for layer in self._layers if layer.kind != "input"]
-
-    @property
-    def trainable(self) -> bool:
-        """True: all layers are trained; False cannot be assigned."""
-        return True
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        check_trainable(self.name, value)
 
     @property
     def built(self) -> bool:
