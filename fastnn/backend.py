@@ -98,13 +98,20 @@ class Engine:
         """Copies of all weights, shaped like ``plan.weight_shapes``; of a whole step, whatever other threads do."""
         return self.gate.read(lambda: self.plan.unpack(self.params))
 
-    def set_weights(self, weights: Sequence[np.ndarray]) -> None:
-        """Replace all weights; their shapes are those of ``plan.weight_shapes``."""
+    def set_weights(self, weights: Sequence[np.ndarray], first: int | None = None) -> None:
+        """Replace all weights, shaped like ``plan.weight_shapes``, or only these from position ``first`` on."""
         with self.gate.lock:
             self.gate.version += 1
-            self.plan.pack(weights, self.params)
-            if self.plan.mixed:
-                round_weights(self.plan, self.params)
+            if first is not None:
+                every = self.plan.unpack(self.params)
+                every[first : first + len(weights)] = weights
+                weights = every
+            self._write_weights(weights)
+
+    def _write_weights(self, weights: Sequence[np.ndarray]) -> None:
+        self.plan.pack(weights, self.params)
+        if self.plan.mixed:
+            round_weights(self.plan, self.params)
 
     def reset_optimizer(self, optimizer: Any) -> None:
         """Start anew with ``optimizer``: moments zero, step count zero."""

@@ -87,10 +87,8 @@ class CudaEngine(Engine):
     def operand(self) -> Mirror:
         return self.mirror
 
-    def set_weights(self, weights: Sequence[np.ndarray]) -> None:
-        with self.gate.lock:
-            self.gate.version += 1
-            self.plan.pack(weights, self.mirror.write())
+    def _write_weights(self, weights: Sequence[np.ndarray]) -> None:
+        self.plan.pack(weights, self.mirror.write())
 
     def set_params(self, params: np.ndarray) -> None:
         self.mirror.write()[: params.size] = params

@@ -165,10 +165,8 @@ class Layer(AlwaysTrained):
         values = check_weights(weights, [(f"{self.name}/{name}", s) for name, s in self.weight_shapes.items()])
         if self._engine is None:
             self._values = [value.astype(old.dtype) for value, old in zip(values, self._values, strict=True)]
-            return
-        every = self._engine.get_weights()
-        every[self._first : self._first + len(values)] = values
-        self._engine.set_weights([value.astype(every[0].dtype) for value in every])
+        else:
+            self._engine.set_weights(values, self._first)
 
     @property
     def weights(self) -> list[np.ndarray]:

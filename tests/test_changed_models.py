@@ -175,3 +175,25 @@ def test_predictions_beside_partial_fits_do_not_undo_them():
         sys.setswitchinterval(interval)
     for mine, theirs in zip(alone.coefs_, beside.coefs_, strict=True):
         np.testing.assert_array_equal(mine, theirs)
+
+
+def test_weights_of_one_layer_set_beside_a_fit_leave_those_of_the_others():
+    """With zeros for inputs and weights only the last bias learns, and shows every step that is undone."""
+
+    def made():
+        model = Sequential([Dense(4, "tanh", input_shape=(3,)), Dense(1)])
+        model.compile(optimizers.SGD(1e-5), "mse")
+        model.set_weights([np.zeros_like(weight) for weight in model.get_weights()])
+        return model
+
+    def fit(model):
+        model.fit(np.zeros((20, 3)), np.ones(20), batch_size=1, epochs=2000, shuffle=False, verbose=0)
+
+    alone, beside = made(), made()
+    fit(alone)
+    thread = threading.Thread(target=fit, args=(beside,))
+    thread.start()
+    zeros = beside.layers[0].get_weights()
+    while thread.is_alive():
+        beside.layers[0].set_weights(zeros)
+    np.testing.assert_array_equal(beside.layers[1].get_weights()[1], alone.layers[1].get_weights()[1])
