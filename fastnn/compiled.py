@@ -135,7 +135,8 @@ class CompiledStack(LayerStack):
     def _turn(self, what: str, begun: bool = False) -> Iterator[None]:
         """Wait until no other thread trains the model; refuse ``what`` in a fit, or once its steps have ``begun``."""
         with self.engine.turn():
-            if self._training is not None and (self._training.begun or not begun):
+            training = self._training
+            if training is not None and training.is_here and (training.begun or not begun):
                 raise RuntimeError(
                     f"{what} within a fit of the same model would mix up two trainings: a callback can set weights or "
                     "the learning rate, or stop_training; do the rest before or after the fit"

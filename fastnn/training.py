@@ -1,5 +1,6 @@
 """The epoch loop: how far the compiled program runs at once, and what happens between."""
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -60,6 +61,12 @@ class Training:
         self.finished = 0  # epochs reported
         self.begun = False  # whether callbacks were told that training begins
         self.logs: Logs = {}
+        self._process = os.getpid()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is one of this process, and not what a fork found of its parent's."""
+        return self._process == os.getpid()
 
     def train(self) -> None:
         """Run all epochs, or until ``model.stop_training`` is set.

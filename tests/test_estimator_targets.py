@@ -4,8 +4,10 @@ import pickle
 
 import numpy as np
 import pytest
+import sklearn
 from scipy import sparse
 from sklearn.datasets import make_classification, make_multilabel_classification, make_regression
+from sklearn.utils.fixes import parse_version
 
 import fastnn
 
@@ -50,6 +52,8 @@ def assert_same_as_scikit_learns(y, **settings):
 @pytest.mark.parametrize("settings", [{}, {"early_stopping": True}, {"solver": "lbfgs"}], ids=str)
 def test_sparse_labels(kind, settings):
     """Predictions for them are sparse, as scikit-learn's are."""
+    if settings.get("early_stopping") and parse_version("1.8") > parse_version(sklearn.__version__):
+        pytest.skip("this scikit-learn cannot stop early with sparse labels")
     y = kind(LABELS)
     ours, theirs = assert_same_as_scikit_learns(y, **settings)
     for model in (ours, pickle.loads(pickle.dumps(ours)), ours.to_sklearn(), fastnn.MLPClassifier.from_sklearn(theirs)):
