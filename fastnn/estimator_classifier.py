@@ -96,9 +96,9 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
         None: what `fastnn.set_device` said, at first 'cpu'.
     jit_compile : bool or 'auto', default='auto'
         Whether to compile a program for this very network, its functions and the size of its batches; not for 'lbfgs'.
-        Compiling takes some seconds, once, as the program is kept on disk; small networks then train up to twice as
-        fast, with the same bits. 'auto' does it for a network of at most 50,000 parameters after half a minute of a fit
-        without `time_limit`, if the rest would take longer than that. On a GPU it makes no difference.
+        Compiling takes some seconds, once, as the program is kept on disk; small networks then train up to 1.8
+        times as fast, with the same bits. 'auto' does it for a network of at most 50,000 parameters after half a minute
+        of a fit without `time_limit`, if the rest would take longer than that. On a GPU it makes no difference.
     n_layers, width : int or None, default=None
         Number of hidden layers, >= 0, and neurons of each, >= 1: two numbers for a search, in the place of
         `hidden_layer_sizes`. If only one is given, the other is 1 or 100.

@@ -215,11 +215,10 @@ def _program(
         name += f"_{tile_choice()[0]}"
     if known:
         name += f"_for_{_digest(repr(known))}"
-    # Numba makes the symbol of it; its own count of functions may be the same for two programs of two processes
-    dispatcher.py_func.__qualname__ = f"{name}_on_{_digest(target_description())}"
-    if known:
         compiler = dispatcher._compiler
         compiler.compile = _rewriting(compiler, function, dtype, traits, known)
+    # Numba makes the symbol of it; its own count of functions may be the same for two programs of two processes
+    dispatcher.py_func.__qualname__ = f"{name}_on_{_digest(target_description())}"
     dispatcher._cache = ProgramCache(name, target_description(), for_network=bool(known))
     dispatcher.compile = undisturbed(_with_settings(dispatcher.compile))
     return dispatcher
