@@ -187,7 +187,8 @@ class CompiledStack(LayerStack):
     def _objective(self) -> Any:
         assert self.loss is not None
         plan, sparse = self.engine.plan, self.loss.sparse
-        return plan.objective(self.loss, tuple(metric.resolve(plan.n_outputs, sparse) for metric in self.metrics))
+        kernels = [metric.resolve(plan.n_outputs, sparse) for metric in self.metrics]
+        return plan.objective(self.loss, kernels, [metric.factors(plan.n_outputs) for metric in self.metrics])
 
     def _results(self, logs: dict[str, float], return_dict: bool) -> float | list[float] | dict[str, float]:
         if return_dict:

@@ -28,7 +28,7 @@ class Evaluation:
     ) -> None:
         run = run_vector(
             objective.loss, objective.metrics, targets=y.shape[1], weighted=weights is not None,
-            in_lanes=engine.plan.is_narrow,
+            in_lanes=engine.plan.is_narrow, metrics_first=objective.metrics_first,
         )  # fmt: skip
         self._engine, self._x, self._y, self._weights = engine, x, y, weights
         self._infer = engine.inference(run, objective)

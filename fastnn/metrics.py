@@ -1,65 +1,14 @@
 """Metrics: what is reported beside the loss. The formulas are in ``fastnn.kernels``."""
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from fastnn import losses
-from fastnn.identifiers import resolve
-
-
-class Metric:
-    """A number about predictions, averaged over rows; callable on arrays.
-
-    Parameters
-    ----------
-    name : str, optional
-        Key in logs and history.
-
-    Attributes
-    ----------
-    direction : {"min", "max"}
-        Whether smaller or larger values are better.
-    """
-
-    kernel: ClassVar[str]  # one of fastnn.kernels.codes.METRICS
-    direction: ClassVar[str] = "min"
-
-    def __init__(self, name: str | None = None) -> None:
-        self.name = name or self.kernel
-
-    def resolve(self, n_outputs: int, sparse: bool) -> str:
-        """Return the kernel for a model of `n_outputs` outputs whose targets are class numbers (`sparse`) or not.
-
-        Raises
-        ------
-        ValueError
-            If the metric needs the other kind of targets.
-        """
-        if sparse != self.kernel.startswith("sparse"):
-            needed, given = ("class numbers", "one column per output")
-            if sparse:
-                needed, given = given, needed
-            raise ValueError(f"the metric {self.name!r} needs targets as {needed}, but the loss takes {given}")
-        return self.kernel
-
-    def finish(self, mean: float) -> float:
-        """Turn the mean over all rows into the value that is reported."""
-        return mean
-
-    def __call__(self, y_true: Any, y_pred: Any) -> float:
-        """Return the metric of predictions of shape (rows, outputs)."""
-        from fastnn.kernels import reference
-
-        n_outputs = np.shape(y_pred)[1] if np.ndim(y_pred) > 1 else 1
-        sparse = n_outputs > 1 and np.size(y_true) == len(y_true)
-        rows = losses.as_rows(y_true, y_pred, 1 if sparse else n_outputs)
-        return self.finish(float(reference.metric(self.resolve(n_outputs, sparse), *rows).mean()))
-
-    def get_config(self) -> dict[str, Any]:
-        """Return arguments that make an equal object."""
-        return {"name": self.name}
+from fastnn import checks, losses
+from fastnn.identifiers import resolve, serialize
+from fastnn.metric_base import Metric
+from fastnn.objective import FROM_LOGITS
 
 
 class MeanSquaredError(Metric):
@@ -71,8 +20,8 @@ class MeanSquaredError(Metric):
 class RootMeanSquaredError(MeanSquaredError):
     """Root of the mean of squared differences."""
 
-    def __init__(self, name: str | None = None) -> None:
-        super().__init__(name or "root_mean_squared_error")
+    def __init__(self, name: str | None = None, dtype: None = None) -> None:
+        super().__init__(name or "root_mean_squared_error", dtype)
 
     def finish(self, mean: float) -> float:
         return math.sqrt(mean)
@@ -85,10 +34,35 @@ class MeanAbsoluteError(Metric):
 
 
 class BinaryAccuracy(Metric):
-    """Share of outputs on the right side of one half."""
+    """Share of outputs on the right side of a threshold; one that is equal to it counts as 0.
+
+    Parameters
+    ----------
+    name : str, optional
+    dtype : None
+    threshold : float, default=0.5
+        0.0 is that of logits.
+    """
 
     kernel = "binary_accuracy"
     direction = "max"
+
+    def __init__(self, name: str | None = None, dtype: None = None, threshold: float = 0.5) -> None:
+        super().__init__(name, dtype)
+        self.threshold = checks.number("threshold", threshold, -math.inf)
+
+    def factors(self, n_outputs: int) -> np.ndarray:
+        from fastnn.kernels import codes
+
+        row = super().factors(n_outputs)
+        row[codes.SHAPE] = self.threshold
+        return row
+
+    def parameters(self) -> dict[str, Any]:
+        return {"threshold": self.threshold}
+
+    def get_config(self) -> dict[str, Any]:
+        return {"name": self.name, "threshold": self.threshold}
 
 
 class CategoricalAccuracy(Metric):
@@ -105,8 +79,35 @@ class SparseCategoricalAccuracy(Metric):
     direction = "max"
 
 
-class Accuracy(Metric):
-    """The accuracy that fits: binary for one output, sparse for class numbers, else categorical."""
+class ExactAccuracy(Metric):
+    """Share of outputs that are equal to their targets, to the last bit; `Accuracy` is another name for it, Keras'.
+
+    The accuracy of a classifier is the metric given by name, ``metrics=["accuracy"]``, or one of `BinaryAccuracy`,
+    `CategoricalAccuracy` and `SparseCategoricalAccuracy`.
+    """
+
+    kernel = "exact_accuracy"
+    direction = "max"
+
+    def __init__(self, name: str | None = None, dtype: None = None) -> None:
+        super().__init__(name or "accuracy", dtype)
+
+    def resolve(self, n_outputs: int, sparse: bool) -> str:
+        if sparse:
+            raise ValueError(
+                "metrics.Accuracy() is the share of outputs that are equal to their targets, and class numbers are "
+                "no outputs: use the name 'accuracy' or metrics.SparseCategoricalAccuracy()"
+            )
+        return self.kernel
+
+
+Accuracy = ExactAccuracy  # the class has the longer name, as files call the metric below "Accuracy"
+
+
+class FittingAccuracy(Metric):
+    """The accuracy that fits, what the name "accuracy" means: binary for one output, sparse for class numbers, else
+    categorical.
+    """
 
     kernel = "accuracy"
     direction = "max"
@@ -117,40 +118,89 @@ class Accuracy(Metric):
         return SparseCategoricalAccuracy.kernel if sparse else CategoricalAccuracy.kernel
 
 
-class _Crossentropy(Metric):
-    def __init__(self, name: str | None = None, from_logits: bool = False) -> None:
-        super().__init__(name)
-        self.from_logits = bool(from_logits)
+class LossMetric(Metric):
+    """A loss as a metric.
+
+    Parameters
+    ----------
+    loss : str, Loss or dict
+    name : str, optional
+        Default: that of the loss.
+    """
+
+    def __init__(self, loss: Any, name: str | None = None, dtype: None = None) -> None:
+        self.loss = losses.get(loss)
+        super().__init__(name, dtype)
+
+    @property
+    def kernel(self) -> str:  # type: ignore[override]
+        return self.loss.name
 
     def resolve(self, n_outputs: int, sparse: bool) -> str:
-        return super().resolve(n_outputs, sparse) + ("_from_logits" if self.from_logits else "")
+        return super().resolve(n_outputs, sparse) + FROM_LOGITS * self.loss.from_logits
+
+    def factors(self, n_outputs: int) -> np.ndarray:
+        return self.loss.factors(n_outputs)
+
+    def parameters(self) -> dict[str, Any]:
+        return self.loss.parameters()
 
     def get_config(self) -> dict[str, Any]:
-        return {"name": self.name, "from_logits": self.from_logits}
+        return {"loss": serialize(self.loss), "name": self.name}
 
 
-class BinaryCrossentropy(_Crossentropy):
-    """Cross-entropy of targets 0 or 1, one per output."""
+class BinaryCrossentropy(LossMetric):
+    """Cross-entropy of targets 0 or 1, one per output; parameters as those of the loss."""
 
-    kernel = "binary_crossentropy"
+    def __init__(
+        self, name: str | None = None, dtype: None = None, from_logits: bool = False, label_smoothing: float = 0.0
+    ) -> None:
+        super().__init__(losses.BinaryCrossentropy(from_logits, label_smoothing), name, dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"name": self.name, **self.loss.get_config()}
 
 
-class CategoricalCrossentropy(_Crossentropy):
-    """Cross-entropy of one-hot targets."""
+class CategoricalCrossentropy(BinaryCrossentropy):
+    """Cross-entropy of one-hot targets; parameters as those of the loss, `axis` the last one."""
 
-    kernel = "categorical_crossentropy"
+    def __init__(
+        self,
+        name: str | None = None,
+        dtype: None = None,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+    ) -> None:
+        _last(axis)
+        LossMetric.__init__(self, losses.CategoricalCrossentropy(from_logits, label_smoothing), name, dtype)
 
 
-class SparseCategoricalCrossentropy(_Crossentropy):
-    """Cross-entropy of class numbers."""
+class SparseCategoricalCrossentropy(BinaryCrossentropy):
+    """Cross-entropy of class numbers; parameters as those of the loss, `axis` the last one."""
 
-    kernel = "sparse_categorical_crossentropy"
+    def __init__(
+        self, name: str | None = None, dtype: None = None, from_logits: bool = False, axis: int = -1
+    ) -> None:
+        _last(axis)
+        LossMetric.__init__(self, losses.SparseCategoricalCrossentropy(from_logits), name, dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"name": self.name, "from_logits": self.loss.from_logits}
+
+
+def _last(axis: int) -> None:
+    if axis not in (-1, 1):
+        raise ValueError(f"axis must be -1, the last one, where the classes are; got {axis!r}")
 
 
 class LogCoshError(Metric):
-    """Mean of log(cosh(difference))."""
+    """Mean of log(cosh(difference)), reported as ``logcosh``."""
 
     kernel = "log_cosh"
+
+    def __init__(self, name: str | None = None, dtype: None = None) -> None:
+        super().__init__(name or "logcosh", dtype)
 
 
 class Poisson(Metric):
@@ -171,37 +221,40 @@ _CLASSES: tuple[type[Metric], ...] = (
     BinaryAccuracy,
     CategoricalAccuracy,
     SparseCategoricalAccuracy,
-    Accuracy,
-    BinaryCrossentropy,
-    CategoricalCrossentropy,
-    SparseCategoricalCrossentropy,
+    FittingAccuracy,
+    ExactAccuracy,
     LogCoshError,
     Poisson,
     PoissonDeviance,
 )
-_TABLE = {cls.kernel: cls for cls in _CLASSES} | {
-    "acc": Accuracy,
+_TABLE: dict[str, type[Metric]] = {cls.kernel: cls for cls in _CLASSES} | {
+    "acc": FittingAccuracy,
+    "fitting_accuracy": FittingAccuracy,
     "log_cosh_error": LogCoshError,
     "mse": MeanSquaredError,
     "mae": MeanAbsoluteError,
+    "binary_crossentropy": BinaryCrossentropy,
     "bce": BinaryCrossentropy,
+    "categorical_crossentropy": CategoricalCrossentropy,
+    "sparse_categorical_crossentropy": SparseCategoricalCrossentropy,
     "rmse": RootMeanSquaredError,
     "root_mean_squared_error": RootMeanSquaredError,
+    "loss_metric": LossMetric,
 }
 
 
 def get(identifier: Any) -> Metric:
-    """Return a metric by name, object, class, loss function or configuration dict.
+    """Return a metric by name, object, class, configuration dict, or a loss as object or function.
 
-    A metric given by name is reported under that name: ``"acc"`` as ``acc``, as in Keras.
+    A metric given by name, or as a function, is reported under that name: ``"acc"`` as ``acc``, as in Keras.
 
     Raises
     ------
     ValueError
         For an unknown name; the message lists the known ones.
     """
-    if losses.is_function(identifier):
-        identifier = identifier.__name__
+    if losses.is_function(identifier) or isinstance(identifier, losses.Loss):
+        return LossMetric(identifier)
     metric = resolve(identifier, _TABLE, Metric, "metric")
     if isinstance(identifier, str):
         metric.name = identifier

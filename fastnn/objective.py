@@ -25,7 +25,8 @@ class Objective:
     Attributes
     ----------
     loss : code of the loss; it takes logits where the last activation is part of it
-    metrics : codes of the metrics; they see probabilities, also where the loss is given logits
+    metrics : codes of the metrics; they see what the network puts out
+    metrics_first : whether that is logits, which the loss turns into probabilities
     target_width : columns of the targets, 1 for class numbers
     ops : the plan's operation table, its last activation left out where the loss includes it
     factors : (1 + metrics, LOSS_COLUMNS + n_outputs), parameters of the loss and of each metric
@@ -33,18 +34,28 @@ class Objective:
 
     loss: int
     metrics: tuple[int, ...]
+    metrics_first: bool
     target_width: int
     ops: np.ndarray = field(repr=False)
     factors: np.ndarray = field(repr=False)
 
 
-def bind(ops: np.ndarray, dtype: np.dtype, loss: Loss, metrics: Iterable[str] = ()) -> Objective:
-    """Bind a loss and names of metrics to a network given by the operations of its plan.
+def metric_factors(n_outputs: int) -> np.ndarray:
+    """Return the parameters of a metric that is given none, in the form of ``Loss.factors``."""
+    row = MeanSquaredError().factors(n_outputs)
+    row[codes.SHAPE] = 0.5  # threshold of binary accuracy
+    return row
+
+
+def bind(
+    ops: np.ndarray, dtype: np.dtype, loss: Loss, metrics: Iterable[str] = (), factors: Iterable[np.ndarray] = ()
+) -> Objective:
+    """Bind a loss and names of metrics, with the parameters of each, to a network given by the operations of its plan.
 
     Raises
     ------
     ValueError
-        If the loss and the last layer, or a metric on logits and the loss, do not fit together.
+        If the loss and the last layer, or a metric on logits and the last layer, do not fit together.
     """
     name, function, n_outputs = loss.name, codes.ACTIVATIONS[ops[-1, codes.FUNCTION]], int(ops[-1, codes.OUTPUTS])
     if "categorical" in name and n_outputs < 2:
@@ -58,32 +69,28 @@ def bind(ops: np.ndarray, dtype: np.dtype, loss: Loss, metrics: Iterable[str] = 
             f"Leave from_logits out, or the activation"
         )
     metrics, target_width = tuple(metrics), loss.target_width(n_outputs)
+    for metric in metrics:
+        if metric.endswith(FROM_LOGITS) and function != "linear":
+            raise ValueError(
+                f"metric {metric.removesuffix(FROM_LOGITS)!r} with from_logits=True needs a last layer without "
+                f"activation; it has {function!r}. Leave from_logits out, or the activation"
+            )
     if metrics and not loss.sparse and target_width != n_outputs:
         raise ValueError(
             f"loss {name!r} has {n_outputs} outputs for {target_width} targets, and no metric is defined for "
             "that: leave the metrics out"
         )
     includes_activation = name.removeprefix("sparse_") in FUSED.get(function, ())
-    ops, plain = ops.copy(), MeanSquaredError().factors(n_outputs)
+    ops, parameters = ops.copy(), [*factors] or [metric_factors(n_outputs)] * len(metrics)
     if includes_activation:
         ops[-1, codes.FUNCTION] = codes.LINEAR
     if includes_activation or loss.from_logits:
         name += FROM_LOGITS
     return Objective(
         loss=codes.LOSSES.index(name),
-        metrics=tuple(_metric_code(metric, loss.from_logits) for metric in metrics),
+        metrics=tuple(map(codes.METRICS.index, metrics)),
+        metrics_first=loss.from_logits,
         target_width=target_width,
         ops=ops,
-        factors=np.array([loss.factors(n_outputs), *[plain] * len(metrics)], dtype),
+        factors=np.array([loss.factors(n_outputs), *parameters], dtype),
     )
-
-
-def _metric_code(metric: str, logits: bool) -> int:
-    """Code of a metric. One on logits sees what the loss made of them, probabilities, so the loss must take logits."""
-    if metric.endswith(FROM_LOGITS) and not logits:
-        name = metric.removesuffix(FROM_LOGITS)
-        raise ValueError(
-            f"metric {name!r} with from_logits=True needs a loss with from_logits=True too; leave it out of the "
-            "metric, or give it to the loss"
-        )
-    return codes.METRICS.index(metric.removesuffix(FROM_LOGITS))

@@ -120,9 +120,11 @@ class Plan:
     def _places(self, trained: bool) -> list[Place]:
         return [place for place in self.weights if place.trained or not trained]
 
-    def objective(self, loss: Loss, metrics: Iterable[str] = ()) -> Objective:
+    def objective(
+        self, loss: Loss, metrics: Iterable[str] = (), factors: Iterable[np.ndarray] = ()
+    ) -> Objective:
         """Bind a loss and names of metrics to this network, see `fastnn.objective.bind`."""
-        return bind(self.ops, self.dtype, loss, metrics)
+        return bind(self.ops, self.dtype, loss, metrics, factors)
 
     def row_major(self) -> Plan:
         """The same network lowered for a device whose vectors have one element."""

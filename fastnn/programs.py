@@ -35,6 +35,7 @@ def run_vector(
     segments: int = 0,
     parameters: int = 0,
     in_lanes: bool = False,
+    metrics_first: bool = False,
 ) -> np.ndarray:
     """The integer vector that describes a run to the programs; columns in ``kernels/codes.py``."""
     values = {
@@ -43,6 +44,7 @@ def run_vector(
         codes.SEED_LOW: seed & 0xFFFFFFFF, codes.SEED_HIGH: seed >> 32, codes.FIRST_EPOCH: first_epoch,
         codes.WEIGHTED_MEAN: weighted_mean, codes.L2_PER_ROW: l2_per_row, codes.METRICS_COUNT: len(metrics),
         codes.SEGMENTS: segments, codes.PARAMETERS: parameters, codes.IN_LANES: in_lanes,
+        codes.METRICS_FIRST: metrics_first,
     }  # fmt: skip
     return np.array([*(values[column] for column in range(codes.METRICS_START)), *metrics], np.int64)
 

@@ -92,6 +92,7 @@ class Run:
             optimizer=codes.OPTIMIZERS.index(engine.optimizer.name), weighted=weights is not None, seed=seed,
             first_epoch=first_epoch, weighted_mean=weighted_mean and weights is not None, l2_per_row=plan.l2_per_row,
             segments=segments, parameters=plan.n_parameters,
+            metrics_first=objective.metrics_first,
         )  # fmt: skip
         self._arguments = (
             run, self._rates.table, engine.state, layout.ops, plan.factors, objective.factors, plan.scaling,

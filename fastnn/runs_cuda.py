@@ -89,7 +89,7 @@ class Models:
                         shuffle=shuffle and not self._rows.in_chunks, optimizer=codes.OPTIMIZERS.index(optimizer.name),
                         weighted=weights is not None, seed=seed, first_epoch=first_epoch,
                         weighted_mean=weighted_mean and weights is not None, l2_per_row=plan.l2_per_row,
-                        parameters=plan.n_parameters,
+                        parameters=plan.n_parameters, metrics_first=objective.metrics_first,
                     )
                     for seed in seeds
                 ]

@@ -46,7 +46,7 @@ NO_LOSS = -1  # for predictions
 # Columns of the table of a loss's parameters: a row for the loss, then one for each metric.
 LOSS_COLUMNS = (
     "KEPT", "SPREAD",  # label smoothing: a target t counts as KEPT * t + SPREAD
-    "SHAPE",  # delta of Huber's loss, gamma of focal ones
+    "SHAPE",  # delta of Huber's loss, gamma of focal ones, threshold of binary accuracy
     "POSITIVE", "NEGATIVE",  # weights of the targets 1 and 0 of the binary focal loss
     "REPEATS",  # outputs for each target: the levels of quantiles
 )  # fmt: skip
@@ -54,8 +54,8 @@ LOSS_COLUMNS = (
 KEPT, SPREAD, SHAPE, POSITIVE, NEGATIVE, REPEATS, PER_OUTPUT = range(len(LOSS_COLUMNS) + 1)
 
 # Metrics continue the numbering of the losses: every loss is a metric too.
-METRICS = (*LOSSES, "binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy")
-BINARY_ACCURACY, CATEGORICAL_ACCURACY, SPARSE_ACCURACY = range(len(LOSSES), len(METRICS))
+METRICS = (*LOSSES, "binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy", "exact_accuracy")
+BINARY_ACCURACY, CATEGORICAL_ACCURACY, SPARSE_ACCURACY, EXACT_ACCURACY = range(len(LOSSES), len(METRICS))
 
 OPTIMIZERS = ("gradient", "sgd", "rmsprop", "adam", "adamw", "adamax", "lion", "nadam", "adagrad")
 GRADIENT, SGD, RMSPROP, ADAM, ADAMW, ADAMAX, LION, NADAM, ADAGRAD = range(len(OPTIMIZERS))
@@ -111,11 +111,12 @@ RUN_COLUMNS = (
     "L2_PER_ROW",  # 1 if penalties are divided likewise
     "SEGMENTS", "PARAMETERS",  # segments of a batch whose rows a team shares, or 0; elements of each one's gradient
     "IN_LANES",  # 1 if predictions may hold one row in each lane
+    "METRICS_FIRST",  # 1 if metrics see the logits that the loss turns into probabilities
     "METRICS_COUNT",
 )  # fmt: skip
 (
     BATCH, ROWS, TARGETS, LOSS, OPTIMIZER, SHUFFLE, WEIGHTED, SEED_LOW, SEED_HIGH, FIRST_EPOCH, WEIGHTED_MEAN,
-    L2_PER_ROW, SEGMENTS, PARAMETERS, IN_LANES, METRICS_COUNT, METRICS_START,
+    L2_PER_ROW, SEGMENTS, PARAMETERS, IN_LANES, METRICS_FIRST, METRICS_COUNT, METRICS_START,
 ) = range(len(RUN_COLUMNS) + 1)  # fmt: skip
 
 # What a step on a GPU keeps there, so that all its launches have the same arguments: integers,

@@ -8,7 +8,7 @@ from .dense_cpu import COLUMNS, FACTORS, begin_products, dense_forward, end_prod
 from .intrinsics import FLUSH_SUBNORMALS, at, float_mode, pointers, set_float_mode
 from .jit import LANES, NUMBER
 from .lanes_cpu import forward_groups, load_groups, unload_column, unload_groups
-from .loss_cpu import loss_row, metric_row
+from .loss_cpu import loss_row, row_metrics
 from .sparse_cpu import STARTS, sparse_forward
 from .team import barrier
 from .vectors import load_row, zero_if_finite
@@ -100,10 +100,11 @@ def do_blocks(
                 target = at(y, (first + r) * run[codes.TARGETS])
                 weight = weights[first + r] if run[codes.WEIGHTED] else 1.0
                 row_stats = at(stats, (first + r) * (1 + metrics))
+                if run[codes.METRICS_FIRST]:
+                    row_metrics(run, values, target, columns, 1.0, loss_factors, at(row_stats, 1))
                 row_stats[0] = weight * loss_row(code, values, target, gradient, columns, vectors, 1.0, loss_factors)
-                for m in range(metrics):
-                    own = at(loss_factors, (1 + m) * (codes.PER_OUTPUT + columns))
-                    row_stats[1 + m] = metric_row(run[codes.METRICS_START + m], values, target, columns, own)
+                if not run[codes.METRICS_FIRST]:
+                    row_metrics(run, values, target, columns, 1.0, loss_factors, at(row_stats, 1))
     return trace
 
 

@@ -30,7 +30,8 @@ SIMULATED = bool(cuda.config.ENABLE_CUDASIM)
 # Functions of the CPU that are not inlined: large ones side by side would need more registers than there are.
 APART = (
     "activation_forward", "activation_backward", "derivatives", "elementwise_row", "loss_row",
-    "metric_row", "normalise_backward_share", "normalise_forward_share", "shuffle", "simple_forward", "softmax",
+    "metric_row", "normalise_backward_share", "normalise_forward_share", "row_metrics", "shuffle", "simple_forward",
+    "softmax",
 )  # fmt: skip
 
 if SIMULATED:

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from . import codes
 from .activation_cpu import exponentials, largest_of, scale_vectors
+from .intrinsics import at
 from .loss_formulas import (
     class_focal_factor,
     class_focal_slope,
     clip_probability,
     crossentropy,
+    divisor,
 )
 from .loss_rows_cpu import elementwise_row
-from .scalar import log
+from .scalar import exp, log
 
 
 def smoothed(target, factors):
@@ -74,11 +76,17 @@ def softmax_focal(code, z, t, d, columns, vectors, scale, factors):
     return value
 
 
-def probability_crossentropy(code, z, t, columns, factors):
-    """Cross-entropy, or focal one, of outputs z scaled to sum 1, as in Keras."""
-    total, value = 0.0, 0.0
+def sum_of_row(z, columns):
+    """Sum of outputs, by which they are divided for shares."""
+    total = 0.0
     for j in range(columns):
         total += z[j]
+    return divisor(total)
+
+
+def probability_crossentropy(code, z, t, columns, factors):
+    """Cross-entropy, or focal one, of outputs z scaled to sum 1, as in Keras."""
+    total, value = sum_of_row(z, columns), 0.0
     for j in range(columns):
         share = crossentropy(z[j] / total, target_of(code, t, j, factors))
         if code == codes.CATEGORICAL_FOCAL or code == codes.SPARSE_FOCAL:
@@ -90,18 +98,17 @@ def probability_crossentropy(code, z, t, columns, factors):
 
 def probability_crossentropy_gradient(code, z, t, d, columns, scale, factors):
     """d = scale * gradient of ``probability_crossentropy``; 0 through a clipped probability."""
-    total, weighted, gamma = 0.0, 0.0, factors[codes.SHAPE]
-    for j in range(columns):
-        total += z[j]
-    for j in range(columns):
+    total, weighted, gamma = sum_of_row(z, columns), 0.0, factors[codes.SHAPE]
+    for j in range(columns):  # p times the derivative with respect to p
         p = z[j] / total
-        d[j] = -target_of(code, t, j, factors) / p if clip_probability(p) == p else 0.0
+        d[j] = -target_of(code, t, j, factors) if clip_probability(p) == p else 0.0
         if code == codes.CATEGORICAL_FOCAL or code == codes.SPARSE_FOCAL:
-            slope = class_focal_slope(p, -log(clip_probability(p)), gamma)
-            d[j] = d[j] * factors[codes.PER_OUTPUT + j] * class_focal_factor(p, gamma) * slope
-        weighted += d[j] * p
+            q = clip_probability(p)
+            slope = class_focal_slope(q, -log(q), gamma)
+            d[j] = d[j] * factors[codes.PER_OUTPUT + j] * class_focal_factor(q, gamma) * slope
+        weighted += d[j]
     for j in range(columns):
-        d[j] = scale * (d[j] - weighted) / total
+        d[j] = scale * (d[j] / clip_probability(z[j] / total) - weighted) / total
 
 
 def loss_row(code, z, t, d, columns, vectors, scale, factors):
@@ -148,12 +155,33 @@ def largest_place(y, columns):
     return place
 
 
+def logit_loss(code, z, t, columns, factors):
+    """Cross-entropy, or focal one, of logits z, which stay."""
+    largest, total, value = largest_of(z, columns), 0.0, 0.0
+    for j in range(columns):
+        total += exp(z[j] - largest)
+    for j in range(columns):
+        target = target_of(code, t, j, factors)
+        if target != 0.0:
+            share = target * (log(total) - (z[j] - largest))
+            if code == codes.CATEGORICAL_FOCAL_LOGITS or code == codes.SPARSE_FOCAL_LOGITS:
+                p = exp(z[j] - largest) / total
+                share *= factors[codes.PER_OUTPUT + j] * class_focal_factor(p, factors[codes.SHAPE])
+            value += share
+    return value
+
+
 def metric_row(code, y, t, columns, factors):
     """Metric of a row from its outputs y."""
     if code == codes.BINARY_ACCURACY:
+        right, threshold = 0.0, factors[codes.SHAPE]
+        for j in range(columns):
+            right += 1.0 if (y[j] > threshold) == (t[j] == 1.0) and (t[j] == 0.0 or t[j] == 1.0) else 0.0
+        return right / float(columns)
+    if code == codes.EXACT_ACCURACY:
         right = 0.0
         for j in range(columns):
-            right += 1.0 if (y[j] > 0.5) == (t[j] == 1.0) and (t[j] == 0.0 or t[j] == 1.0) else 0.0
+            right += 1.0 if y[j] == t[j] else 0.0
         return right / float(columns)
     if code == codes.CATEGORICAL_ACCURACY:
         return 1.0 if largest_place(y, columns) == largest_place(t, columns) else 0.0
@@ -161,4 +189,18 @@ def metric_row(code, y, t, columns, factors):
         return 1.0 if largest_place(y, columns) == t[0] else 0.0
     if on_probabilities(code):
         return probability_crossentropy(code, y, t, columns, factors)
+    if (
+        code == codes.CATEGORICAL_CE_LOGITS
+        or code == codes.SPARSE_CE_LOGITS
+        or code == codes.CATEGORICAL_FOCAL_LOGITS
+        or code == codes.SPARSE_FOCAL_LOGITS
+    ):
+        return logit_loss(code, y, t, columns, factors)
     return elementwise_row(code, y, t, y, columns, 1.0, factors, 0)
+
+
+def row_metrics(run, y, t, columns, weight, factors, stats):
+    """All metrics of a row, times its weight, to ``stats``; ``factors`` are the parameters of the loss, then theirs."""
+    for m in range(run[codes.METRICS_COUNT]):
+        own = at(factors, (1 + m) * (codes.PER_OUTPUT + columns))
+        stats[m] = weight * metric_row(run[codes.METRICS_START + m], y, t, columns, own)

@@ -3,11 +3,16 @@
 NaN stays NaN.
 """
 
+import math
+
 from .formulas import relu
 from .scalar import absolute, exp, log, log1p_unit, power, select, sigmoid, tanh
 
 PROBABILITY_MARGIN = 1e-7  # Keras' epsilon: probabilities are clipped to [margin, 1 - margin]
+RATE_MARGIN = 1e-7  # the same: what is added to rates before their logarithm is taken
+SMALLEST_SUM = 1e-28  # rows of outputs whose sum is smaller have no shares: their gradient would not be finite
 LN2 = 0.6931471805599453
+INFINITY = math.inf
 
 
 def squared_error(y, target):
@@ -95,6 +100,11 @@ def binary_crossentropy_grad(p, target):
     return select(absolute(p - q) > 0.0, 0.0, (q - target) / (q * (1.0 - q)))
 
 
+def divisor(total):
+    """What outputs are divided by for their shares in their sum; the shares of a row without a sum are 0."""
+    return select(absolute(total) < SMALLEST_SUM, INFINITY, total)
+
+
 def crossentropy(p, target):
     """One class's term of the categorical cross-entropy: -target * log(p), p clipped as in Keras."""
     return -target * log(clip_probability(p))
@@ -112,14 +122,14 @@ def balance(target, positive, negative):
 
 
 def wrong_share(p, target):
-    """Probability that the probability p gives to the wrong side of a binary target."""
+    """Probability that p gives to the wrong side of a binary target; below 0 or above 1 where p is, as in Keras."""
     return target * (1.0 - p) + (1.0 - target) * p
 
 
 def per_wrong_share(surprise, wrong):
     """surprise / wrong, the surprise being -log(1 - wrong); it tends to 1."""
-    divisor = select(wrong < PROBABILITY_MARGIN, PROBABILITY_MARGIN, wrong)
-    return select(wrong < PROBABILITY_MARGIN, 1.0, surprise / divisor)
+    small = absolute(wrong) < PROBABILITY_MARGIN
+    return select(small, 1.0, surprise / select(small, PROBABILITY_MARGIN, wrong))
 
 
 def focal_slope(q, factor):
@@ -143,19 +153,17 @@ def logit_focal_grad(z, target, gamma, positive, negative):
 
 
 def binary_focal(p, target, gamma, positive, negative):
-    """Binary focal cross-entropy of the probability p, clipped as in Keras."""
-    factor = balance(target, positive, negative) * power(wrong_share(clip_probability(p), target), gamma)
+    """Binary focal cross-entropy of the probability p, which is clipped in the cross-entropy alone, as in Keras."""
+    factor = balance(target, positive, negative) * power(absolute(wrong_share(p, target)), gamma)
     return factor * binary_crossentropy(p, target)
 
 
 def binary_focal_grad(p, target, gamma, positive, negative):
-    """Differentiate binary_focal with respect to p; 0 where p is clipped."""
-    q = clip_probability(p)
-    wrong = wrong_share(q, target)
-    tilt = gamma * (1.0 - 2.0 * target) * per_wrong_share(binary_crossentropy(q, target), wrong)
-    slope = (q - target) / (q * (1.0 - q)) + tilt
-    gradient = balance(target, positive, negative) * power(wrong, gamma) * slope
-    return select(absolute(p - q) > 0.0, 0.0, gradient)
+    """Differentiate binary_focal with respect to p."""
+    wrong = wrong_share(p, target)
+    tilt = gamma * (1.0 - 2.0 * target) * per_wrong_share(binary_crossentropy(p, target), wrong)
+    slope = binary_crossentropy_grad(p, target) + tilt
+    return balance(target, positive, negative) * power(absolute(wrong), gamma) * slope
 
 
 def class_focal_factor(p, gamma):
@@ -169,13 +177,17 @@ def class_focal_slope(p, surprise, gamma):
 
 
 def poisson(y, target):
-    """Negative log-likelihood of a Poisson rate y, up to a constant, as in Keras: y - target * log(y)."""
-    return y - select(target > 0.0, target * log(y), 0.0)
+    """Negative log-likelihood of a Poisson rate y, up to a constant, as in Keras: y - target * log(y + 1e-7).
+
+    Below 0 the logarithm goes on along its tangent there: a rate that cannot be is a costly one, and is pushed up.
+    """
+    below = select(y < 0.0, y, 0.0)
+    return y - target * log(relu(y) + RATE_MARGIN) - target / RATE_MARGIN * below
 
 
 def poisson_grad(y, target):
     """Differentiate poisson, and the deviance, with respect to y."""
-    return 1.0 - select(target > 0.0, target / y, 0.0)
+    return 1.0 - target / (relu(y) + RATE_MARGIN)
 
 
 def log_rate_poisson(z, target):
@@ -194,8 +206,8 @@ def poisson_constant(target):
 
 
 def poisson_deviance(y, target):
-    """Half the Poisson deviance of the rate y: target * log(target / y) - target + y."""
-    return poisson_constant(target) + poisson(y, target)
+    """Half the Poisson deviance of the rate y: target * log(target / y) - target + y, with the margin in both logs."""
+    return poisson(y, target) - poisson(target, target)
 
 
 def log_rate_deviance(z, target):

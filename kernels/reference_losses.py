@@ -7,7 +7,8 @@ import numpy as np
 
 from .reference_activations import activation, softmax
 
-MARGIN = 1e-7  # probabilities are clipped to [margin, 1 - margin]
+MARGIN = 1e-7  # probabilities are clipped to [margin, 1 - margin]; it is added to rates before their logarithm
+SMALLEST_SUM = 1e-28  # rows of smaller ones have no shares
 
 
 def _dense_target(name, target, output, label_smoothing=0.0):
@@ -31,6 +32,31 @@ def _clip(p):
 
 def _binary_crossentropy(t, p):
     return -(t * np.log(p) + (1.0 - t) * np.log(1.0 - p))
+
+
+def _total(y):
+    """What outputs are divided by for their shares; those of a row without a sum are 0."""
+    total = y.sum(axis=1, keepdims=True)
+    return np.where(np.abs(total) < SMALLEST_SUM, np.inf, total)
+
+
+def _log_of_rate(y):
+    """log(y + margin), below 0 along its tangent there."""
+    return np.log(np.maximum(y, 0.0) + MARGIN) + np.minimum(y, 0.0) / MARGIN
+
+
+def _wrong_share(t, p):
+    """Probability of the wrong answer; below 0 or above 1 where p is."""
+    return t * (1.0 - p) + (1.0 - t) * p
+
+
+def _to_power(wrong, gamma):
+    return np.maximum(np.abs(wrong), np.finfo(np.float32).tiny) ** gamma
+
+
+def _per_wrong_share(surprise, wrong):
+    """surprise / wrong, which tends to 1."""
+    return np.divide(surprise, wrong, out=np.ones_like(wrong), where=np.abs(wrong) >= MARGIN)
 
 
 def _pinball_levels(y, levels):
@@ -65,25 +91,24 @@ def loss(
     if name == "binary_crossentropy_from_logits":
         return (np.logaddexp(0.0, y) - t * y).mean(axis=1)
     if name == "categorical_crossentropy":  # of rows scaled to sum 1, as in Keras
-        p = y / y.sum(axis=1, keepdims=True)
-        return -(t * np.log(_clip(p))).sum(axis=1)
+        return -(t * np.log(_clip(y / _total(y)))).sum(axis=1)
     if name == "categorical_crossentropy_from_logits":
         return (t * _surprise(y)).sum(axis=1)
     if name.startswith("binary_focal_crossentropy"):
         logits = name.endswith("from_logits")
-        p = activation("sigmoid", y) if logits else _clip(y)
-        entropy = np.logaddexp(0.0, y) - t * y if logits else _binary_crossentropy(t, p)
-        wrong = t * (1.0 - p) + (1.0 - t) * p
-        return (_balance(t, alpha, apply_class_balancing) * wrong**gamma * entropy).mean(axis=1)
+        p = activation("sigmoid", y) if logits else y
+        entropy = np.logaddexp(0.0, y) - t * y if logits else _binary_crossentropy(t, _clip(p))
+        factor = _balance(t, alpha, apply_class_balancing) * _to_power(_wrong_share(t, p), gamma)
+        return (factor * entropy).mean(axis=1)
     if name.startswith("categorical_focal_crossentropy"):
         logits = name.endswith("from_logits")
-        p = softmax(y) if logits else _clip(y / y.sum(axis=1, keepdims=True))
+        p = softmax(y) if logits else _clip(y / _total(y))
         return (np.asarray(alpha) * t * (1.0 - p) ** gamma * (_surprise(y) if logits else -np.log(p))).sum(axis=1)
     if name.startswith("poisson"):
-        log_rate = y if name.endswith("from_logits") else np.log(y)
-        value = np.exp(log_rate) - np.where(t > 0, t * log_rate, 0.0)
+        logits = name.endswith("from_logits")
+        value = np.exp(y) - t * y if logits else y - t * _log_of_rate(y)
         if "deviance" in name:  # half of it
-            value += np.where(t > 0, t * np.log(np.where(t > 0, t, 1.0)), 0.0) - t
+            value += t * (np.log(np.where(t > 0, t, 1.0)) if logits else _log_of_rate(t)) - t
         return value.mean(axis=1)
     raise ValueError(f"unknown loss {name!r}")
 
@@ -118,31 +143,34 @@ def loss_gradient(
     if name == "binary_crossentropy_from_logits":
         return (activation("sigmoid", y) - t) / y.shape[1]
     if name == "categorical_crossentropy":
-        p = y / y.sum(axis=1, keepdims=True)
-        return _through_sum(y, np.where(_unclipped(p), -t / np.clip(p, MARGIN, 1.0), 0.0))
+        p = y / _total(y)
+        return _through_sum(y, np.where(_unclipped(p), -t / _clip(p), 0.0))
     if name == "categorical_crossentropy_from_logits":
         return t.sum(axis=1, keepdims=True) * softmax(y) - t
     if name.startswith("binary_focal_crossentropy"):
         logits = name.endswith("from_logits")
-        p = activation("sigmoid", y) if logits else _clip(y)
-        entropy = np.logaddexp(0.0, y) - t * y if logits else _binary_crossentropy(t, p)
-        wrong = t * (1.0 - p) + (1.0 - t) * p
-        factor = _balance(t, alpha, apply_class_balancing)
-        inner = p * (1.0 - p)  # the derivative of sigmoid
-        slope = wrong**gamma * (p - t) + gamma * wrong ** (gamma - 1.0) * (1.0 - 2.0 * t) * entropy * inner
-        return factor * (slope if logits else np.where(_unclipped(y), slope / inner, 0.0)) / y.shape[1]
+        p = activation("sigmoid", y) if logits else y
+        entropy = np.logaddexp(0.0, y) - t * y if logits else _binary_crossentropy(t, _clip(p))
+        wrong = _wrong_share(t, p)
+        factor = _balance(t, alpha, apply_class_balancing) * _to_power(wrong, gamma)
+        tilt = gamma * (1.0 - 2.0 * t) * _per_wrong_share(entropy, wrong)
+        if logits:
+            slope = p - t + p * (1.0 - p) * tilt
+        else:
+            q = _clip(p)
+            slope = np.where(_unclipped(p), (q - t) / (q * (1.0 - q)), 0.0) + tilt
+        return factor * slope / y.shape[1]
     if name.startswith("categorical_focal_crossentropy"):
         logits = name.endswith("from_logits")
-        p = softmax(y) if logits else y / y.sum(axis=1, keepdims=True)
+        p = softmax(y) if logits else y / _total(y)
         q, surprise = (p, _surprise(y)) if logits else (_clip(p), -np.log(_clip(p)))
         # p times the derivative with respect to p
-        ratio = np.divide(surprise, 1.0 - q, out=np.ones_like(q), where=q < 1.0)  # tends to 1
-        slope = -np.asarray(alpha) * t * (1.0 - q) ** gamma * (1.0 + gamma * q * ratio)
+        slope = -np.asarray(alpha) * t * (1.0 - q) ** gamma * (1.0 + gamma * q * _per_wrong_share(surprise, 1.0 - q))
         if logits:
             return slope - p * slope.sum(axis=1, keepdims=True)
         return _through_sum(y, np.where(_unclipped(p), slope / q, 0.0))
     if name in ("poisson_deviance", "poisson"):
-        return (1.0 - t / y) / y.shape[1]
+        return (1.0 - t / (np.maximum(y, 0.0) + MARGIN)) / y.shape[1]
     if name in ("poisson_deviance_from_logits", "poisson_from_logits"):
         return (np.exp(y) - t) / y.shape[1]
     raise ValueError(f"unknown loss {name!r}")
@@ -150,16 +178,18 @@ def loss_gradient(
 
 def _through_sum(y, dp):
     """Gradient with respect to y from that with respect to p = y / sum(y)."""
-    total = y.sum(axis=1, keepdims=True)
+    total = _total(y)
     return (dp - (dp * y / total).sum(axis=1, keepdims=True)) / total
 
 
-def metric(name, target, output):
+def metric(name, target, output, *, threshold=0.5, **parameters):
     """Metric of each row, (rows,); every loss is a metric too."""
     if not name.endswith("accuracy"):
-        return loss(name, target, output)
+        return loss(name, target, output, **parameters)
     y = np.asarray(output, np.float64)
     t = _dense_target(name, target, y)
     if name == "binary_accuracy":
-        return ((y > 0.5) == t).mean(axis=1)
+        return ((y > threshold) == t).mean(axis=1)
+    if name == "exact_accuracy":
+        return (y == t).mean(axis=1)
     return (y.argmax(axis=1) == t.argmax(axis=1)).astype(np.float64)

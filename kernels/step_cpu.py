@@ -21,7 +21,7 @@ from .dense_cpu import (
 from .intrinsics import at
 from .jit import LANES, NUMBER
 from .loss_columns_cpu import column_losses
-from .loss_cpu import limited_crossentropy, loss_row, metric_row
+from .loss_cpu import limited_crossentropy, loss_row, row_metrics
 from .optimizer_cpu import constants
 from .rng import FIRST_DROPOUT_STREAM
 from .rows_cpu import PART_ROWS, gradients_of_rows, update_by_rows
@@ -83,20 +83,20 @@ def losses(run, op, work, y, weights, order, first, last, scale, limit, factors,
     """Loss, gradient and metrics of rows first .. last of the batch; ``order`` starts at the batch.
 
     ``scale`` is the factor of the gradients, ``limit`` the largest loss of an output, or 0. ``factors`` are the
-    parameters of the loss, then of each metric. Metrics are weighted where the mean is.
+    parameters of the loss, then of each metric.
     """
     metrics, columns, row = run[codes.METRICS_COUNT], op[codes.OUTPUTS], op[codes.Y_ROW]
-    weighted = run[codes.WEIGHTED]
+    weighted, rows = run[codes.WEIGHTED], last - first
     outputs, gradients = at(work, op[codes.Y] + first * row), at(work, op[codes.DY] + first * row)
     chosen, row_stats = at(order, first), at(stats, first * (1 + metrics))
+    if run[codes.METRICS_FIRST]:
+        metrics_of_rows(run, outputs, row, y, weights, chosen, rows, columns, factors, row_stats)
     if columns == 1:
         column_losses(
-            run[codes.LOSS], outputs, row, gradients, y, weights, weighted, chosen, last - first, scale, factors,
+            run[codes.LOSS], outputs, row, gradients, y, weights, weighted, chosen, rows, scale, factors,
             row_stats, 1 + metrics, scratch,
         )  # fmt: skip
-        if metrics == 0 and limit == 0.0:
-            return
-    for r in range(last - first):
+    for r in range(rows if columns > 1 or limit > 0.0 else 0):
         target, output = at(y, chosen[r] * run[codes.TARGETS]), at(outputs, r * row)
         weight = weights[chosen[r]] if weighted else 1.0
         if columns > 1:
@@ -109,10 +109,18 @@ def losses(run, op, work, y, weights, order, first, last, scale, limit, factors,
                 row_stats[r * (1 + metrics)] = weight * limit
         if limit > 0.0 and run[codes.LOSS] == codes.BINARY_CE_LOGITS:
             row_stats[r * (1 + metrics)] = weight * limited_crossentropy(output, target, columns, limit)
-        for m in range(metrics):
-            own = at(factors, (1 + m) * (codes.PER_OUTPUT + columns))
-            value = metric_row(run[codes.METRICS_START + m], output, target, columns, own)
-            row_stats[r * (1 + metrics) + 1 + m] = weights[chosen[r]] * value if run[codes.WEIGHTED_MEAN] else value
+    if metrics > 0 and not run[codes.METRICS_FIRST]:
+        metrics_of_rows(run, outputs, row, y, weights, chosen, rows, columns, factors, row_stats)
+
+
+def metrics_of_rows(run, outputs, row, y, weights, chosen, rows, columns, factors, stats):
+    """Metrics of ``rows`` rows, found through ``chosen``; they are weighted where the mean is."""
+    for r in range(rows):
+        weight = weights[chosen[r]] if run[codes.WEIGHTED_MEAN] else 1.0
+        row_metrics(
+            run, at(outputs, r * row), at(y, chosen[r] * run[codes.TARGETS]), columns, weight, factors,
+            at(stats, r * (1 + run[codes.METRICS_COUNT]) + 1),
+        )  # fmt: skip
 
 
 def penalty(ops, count, factors, params):

@@ -20,7 +20,7 @@ from .dense_cuda import (
 from .intrinsics import at
 from .jit import NUMBER
 from .jit_cuda import ELEMENT, apart, cuda, entry
-from .loss_cpu import limited_crossentropy, loss_row, metric_row
+from .loss_cpu import limited_crossentropy, loss_row, row_metrics
 from .normalization_cpu import normalise_backward_share, normalise_forward_share
 from .optimizer_cpu import constants
 from .rng import FIRST_DROPOUT_STREAM, shuffle
@@ -89,7 +89,9 @@ def forward(thread, threads, ops, count, factors, params, work, rows, step, key_
 
 def loss_of_row(run, z, target, gradient, columns, weight, scale, limit, factors, stats):
     """Weighted loss and metrics of one row, its gradient, and outputs in the place of logits z."""
-    code, metrics = run[codes.LOSS], run[codes.METRICS_COUNT]
+    code, share = run[codes.LOSS], weight if run[codes.WEIGHTED_MEAN] else NUMBER(1.0)
+    if run[codes.METRICS_FIRST]:
+        row_metrics(run, z, target, columns, share, factors, at(stats, 1))
     value = loss_row(code, z, target, gradient, columns, columns, weight * scale, factors)
     if limit > 0.0:
         if code == codes.SPARSE_CE_LOGITS and value > limit:
@@ -97,10 +99,8 @@ def loss_of_row(run, z, target, gradient, columns, weight, scale, limit, factors
         elif code == codes.BINARY_CE_LOGITS:
             value = limited_crossentropy(z, target, columns, NUMBER(limit))
     stats[0] = weight * value
-    for m in range(metrics):
-        own = at(factors, (1 + m) * (codes.PER_OUTPUT + columns))
-        metric = metric_row(run[codes.METRICS_START + m], z, target, columns, own)
-        stats[1 + m] = weight * metric if run[codes.WEIGHTED_MEAN] else metric
+    if not run[codes.METRICS_FIRST]:
+        row_metrics(run, z, target, columns, share, factors, at(stats, 1))
 
 
 def losses(thread, threads, run, ops, count, factors, work, y, weights, order, rows, scale, limit, loss_factors, stats):

@@ -8,13 +8,12 @@ from fastnn.kernels.intrinsics import at
 from fastnn.kernels.loss_cpu import loss_row, metric_row
 from harness import Problem, declared_loss, tolerance
 
-from fastnn import losses
+from fastnn import losses, metrics
 from fastnn.layers import Dense
 
 GUARD = 12345.0
 ON_LOGITS = [name for name in LOSSES if name.endswith("from_logits")]
-WITH_PARAMETERS = ("huber", "quantile", *(name for name in LOSSES if "focal" in name))  # no metrics
-ON_OUTPUTS = [name for name in METRICS if not name.endswith("from_logits") and name not in WITH_PARAMETERS]
+AS_METRICS = [name for name in METRICS if name != "quantile"]  # which has other targets
 
 
 OPTIONS = {  # odd parameters for losses that have some
@@ -57,9 +56,13 @@ def loss_of(dtype, name, target, output, scale=1.0, **options):
     return values, gradients, outputs
 
 
-def metric_of(dtype, name, target, output):
+def metric_of(dtype, name, target, output, **options):
     program, code, unused = jit.program(loss_case, dtype), METRICS.index(name), np.zeros(1, dtype)
-    factors = losses.MeanSquaredError().factors(output.shape[1]).astype(dtype)
+    if name in LOSSES:
+        metric = metrics.get(declared_loss(name, **options))
+    else:
+        metric = metrics.get({"class_name": name, "config": options})
+    factors = metric.factors(output.shape[1]).astype(dtype)
     return [
         program(1, code, y.astype(dtype), t.astype(dtype), unused, len(y), 0, 1.0, factors)
         for y, t in zip(output, target, strict=True)
@@ -223,13 +226,26 @@ def test_absolute_error_of_a_hit_has_no_gradient(dtype):
 
 
 @pytest.mark.parametrize("columns", [1, 2, 3, 17])
-@pytest.mark.parametrize("name", ON_OUTPUTS)
+@pytest.mark.parametrize("name", AS_METRICS)
 def test_metric(rng, dtype, name, columns):
     target, output = case(rng, name, columns, dtype)
-    close = tolerance(dtype, 2e-6, 2e-14)
-    np.testing.assert_allclose(
-        metric_of(dtype, name, target, output), reference.metric(name, target, output), rtol=close, atol=close
-    )
+    close, options = tolerance(dtype, 2e-6, 2e-14), options_of(name)
+    values = metric_of(dtype, name, target, output, **options)
+    np.testing.assert_allclose(values, reference.metric(name, target, output, **options), rtol=close, atol=close)
+
+
+def test_metric_leaves_the_outputs(rng, dtype):
+    """Metrics of logits come before the loss, which needs them."""
+    for name in AS_METRICS:
+        target, output = case(rng, name, 3, dtype)
+        y, factors = output[0].copy(), losses.MeanSquaredError().factors(3).astype(dtype)
+        jit.program(loss_case, dtype)(1, METRICS.index(name), y, target[0].astype(dtype), y, 3, 0, 1.0, factors)
+        assert y.tobytes() == output[0].tobytes()
+
+
+def test_exact_accuracy(dtype):
+    output = np.array([[1.0, 0.0, 0.3], [0.0, 1.0, -0.0]])
+    assert metric_of(dtype, "exact_accuracy", np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]), output) == [2 / 3, 1.0]
 
 
 def test_ties_go_to_the_first_class(dtype):
@@ -244,6 +260,8 @@ def test_binary_accuracy_at_the_threshold(dtype):
     """0.5 counts as 0; a target that is neither 0 nor 1 is never met."""
     output, target = np.array([[0.5, 0.500001, 0.9, 0.1]]), np.array([[0.0, 1.0, 0.9, 0.1]])
     assert metric_of(dtype, "binary_accuracy", target, output) == [0.5]
+    assert metric_of(dtype, "binary_accuracy", target, output, threshold=0.75) == [0.25]
+    assert metric_of(dtype, "binary_accuracy", np.array([[0.0, 1.0]]), np.array([[-0.1, 0.1]]), threshold=0.0) == [1.0]
 
 
 # --- in networks --------------------------------------------------------------------------------------------------
@@ -253,7 +271,8 @@ NETWORKS = [  # last activation, loss, metric: on outputs, on logits, and both a
     ("linear", "mean_squared_error", "mean_absolute_error"),
     ("sigmoid", "mean_absolute_error", "mean_squared_error"),
     ("sigmoid", "binary_crossentropy", "binary_accuracy"),
-    ("linear", losses.BinaryCrossentropy(from_logits=True), None),
+    ("linear", losses.BinaryCrossentropy(from_logits=True), "binary_accuracy"),
+    ("linear", losses.BinaryCrossentropy(from_logits=True), "mean_squared_error"),  # of the logits
     ("softmax", "binary_crossentropy", "binary_accuracy"),
     ("softmax", "categorical_crossentropy", "categorical_accuracy"),
     ("sigmoid", "categorical_crossentropy", "categorical_accuracy"),
@@ -261,6 +280,10 @@ NETWORKS = [  # last activation, loss, metric: on outputs, on logits, and both a
     ("softmax", "sparse_categorical_crossentropy", "sparse_categorical_accuracy"),
     ("sigmoid", "sparse_categorical_crossentropy", "sparse_categorical_crossentropy"),
     ("linear", losses.SparseCategoricalCrossentropy(from_logits=True), "sparse_categorical_accuracy"),
+    ("linear", losses.CategoricalCrossentropy(from_logits=True), "categorical_crossentropy_from_logits"),
+    ("linear", losses.CategoricalCrossentropy(from_logits=True), "mean_absolute_error"),
+    ("linear", "mean_squared_error", "binary_crossentropy_from_logits"),
+    ("linear", "mean_squared_error", "exact_accuracy"),
     ("softmax", "mean_squared_error", "categorical_accuracy"),
     ("exponential", "poisson_deviance", "poisson_deviance"),
     ("softplus", "poisson_deviance", None),
