@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import checks
+from fastnn.arithmetic import heedless
 from fastnn.identifiers import resolve
 
 
@@ -33,6 +34,7 @@ class Activation:
         # >= 0: the kernels tell from an output's sign that of the input
         object.__setattr__(self, "alpha", checks.number("alpha", self.alpha, 0.0))
 
+    @heedless
     def __call__(self, x: Any) -> np.ndarray:
         """Apply the function elementwise (``softmax``: along the last axis), computed in double precision."""
         from fastnn.kernels import reference

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from fastnn.arithmetic import as_the_caller
 from fastnn.callback_base import HOOKS, Callback, check_mode, modern, smaller_is_better
 from fastnn.checkpoints import BackupAndRestore, ModelCheckpoint
 
@@ -184,9 +185,13 @@ class CallbackList:
             callback.set_params(params)
             callback.set_model(model)
         self._receivers = {
-            hook: [getattr(callback, name) for callback in self.callbacks for name in _names(callback, hook)]
+            hook: [self._receiver(callback, name) for callback in self.callbacks for name in _names(callback, hook)]
             for hook in HOOKS
         }
+
+    def _receiver(self, callback: Callback, name: str) -> Callable[..., None]:
+        receiver = getattr(callback, name)
+        return receiver if callback is self.history else as_the_caller(receiver)
 
     def call(self, hook: str, *arguments: Any) -> None:
         """Call a hook of every callback that has it."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import data, losses, optimizers, saving
+from fastnn.arithmetic import heedless
 from fastnn.devices import resolve
 from fastnn.metrics import Metric, get_list
 from fastnn.record import TrainingRecord
@@ -25,6 +26,7 @@ class CompiledStack(LayerStack):
     _record: TrainingRecord | None = None  # where the last fit ended
     _restored = False  # since the fit began
 
+    @heedless
     def compile(
         self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, *, jit_compile: bool | str = "auto"
     ) -> None:
@@ -62,6 +64,7 @@ class CompiledStack(LayerStack):
         """Names of what `evaluate` returns: the loss, then the metrics in the order of `compile`."""
         return ["loss", *(metric.name for metric in self.metrics)]
 
+    @heedless
     def save(self, path: str | os.PathLike[str], overwrite: bool = True, *, include_optimizer: bool = True) -> None:
         """Write the model to a file, as safetensors whatever the file is called.
 
@@ -87,6 +90,7 @@ class CompiledStack(LayerStack):
         self._need_built()
         saving.write(path, saving.to_bytes(self, include_optimizer), overwrite)
 
+    @heedless
     def restore(self, path: str | os.PathLike[str]) -> None:
         """Bring weights, optimizer and the place of the training to what a file of this model holds.
 

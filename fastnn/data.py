@@ -99,7 +99,7 @@ def _all_finite(array: np.ndarray) -> bool:
         if math.isfinite(np.vdot(array, array)):
             return True
     else:
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             if np.isfinite(array.sum()):
                 return True
     return bool(np.isfinite(array).all())
@@ -114,7 +114,7 @@ def finite(array: Any, dtype: Any, name: str, check: bool = True) -> Any:
         return _finite_on_gpu(array, dtype, name) if check else array.astype(dtype)
     converted = array
     if array.dtype != dtype or not array.flags.c_contiguous:
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
             converted = np.ascontiguousarray(array, dtype)
     return _checked(converted, array, name) if check else converted
 

@@ -7,6 +7,7 @@ from sklearn.base import _fit_context, is_classifier
 from sklearn.utils import check_array, check_consistent_length, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
+from fastnn.arithmetic import heedless_but_for_callbacks
 from fastnn.devices import resolve
 from fastnn.estimator_callbacks import CallbackSupportMixin, FitTasks
 from fastnn.estimator_checks import check_rows, check_rows_and_targets
@@ -104,6 +105,7 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
         self._fit(X, y, sample_weight, incremental=False, validation=validation)
         return self
 
+    @heedless_but_for_callbacks
     def _fit(
         self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation: tuple[Any, Any, Any] | None = None
     ) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.arithmetic import as_the_caller
+
 try:
     from sklearn.callback import CallbackSupportMixin
 except ImportError:
@@ -30,12 +32,12 @@ class FitTasks:
         self._about = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
         if self.wanted:
             self._fit = estimator._init_callback_context(max_subtasks=epochs)
-            self._fit.call_on_fit_task_begin(**self._about)
+            as_the_caller(self._fit.call_on_fit_task_begin)(**self._about)
 
     def begin_epoch(self) -> None:
         if self.wanted:
             self._epoch = self._fit.subcontext(task_name="epoch")
-            self._epoch.call_on_fit_task_begin(**self._about)
+            as_the_caller(self._epoch.call_on_fit_task_begin)(**self._about)
 
     def end_epoch(self, weights: Any) -> bool:
         """Whether a callback wants training to end; ``weights()`` gives those of an engine."""
@@ -49,7 +51,7 @@ class FitTasks:
         def learned() -> dict[str, list]:
             return self._about["estimator"]._named_weights(weights())
 
-        return bool(task.call_on_fit_task_end(**self._about, reconstruction_attributes=learned))
+        return bool(as_the_caller(task.call_on_fit_task_end)(**self._about, reconstruction_attributes=learned))
 
 
 class Trainee:

@@ -30,7 +30,8 @@ def check_rows(estimator: Any, X: Any, dtypes: Any, reset: bool = False) -> Any:
     rows = _plain_rows(estimator, X, dtypes, reset)
     if rows is not None:
         return rows
-    return validate_data(estimator, X, accept_sparse="csr", dtype=dtypes, order="C", reset=reset)
+    with np.errstate(all="ignore"):
+        return validate_data(estimator, X, accept_sparse="csr", dtype=dtypes, order="C", reset=reset)
 
 
 def check_rows_and_targets(estimator: Any, X: Any, y: Any, dtypes: Any, reset: bool) -> tuple[Any, np.ndarray]:
@@ -80,7 +81,7 @@ def _plain_rows(estimator: Any, X: Any, dtypes: Any, reset: bool) -> np.ndarray 
     if not reset and (X.shape[1] != estimator.n_features_in_ or hasattr(estimator, "feature_names_in_")):
         return None
     allowed = _dtypes(dtypes)
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         rows = np.asarray(X, X.dtype if X.dtype in allowed else allowed[0], order="C")
         if not np.isfinite(rows.sum()):
             return None

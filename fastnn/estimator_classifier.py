@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 
+from fastnn.arithmetic import heedless
 from fastnn.devices import resolve
 from fastnn.estimator_base import BaseMLP
 from fastnn.estimator_labels import LabelTargets
@@ -258,6 +259,7 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
         index = outputs[:, 0] > 0.5 if self.n_outputs_ == 1 else outputs.argmax(axis=1)
         return self.classes_[np.minimum(index, len(self.classes_) - 1)]
 
+    @heedless
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probability of each class of ``classes_`` for each row, shape (n_samples, n_classes)."""
         outputs = self._outputs(X)
@@ -266,12 +268,13 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
         positive = np.asarray(outputs)
         return like(np.hstack([1 - positive, positive]), outputs)
 
+    @heedless
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Logarithm of `predict_proba`."""
         probabilities = self.predict_proba(X)
-        with np.errstate(divide="ignore"):
-            return like(np.log(np.asarray(probabilities)), probabilities)
+        return like(np.log(np.asarray(probabilities)), probabilities)
 
+    @heedless
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Accuracy of the predictions, rows weighted by `sample_weight`; of several labels a row all must be right."""
         if sample_weight is None and type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind == self._kind_of_labels():

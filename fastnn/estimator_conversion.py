@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import make_constraint
 from sklearn.utils.validation import check_is_fitted
 
 from fastnn import activations
+from fastnn.arithmetic import heedless
 from fastnn.estimator_engine import EngineKeeper
 from fastnn.estimator_warnings import warn
 from fastnn.layers import BatchNormalization
@@ -29,6 +30,7 @@ class Conversion(EngineKeeper):
     _multilabel = _sparse_labels = False
     classes_: np.ndarray
 
+    @heedless
     def to_sklearn(self) -> Any:
         """Return scikit-learn's estimator with the same parameters and a copy of what was learned.
 
@@ -71,6 +73,7 @@ class Conversion(EngineKeeper):
         return twin
 
     @classmethod
+    @heedless
     def from_sklearn(cls, estimator: Any) -> Self:
         """Return an estimator with the parameters of scikit-learn's and a copy of what it learned.
 

@@ -12,6 +12,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
+from fastnn.arithmetic import heedless
 from fastnn.devices import resolve
 from fastnn.estimator_base import BaseMLP
 from fastnn.estimator_classifier import MLPClassifier
@@ -124,6 +125,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         outputs = self._outputs(X)
         return outputs[:, 0] if self.n_outputs_ == 1 else outputs
 
+    @heedless
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Coefficient of determination R² of the predictions; for several quantiles the mean ``d2_pinball_score``."""
         device = resolve(self.device)

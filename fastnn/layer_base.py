@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastnn import checks, initializers
+from fastnn.arithmetic import heedless
 
 Shape = tuple[int | None, ...]
 
@@ -106,6 +107,7 @@ class Layer(AlwaysTrained):
         """Return the shape of the output for a shape of the input, both with None for the rows."""
         return input_shape
 
+    @heedless
     def build(self, input_shape: Shape, dtype: Any = "float32") -> None:
         """Fix the input shape and draw the first weights; weights of the right shapes are kept."""
         self.compute_output_shape(input_shape)
@@ -154,6 +156,7 @@ class Layer(AlwaysTrained):
             return [value.copy() for value in self._values]
         return self._engine.get_weights()[self._first : self._first + len(self.weight_shapes)]
 
+    @heedless
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Replace the weights.
 

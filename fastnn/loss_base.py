@@ -5,6 +5,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from fastnn.arithmetic import heedless
+
 
 class Loss:
     """What training makes small; callable on arrays.
@@ -18,11 +20,13 @@ class Loss:
     from_logits = False
     label_smoothing = 0.0
 
+    @heedless
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
         """Return the mean loss of predictions of shape (rows, outputs), each row times its weight."""
         rows = self.rows(y_true, y_pred)
         return float(np.mean(rows if sample_weight is None else rows * np.asarray(sample_weight, np.float64)))
 
+    @heedless
     def rows(self, y_true: Any, y_pred: Any) -> np.ndarray:
         """Return the loss of each row, shape (rows,)."""
         from fastnn.kernels import reference

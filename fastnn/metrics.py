@@ -105,9 +105,7 @@ Accuracy = ExactAccuracy  # the class has the longer name, as files call the met
 
 
 class FittingAccuracy(Metric):
-    """The accuracy that fits, what the name "accuracy" means: binary for one output, sparse for class numbers, else
-    categorical.
-    """
+    """What the name "accuracy" means: binary for one output, sparse for class numbers, else categorical."""
 
     kernel = "accuracy"
     direction = "max"

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import checks, data, saving, seeding, training
+from fastnn.arithmetic import heedless, heedless_but_for_callbacks
 from fastnn.callbacks import CallbackList, History
 from fastnn.compiled import CompiledStack
 from fastnn.identifiers import old_spelling
@@ -52,6 +53,7 @@ class Sequential(CompiledStack):
     history: History | None = None
     stop_training = False
 
+    @heedless_but_for_callbacks
     def fit(
         self,
         x: Any = None,
@@ -169,6 +171,7 @@ class Sequential(CompiledStack):
                     self._training = None
         return listeners.history
 
+    @heedless_but_for_callbacks
     def evaluate(
         self,
         x: Any = None,
@@ -253,6 +256,7 @@ class Sequential(CompiledStack):
         rows = data.inputs(x, shape, dtype, device=device, check=False)
         return engine.predict(rows, check=lambda: data.inputs(x, shape, dtype, device=device))
 
+    @heedless
     def train_on_batch(
         self,
         x: Any,
@@ -294,6 +298,7 @@ def _batch_size(batch_size: int | None) -> int:
     return 32 if batch_size is None else checks.integer("batch_size", batch_size, 1)
 
 
+@heedless
 def load_model(
     path: str | os.PathLike[str], compile: bool = True, device: str | None = None, threads: int | None = None
 ) -> Sequential:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastnn import checks, initializers
+from fastnn.arithmetic import heedless
 from fastnn.identifiers import serialize
 from fastnn.layer_base import Layer, Shape
 
@@ -282,6 +283,7 @@ class Normalization(Layer):
             raise ValueError("give both mean and variance, or none of them and call adapt(data)")
         self._given = {"mean": _statistic("mean", mean, -math.inf), "variance": _statistic("variance", variance, 0.0)}
 
+    @heedless
     def adapt(self, data: Any, batch_size: int | None = None, steps: int | None = None) -> None:
         """Take mean and variance of every column of data (n, inputs); what was before is forgotten.
 

@@ -12,6 +12,8 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from fastnn.arithmetic import heedless
+
 _PRODUCTS_PER_CALL = 50_000_000  # about 0.1 s of compiled work, then Ctrl-C gets its turn
 
 
@@ -73,6 +75,7 @@ class Perceptron(ClassifierMixin, BaseEstimator):
         self.shuffle = shuffle
         self.random_state = random_state
 
+    @heedless
     def fit(self, X: Any, y: Any) -> Self:
         """Learn from weights of zero until a pass makes no mistake, or for `max_iter` passes.
 
@@ -146,6 +149,7 @@ class Perceptron(ClassifierMixin, BaseEstimator):
             )
         return mistakes[:done].copy()
 
+    @heedless
     def decision_function(self, X: Any) -> np.ndarray:
         """Weighted sums plus biases, shape (n_samples,) for one neuron, else (n_samples, n_classes)."""
         check_is_fitted(self, ["coef_", "intercept_"])

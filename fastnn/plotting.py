@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn.arithmetic import heedless
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -22,6 +24,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _MOST_CELLS_WITH_NUMBERS = 40
 
 
+@heedless
 def plot_history(history: Any, metrics: Sequence[str] | None = None) -> "Figure":
     """Draw the learning curves of one or several fits, one panel for each metric.
 
@@ -55,6 +58,7 @@ def plot_history(history: Any, metrics: Sequence[str] | None = None) -> "Figure"
     return figure
 
 
+@heedless
 def plot_metric(history: Any, metric: str = "loss", *, ax: "Axes | None" = None) -> "Axes":
     """Draw one metric against the epoch: solid on the training data, dashed on the validation data.
 
@@ -98,6 +102,7 @@ def plot_metric(history: Any, metric: str = "loss", *, ax: "Axes | None" = None)
     return ax
 
 
+@heedless
 def plot_confusion_matrix(
     y_true: Any,
     y_pred: Any,
@@ -156,6 +161,7 @@ def plot_confusion_matrix(
     return ax
 
 
+@heedless
 def plot_images(
     images: Any,
     titles: Sequence[str] | None = None,
@@ -206,6 +212,7 @@ def plot_images(
     return figure
 
 
+@heedless
 def plot_misread(
     images: Any,
     y_true: Any,

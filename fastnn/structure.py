@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from fastnn import layers as layer_kinds
+from fastnn.arithmetic import heedless
 from fastnn.identifiers import serialize, unknown_name
 from fastnn.layer_base import AlwaysTrained, Layer, Shape, check_weights, row_shape
 from fastnn.summary import print_summary
@@ -116,6 +117,7 @@ class LayerStack(AlwaysTrained):
         layer.in_model = False
         return layer
 
+    @heedless
     def build(self, input_shape: Sequence[int | None] | None = None) -> None:
         """Fix the shape of the input, such as (None, 8), and draw the first weights.
 
@@ -192,6 +194,7 @@ class LayerStack(AlwaysTrained):
             return self._engine.get_weights()
         return [weight for layer in self.layers for weight in layer.get_weights()]
 
+    @heedless
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Replace all weights; see `get_weights`.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import codes
 from .activation_cpu import activation_forward, softmax
 from .dense_cpu import COLUMNS, FACTORS, begin_products, dense_forward, end_products, round_block, share
-from .intrinsics import FLUSH_SUBNORMALS, at, float_mode, pointers, set_float_mode
+from .intrinsics import PROGRAM_MODE, at, float_mode, pointers, set_float_mode
 from .jit import LANES, NUMBER
 from .lanes_cpu import forward_groups, load_groups, unload_column, unload_groups
 from .loss_cpu import loss_row, row_metrics
@@ -129,7 +129,7 @@ def infer_rows(
     if not barrier(at(sync, 0), size):
         return
     mode = float_mode()
-    set_float_mode(mode | FLUSH_SUBNORMALS)
+    set_float_mode(PROGRAM_MODE)
     begin_products()
     count = ops.shape[0]
     row = (buffers.shape[1] - ops[count - 1, codes.PANELS] * LANES) // (2 * BLOCK_ROWS)

@@ -115,12 +115,22 @@ def _twin(function: Any, traits: Traits) -> Any:
 
 
 def _for_cpu(
-    function: Callable, dtype: np.dtype, traits: Traits, twin: Callable[[Callable], Any] | None = None, **options: Any
+    function: Callable,
+    dtype: np.dtype,
+    traits: Traits,
+    pipeline_class: type,
+    twin: Callable[[Callable], Any] | None = None,
+    **options: Any,
 ) -> Any:
-    import numba
+    from numba.core.registry import CPUDispatcher
 
     copy = specialised(function, dtype, twin or (lambda kernel: _inner(kernel, dtype, traits)))
-    return numba.njit(**OPTIONS, **options)(copy)
+    # what numba.njit makes, but where NUMBA_DISABLE_JIT tells that to leave functions as they are
+    return CPUDispatcher(
+        copy,
+        targetoptions={"nopython": True, "boundscheck": None, **OPTIONS, **options},
+        pipeline_class=pipeline_class,
+    )
 
 
 @functools.cache
@@ -145,7 +155,7 @@ def _dispatcher(
     from .linking import InnerCompiler
 
     dispatcher = _for_cpu(
-        function, dtype, traits, twin, no_cpython_wrapper=True, no_cfunc_wrapper=True, pipeline_class=InnerCompiler
+        function, dtype, traits, InnerCompiler, twin, no_cpython_wrapper=True, no_cfunc_wrapper=True
     )
     typed = dispatcher.get_call_template
     # Numba would compile a kernel again for every combination of constants that it is called with
@@ -183,14 +193,16 @@ def _with_settings(compile_program: Callable) -> Callable:
         from numba.core.compiler_lock import global_compiler_lock
 
         with global_compiler_lock:
-            kept = gc.isenabled(), config.LOOP_VECTORIZE, config.SLP_VECTORIZE
+            config.reload_config()  # now, as Numba does it in the midst of a compilation if its variables have changed
+            kept = gc.isenabled(), config.DISABLE_JIT, config.LOOP_VECTORIZE, config.SLP_VECTORIZE
             try:
                 gc.disable()  # the collector finds little garbage in the millions of objects of a compilation
+                config.DISABLE_JIT = 0  # it is meant for the user's functions: these have no other form
                 if simd_level() != "none":  # vectorised by hand; more would only make more code
                     config.LOOP_VECTORIZE = config.SLP_VECTORIZE = 0
                 return compile_program(*arguments, **options)
             finally:
-                collects, config.LOOP_VECTORIZE, config.SLP_VECTORIZE = kept
+                collects, config.DISABLE_JIT, config.LOOP_VECTORIZE, config.SLP_VECTORIZE = kept
                 if collects:
                     if gc.get_freeze_count() == 0:  # as if it were old: nobody need search it now
                         gc.freeze()
@@ -207,7 +219,7 @@ def _program(
     from .linking import NetworkCompiler, ProgramCompiler
 
     pipeline = NetworkCompiler if known else ProgramCompiler
-    dispatcher = _for_cpu(function, dtype, traits, no_cfunc_wrapper=True, pipeline_class=pipeline)
+    dispatcher = _for_cpu(function, dtype, traits, pipeline, no_cfunc_wrapper=True)
     name = dispatcher.py_func.__name__ + variant
     for trait, present in traits._asdict().items():
         name += f"_{trait}" * present

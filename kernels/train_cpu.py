@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import codes
 from .dense_cpu import begin_products, end_products
-from .intrinsics import FLUSH_SUBNORMALS, at, float_mode, pointers, set_float_mode
+from .intrinsics import PROGRAM_MODE, at, float_mode, pointers, set_float_mode
 from .rng import shuffle
 from .step_cpu import do_step
 from .team import barrier, heed_stop, is_last
@@ -71,7 +71,7 @@ def train_steps(
     if not barrier(at(sync, 0), size):
         return
     mode = float_mode()
-    set_float_mode(mode | FLUSH_SUBNORMALS)
+    set_float_mode(PROGRAM_MODE)
     begin_products()
     hyper_row = hyper.shape[1] if hyper.shape[0] > 1 else 0
     # pointers: using an array counts a reference, an atomic operation each time

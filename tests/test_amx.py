@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fastnn.kernels import cpu, jit, tiles
-from fastnn.kernels.intrinsics import FLUSH_SUBNORMALS, I64, at, float_mode, set_float_mode
+from fastnn.kernels.intrinsics import I64, PROGRAM_MODE, at, float_mode, set_float_mode
 from fastnn.kernels.reference import bfloat16
 from fastnn.kernels.vectors import Vectors
 from harness import AMX_FEATURES, with_amx
@@ -50,7 +50,7 @@ def multiplication(kind):
 
     def multiplication_case(c, a, b):
         mode = float_mode()
-        set_float_mode(mode | FLUSH_SUBNORMALS)
+        set_float_mode(PROGRAM_MODE)
         multiply(at(c, 0), at(a, 0), at(b, 0))
         set_float_mode(mode)
 

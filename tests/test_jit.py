@@ -1,18 +1,23 @@
 """How plain functions become programs: element types, vector levels, what the machine code may need."""
 
+import json
+import os
 import pickle
 import struct
+import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
-from fastnn.kernels import cache, cpu, jit, scalar
+from fastnn.kernels import cache, cpu, jit, reference, scalar
 from fastnn.kernels.infer_cpu import infer_rows
 from fastnn.kernels.scalar import exp, sigmoid
 from fastnn.kernels.train_cpu import train_steps
 from harness import Problem, tolerance
 
+import fastnn
 from fastnn.layers import Dense
 
 TENTH = 0.1
@@ -186,3 +191,42 @@ def test_programs_need_nothing_but_the_core_yielded(dtype):
         needed = {name for name in symbols_of(function, dtype) if not name.startswith(WRAPPER)}
         assert needed <= ALLOWED
         assert "sched_yield" in needed
+
+
+WITHOUT_JIT = """
+import os, sys
+way = sys.argv[1]
+if way == "set before":
+    import numba
+    numba.config.DISABLE_JIT = True
+elif way == "set late":
+    import numba
+    os.environ["NUMBA_DISABLE_JIT"] = "1"
+import numpy as np
+import fastnn
+from fastnn.kernels import jit
+from fastnn.kernels.rng import shuffle
+
+order = np.arange(9)
+jit.program(shuffle, np.dtype("float32"))(order, 9, 3, 5, 0)
+import numba
+function = lambda x: x
+assert numba.njit(function) is function if way != "set late" else numba.config.DISABLE_JIT
+print(order.tolist())
+"""
+
+
+@pytest.mark.parametrize("way", ["environment", "file", "set before", "set late"])
+def test_without_jit_for_the_users_functions(tmp_path, way):
+    """NUMBA_DISABLE_JIT is for the functions of the user, which stay plain Python; programs have no other form."""
+    if way == "file":
+        pytest.importorskip("yaml")
+        (tmp_path / ".numba_config.yaml").write_text("disable_jit: 1\n")
+    environment = {**os.environ, "FASTNN_CACHE_DIR": str(tmp_path / "cache"), "FASTNN_QUIET": "1"}
+    environment["PYTHONPATH"] = str(Path(fastnn.__file__).parents[1])
+    if way == "environment":
+        environment["NUMBA_DISABLE_JIT"] = "1"
+    command = [sys.executable, "-W", "error", "-c", WITHOUT_JIT, way]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == reference.permutation(9, 5, 3).tolist()

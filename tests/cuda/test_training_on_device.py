@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 import pytest
-from fastnn.kernels import codes
+from fastnn.kernels import codes, reference
 from harness import (
     Problem,
     assert_close,
@@ -123,6 +123,24 @@ def test_label_smoothing_and_a_limit():
     network = problem(layers, loss="binary_crossentropy")
     for logs, limit in ((network.train(loss_limit=limit, **RUN)[2], limit) for limit in (0.0, 0.125)):
         assert (logs[:, 0] <= 0.125).all() == (limit > 0.0)
+
+
+@pytest.mark.parametrize("metric", ["mean_squared_error", "binary_accuracy", "binary_crossentropy_from_logits"])
+def test_metrics_see_logits_before_the_loss_does(metric, blocks):
+    network = problem([Dense(2)], loss=BinaryCrossentropy(from_logits=True), metrics=[metric], weighted=True)
+    engine, objective = check(network)
+    network.weights = engine.get_weights()
+    x, y, weights = network.data("float32")
+    expected = reference.metric(metric, network.y, network.outputs()).mean()
+    assert engine.evaluate(x, y, weights, objective)[1] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["poisson", "categorical_crossentropy"])
+def test_outputs_at_the_ends(loss, blocks):
+    """A rate of 0, and a row of zeros: Keras' epsilon keeps the gradient finite."""
+    network = problem([Dense(2, "relu")], loss=loss)
+    network.weights = [np.full((3, 2), -1.0), np.zeros(2)]
+    check(network, optimizer=optimizers.SGD(1e-3))
 
 
 def test_a_rate_for_every_step():
