@@ -89,7 +89,8 @@ def _checked(array: np.ndarray, source: np.ndarray, name: str) -> np.ndarray:
     place = f"row {row}" + (f", column {column[0]}" if column else "")
     value = np.asarray(source).reshape(array.shape)[(row, *column)]
     if np.isfinite(value):
-        raise ValueError(f"{name} holds {value:g} in {place}, which is too large for {array.dtype}")
+        way_out = '; scale it, or use dtype="float64"' * (array.dtype == np.float32)
+        raise ValueError(f"{name} holds {value:g} in {place}, which is too large for {array.dtype}{way_out}")
     raise ValueError(f"{name} holds {value} in {place}; remove or fill such rows first")
 
 

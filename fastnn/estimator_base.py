@@ -20,6 +20,7 @@ from fastnn.estimator_training import Deadline, StochasticFit
 from fastnn.gpu_arrays import on_host
 from fastnn.losses import Loss
 from fastnn.plan import MIXED
+from fastnn.precision import nonfinite_weights, warn_of_lost_digits
 
 
 class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
@@ -128,10 +129,15 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
         fresh = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         self._check_possible(fresh, incremental, validation is not None)
         dtypes = self._dtypes() if fresh else self.coefs_[0].dtype
+        given = X
         X, y = check_rows_and_targets(self, X, y, dtypes, reset=fresh)
         targets = self._read_targets(y, "y")
         self._learn_targets(targets, fresh, incremental)
         data = self._rows(X, y, targets, sample_weight, "y", incremental)
+        if fresh:
+            warn_of_lost_digits("X", given, X, getattr(self, "feature_names_in_", None))
+            if not is_classifier(self):
+                warn_of_lost_digits("y", targets, data.rows.y)
         held_out = None if validation is None else self._validation_rows(*validation, X.dtype)
         random_state = check_random_state(self.random_state)
         if fresh:
@@ -142,10 +148,7 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
         else:
             weights = self._train_stochastic(data, held_out, random_state, tasks, deadline, fresh, incremental)
         if not all(np.isfinite(array).all() for array in weights):
-            raise ValueError(
-                "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
-                "preprocessed."
-            )
+            raise nonfinite_weights(X, data.rows.y, getattr(self, "feature_names_in_", None))
         if weights is not getattr(self, "_engine_weights", None):
             self._keep_weights(weights)
         self._get_engine()

@@ -11,6 +11,7 @@ from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import validate_data
 
 from fastnn import data
+from fastnn.arithmetic import heedless
 from fastnn.devices import resolve
 from fastnn.gpu_arrays import is_on_gpu, on_host
 
@@ -30,8 +31,7 @@ def check_rows(estimator: Any, X: Any, dtypes: Any, reset: bool = False) -> Any:
     rows = _plain_rows(estimator, X, dtypes, reset)
     if rows is not None:
         return rows
-    with np.errstate(all="ignore"):
-        return validate_data(estimator, X, accept_sparse="csr", dtype=dtypes, order="C", reset=reset)
+    return _validated(estimator, X, dtype=dtypes, reset=reset)
 
 
 def check_rows_and_targets(estimator: Any, X: Any, y: Any, dtypes: Any, reset: bool) -> tuple[Any, np.ndarray]:
@@ -48,7 +48,18 @@ def check_rows_and_targets(estimator: Any, X: Any, y: Any, dtypes: Any, reset: b
         rows = _plain_rows(estimator, X, dtypes, reset)
         if rows is not None:
             return rows, y
-    return validate_data(estimator, X, y, accept_sparse="csr", multi_output=True, dtype=dtypes, order="C", reset=reset)
+    return _validated(estimator, X, y, multi_output=True, dtype=dtypes, reset=reset)
+
+
+@heedless
+def _validated(*data: Any, **options: Any) -> Any:
+    """Check as scikit-learn does, and say what holds a number that is too large for float32."""
+    try:
+        return validate_data(*data, accept_sparse="csr", order="C", **options)
+    except ValueError as error:
+        if "too large for dtype('float32')" not in str(error):
+            raise
+        raise ValueError(f'{error} Scale its column, or use dtype="float64", which holds larger numbers.') from None
 
 
 def _rows_on_gpu(estimator: Any, X: Any, dtypes: Any, reset: bool) -> Any:

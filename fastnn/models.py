@@ -11,6 +11,7 @@ from fastnn.arithmetic import heedless, heedless_but_for_callbacks
 from fastnn.callbacks import CallbackList, History
 from fastnn.compiled import CompiledStack
 from fastnn.identifiers import old_spelling
+from fastnn.precision import warn_of_lost_digits
 from fastnn.progress import ProgressLine
 
 
@@ -138,6 +139,8 @@ class Sequential(CompiledStack):
             samples, validation = data.split(samples, validation_split)
         if class_weight is not None:
             samples = data.weigh_classes(samples, class_weight)
+        warn_of_lost_digits("x", x, samples.x)
+        warn_of_lost_digits("y", y, samples.y)
 
         steps = -(-len(samples) // batch_size)
         line = ProgressLine(steps, checks.verbosity(verbose))

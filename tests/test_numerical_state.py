@@ -1,4 +1,4 @@
-"""The caller's numerical state, ``numpy.errstate``, filters of warnings, modes of the CPU, changes nothing that we do."""
+"""The caller's numerical state changes nothing: ``numpy.errstate``, filters of warnings, modes of the CPU."""
 
 import ctypes
 import platform
@@ -33,8 +33,9 @@ def everything(of_model):
 def keras_face(dtype, path):
     fastnn.set_random_seed(1)
     normal = Normalization(mean=1e-300, variance=1e-320)
-    layers = [Dense(5, "elu", input_dim=4, kernel_initializer=initializers.Constant(1e-43)), BatchNormalization()]
-    model = Sequential([normal, *layers, Dense(3, "softmax", bias_initializer=initializers.Constant(1e-300))], dtype=dtype)
+    first = Dense(5, "elu", input_dim=4, kernel_initializer=initializers.Constant(1e-43))
+    last = Dense(3, "softmax", bias_initializer=initializers.Constant(1e-300))
+    model = Sequential([normal, first, BatchNormalization(), last], dtype=dtype)
     rate = schedules.ExponentialDecay(0.01, 1, 1e-30)
     every = ["accuracy", metrics.RootMeanSquaredError(), losses.Huber(1e-200)]
     one_hot = np.eye(3)[CLASSES]
@@ -62,7 +63,8 @@ def keras_face(dtype, path):
 def losses_and_metrics():
     out = []
     for loss in (losses.Poisson(), losses.BinaryCrossentropy(), losses.MeanSquaredError(), losses.Huber(1e-200)):
-        out += [loss(BINARY, np.abs(X[:, 1])), loss.rows(BINARY, np.abs(X[:, 2])).tobytes(), loss(BINARY, BINARY, WEIGHTS)]
+        out += [loss(BINARY, np.abs(X[:, 1])), loss.rows(BINARY, np.abs(X[:, 2])).tobytes()]
+        out.append(loss(BINARY, BINARY, WEIGHTS))
     out += [losses.BinaryCrossentropy(from_logits=True)(BINARY, FURTHER[:, 0]), metrics.LogCoshError()(TINY, SMALL)]
     for name in ("sigmoid", "softplus", "tanh", "elu", "gelu", "exponential", "softmax"):
         out.append(fastnn.activations.get(name)(FURTHER).tobytes())
@@ -76,7 +78,9 @@ def classifier(options):
     if options.get("solver") != "lbfgs" and not model.early_stopping:
         model.partial_fit(X, LABELS)
     out += [model.score(X, LABELS), model.predict(X.tolist()).tolist(), model.predict_proba(X[:1]).tobytes()]
-    return [*out, getattr(model, "loss_curve_", None), everything(model.coefs_), everything(model.to_sklearn().coefs_)]
+    if "scoring" not in options:
+        out.append(everything(model.to_sklearn().coefs_))
+    return [*out, getattr(model, "loss_curve_", None), everything(model.coefs_)]
 
 
 def regressor(options):
@@ -106,7 +110,7 @@ DOORS = {
     "losses": lambda path: losses_and_metrics(),
     "classifier": lambda path: classifier({}),
     "classifier-float64": lambda path: classifier({"dtype": "float64", "early_stopping": True, "batch_size": 9}),
-    "classifier-small-batches": lambda path: classifier({"batch_size": 5, "early_stopping": True, "scoring": "neg_log_loss"}),
+    "classifier-scoring": lambda path: classifier({"batch_size": 5, "early_stopping": True, "scoring": "neg_log_loss"}),
     "classifier-lbfgs": lambda path: classifier({"solver": "lbfgs"}),
     "regressor": lambda path: regressor({}),
     "regressor-small-batches": lambda path: regressor({"batch_size": 5, "early_stopping": True}),
