@@ -197,10 +197,13 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
             raise ValueError("partial_fit does not support early_stopping=True")
         if not fresh:
             self._check_same_network(incremental)
+        if not incremental:
+            self._warn_of_idle_parameters()
         if self.solver == "lbfgs":
             refused = {
                 f"learning_rate={self.learning_rate!r}": self._follows_schedule(),
                 "dropout": np.any(self.dropout),
+                f"weight_decay={self.weight_decay}": self.weight_decay,
                 "callbacks": self.callbacks,
                 "validation data": validated,
                 **{f"{name}={(limit := getattr(self, name))}": limit is not None for name in CLIPPING},
@@ -213,11 +216,12 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
     ) -> HeldOut:
         """Return checked rows with encoded targets, and with weights of their classes too."""
         given = self._check_weights(sample_weight, X)
+        encoded = self._encode(targets, name)
         of_classes = self._class_weights(targets, incremental)
         weights = given if of_classes is None else of_classes * (1.0 if given is None else given)
         if weights is not None and not weights.any():
             raise ValueError("Sample weights must contain at least one non-zero number.")
-        encoded = np.ascontiguousarray(self._encode(targets, name), X.dtype)  # frames hold their columns one by one
+        encoded = np.ascontiguousarray(encoded, X.dtype)  # frames hold their columns one by one
         return HeldOut(Rows(X, encoded, None if weights is None else weights.astype(X.dtype)), y, given)
 
     def _validation_rows(self, X: Any, y: Any, sample_weight: Any, dtype: Any) -> HeldOut:
