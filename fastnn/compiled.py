@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import data, losses, optimizers, saving
+from fastnn import data, losses, meaning, optimizers, saving
 from fastnn.arithmetic import heedless
 from fastnn.devices import resolve
 from fastnn.metrics import Metric, get_list
@@ -184,9 +184,11 @@ class CompiledStack(LayerStack):
         if not self.built:
             self.build((None, *data.row_shape_of(x, resolve(self._device))))
         plan = self.engine.plan
-        return data.samples(
+        samples = data.samples(
             x, y, sample_weight, self._row_shape, plan.n_outputs, self.loss, plan.dtype, source, self.engine.device
         )
+        meaning.check_metrics(self.metrics, plan.n_outputs, self.loss, samples.y, f"y{source}")
+        return samples
 
     def _objective(self) -> Any:
         assert self.loss is not None

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import checks
+from fastnn import checks, meaning
 from fastnn.gpu_arrays import device_array, is_on_gpu, on_host
 from fastnn.losses import Loss
 
@@ -276,7 +276,7 @@ def samples(
     return Samples(rows, labels, checked.reshape(-1) if isinstance(checked, np.ndarray) else checked)
 
 
-def weigh_classes(rows: Samples, class_weight: Any) -> Samples:
+def weigh_classes(rows: Samples, class_weight: Any, loss: Loss | None = None) -> Samples:
     """Return the samples with their weights multiplied by those of their classes.
 
     Parameters
@@ -284,11 +284,13 @@ def weigh_classes(rows: Samples, class_weight: Any) -> Samples:
     rows : Samples
     class_weight : dict of int to float
         One weight for every class that occurs.
+    loss : Loss, optional
+        Says what the targets are.
 
     Raises
     ------
     TypeError, ValueError
-        If it is no dict, or a weight is missing or no number >= 0.
+        If it is no dict, or a weight is missing or no number >= 0, or a row does not belong to one class.
     """
     if not hasattr(class_weight, "items"):
         raise TypeError(f"class_weight must be a dict such as {{0: 1.0, 1: 2.0}}; got {class_weight!r}")
@@ -299,8 +301,7 @@ def weigh_classes(rows: Samples, class_weight: Any) -> Samples:
     values = (checks.number(f"class_weight[{key!r}]", value, 0.0) for key, value in class_weight.items())
     table = dict(zip(classes, values, strict=True))
     y, given = (on_host(array, name, "cuda") for array, name in ((rows.y, "y"), (rows.weights, "sample_weight")))
-    labels = (y.argmax(axis=1) if y.shape[1] > 1 else y[:, 0]).astype(np.int64)
-    present, positions = np.unique(labels, return_inverse=True)
+    present, positions = np.unique(meaning.class_numbers(y, loss), return_inverse=True)
     missing = [int(label) for label in present if int(label) not in table]
     if missing:
         raise ValueError(f"class_weight has no weight for the classes {missing} that occur in y")

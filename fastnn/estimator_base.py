@@ -165,15 +165,14 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
         incremental: bool,
     ) -> list[np.ndarray]:
         """Train epoch by epoch; returns the weights, which the engine keeps for the next call if they are finite."""
-        if fresh or self.early_stopping == (getattr(self, "best_validation_score_", None) is None):
+        other_measure = self.early_stopping == (getattr(self, "best_validation_score_", None) is None)
+        if fresh or other_measure or not hasattr(self, "loss_curve_"):  # which a fit by 'lbfgs' has not
             self._reset_records(fresh)
         rows = data.rows
         if self.early_stopping and held_out is None:
             stratify = is_classifier(self) and self.n_outputs_ == 1
             rows, held_out = split(data, self.validation_fraction, stratify, random_state)
-        if not (incremental and hasattr(self, "_optimizer")):
-            self._optimizer = self._make_optimizer(self._steps_per_epoch(rows.x.shape[0]))
-            self._forget_engine()
+        self._take_optimizer(self._steps_per_epoch(rows.x.shape[0]), goes_on=incremental)
         precise = self.dtype == "float32" and self._is_one_batch(data.rows.x.shape[0]) and not incremental
         if precise:
             engine = self._make_engine("float64")
@@ -201,15 +200,15 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
         self._hidden_sizes()  # tells what is wrong with them
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-        if not fresh and self.normalization != self._normalization:
-            raise ValueError(
-                f"normalization={self.normalization!r} cannot go on from a network with normalization="
-                f"{self._normalization!r}: set it back, or warm_start=False"
-            )
+        if not fresh:
+            self._check_same_network(incremental)
+        if not incremental:
+            self._warn_of_idle_parameters()
         if self.solver == "lbfgs":
             refused = {
                 f"learning_rate={self.learning_rate!r}": self._follows_schedule(),
                 "dropout": np.any(self.dropout),
+                f"weight_decay={self.weight_decay}": self.weight_decay,
                 "callbacks": self.callbacks,
                 "validation data": validated,
                 **{f"{name}={(limit := getattr(self, name))}": limit is not None for name in CLIPPING},
@@ -222,11 +221,12 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
     ) -> HeldOut:
         """Return checked rows with encoded targets, and with weights of their classes too."""
         given = self._check_weights(sample_weight, X)
+        encoded = self._encode(targets, name)
         of_classes = self._class_weights(targets, incremental)
         weights = given if of_classes is None else of_classes * (1.0 if given is None else given)
         if weights is not None and not weights.any():
             raise ValueError("Sample weights must contain at least one non-zero number.")
-        encoded = np.ascontiguousarray(self._encode(targets, name), X.dtype)  # frames hold their columns one by one
+        encoded = np.ascontiguousarray(encoded, X.dtype)  # frames hold their columns one by one
         return HeldOut(Rows(X, encoded, None if weights is None else weights.astype(X.dtype)), y, given)
 
     def _validation_rows(self, X: Any, y: Any, sample_weight: Any, dtype: Any) -> HeldOut:
@@ -245,7 +245,7 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
 
     def _initialize(self, random_state: np.random.RandomState, dtype: np.dtype) -> None:
         self._layers(self._hidden_sizes(), self.normalization)  # tells what is wrong with them
-        self._normalization = self.normalization
+        self._keep_drawn()
         self._keep_weights(self._draw_weights(random_state, dtype))
         self.n_layers_ = len(self.coefs_) + 1
         self.t_ = 0

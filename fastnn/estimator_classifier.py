@@ -68,8 +68,9 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
     verbose : bool, default=False
         Print the loss of each epoch.
     warm_start : bool, default=False
-        Let `fit` go on from the weights of the last fit. With `early_stopping` the best weights of all such fits are
-        kept; scikit-learn keeps the last ones of a fit without improvement.
+        Let `fit` go on from the weights of the last fit, with what the parameters say now; those that would make
+        another network are refused. With `early_stopping` the best weights of all such fits are kept; scikit-learn
+        keeps the last ones of a fit without improvement.
     momentum, nesterovs_momentum : float, bool, default=0.9, True
         For 'sgd': in [0, 1], and whether in Nesterov's form.
     early_stopping : bool, default=False
@@ -230,6 +231,8 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """Train for one more epoch on these rows, going on with the optimizer's state.
+
+        Parameters of the optimizer that were set since count from here on; scikit-learn keeps those of the first call.
 
         Parameters
         ----------

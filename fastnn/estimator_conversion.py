@@ -9,14 +9,15 @@ from sklearn.base import is_classifier
 from sklearn.utils._param_validation import make_constraint
 from sklearn.utils.validation import check_is_fitted
 
-from fastnn import activations
+from fastnn import activations, estimator_moments
 from fastnn.arithmetic import heedless
-from fastnn.estimator_engine import EngineKeeper
+from fastnn.estimator_going_on import GoingOn
 from fastnn.estimator_warnings import warn
 from fastnn.layers import BatchNormalization
 
 # parameters that need not be lost in a conversion
 _ELSEWHERE = {"dtype", "threads", "device", "jit_compile", "n_layers", "width"}
+_OTHER_SHAPES = "the moments of the optimizer do not have the shapes of coefs_ and intercepts_: left out"
 _FITTED = (
     "classes_", "n_features_in_", "feature_names_in_", "n_outputs_", "out_activation_", "n_layers_", "coefs_",
     "intercepts_", "n_iter_", "t_", "loss_", "loss_curve_", "best_loss_", "validation_scores_",
@@ -24,7 +25,7 @@ _FITTED = (
 )  # fmt: skip
 
 
-class Conversion(EngineKeeper):
+class Conversion(GoingOn):
     """Gives an estimator `to_sklearn` and `from_sklearn`."""
 
     _multilabel = _sparse_labels = False
@@ -34,7 +35,7 @@ class Conversion(EngineKeeper):
     def to_sklearn(self) -> Any:
         """Return scikit-learn's estimator with the same parameters and a copy of what was learned.
 
-        It predicts the same to within rounding. The optimizer's moments stay here.
+        It predicts the same to within rounding, and goes on from the optimizer's moments in ``partial_fit``.
 
         Raises
         ------
@@ -47,7 +48,8 @@ class Conversion(EngineKeeper):
         Warns
         -----
         UserWarning
-            If parameters that only training looks at, such as `dropout`, are left out, or at scikit-learn's default.
+            If parameters that only training looks at, such as `dropout`, are left out, or at scikit-learn's default; or
+            the optimizer's state, of a solver that scikit-learn does not have for instance.
         """
         check_is_fitted(self)
         kind = _scikit_learns(self)
@@ -57,14 +59,20 @@ class Conversion(EngineKeeper):
             value = getattr(self, name)
             if name not in known and _takes(kind, name, value):
                 known[name] = value
-            elif name not in known and name not in _ELSEWHERE and value is not default:
+            elif name not in known and name not in _ELSEWHERE and not _is_default(value, default):
                 lost.append(f"{name}={value!r}")
-        if lost:
-            warn(f"{', '.join(lost)}: left out, since scikit-learn has nothing like it; predictions stay the same")
-        twin = kind(**known)
+        twin = kind(**deepcopy(known))
         _copy_fitted(self, twin)
         if self._normalization is not None:
             _fold(self.normalizations_, twin)
+        twin._best_coefs, twin._best_intercepts = twin.coefs_, twin.intercepts_  # as after a fit of its own
+        goes_on = not hasattr(self, "_optimizer") or estimator_moments.give(self, twin)
+        if lost:
+            training = "" if goes_on else ", partial_fit begins with a new optimizer"
+            reason = f"since scikit-learn has nothing like it; predictions stay the same{training}"
+            warn(f"{', '.join(lost)}: left out, {reason}")
+        elif not goes_on:
+            warn(_OTHER_SHAPES)
         if is_classifier(self):
             from sklearn.preprocessing import LabelBinarizer
 
@@ -77,7 +85,8 @@ class Conversion(EngineKeeper):
     def from_sklearn(cls, estimator: Any) -> Self:
         """Return an estimator with the parameters of scikit-learn's and a copy of what it learned.
 
-        Its `dtype` is that of the weights, so it predicts the same to within rounding.
+        Its `dtype` is that of the weights, so it predicts the same to within rounding. It goes on from the optimizer's
+        moments in ``partial_fit``, and from all else in ``fit`` with `warm_start`.
 
         Parameters
         ----------
@@ -89,6 +98,11 @@ class Conversion(EngineKeeper):
             For anything else.
         NotFittedError
             If it learned nothing yet.
+
+        Warns
+        -----
+        UserWarning
+            If the optimizer's state is left out, as it is of ``coefs_`` of other shapes.
         """
         twin: Any = cls()
         if not isinstance(estimator, _scikit_learns(twin)):
@@ -96,8 +110,13 @@ class Conversion(EngineKeeper):
                 f"{cls.__name__}.from_sklearn takes scikit-learn's {_scikit_learns(twin).__name__}; got {estimator!r}"
             )
         check_is_fitted(estimator)
-        twin.set_params(**estimator.get_params(deep=False), dtype=estimator.coefs_[0].dtype.name)
+        twin.set_params(**deepcopy(estimator.get_params(deep=False)), dtype=estimator.coefs_[0].dtype.name)
         _copy_fitted(estimator, twin)
+        twin._keep_drawn()
+        if hasattr(estimator, "loss_curve_"):
+            twin.validation_loss_curve_ = None
+        if hasattr(estimator, "_optimizer") and not estimator_moments.take(estimator, twin):
+            warn(_OTHER_SHAPES)
         if is_classifier(twin):
             twin._multilabel = estimator._label_binarizer.y_type_.startswith("multilabel")
             twin._sparse_labels = estimator._label_binarizer.sparse_input_
@@ -132,6 +151,10 @@ def _fold(normalizations: list[tuple[np.ndarray, ...]], twin: Any) -> None:
 
 def _is_one(activation: Any) -> bool:
     return isinstance(activation, (str, activations.Activation))
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    return value is default or (type(value) is type(default) and value == default)  # a pickle has numbers of its own
 
 
 def _takes(kind: Any, name: str, value: Any) -> bool:

@@ -106,9 +106,16 @@ class EngineKeeper(NetworkOptions):
     def __getstate__(self) -> dict[str, Any]:
         """Replace the engine by what it is rebuilt from: ``coefs_``, ``intercepts_`` and the optimizer's state."""
         state = {**super().__getstate__()}
-        engine = state.pop("_engine", None)
-        state.pop("_engine_weights", None)
-        state.pop("_engine_parameters", None)
-        if engine is not None and engine.step:
-            state["_optimizer_state"] = engine.get_state()
+        for name in ("_engine", "_engine_weights", "_engine_parameters"):
+            state.pop(name, None)
+        optimizer_state = self._get_optimizer_state()
+        if optimizer_state is not None:
+            state["_optimizer_state"] = optimizer_state
         return state
+
+    def _get_optimizer_state(self) -> dict[str, Any] | None:
+        """Counters and moments of the optimizer, None before its first step."""
+        engine = self.__dict__.get("_engine")
+        if engine is not None and engine.step:
+            return engine.get_state()
+        return self.__dict__.get("_optimizer_state")

@@ -81,7 +81,24 @@ class LabelTargets:
             )
         if isinstance(self.class_weight, list) and not targets.multilabel:
             raise ValueError("class_weight must be a dict or 'balanced', as each row has one label; got a list")
-        weights = compute_sample_weight(self.class_weight, targets.y)
+        weights = self._weights_by_label(targets)
         if weights.min() < 0:
             raise ValueError(f"class_weight must hold weights >= 0; got {self.class_weight!r}")
         return weights
+
+    def _weights_by_label(self, targets: Labels) -> np.ndarray:
+        """Weight of each row; a dict is read by scikit-learn's rule, for all classes that the model knows.
+
+        Labels that it does not name weigh 1. It may name others too, unless it leaves one out that there is.
+        """
+        if targets.multilabel or not isinstance(self.class_weight, dict):
+            return compute_sample_weight(self.class_weight, targets.y)
+        known = self.classes_.tolist()
+        unknown, unnamed = set(self.class_weight).difference(known), set(known).difference(self.class_weight)
+        if unknown and unnamed:
+            raise ValueError(
+                f"class_weight names {sorted(unknown, key=str)}, which are none of the classes {known}, and does not "
+                f"name {sorted(unnamed, key=str)}"
+            )
+        of_classes = np.array([float(self.class_weight.get(label, 1.0)) for label in known])
+        return of_classes[np.searchsorted(self.classes_, targets.y)]

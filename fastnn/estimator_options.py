@@ -17,6 +17,7 @@ from fastnn import activations, optimizers
 from fastnn.callbacks import Callback
 from fastnn.devices import DEVICES
 from fastnn.estimator_schedules import SCHEDULES
+from fastnn.estimator_warnings import warn
 from fastnn.layers import Activation, BatchNormalization, Dense, Dropout, Layer, LayerNormalization
 from fastnn.optimizers import Optimizer
 from fastnn.optimizers.schedules import LearningRateSchedule
@@ -31,6 +32,11 @@ NORMALIZATIONS: dict[str, Callable[[], Layer]] = {
 # of an optimizer, under the same names; those of Adam and its kin are beta_1, beta_2 and epsilon
 _OWN_PARAMETERS = {"sgd": (), "rmsprop": ("rho", "epsilon"), "adagrad": ("epsilon",), "lion": ("beta_1", "beta_2")}
 CLIPPING = ("clipvalue", "clipnorm", "global_clipnorm")
+# of fastnn's parameters, those that only count beside a value of another
+_ONLY_WITH = {
+    "focal_gamma": ("loss", "focal"), "quantile": ("loss", "quantile"), "huber_delta": ("loss", "huber"),
+    "scoring": ("early_stopping", True),
+}  # fmt: skip
 _WIDTH = 100  # of a hidden layer that nothing is said about
 
 
@@ -120,6 +126,13 @@ class NetworkOptions(BaseEstimator):
         given = {name: value for name, value in given.items() if name not in defaults or value is not defaults[name]}
         constraints = {name: constraints[name] for name in given}
         validate_parameter_constraints(constraints, given, caller_name=type(self).__name__)
+
+    def _warn_of_idle_parameters(self) -> None:
+        """Warn of parameters that were given and have no effect, as another one is not what they belong to."""
+        for name, (other, needed) in _ONLY_WITH.items():
+            given, default = getattr(self, name, None), self._defaults().get(name)
+            if getattr(self, other) != needed and given is not default and not np.array_equal(given, default):
+                warn(f"{name}={given!r} has no effect: it is for {other}={needed!r}, not {getattr(self, other)!r}")
 
     def _hidden_sizes(self) -> list[int]:
         """Neurons of each hidden layer, from `hidden_layer_sizes` or from `n_layers` and `width`.

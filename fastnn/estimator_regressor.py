@@ -140,6 +140,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """Quantiles that the outputs stand for; none for another loss."""
         return np.atleast_1d(self.quantile).tolist() if self.loss == "quantile" else []
 
+    def _kind_of_outputs(self) -> str:
+        levels, activation = len(self._levels()), self._output_activation()
+        return f"outputs for {levels} quantiles" if levels > 1 else f"outputs of the activation {activation!r}"
+
+    def _output_activation(self) -> str:
+        return "exp" if self.loss == "poisson" else "identity"
+
     def _read_targets(self, y: np.ndarray, name: str) -> np.ndarray:
         if issparse(y) or y.dtype.kind in "mM":
             found = "a sparse matrix: pass .toarray()" if issparse(y) else f"{y.dtype}: turn it into numbers first"
@@ -160,7 +167,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
                     "Use sklearn.multioutput.MultiOutputRegressor, or one level"
                 )
             self.n_outputs_ = max(targets.shape[1], len(levels))
-            self.out_activation_ = "exp" if self.loss == "poisson" else "identity"
+            self.out_activation_ = self._output_activation()
 
     def _encode(self, targets: np.ndarray, name: str) -> np.ndarray:
         expected = self._loss().target_width(self.n_outputs_)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import checks, data, saving, seeding, training
+from fastnn import checks, data, meaning, saving, seeding, training
 from fastnn.arithmetic import heedless, heedless_but_for_callbacks
 from fastnn.callbacks import CallbackList, History
 from fastnn.compiled import CompiledStack
@@ -95,7 +95,7 @@ class Sequential(CompiledStack):
         shuffle : bool, default=True
             New order of the rows in every epoch.
         class_weight : dict of int to float, optional
-            Weight of the rows of each class.
+            Weight of the rows of each class. Each row must belong to one class: of soft labels it is the nearest.
         sample_weight : array-like of shape (n,), optional
             Weight of each row.
         initial_epoch : int, default=0
@@ -138,7 +138,8 @@ class Sequential(CompiledStack):
         elif validation_split:
             samples, validation = data.split(samples, validation_split)
         if class_weight is not None:
-            samples = data.weigh_classes(samples, class_weight)
+            samples = data.weigh_classes(samples, class_weight, self.loss)
+        meaning.check_weights(samples.weights)
         warn_of_lost_digits("x", x, samples.x)
         warn_of_lost_digits("y", y, samples.y)
 
@@ -275,7 +276,7 @@ class Sequential(CompiledStack):
         self._need_compiled("train_on_batch")
         samples = self._samples(x, y, sample_weight)
         if class_weight is not None:
-            samples = data.weigh_classes(samples, class_weight)
+            samples = data.weigh_classes(samples, class_weight, self.loss)
         with self._turn_to_train("train_on_batch"):
             run = self.engine.train(
                 self._objective(),

@@ -68,6 +68,7 @@ def test_a_whole_fit_equals_the_oracle(monkeypatch, optimizer):
         (2, "linear", losses.mean_absolute_error, X[:, 2:4]),
     ],
 )
+@pytest.mark.filterwarnings("ignore:the metric 'accuracy' expects")
 def test_losses_go_down_and_evaluate_agrees_with_predict(outputs, activation, loss, y):
     set_random_seed(2)
     model = network(outputs, activation)
