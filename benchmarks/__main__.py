@@ -14,6 +14,7 @@ from benchmarks import report, runner, terms
 from benchmarks import tasks as task_table
 from benchmarks.contenders import CONTENDERS, SUBJECT
 from benchmarks.contenders import choose as choose_contenders
+from benchmarks.ending import Ending
 from benchmarks.results import BUSY, Results, TaskResult, machine_facts, machine_kind
 from benchmarks.worker import WorkerFailed
 from fastnn.console import bars, messages, results
@@ -43,6 +44,8 @@ def bench(
     Contenders take turns, each in a process of its own that is given the same arrays, weights, batches and threads. A
     time is reported only if the loss reached is near the others'.
     """
+    ending = Ending()
+    ending.listen()
     out = results()
     if simd is not None:
         terms.limit_instructions(simd)
@@ -67,32 +70,37 @@ def bench(
             if missing := contender.lacks():
                 messages().print(f"without {contender.label}: {missing}", markup=False, soft_wrap=True)
     rounds = rounds or (QUICK_ROUNDS if quick else ROUNDS)
-    with bars(live=False) as progress:
-        bar = progress.add_task("measuring", total=runner.steps(chosen, names, threads, rounds), note="")
+    written: list[Path] = []
+    try:
+        with bars(live=False) as progress:
+            bar = progress.add_task("measuring", total=runner.steps(chosen, names, threads, rounds), note="")
 
-        def step(text: str, done: int) -> None:
-            if text:
-                progress.update(bar, note=text)
-            progress.update(bar, advance=done, refresh=True)
+            def step(text: str, done: int) -> None:
+                if text:
+                    progress.update(bar, note=text)
+                progress.update(bar, advance=done, refresh=True)
 
-        def finished(found: Results, result: TaskResult) -> None:
-            progress.console.print(_line(result), soft_wrap=True, markup=False)
+            def finished(found: Results, result: TaskResult) -> None:
+                progress.console.print(_line(result), soft_wrap=True, markup=False)
 
-        measured = runner.run(chosen, names, threads, rounds, quick, step, finished)
-    measured.limited = simd or ""
-    if json is not None:
-        measured.save(json)
-    written = report.write(measured, output)
-    interrupted = len(measured.tasks) < len(runner.possible(chosen, threads))
-    if interrupted:
-        messages().print("interrupted: what follows is what was finished", style="yellow")
-    for group in report.groups(measured):
-        out.print(_table(measured, group))
-    out.print(report.machine_line(measured), soft_wrap=True, style="dim")
-    out.print(report.EXPLANATION.format(rounds=rounds), soft_wrap=True, style="dim")
-    out.print(f"Written: {', '.join(map(str, written))}", soft_wrap=True, markup=False)
-    if interrupted:
-        raise typer.Exit(130)
+            measured = runner.run(chosen, names, threads, rounds, quick, step, finished, ending)
+            measured.limited = simd or ""
+            if json is not None:
+                measured.save(json)
+            written = report.write(measured, output)
+        if len(measured.tasks) < len(runner.possible(chosen, threads)):
+            messages().print("interrupted: what follows is what was finished", style="yellow")
+        for group in report.groups(measured):
+            out.print(_table(measured, group))
+        out.print(report.machine_line(measured), soft_wrap=True, style="dim")
+        out.print(report.EXPLANATION.format(rounds=rounds), soft_wrap=True, style="dim")
+        out.print(f"Written: {', '.join(map(str, written))}", soft_wrap=True, markup=False)
+    except KeyboardInterrupt:
+        messages().print("interrupted before any task was finished", style="yellow")
+    except OSError:
+        if not written or ending.number is None:  # else the terminal may be gone, as after SIGHUP
+            raise
+    raise typer.Exit(ending.status)
 
 
 def _listing() -> Table:

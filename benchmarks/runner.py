@@ -9,6 +9,7 @@ from datetime import date
 from benchmarks import data, terms
 from benchmarks.contenders import CONTENDERS, SUBJECT
 from benchmarks.contenders.base import NotOffered
+from benchmarks.ending import Ending
 from benchmarks.kinds import Task
 from benchmarks.problems import Quality, medians
 from benchmarks.results import Figure, Results, TaskResult, machine_facts
@@ -26,7 +27,9 @@ class Workers:
         self._workers: dict[str, Worker] = {}
 
     def __getitem__(self, name: str) -> Worker:
-        if name not in self._workers or not self._workers[name].alive:
+        if name in self._workers and not self._workers[name].alive:
+            self._workers.pop(name).close()
+        if name not in self._workers:
             self._workers[name] = Worker(name, self.threads, self.stand_ins)
         return self._workers[name]
 
@@ -34,10 +37,17 @@ class Workers:
         return self
 
     def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
-        for worker in self._workers.values():  # all end at the same time
-            worker.dismiss()
-        for worker in self._workers.values():
-            worker.close(at_once=failure is not None)
+        try:
+            if failure is None:
+                for worker in self._workers.values():  # all end at the same time
+                    worker.dismiss()
+                for worker in self._workers.values():
+                    worker.close()
+        finally:
+            for worker in self._workers.values():
+                worker.terminate()
+            for worker in self._workers.values():
+                worker.close(at_once=True)
 
 
 def run(
@@ -48,6 +58,7 @@ def run(
     quick: bool = False,
     progress: Report = lambda text, steps: None,
     finished: Callable[[Results, TaskResult], None] = lambda results, task: None,
+    ending: Ending | None = None,
 ) -> Results:
     """Run the suite.
 
@@ -67,24 +78,27 @@ def run(
         Told what begins, and how many of ``steps(...)`` were done.
     finished : callable
         Given the results so far and the task that was finished.
+    ending : Ending, optional
+        Hears the signals that end the run.
 
     Returns
     -------
     Results
-        After Ctrl-C those of the tasks that were finished.
+        After Ctrl-C, or a signal that `ending` heard, those of the tasks that were finished.
     """
-    stand_ins = data.missing(getattr(task, "data", "") for task in tasks)
     versions = {name: CONTENDERS[name].version() or "" for name in contenders}
     results = Results(date.today().isoformat(), quick, rounds, machine_facts(), round(terms.load(), 2), versions)
     wanted = possible(tasks, threads)
     try:
-        for number in sorted({task.threads or threads for task in wanted}):
-            with Workers(number, stand_ins) as workers:
-                progress(f"measuring the peak of {number} thread{'s' * (number > 1)}", 0)
-                results.peaks[str(number)] = workers[SUBJECT].call("peak")
-                for task in (task for task in wanted if (task.threads or threads) == number):
-                    results.tasks.append(measure(task, contenders, workers, rounds, progress))
-                    finished(results, results.tasks[-1])
+        with (ending or Ending()).measuring():
+            stand_ins = data.missing(getattr(task, "data", "") for task in tasks)
+            for number in sorted({task.threads or threads for task in wanted}):
+                with Workers(number, stand_ins) as workers:
+                    progress(f"measuring the peak of {number} thread{'s' * (number > 1)}", 0)
+                    results.peaks[str(number)] = workers[SUBJECT].call("peak")
+                    for task in (task for task in wanted if (task.threads or threads) == number):
+                        results.tasks.append(measure(task, contenders, workers, rounds, progress))
+                        finished(results, results.tasks[-1])
     except KeyboardInterrupt:
         if not results.tasks:
             raise

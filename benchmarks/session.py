@@ -139,6 +139,8 @@ class Session:
         TermsBroken
             If it would use more threads than it may.
         """
+        if self.task is not None:  # it failed, and was not ended
+            self.end()
         self.task, self.problem = task, problems.make(task, self.stand_ins)
         start: Quality = {}
         if isinstance(task, Fit):
@@ -178,10 +180,9 @@ class Session:
         return found
 
     def end(self) -> None:
-        """Let go of the arrays."""
+        """Let go of the arrays, and of what the contender made for them."""
         gc.unfreeze()
-        if isinstance(self.task, Search):
-            self.contender.end()
+        self.contender.end(self.task)
         self.task = self.problem = None
         self._time = self._time_fit
 

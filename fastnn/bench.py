@@ -1,17 +1,16 @@
 """``fastnn bench``: hands over to the benchmark suite, which lies in the checkout and not in the installed package."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 import fastnn
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run the suite in a process of its own, in the current folder; return its exit status.
+def run(arguments: Sequence[str]) -> NoReturn:
+    """Run the suite in the place of this process, in the current folder: signals to it reach the suite.
 
     Parameters
     ----------
@@ -31,7 +30,6 @@ def run(arguments: Sequence[str]) -> int:
         )
     paths = [str(root), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    with subprocess.Popen([sys.executable, "-m", "benchmarks", *arguments], env=environment) as process:
-        while True:
-            with suppress(KeyboardInterrupt):  # the suite gets Ctrl-C too, and reports what is finished
-                return process.wait()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(sys.executable, [sys.executable, "-m", "benchmarks", *arguments], environment)

@@ -113,7 +113,7 @@ def bench(ctx: typer.Context) -> None:
     """Measure fastnn beside other libraries on equal terms; needs the checkout. `fastnn bench --help` says more."""
     from fastnn.bench import run
 
-    raise typer.Exit(run(ctx.args))
+    run(ctx.args)
 
 
 @app.command()

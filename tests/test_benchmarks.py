@@ -253,6 +253,42 @@ def test_what_libraries_hold_is_not_collected_between_two_runs():
     assert gc.get_freeze_count() == 0
 
 
+def test_contenders_let_go_after_each_task_also_of_one_that_failed(monkeypatch):
+    ended = []
+
+    class Forgetful(Wrong):
+        name = "forgetful"
+
+        def end(self, task):
+            ended.append(task.name)
+
+    monkeypatch.setitem(CONTENDERS, "forgetful", Forgetful)
+    here = session.Session("forgetful", 1, STAND_INS)
+    here.begin(TASKS["predict-1"])
+    here.end()
+    with pytest.raises(RuntimeError, match="out of order"):
+        here.begin(TASKS["pima"].smallest())
+    here.begin(TASKS["predict-32"])
+    assert ended == ["predict-1", "pima"]
+    here.end()
+
+
+@pytest.mark.slow
+def test_compiled_pytorch_stays_compiled_over_many_tasks():
+    """Its compiler gives up after eight programs of one function, unless it is told to forget them."""
+    torch = pytest.importorskip("torch", reason="without PyTorch: NOT TESTED")
+    if missing := CONTENDERS["pytorch-compiled"].lacks():
+        pytest.skip(f"{missing}: NOT TESTED")
+    here = session.Session("pytorch-compiled", 1, STAND_INS)
+    for rows in range(2, 13):
+        here.begin(replace(TASKS["predict-32"], rows=rows))
+        here.end()
+    compiled = here.contender.compiled(lambda x: x + 1)
+    with pytest.raises(Exception, match="fullgraph=True"):
+        [compiled(torch.ones(rows)) for rows in range(1, 12)]
+    here.contender.end(None)
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system pins no process: NOT TESTED")
 def test_limits_hold_within_and_are_lifted_after():
     before = dict(os.environ), os.sched_getaffinity(0)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, ClassVar
 
+from benchmarks.kinds import Task
 from benchmarks.problems import (
     EstimatorProblem,
     FitProblem,
@@ -88,8 +89,8 @@ class Contender:
     def fit(self, problem: FitProblem, seed: int) -> Work:
         raise NotOffered
 
-    def end(self) -> None:
-        """Stop what the last task's work may have left running."""
+    def end(self, task: Task) -> None:
+        """Let go of what the work of a task may have left: processes that run, compiled programs."""
 
     def estimator(self, problem: EstimatorProblem, seed: int) -> Work:
         raise NotOffered

@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.contenders import estimators
 from benchmarks.contenders.base import Contender, Work, need, pairs
-from benchmarks.kinds import Fit, Predict
+from benchmarks.kinds import Fit, Predict, Search, Task
 from benchmarks.problems import ADAM, EstimatorProblem, FitProblem, PredictProblem, ScriptProblem, StepProblem
 from fastnn.comparison import sklearn_terms
 
@@ -67,8 +67,9 @@ class ScikitLearn(Contender):
     def limit(self, threads: int) -> None:
         self._threads = threads
 
-    def end(self) -> None:
-        estimators.end()
+    def end(self, task: Task) -> None:
+        if isinstance(task, Search):
+            estimators.end()
 
     def estimator(self, problem: EstimatorProblem, seed: int) -> Work:
         from sklearn.neural_network import MLPClassifier

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.contenders.base import Contender, Work, need
-from benchmarks.kinds import Fit
+from benchmarks.kinds import Fit, Task
 from benchmarks.problems import ADAM, LAST_ACTIVATIONS, FitProblem, PredictProblem, ScriptProblem, StepProblem
 
 _SCRIPT = """
@@ -194,10 +194,17 @@ class CompiledPyTorch(PyTorch):
     def compiled(self, function: Callable) -> Callable:
         import torch
 
-        return torch.compile(function, dynamic=False)
+        return torch.compile(function, dynamic=False, fullgraph=True)  # what is not compiled fails, and is not timed
+
+    def end(self, task: Task) -> None:
+        """Forget what was compiled: after eight programs of one function PyTorch would run it as it is."""
+        import torch
+
+        self._networks.clear()
+        torch.compiler.reset()
 
     def network(self, task: Fit) -> tuple[Any, Callable]:
-        """Return the one network of its kind, since compiling takes longer than most fits."""
+        """Return the task's one network of its kind, since compiling takes longer than most fits."""
         need(task.models == 1)
         key = (task.layers, task.activation, task.loss, task.dtype)
         if key not in self._networks:
