@@ -8,11 +8,12 @@ PIP := $(VENV)/bin/pip --disable-pip-version-check
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test test-gpu bench-gpu test-lowest bench lint types wheel sbom clean
+.PHONY: help demo test test-clients test-gpu bench-gpu test-lowest bench lint types wheel sbom clean
 
 help:
 	@echo "make demo    train both tasks beside scikit-learn: a table and pictures"
 	@echo "make test    the whole test suite (FASTNN_DATA=folder adds the real data sets)"
+	@echo "make test-clients  a small program for each of ten libraries that use estimators (docs/clients.md)"
 	@echo "make test-gpu   the tests of the CUDA backend on a GPU (make test runs them in a simulator)"
 	@echo "make bench-gpu  fastnn on a GPU beside its CPU, PyTorch and JAX (BENCH='Pima')"
 	@echo "make bench   fastnn beside what is installed of NumPy, scikit-learn, PyTorch, JAX (BENCH='--quick pima')"
@@ -30,6 +31,11 @@ demo: $(VENV)/.plots
 test: $(VENV)/.test
 	$(RUN) pytest -m "not slow" -n auto --maxprocesses 4
 	$(RUN) pytest -m slow
+
+# These libraries pin one another and are heavy, so they have an environment of their own: .venv stays small.
+test-clients:
+	$(MAKE) VENV=build/clients build/clients/.clients
+	build/clients/bin/python -m pytest tests/clients
 
 test-gpu: $(VENV)/.test
 	FASTNN_TEST_GPU=1 $(RUN) pytest tests/cuda tests/test_devices.py

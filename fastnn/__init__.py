@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test compar
     from fastnn import activations as activations
     from fastnn import callbacks as callbacks
     from fastnn import datasets as datasets
+    from fastnn import export as export
     from fastnn import initializers as initializers
     from fastnn import layers as layers
     from fastnn import losses as losses
@@ -62,6 +63,7 @@ _MODULES = (
     "activations",
     "callbacks",
     "datasets",
+    "export",
     "initializers",
     "layers",
     "losses",
