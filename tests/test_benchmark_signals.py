@@ -40,17 +40,16 @@ def wait_for(condition, seconds, what):
     return found
 
 
-@pytest.fixture
-def handlers():
-    """Put back what answered the signals."""
+@pytest.fixture(autouse=True)
+def _handlers():
+    """The signals do what they do by default, also under nohup; afterwards what they did."""
     numbers = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
-    before = [signal.getsignal(number) for number in numbers]
+    before = [signal.signal(number, signal.SIG_DFL) for number in numbers]
     yield
     for number, handler in zip(numbers, before, strict=True):
         signal.signal(number, handler)
 
 
-@pytest.mark.usefixtures("handlers")
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_breaks_off_what_is_measured_and_nothing_else(number):
     ending = Ending()
@@ -64,7 +63,6 @@ def test_the_first_signal_breaks_off_what_is_measured_and_nothing_else(number):
         raise AssertionError("nothing more is measured")
 
 
-@pytest.mark.usefixtures("handlers")
 def test_signals_that_were_ignored_stay_so():
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
     ending = Ending()
