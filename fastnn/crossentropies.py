@@ -57,11 +57,20 @@ class SparseCategoricalCrossentropy(Crossentropy):
     ----------
     from_logits : bool, default=False
         Whether the last layer gives logits (no activation) rather than probabilities.
+    ignore_class : None
+        fastnn has no class that is left out: give its rows the weight 0, ``sample_weight``.
     label_smoothing : float, default=0.0
         As in `CategoricalCrossentropy`; Keras has it for one-hot targets only.
     """
 
     name = "sparse_categorical_crossentropy"
+
+    def __init__(self, from_logits: bool = False, ignore_class: None = None, *, label_smoothing: float = 0.0) -> None:
+        if ignore_class is not None:
+            raise ValueError(
+                f"fastnn has no ignore_class={ignore_class!r}: give the rows of that class the weight 0, sample_weight"
+            )
+        super().__init__(from_logits, label_smoothing)
 
 
 class BinaryFocalCrossentropy(Crossentropy):

@@ -188,3 +188,10 @@ def test_metrics_survive_a_file(tmp_path):
 def test_files_of_former_versions_mean_the_accuracy_that_fits():
     metric = metrics.get({"class_name": "Accuracy", "config": {"name": "accuracy"}})
     assert metric.resolve(3, True) == "sparse_categorical_accuracy"
+
+
+def test_class_to_ignore_is_refused():
+    """The second argument of Keras' loss; label smoothing, which Keras has not, goes by name."""
+    with pytest.raises(ValueError, match="fastnn has no ignore_class=0: give the rows of that class the weight 0"):
+        losses.SparseCategoricalCrossentropy(False, 0)
+    assert losses.SparseCategoricalCrossentropy(True, None, label_smoothing=0.1).label_smoothing == 0.1
