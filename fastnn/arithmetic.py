@@ -17,7 +17,13 @@ def heedless(function: F) -> F:
 
     A number that becomes 0 in float32 is no reason to end a fit, and where infinity is one, that is looked for.
     """
-    return np.errstate(all="ignore")(function)  # type: ignore[return-value]
+
+    @functools.wraps(function)  # and not NumPy's decorator, whose frame would be taken for the line of the user
+    def call(*arguments: Any, **options: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return function(*arguments, **options)
+
+    return call  # type: ignore[return-value]
 
 
 def heedless_but_for_callbacks(function: F) -> F:

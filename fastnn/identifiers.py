@@ -1,9 +1,10 @@
 """How users name things: strings, classes, objects and Keras-like configuration dicts become objects of one table."""
 
 import difflib
-import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from fastnn.estimator_warnings import warn
 
 _warned: set[str] = set()
 
@@ -68,8 +69,8 @@ def serialize(thing: Any) -> dict[str, Any]:
     return {"class_name": type(thing).__name__, "config": thing.get_config()}
 
 
-def old_spelling(old: str, new: str, depth: int = 2) -> None:
-    """Warn, once in the life of the process, that an argument has a newer name; `depth` calls below the user's."""
+def old_spelling(old: str, new: str) -> None:
+    """Warn, once in the life of the process, that an argument has a newer name."""
     if old not in _warned:
         _warned.add(old)
-        warnings.warn(f"the argument {old!r} is an old spelling of {new!r}", FutureWarning, stacklevel=depth + 1)
+        warn(f"the argument {old!r} is an old spelling of {new!r}", FutureWarning)

@@ -52,7 +52,7 @@ def check_metrics(metrics: Sequence[Metric], n_outputs: int, loss: Loss, y: Any,
         expected = f"targets >= {limits[0]:g}" + (f" and <= {limits[1]:g}" if limits[1] == 1.0 else "")
         if kernel == "binary_accuracy":
             limits, whole, good = (0.0, 1.0), True, _zeros_and_ones
-            expected = "labels 0 and 1, and counts an output above 0.5 as 1"
+            expected = f"labels 0 and 1, and counts an output above {getattr(metric, 'threshold', 0.5):g} as 1"
         elif kernel == "categorical_accuracy" and "categorical" not in loss.name:
             limits, good = (math.nan, math.nan), _is_one_hot
             expected = "one class for each row, and looks for the largest output"

@@ -140,8 +140,9 @@ class Sequential(CompiledStack):
         if class_weight is not None:
             samples = data.weigh_classes(samples, class_weight, self.loss)
         meaning.check_weights(samples.weights)
-        warn_of_lost_digits("x", x, samples.x)
-        warn_of_lost_digits("y", y, samples.y)
+        if self.variable_dtype == "float32":
+            warn_of_lost_digits("x", x, samples.x)
+            warn_of_lost_digits("y", y, samples.y)
 
         steps = -(-len(samples) // batch_size)
         line = ProgressLine(steps, checks.verbosity(verbose))

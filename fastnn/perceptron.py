@@ -1,6 +1,5 @@
 """The perceptron: a single layer of step neurons that learns from its mistakes."""
 
-import warnings
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -13,6 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastnn.arithmetic import heedless
+from fastnn.estimator_warnings import warn
 
 _PRODUCTS_PER_CALL = 50_000_000  # about 0.1 s of compiled work, then Ctrl-C gets its turn
 
@@ -115,11 +115,10 @@ class Perceptron(ClassifierMixin, BaseEstimator):
         ]
         self.n_iter_ = max(map(len, self.mistakes_))
         if any(mistakes[-1] for mistakes in self.mistakes_):
-            warnings.warn(
+            warn(
                 f"After max_iter={self.max_iter} passes there are still mistakes: no straight line separates the "
                 "classes, or more passes are needed",
                 ConvergenceWarning,
-                stacklevel=2,
             )
         return self
 

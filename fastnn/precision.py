@@ -24,25 +24,25 @@ def warn_of_lost_digits(name: str, given: Any, rows: Any, columns: Sequence[str]
     given
         What the caller passed, shape (n, ...).
     rows
-        The same as numbers of the dtype that is computed in, shape (n, columns).
+        The same as numbers, shape (n, columns); float64 if a fit is computed in that, and predictions in float32.
     columns : sequence of str, optional
         Names of the columns.
     """
-    if not isinstance(rows, np.ndarray) or rows.dtype != np.float32 or len(rows) < 2:
+    if not isinstance(rows, np.ndarray) or rows.dtype.kind != "f" or len(rows) < 2:
         return
     if getattr(given, "dtype", None) in (np.float32, np.float16):
         return
-    low, high = rows.min(axis=0), rows.max(axis=0)
+    low, high = (extreme.astype(np.float32) for extreme in (rows.min(axis=0), rows.max(axis=0)))
     size = np.maximum(np.abs(low), np.abs(high))
     suspects = np.flatnonzero((high - low < FEW_STEPS * np.spacing(size)) & (size > SMALL))
     if not suspects.size:
         return
     source, lost = np.asarray(given).reshape(rows.shape), []
-    for column in suspects:
+    for column in suspects.tolist():
         values = source[:, column]
         values = values.astype(np.float64) if values.dtype == object else values
         spread = float(values.max() - values.min())
-        if spread > ROUNDING * size[column] and (values != rows[:, column]).any():
+        if spread > ROUNDING * size[column] and (values != rows[:, column].astype(np.float32)).any():
             lost.append((column, spread))
     if lost:
         warn(f"float32 has too few digits for {_listing(name, lost, rows, columns)}: {WAY_OUT}")
@@ -51,7 +51,7 @@ def warn_of_lost_digits(name: str, given: Any, rows: Any, columns: Sequence[str]
 def _listing(name: str, lost: Sequence[tuple[int, float]], rows: np.ndarray, columns: Sequence[str] | None) -> str:
     described = []
     for column, spread in lost[:NAMED]:
-        different = len(np.unique(rows[:, column]))
+        different = len(np.unique(rows[:, column].astype(np.float32)))
         left = "is constant" if different == 1 else f"has {different} different values"
         described.append(
             f"{_column(name, column, rows, columns)}, which varies by {spread:.3g} around {rows[0, column]:.3g} and "

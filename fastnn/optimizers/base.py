@@ -70,7 +70,7 @@ class Optimizer:
         lr: float | None = None,
     ) -> None:
         if lr is not None:
-            old_spelling("lr", "learning_rate", depth=3)
+            old_spelling("lr", "learning_rate")
             learning_rate = lr
         self.learning_rate = learning_rate
         self.weight_decay = None if weight_decay is None else checks.number("weight_decay", weight_decay, 0.0)
