@@ -6,7 +6,9 @@ import sys
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.sparse import csr_matrix
 
 import fastnn
 from fastnn import callbacks, initializers, losses, metrics, optimizers, plotting
@@ -92,6 +94,20 @@ def regressor(options):
     return [*out, everything(again.coefs_), getattr(model, "loss_curve_", None)]
 
 
+def containers():
+    """Rows that come sparse, as a frame, as objects, in Fortran's order, and labels as columns."""
+    out, labels = [], np.eye(3, dtype=int)[CLASSES]
+    for rows in (csr_matrix(X), pd.DataFrame(X), X.astype(object), np.asfortranarray(X), X.astype(">f8")):
+        model = fastnn.MLPClassifier((3,), max_iter=2, batch_size=9, random_state=0, n_iter_no_change=9)
+        model.fit(rows, labels, sample_weight=WEIGHTS, validation_data=(rows, labels))
+        out += [model.predict_proba(rows).tobytes(), model.predict(rows).tolist(), model.validation_loss_curve_]
+    model = Sequential([Dense(2, input_dim=4, kernel_initializer="ones")])
+    model.compile("rmsprop", "mae")
+    for rows in (X.tolist(), pd.DataFrame(X), X.astype(object), X.astype(np.longdouble)):
+        out += [model.predict(rows).tobytes(), model.evaluate(rows, X[:, :2], verbose=0)]
+    return out
+
+
 def perceptron():
     model = fastnn.Perceptron(random_state=0, max_iter=3)
     return [model.fit(X, BINARY).predict(X).tolist(), model.decision_function(X).tobytes(), model.score(X, BINARY)]
@@ -116,6 +132,7 @@ DOORS = {
     "regressor-small-batches": lambda path: regressor({"batch_size": 5, "early_stopping": True}),
     "regressor-poisson": lambda path: regressor({"loss": "poisson", "alpha": 1e-320}),
     "regressor-lbfgs": lambda path: regressor({"solver": "lbfgs"}),
+    "containers": lambda path: containers(),
     "perceptron": lambda path: perceptron(),
     "pictures": lambda path: pictures(),
 }
