@@ -15,9 +15,11 @@ import os
 import pickle
 import shutil
 import sys
-import uuid
 from pathlib import Path
 from typing import Any
+
+from .files import write_atomically
+from .streams import stderr
 
 DIGEST_BYTES = 32
 KEPT_FOLDERS = 8  # of so many versions compiled code is kept
@@ -76,24 +78,6 @@ def prune(folder: Path) -> None:
         others.sort(key=lambda path: path.stat().st_mtime)
         for path in others[: 1 - KEPT_FOLDERS]:
             shutil.rmtree(path, ignore_errors=True)
-
-
-def write_atomically(path: Path, content: bytes, durable: bool = False) -> None:
-    """Write ``content`` to a temporary name beside ``path`` and rename it, so no reader sees half a file.
-
-    With ``durable`` the content is on the disk before the name is, so that not even a power cut leaves half a file.
-    """
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 class ProgramCache:
@@ -177,7 +161,7 @@ class _Announcer:
     def begin(self, purpose: str = "machine") -> None:
         """Say that kernels are compiled for this ``purpose``."""
         if purpose not in self.begun and not os.environ.get("FASTNN_QUIET"):
-            print(f"fastnn: compiling kernels for this {purpose} (once, some seconds) ...", file=sys.stderr, flush=True)
+            print(f"fastnn: compiling kernels for this {purpose} (once, some seconds) ...", file=stderr(), flush=True)
         self.begun.add(purpose)
 
 
