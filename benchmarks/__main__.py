@@ -147,7 +147,7 @@ def main() -> None:
         try:
             app(prog_name="fastnn bench")
         except (OSError, ValueError, terms.TermsBroken, WorkerFailed) as error:
-            typer.echo(f"fastnn: error: {error}", err=True)
+            print(f"fastnn: error: {error}", file=sys.stderr)
             sys.exit(1)
 
 

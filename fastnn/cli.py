@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 import fastnn
 from fastnn import optimizers, outputs
 from fastnn.csv_files import CsvFile, whole_number
-from fastnn.kernels.streams import say, stdout, tolerant_streams
+from fastnn.kernels.streams import stdout, tolerant_streams
 
 
 class _Commands(TyperGroup):
@@ -37,10 +37,10 @@ class _Commands(TyperGroup):
             text: Any = error
             if isinstance(error, OSError) and error.strerror:
                 text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-            typer.echo(f"fastnn: error: {text}", err=True)
+            print(f"fastnn: error: {text}", file=sys.stderr)
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
-            typer.echo("fastnn: interrupted", err=True)
+            print("fastnn: interrupted", file=sys.stderr)
             raise typer.Exit(130) from None
 
 
@@ -84,7 +84,7 @@ Header = Annotated[
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"fastnn {fastnn.__version__}")
+        print(f"fastnn {fastnn.__version__}")
         raise typer.Exit
 
 
@@ -212,15 +212,15 @@ def predict(
         table = CsvFile(data, taken)
         names, rows = jobs.predictions(network, prepared, table, proba)
     if header is None:
-        typer.echo(table.decision, err=True)
+        print(table.decision, file=sys.stderr)
     text = outputs.csv_text(names, rows)
     if output is not None:
         outputs.write_text(output, text, [model, data])
-        typer.echo(f"{len(rows)} predictions written to {output}", err=True)
+        print(f"{len(rows)} predictions written to {output}", file=sys.stderr)
         return
     if not stdout().can_show(text):
-        typer.echo(f"{stdout().encoding} lacks some characters, ? stands for them; --output writes UTF-8", err=True)
-    say(text, end="")
+        print(f"{stdout().encoding} lacks some characters, ? stands for them; --output writes UTF-8", file=sys.stderr)
+    print(text, end="")
 
 
 @app.command()
@@ -231,10 +231,10 @@ def info(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for pr
 
     found = facts()
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        print(json.dumps(found, indent=2))
         return
     for name, text in info_lines(found):
-        typer.echo(f"{name:<14}{text}")
+        print(f"{name:<14}{text}")
 
 
 @app.command()
@@ -257,7 +257,7 @@ def warmup() -> None:
         progress.update(bar, note="")
     usage = cache_usage()
     kept = f"kept in {usage['folder']}" if usage["folder"] else "not kept: no cache folder can be written"
-    typer.echo(f"ready in {time.perf_counter() - begun:.1f} s; {kept}")
+    print(f"ready in {time.perf_counter() - begun:.1f} s; {kept}")
 
 
 @cache_app.command("info")
@@ -266,7 +266,7 @@ def cache_info() -> None:
     from fastnn.console import cache_line
     from fastnn.machine import cache_usage
 
-    typer.echo(cache_line(cache_usage()))
+    print(cache_line(cache_usage()))
 
 
 @cache_app.command("clear")
@@ -276,7 +276,7 @@ def cache_clear() -> None:
     from fastnn.machine import clear_cache
 
     folders, size = clear_cache()
-    typer.echo(f"deleted {folders} folder{'s' * (folders != 1)}, {megabytes(size)}")
+    print(f"deleted {folders} folder{'s' * (folders != 1)}, {megabytes(size)}")
 
 
 def _widths(text: str) -> list[int]:

@@ -104,14 +104,14 @@ class CsvFile:
         """
         values, labels = array("d"), []
         pick = itemgetter(*numbers) if len(numbers) > 1 else lambda cells: [cells[i] for i in numbers]
-        plain = self._content.isascii() and b"_" not in self._content  # then Python's `float` takes numbers only
+        plain = self._content.isascii() and b"_" not in self._content  # then no row needs a look
         for line, cells in self._rows():
             row = pick(cells)
             try:
                 found = list(map(float, row))
             except ValueError:
                 found = [math.nan]
-            if not (plain and math.isfinite(sum(found))):
+            if not math.isfinite(sum(found)) or not (plain or _is_plain("".join(row))):
                 self._check(line, cells, numbers)
             values.extend(found)
             if text is not None:
@@ -196,8 +196,8 @@ class CsvFile:
         return max(",;\t", key=lambda separator: bare.count(separator.encode()))
 
     def _has_names(self, first: list[str], below: list[list[str]]) -> bool:
-        numbers = sum(map(is_number, first))
-        words = [i for i, cell in enumerate(first) if not is_number(cell) and cell.strip().lower() not in MISSING]
+        numbers = sum(map(_meant_as_number, first))
+        words = [i for i, cell in enumerate(first) if not (_meant_as_number(cell) or cell.strip().lower() in MISSING)]
         if len(words) in (0, len(first)):
             return bool(words)
         over_numbers = [i for i in words if _is_numeric([cells[i] for cells in below if len(cells) == len(first)])]
@@ -237,6 +237,19 @@ def _is_numeric(column: list[str]) -> bool:
     return bool(given) and all(map(is_number, given))
 
 
+def _is_plain(text: str) -> bool:
+    """Whether `float` takes nothing in a text for a number but what all programs do."""
+    return text.isascii() and "_" not in text
+
+
+def _meant_as_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return _COMMAS.fullmatch(cell.strip()) is not None
+    return True
+
+
 def _one_line(name: str) -> str:
     return re.sub(r"\s*[\r\n]+\s*", " ", name.strip())
 
@@ -248,7 +261,7 @@ def _line_at(content: bytes, place: int) -> int:
 def _complaint(cell: str) -> str:
     if cell.strip().lower() in MISSING:
         return f"the value is missing ({cell!r}); fill in or remove such rows"
-    shown = repr(cell if len(cell) <= 60 else cell[:60] + "...")
+    shown = repr(cell if len(cell) <= 60 else f"{cell[:60]}...")
     if _COMMAS.fullmatch(cell.strip()):
         return f"expected a number, got {shown}; write it with a decimal point and without thousands separators"
     return f"expected a finite number, got {shown}; write categories as numbers, or leave the column out with --drop"
@@ -256,5 +269,5 @@ def _complaint(cell: str) -> str:
 
 def listing(names: Sequence[str], most: int = 12) -> str:
     """Write names in a row, a long row shortened."""
-    shown = ", ".join(map(str, names[:most]))
+    shown = ", ".join(name if len(name) <= 60 else f"{name[:60]}..." for name in names[:most])
     return shown + (f", ... ({len(names)} in all)" if len(names) > most else "")

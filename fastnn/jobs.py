@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fastnn.callbacks import Callback
     from fastnn.models import Sequential
 
+_HOPELESS = 100  # times the loss of a network that has learnt nothing
 NAMED_SETS = ("pima", "sign-mnist", "breast-cancer", "digits")
 
 
@@ -204,13 +205,28 @@ def fit(model: "Sequential", problem: Problem, epochs: int, batch_size: int, cal
     except KeyboardInterrupt:
         if not losses:
             raise
-    arrays = [*model.get_weights(), *(model.predict(part, verbose=0) for part in (x, x_validation) if len(part))]
-    if math.isnan(losses[-1]) or not all(np.isfinite(array).all() for array in arrays):
+    fitted, others = (model.predict(part, verbose=0) if len(part) else np.zeros((0, 1)) for part in (x, x_validation))
+    finite = not math.isnan(losses[-1]) and all(map(_is_finite, (*model.get_weights(), fitted, others)))
+    if not finite or _is_hopeless(prepared, y, fitted, losses[-1]):
         raise ValueError(
-            f"the training diverged (loss {losses[-1]:.4g} in epoch {len(losses)}), so nothing is saved: try a smaller "
-            f"--learning-rate than {float(model.optimizer.learning_rate):g}" + ("" if prepared.mean else ", or --scale")
+            f"the training diverged (loss {losses[-1]:.4g} in epoch {len(losses)}), so nothing is saved: try a "
+            f"smaller --learning-rate than {float(model.optimizer.learning_rate):g}"
+            + ("" if prepared.mean else ", or --scale")
         )
     return len(losses)
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    return bool(np.isfinite(array).all())
+
+
+def _is_hopeless(prepared: Preparation, y: np.ndarray, outputs: np.ndarray, loss: float) -> bool:
+    """Whether a network is far worse than one that always answers 0, or gives all classes the same probability."""
+    if not prepared.classes:
+        with np.errstate(over="ignore"):
+            return bool(np.mean((outputs[:, 0] - y) ** 2.0) > _HOPELESS * np.mean(y**2.0) > 0)
+    right = np.mean(prepared.probabilities(outputs).argmax(axis=1) == y)
+    return bool(right <= np.bincount(y).max() / len(y) and loss > _HOPELESS * math.log(len(prepared.classes)))
 
 
 def scores(problem: Problem, model: "Sequential") -> str:

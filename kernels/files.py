@@ -103,9 +103,8 @@ def _take_over(old: Path, new: Path) -> None:
             os.chown(new, before.st_uid, before.st_gid)
         except PermissionError as error:
             owner = f"user {before.st_uid} and group {before.st_gid}"
-            raise PermissionError(
-                error.errno, f"it belongs to {owner}, which cannot be kept; delete it first"
-            ) from error
+            reason = f"it belongs to {owner}, which cannot be kept; delete it first"
+            raise PermissionError(error.errno, reason) from error
     shutil.copystat(old, new)
 
 
