@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fastnn.kernels.files import target_of, write_atomically
+from fastnn.kernels.cache import write_atomically
+from fastnn.kernels.files import target_of
 
 
 def check(path: Path, reads: Iterable[Path] = ()) -> None:

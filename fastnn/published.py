@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.kernels.cache import cache_root
-from fastnn.kernels.files import write_atomically
+from fastnn.kernels.cache import cache_root, write_atomically
 from fastnn.kernels.streams import stderr
 
 Array = NDArray[Any]
@@ -183,4 +182,4 @@ def _write_arrays(path: Path, x: Array, y: Array) -> None:
     file = io.BytesIO()
     np.savez(file, x=x, y=y)
     path.parent.mkdir(exist_ok=True)
-    write_atomically(path, file.getvalue())
+    write_atomically(path, file.getvalue(), cached=True)

@@ -16,7 +16,7 @@ import numpy as np
 
 from fastnn import layers as layer_kinds
 from fastnn.identifiers import serialize
-from fastnn.kernels.files import write_atomically
+from fastnn.kernels.cache import write_atomically
 from fastnn.record import TrainingRecord
 
 FORMAT, VERSION = "fastnn", 1

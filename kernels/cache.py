@@ -15,10 +15,12 @@ import os
 import pickle
 import shutil
 import sys
+import uuid
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from .files import write_atomically
+from .files import refusal, take_over, target_of
 from .streams import stderr
 
 DIGEST_BYTES = 32
@@ -80,6 +82,46 @@ def prune(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
+def write_atomically(
+    path: Path,
+    content: bytes,
+    durable: bool = False,
+    *,
+    reads: Iterable[Path] = (),
+    follow_links: bool = True,
+    cached: bool = False,
+) -> None:
+    """Write ``content`` to a temporary name beside the file and rename it, so no reader sees half a file.
+
+    A file that is replaced keeps its mode and its owner, unless it is ``cached``. With ``durable`` the content is on
+    the disk before the name is, so that not even a power cut leaves half a file.
+
+    Raises
+    ------
+    OSError
+        As `target_of`, or if the system fails; an older file is then as it was.
+    """
+    target = target_of(path, reads, follow_links, cached)
+    kept = target.exists() and not cached
+    temporary = target.with_name(f"{target.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        temporary.touch(0o600 if kept else 0o666, exist_ok=False)  # private until it has the mode of the older file
+        if kept:
+            take_over(target, temporary)
+        with open(temporary, "wb") as file:
+            file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise refusal(error.errno, error.strerror or str(error), path) from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
 class ProgramCache:
     """Numba's cache interface (``Dispatcher._cache``) for one program with one signature."""
 
@@ -117,7 +159,7 @@ class ProgramCache:
             if not self.path.parent.exists():
                 self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 prune(self.path.parent)
-            write_atomically(self.path, hashlib.sha256(payload).digest() + payload)
+            write_atomically(self.path, hashlib.sha256(payload).digest() + payload, cached=True)
             networks = sorted(self.path.parent.glob("*.network.bin"), key=lambda path: path.stat().st_mtime)
             for path in networks[:-KEPT_NETWORKS]:
                 path.unlink(missing_ok=True)

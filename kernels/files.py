@@ -1,4 +1,4 @@
-"""Writing files: whole or not at all, and only where a file may be: no device is replaced, and nothing that is read."""
+"""Where files may be written: no device is replaced, nor anything that is read; and what a new file takes over."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import os
 import re
 import shutil
 import stat
-import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 _KINDS = {
@@ -21,8 +20,10 @@ _KINDS = {
 }
 
 
-def target_of(path: Path, reads: Iterable[Path] = (), follow_links: bool = True) -> Path:
+def target_of(path: Path, reads: Iterable[Path] = (), follow_links: bool = True, cached: bool = False) -> Path:
     """Return the file that writing to ``path`` makes or replaces: the path, or what it is a symbolic link to.
+
+    A ``cached`` file, which fastnn made for itself, may be write-protected.
 
     Raises
     ------
@@ -31,57 +32,25 @@ def target_of(path: Path, reads: Iterable[Path] = (), follow_links: bool = True)
         missing or cannot be written, or if it is a link and ``follow_links`` is false. ``strerror`` has the reason.
     """
     if path.is_symlink() and not follow_links:
-        raise _refusal(errno.ELOOP, f"it is a symbolic link to {os.readlink(path)}: name that file, or another", path)
+        raise refusal(errno.ELOOP, f"it is a symbolic link to {os.readlink(path)}: name that file, or another", path)
     target = Path(os.path.realpath(path)) if path.is_symlink() else path
     try:
         kind = stat.S_IFMT(os.lstat(target).st_mode)
     except (FileNotFoundError, NotADirectoryError):
         if not target.parent.is_dir():
-            raise _refusal(errno.ENOENT, f"there is no folder {str(target.parent)!r}", path) from None
+            raise refusal(errno.ENOENT, f"there is no folder {str(target.parent)!r}", path) from None
     else:
         if kind != stat.S_IFREG:
             reason = f"it is {_KINDS.get(kind, 'not a file')}"
-            raise _refusal(errno.EISDIR if kind == stat.S_IFDIR else errno.EINVAL, reason, path)
+            raise refusal(errno.EISDIR if kind == stat.S_IFDIR else errno.EINVAL, reason, path)
         for read in reads:
             if read.exists() and os.path.samefile(read, target):
-                raise _refusal(errno.EINVAL, f"it is the file that is read as {str(read)!r}", path)
-        if not os.access(target, os.W_OK):
-            raise _refusal(errno.EACCES, "it is write-protected", path)
+                raise refusal(errno.EINVAL, f"it is the file that is read as {str(read)!r}", path)
+        if not cached and not os.access(target, os.W_OK):
+            raise refusal(errno.EACCES, "it is write-protected", path)
     if not os.access(target.parent, os.W_OK | os.X_OK):
-        raise _refusal(errno.EACCES, "its folder may not be written", path)
+        raise refusal(errno.EACCES, "its folder may not be written", path)
     return target
-
-
-def write_atomically(
-    path: Path, content: bytes, durable: bool = False, *, reads: Iterable[Path] = (), follow_links: bool = True
-) -> None:
-    """Write ``content`` to a temporary name beside the file and rename it, so no reader sees half a file.
-
-    A file that is replaced keeps its mode and its owner. With ``durable`` the content is on the disk before the name
-    is, so that not even a power cut leaves half a file.
-
-    Raises
-    ------
-    OSError
-        As `target_of`, or if the system fails; an older file is then as it was.
-    """
-    target = target_of(path, reads, follow_links)
-    temporary = target.with_name(f"{target.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        with open(temporary, "xb", opener=_opener(private=target.exists())) as file:
-            if target.exists():
-                _take_over(target, temporary)
-            file.write(content)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise _refusal(error.errno, error.strerror or str(error), path) from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def left_behind(path: Path) -> list[Path]:
@@ -90,12 +59,7 @@ def left_behind(path: Path) -> list[Path]:
     return [file for file in path.parent.iterdir() if ours.fullmatch(file.name) and file.is_file()]
 
 
-def _opener(private: bool) -> Callable[[str, int], int]:
-    """Return how to open a new file: its content is nobody else's until it has the mode of the file it replaces."""
-    return lambda name, flags: os.open(name, flags, 0o600 if private else 0o666)
-
-
-def _take_over(old: Path, new: Path) -> None:
+def take_over(old: Path, new: Path) -> None:
     """Give a new file the owner, mode and access lists of an old one."""
     before, now = old.stat(), new.stat()
     if (before.st_uid, before.st_gid) != (now.st_uid, now.st_gid):
@@ -108,5 +72,6 @@ def _take_over(old: Path, new: Path) -> None:
     shutil.copystat(old, new)
 
 
-def _refusal(code: int | None, reason: str, path: Path) -> OSError:
+def refusal(code: int | None, reason: str, path: Path) -> OSError:
+    """Return the error that says why ``path`` is not written."""
     return OSError(code, reason, str(path))
