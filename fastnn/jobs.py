@@ -67,8 +67,8 @@ def named_problem(name: str, validation: float, seed: int) -> Problem:
     prepared = Preparation("classification", "class", features, len(features) + 1, classes=classes)
     if validation == 0:
         test = (test[0][:0], test[1][:0])
-    flat = [array.reshape(-1, len(features)) if array.ndim > 1 else array for array in (*train, *test)]
-    return Problem(prepared, *flat)
+    x, x_test = (part.reshape(-1, len(features)) for part in (train[0], test[0]))
+    return Problem(prepared, x, train[1], x_test, test[1])
 
 
 def files_of(data: str) -> list[Path]:
@@ -187,6 +187,7 @@ def fit(model: "Sequential", problem: Problem, epochs: int, batch_size: int, cal
     x, x_validation = (prepared.inputs(part, model.variable_dtype) for part in (problem.x, problem.x_validation))
     y, y_validation = (prepared.targets(part) for part in (problem.y, problem.y_validation))
     losses: list[float] = []
+    optimizer: Any = model.optimizer
 
     def note(epoch: int, logs: Mapping[str, float]) -> None:
         losses.append(logs["loss"])
@@ -210,7 +211,7 @@ def fit(model: "Sequential", problem: Problem, epochs: int, batch_size: int, cal
     if not finite or _is_hopeless(prepared, y, fitted, losses[-1]):
         raise ValueError(
             f"the training diverged (loss {losses[-1]:.4g} in epoch {len(losses)}), so nothing is saved: try a "
-            f"smaller --learning-rate than {float(model.optimizer.learning_rate):g}"
+            f"smaller --learning-rate than {float(optimizer.learning_rate):g}"
             + ("" if prepared.mean else ", or --scale")
         )
     return len(losses)

@@ -71,13 +71,13 @@ class Tolerant:
             return None
 
 
-def stdout() -> Tolerant:
-    """Standard output as it is now."""
+def stdout() -> Any:  # type checkers do not take it for a text stream
+    """Standard output as it is now, tolerant."""
     return Tolerant(sys.stdout)
 
 
-def stderr() -> Tolerant:
-    """Standard error as it is now."""
+def stderr() -> Any:
+    """Standard error as it is now, tolerant."""
     return Tolerant(sys.stderr)
 
 
