@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from fastnn.kernels.streams import tolerant_streams
 from rich.table import Table
 
 from benchmarks import report, runner, terms
@@ -17,6 +18,7 @@ from benchmarks.contenders import choose as choose_contenders
 from benchmarks.ending import Ending
 from benchmarks.results import BUSY, Results, TaskResult, machine_facts, machine_kind
 from benchmarks.worker import WorkerFailed
+from fastnn import outputs
 from fastnn.console import bars, messages, results
 
 ROUNDS, QUICK_ROUNDS = 5, 2
@@ -61,6 +63,8 @@ def bench(
         if json.suffix != ".json":
             json /= f"{machine_kind(machine_facts())}.json"
         json.parent.mkdir(parents=True, exist_ok=True)
+        outputs.check(json)
+    report.check(output)
     if (load := terms.load()) > BUSY:
         messages().print(
             f"other programs are busy (load {load:.1f} on each core): times will mean little", style="yellow"
@@ -139,11 +143,12 @@ def main() -> None:
     """Run the command line; expected failures are one line."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command(context_settings={"help_option_names": ["-h", "--help"]})(bench)
-    try:
-        app(prog_name="fastnn bench")
-    except (OSError, ValueError, terms.TermsBroken, WorkerFailed) as error:
-        typer.echo(f"fastnn: error: {error}", err=True)
-        sys.exit(1)
+    with tolerant_streams():
+        try:
+            app(prog_name="fastnn bench")
+        except (OSError, ValueError, terms.TermsBroken, WorkerFailed) as error:
+            print(f"fastnn: error: {error}", file=sys.stderr)
+            sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from benchmarks.contenders.base import NotOffered
 from benchmarks.kinds import Fit
 from benchmarks.results import machine_facts
 from benchmarks.tasks import TASKS
+from fastnn import outputs
 from fastnn.console import bars, results
 
 EPOCHS = {"pima": 150, "sign-mnist-200": 6, "sign-mnist-200-bf16": 6}
@@ -61,6 +62,8 @@ def main(
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write every single result here.")] = None,
 ) -> None:
     """Train every task with several seeds and print mean and standard deviation for each contender."""
+    if json_file is not None:
+        outputs.check(json_file)
     names = choose_contenders(None if peers is None else peers.split(","), quick=False)
     names = [name for name in names if name not in LEFT_OUT]
     threads = terms.available_cores()
@@ -88,7 +91,7 @@ def main(
     results().print(table)
     if json_file is not None:
         text = json.dumps({"machine": machine_facts(), "seeds": seeds, "epochs": EPOCHS, "runs": found}, indent=1)
-        json_file.write_text(text + "\n")
+        outputs.write_text(json_file, text + "\n")
 
 
 def _spread(runs: list[dict[str, float]], key: str, factor: float, digits: int) -> str:

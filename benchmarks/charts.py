@@ -9,10 +9,16 @@ from typing import Any
 
 from benchmarks.contenders import CONTENDERS, SUBJECT
 from benchmarks.results import Results, TaskResult
+from fastnn import outputs
 from fastnn.plotting import COLORS
 
 _COLORS = dict(zip(CONTENDERS, (*COLORS, "#555555"), strict=True))
 _LONG_TITLE = 34  # letters; longer ones take two lines
+
+
+def names() -> list[str]:
+    """Names of the files that `draw` may write."""
+    return [f"{name}.png" for name in _CHARTS]
 
 
 def draw(results: Results, folder: Path) -> list[Path]:
@@ -29,7 +35,7 @@ def draw(results: Results, folder: Path) -> list[Path]:
         figure = make(results)
         if figure is not None:
             paths.append(folder / f"{name}.png")
-            figure.savefig(paths[-1], dpi=120)
+            outputs.write_picture(paths[-1], figure, dpi=120)
             pyplot.close(figure)
     return paths
 

@@ -18,6 +18,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from fastnn.kernels.streams import say
 
 from benchmarks.data import load, missing
 from fastnn import backend, losses, optimizers
@@ -235,13 +236,13 @@ def main() -> None:
         for name, make in contenders(problem).items():
             seconds, loss = measure(make(), task.epochs)
             ours = ours or seconds
-            print(
+            say(
                 f"{task.name:<24} {name:<16} {1e3 * seconds:10.3f} ms an epoch  {seconds / ours:7.1f}x  loss {loss:.3f}"
             )
         if task.data == "Pima":
             for count in MANY:
                 each = fastnn_many(problem, "cuda", count)
-                print(
+                say(
                     f"{task.name:<24} {f'{count} at once':<16} {1e3 * each:10.3f} ms an epoch  {ours / each:7.1f} times"
                 )
 

@@ -10,9 +10,12 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from fastnn.kernels.streams import say
+
 from benchmarks import targets
 from benchmarks.contenders import CONTENDERS, SUBJECT
 from benchmarks.results import BUSY, Results, TaskResult
+from fastnn import outputs
 
 HEADINGS = {
     "training": "Training: time per epoch",
@@ -157,6 +160,21 @@ def details(results: Results) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def check(folder: Path) -> None:
+    """Make the folder, and fail if `write` would, before anything is measured.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be written.
+    """
+    from benchmarks import charts
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("results.json", "report.md", *charts.names()):
+        outputs.check(folder / name)
+
+
 def write(results: Results, folder: Path) -> list[Path]:
     """Write results.json, report.md and, if matplotlib is there, charts to a folder; return their paths."""
     from benchmarks import charts
@@ -164,7 +182,7 @@ def write(results: Results, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     results.save(folder / "results.json")  # first, so that nothing measured is lost
     pictures = charts.draw(results, folder)
-    (folder / "report.md").write_text(markdown(results, pictures))
+    outputs.write_text(folder / "report.md", markdown(results, pictures))
     return [folder / "report.md", folder / "results.json", *pictures]
 
 
@@ -191,7 +209,7 @@ def update_readme(results: Results, readme: Path) -> None:
         raise ValueError(f"{readme.name} must hold the markers {start} and {end} once each")
     before, rest = text.split(start)
     after = rest.split(end)[1]
-    readme.write_text(f"{before}{start}\n\n{readme_section(results)}\n\n{end}{after}")
+    outputs.write_text(readme, f"{before}{start}\n\n{readme_section(results)}\n\n{end}{after}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -210,7 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.folder:
         write(results, options.folder)
     if not (options.readme or options.folder):
-        print(markdown(results))
+        say(markdown(results))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.contenders import SUBJECT
+from fastnn import outputs
 
 FORMAT = 1
 BUSY = 0.25  # load of each core from which times mean little
@@ -110,7 +111,7 @@ class Results:
 
     def save(self, path: Path) -> None:
         text = json.dumps(dataclasses.asdict(self), indent=1, allow_nan=False)
-        path.write_text(_compact(text) + "\n")
+        outputs.write_text(path, _compact(text) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Results:

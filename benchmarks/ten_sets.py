@@ -25,6 +25,7 @@ from sklearn.preprocessing import StandardScaler
 
 import fastnn
 from benchmarks.results import machine_facts
+from fastnn import outputs
 from fastnn.console import bars, results
 
 Set = tuple[np.ndarray, np.ndarray]
@@ -75,6 +76,8 @@ def main(
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write every single result here.")] = None,
 ) -> None:
     """Fit both classifiers to every set with several seeds; print accuracies, their difference, and times."""
+    if json_file is not None:
+        outputs.check(json_file)
     names = list(SETS) if only is None else only.split(",")
     if unknown := set(names) - set(SETS):
         raise typer.BadParameter(f"unknown: {', '.join(sorted(unknown))}. Choose from {', '.join(SETS)}.")
@@ -96,7 +99,7 @@ def main(
     results().print(table)
     if json_file is not None:
         text = json.dumps({"machine": machine_facts(), "seeds": seeds, "runs": found}, indent=1)
-        json_file.write_text(text + "\n")
+        outputs.write_text(json_file, text + "\n")
 
 
 def _row(name: str, runs: dict[str, list[dict[str, float]]]) -> list[str]:

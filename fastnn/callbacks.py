@@ -7,6 +7,7 @@ from typing import Any
 from fastnn.arithmetic import as_the_caller
 from fastnn.callback_base import HOOKS, Callback, check_mode, modern, smaller_is_better
 from fastnn.checkpoints import BackupAndRestore, ModelCheckpoint
+from fastnn.kernels.streams import say
 
 __all__ = [
     "HOOKS",
@@ -131,10 +132,10 @@ class EarlyStopping(Callback):
 
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
         if self.stopped_epoch and self.verbose:
-            print(f"Epoch {self.stopped_epoch + 1}: early stopping")
+            say(f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.restore_best_weights and self.best_weights is not None:
             if self.verbose:
-                print(f"Restoring model weights from the end of the best epoch: {self.best_epoch + 1}.")
+                say(f"Restoring model weights from the end of the best epoch: {self.best_epoch + 1}.")
             self.model.set_weights(self.best_weights)
 
     def _improves(self, value: float, reference: float | None) -> bool:

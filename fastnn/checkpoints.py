@@ -8,6 +8,8 @@ from pathlib import Path
 
 from fastnn import checks
 from fastnn.callback_base import Callback, check_mode, smaller_is_better
+from fastnn.kernels.files import left_behind
+from fastnn.kernels.streams import say
 
 
 class _Saver(Callback):
@@ -98,7 +100,7 @@ class ModelCheckpoint(_Saver):
             ) from None
         self.model.save(path, include_optimizer=not self.save_weights_only)
         if self.verbose:
-            print(f"Epoch {epoch + 1}: saving model to {path}")
+            say(f"Epoch {epoch + 1}: saving model to {path}")
 
     def _is_best(self, epoch: int, logs: Mapping[str, float]) -> bool:
         value = logs.get(self.monitor)
@@ -114,7 +116,7 @@ class ModelCheckpoint(_Saver):
         best, smaller = self.best, smaller_is_better(self.monitor, self.mode, self.model.metrics)
         if best is not None and (value >= best if smaller else value <= best):
             if self.verbose:
-                print(f"Epoch {epoch + 1}: {self.monitor} did not improve from {best:.5f}")
+                say(f"Epoch {epoch + 1}: {self.monitor} did not improve from {best:.5f}")
             return False
         self.best = value
         return True
@@ -163,7 +165,7 @@ class BackupAndRestore(_Saver):
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         self.backup_dir.mkdir(parents=True, exist_ok=True)
-        for unfinished in self.backup_dir.glob("*.tmp"):
+        for unfinished in left_behind(self._file):
             unfinished.unlink(missing_ok=True)
         backups = [path for path in (self._file, self._former) if path.exists()]
         for path in backups:

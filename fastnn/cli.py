@@ -1,10 +1,10 @@
 """The ``fastnn`` command."""
 
-import csv
 import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,11 +13,17 @@ import typer
 from typer.core import TyperGroup
 
 import fastnn
-from fastnn import optimizers
+from fastnn import optimizers, outputs
+from fastnn.csv_files import CsvFile, whole_number
+from fastnn.kernels.streams import stdout, tolerant_streams
 
 
 class _Commands(TyperGroup):
     """Commands whose expected failures are one line and exit status 1, not a traceback."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        with tolerant_streams():
+            return super().main(*args, **options)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -25,14 +31,16 @@ class _Commands(TyperGroup):
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that closing it stays quiet too
             raise typer.Exit(1) from None
-        except (ImportError, OSError, TypeError, ValueError) as error:
+        except (ImportError, MemoryError, OSError, TypeError, ValueError) as error:
             if ctx.params["traceback"]:
                 raise
-            text = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.filename else error
-            typer.echo(f"fastnn: error: {text}", err=True)
+            text: Any = error
+            if isinstance(error, OSError) and error.strerror:
+                text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+            print(f"fastnn: error: {text}", file=sys.stderr)
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
-            typer.echo("fastnn: interrupted", err=True)
+            print("fastnn: interrupted", file=sys.stderr)
             raise typer.Exit(130) from None
 
 
@@ -76,7 +84,7 @@ Header = Annotated[
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"fastnn {fastnn.__version__}")
+        print(f"fastnn {fastnn.__version__}")
         raise typer.Exit
 
 
@@ -148,14 +156,15 @@ def train(
     from fastnn.machine import warm_up_steps
 
     widths = _widths(hidden)
-    _check_folder_of(output)
+    reads = jobs.files_of(data)
+    _check_output(output, reads)
     fastnn.set_random_seed(seed)
     fastnn.set_num_threads(threads)
     with working(f"reading {data}"):
         if data in jobs.NAMED_SETS:
             problem = jobs.named_problem(data, validation, seed)
         else:
-            if not Path(data).is_file():
+            if not Path(data).exists():
                 raise typer.BadParameter(f"{data!r} is neither a file nor one of {', '.join(jobs.NAMED_SETS)}")
             if target is None:
                 raise typer.BadParameter("name the column to predict", param_hint="--target")
@@ -172,7 +181,7 @@ def train(
     with bars() as progress:
         done = jobs.fit(model, problem, epochs, batch_size, EpochBar(progress, "training", epochs))
     seconds = time.perf_counter() - begun
-    jobs.save(model, problem.preparation, output)
+    jobs.save(model, problem.preparation, output, reads)
     out.print(jobs.scores(problem, model), soft_wrap=True)
     out.print(f"{done} epoch{'s' * (done > 1)} in {seconds:.2f} s; saved {output}", soft_wrap=True)
     if done < epochs:
@@ -189,21 +198,29 @@ def predict(
 ) -> None:
     """Predict the target for each row of a table.
 
-    Columns are found by name, in any order; others, the target included, are ignored. Without a header line their order
-    must be that of the training file.
+    Columns are found by name, in any order; others, the target included, are ignored. The first line has names if that
+    of the training file had; without names, columns must stand in the order of the training file.
     """
     from fastnn import jobs
     from fastnn.console import working
 
     if output is not None:
-        _check_folder_of(output)
+        _check_output(output, [model, data])
     with working(f"reading {data}"):
-        names, rows = jobs.predictions(model, data, header=header, probabilities=proba)
-    if output is None:
-        csv.writer(sys.stdout, lineterminator="\n").writerows([names, *rows])
-    else:
-        jobs.write_csv(output, names, rows)
-        typer.echo(f"{len(rows)} predictions written to {output}", err=True)
+        network, prepared = jobs.load(model)
+        taken = header if header is not None or prepared is None else prepared.has_header
+        table = CsvFile(data, taken)
+        names, rows = jobs.predictions(network, prepared, table, proba)
+    if header is None:
+        print(table.decision, file=sys.stderr)
+    text = outputs.csv_text(names, rows)
+    if output is not None:
+        outputs.write_text(output, text, [model, data])
+        print(f"{len(rows)} predictions written to {output}", file=sys.stderr)
+        return
+    if not stdout().can_show(text):
+        print(f"{stdout().encoding} lacks some characters, ? stands for them; --output writes UTF-8", file=sys.stderr)
+    print(text, end="")
 
 
 @app.command()
@@ -214,10 +231,10 @@ def info(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for pr
 
     found = facts()
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        print(json.dumps(found, indent=2))
         return
     for name, text in info_lines(found):
-        typer.echo(f"{name:<14}{text}")
+        print(f"{name:<14}{text}")
 
 
 @app.command()
@@ -240,7 +257,7 @@ def warmup() -> None:
         progress.update(bar, note="")
     usage = cache_usage()
     kept = f"kept in {usage['folder']}" if usage["folder"] else "not kept: no cache folder can be written"
-    typer.echo(f"ready in {time.perf_counter() - begun:.1f} s; {kept}")
+    print(f"ready in {time.perf_counter() - begun:.1f} s; {kept}")
 
 
 @cache_app.command("info")
@@ -249,7 +266,7 @@ def cache_info() -> None:
     from fastnn.console import cache_line
     from fastnn.machine import cache_usage
 
-    typer.echo(cache_line(cache_usage()))
+    print(cache_line(cache_usage()))
 
 
 @cache_app.command("clear")
@@ -259,12 +276,12 @@ def cache_clear() -> None:
     from fastnn.machine import clear_cache
 
     folders, size = clear_cache()
-    typer.echo(f"deleted {folders} folder{'s' * (folders != 1)}, {megabytes(size)}")
+    print(f"deleted {folders} folder{'s' * (folders != 1)}, {megabytes(size)}")
 
 
 def _widths(text: str) -> list[int]:
     try:
-        widths = [int(part) for part in text.split(",") if part.strip()]
+        widths = [whole_number(part) for part in text.split(",") if part.strip()]
     except ValueError:
         widths = [0]
     if any(width < 1 for width in widths):
@@ -272,11 +289,11 @@ def _widths(text: str) -> list[int]:
     return widths
 
 
-def _check_folder_of(file: Path) -> None:
-    """Fail before the work, not after it."""
-    folder = file.parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK) or file.is_dir():
-        raise typer.BadParameter(f"{file} cannot be written", param_hint="--output")
+def _check_output(file: Path, reads: Sequence[Path]) -> None:
+    try:
+        outputs.check(file, reads)
+    except OSError as error:
+        raise typer.BadParameter(f"{file} cannot be written: {error.strerror}", param_hint="--output") from None
 
 
 def main() -> None:

@@ -8,22 +8,23 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from fastnn.callbacks import Callback
+from fastnn.kernels.streams import stderr, stdout
 
 _WIDTH_OF_FILES = 110  # of a table that is written to a file or a pipe, which have no width
 
 
 def results() -> Console:
     """Make a console on standard output."""
-    return _console(stderr=False)
+    return _console(stdout())
 
 
 def messages() -> Console:
     """Make a console on standard error."""
-    return _console(stderr=True)
+    return _console(stderr())
 
 
-def _console(stderr: bool) -> Console:
-    console = Console(stderr=stderr, highlight=False, markup=False)
+def _console(stream: Any) -> Console:
+    console = Console(file=stream, highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = max(console.width, _WIDTH_OF_FILES)
     return console

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 import fastnn
-from fastnn import datasets
+from fastnn import datasets, outputs
 from fastnn.comparison import Outcome, Task, run_fastnn, run_sklearn, warm_up
 from fastnn.console import bars, results, working
 
@@ -45,6 +45,8 @@ def run(*, full: bool = False, output: Path = Path("fastnn-demo"), threads: int 
     out = results()
     with working("reading data"):
         tasks, remarks = _tasks(threads or fastnn.get_num_threads(), _ALL_EPOCHS if full else _SHORT_EPOCHS)
+    for name in _pictures_of(tasks[1]):
+        outputs.check(output / name)
     for remark in remarks + _load_remark():
         out.print(remark, style="yellow", soft_wrap=True)
     begun = time.perf_counter()
@@ -188,6 +190,12 @@ def _machine() -> str:
     return f"{cpu_model()} ({simd_level()})"
 
 
+def _pictures_of(task: Task) -> tuple[str, str, str]:
+    """Names of the pictures: learning curves, confusion matrix and what this task's network misread."""
+    what = "hands" if task.name == "sign-MNIST" else "digits"
+    return "learning-curves.png", "confusion-matrix.png", f"misread-{what}.png"
+
+
 def _draw(outcomes: list[Outcome], folder: Path, out: Console) -> None:
     """Write learning curves, a confusion matrix and misread pictures of the first two tasks."""
     try:
@@ -205,17 +213,17 @@ def _draw(outcomes: list[Outcome], folder: Path, out: Console) -> None:
 
     reader = outcomes[2]
     task, predicted = reader.task, reader.probabilities.argmax(axis=1)
-    what = "hands" if task.name == "sign-MNIST" else "digits"
-    figures = {"learning-curves.png": _curves(outcomes[:4])}
+    curves, confusion, misread = _pictures_of(task)
+    figures = {curves: _curves(outcomes[:4])}
     ax = plotting.plot_confusion_matrix(task.y_test, predicted, task.classes)
     ax.set_title(f"{task.name}, fastnn after {task.epochs} epochs: {ax.get_title()}")
-    figures["confusion-matrix.png"] = ax.figure
+    figures[confusion] = ax.figure
     if (predicted != task.y_test).any():
-        figures[f"misread-{what}.png"] = plotting.plot_misread(
+        figures[misread] = plotting.plot_misread(
             task.x_test, task.y_test, predicted, task.classes, confidence=reader.probabilities.max(axis=1)
         )
     for name, figure in figures.items():
-        figure.savefig(folder / name, dpi=110)
+        outputs.write_picture(folder / name, figure, dpi=110)
         pyplot.close(figure)
     out.print(f"Pictures: {', '.join(str(folder / name) for name in figures)}", soft_wrap=True)
 

@@ -9,6 +9,7 @@ from fastnn.backend import LossGradient
 from fastnn.estimator_callbacks import FitTasks
 from fastnn.estimator_held_out import Rows
 from fastnn.estimator_training import Deadline
+from fastnn.kernels.streams import say
 
 _STOPPED = 99  # SciPy's status after StopIteration
 
@@ -40,7 +41,7 @@ def train_full_batch(model: Any, rows: Rows, tasks: FitTasks, deadline: Deadline
     def tell(intermediate_result: Any) -> None:
         model.n_iter_ += 1
         if model.verbose:
-            print(f"Iteration {model.n_iter_}, loss = {intermediate_result.fun:.8f}")
+            say(f"Iteration {model.n_iter_}, loss = {intermediate_result.fun:.8f}")
         if tasks.end_epoch(lambda: [array.astype(dtype) for array in loss_gradient.weights(intermediate_result.x)]):
             model.stop_reason_ = "callback"
         elif deadline.is_over():

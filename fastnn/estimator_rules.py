@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.estimator_warnings import warn
+from fastnn.kernels.streams import say
 from fastnn.optimizers import Optimizer
 
 _LARGEST_AUTOMATIC_BATCH = 200
@@ -111,14 +112,14 @@ class EpochRules:
         self.loss_ = loss
         self.loss_curve_.append(loss)
         if self.verbose:
-            print(f"Iteration {self.n_iter_}, loss = {loss:.8f}")
+            say(f"Iteration {self.n_iter_}, loss = {loss:.8f}")
 
     def _record_validation_loss(self, loss: float) -> None:
         curve = self.validation_loss_curve_ or []
         missing = len(self.loss_curve_) - 1 - len(curve)  # earlier epochs had no held-out rows
         self.validation_loss_curve_ = [*curve, *([math.nan] * missing), loss]
         if self.verbose and not self.early_stopping:
-            print(f"Validation loss = {loss:.8f}")
+            say(f"Validation loss = {loss:.8f}")
 
     def _compare_loss(self) -> None:
         self._no_improvement_count = self._no_improvement_count + 1 if self.loss_ > self.best_loss_ - self.tol else 0
@@ -128,7 +129,7 @@ class EpochRules:
         """Record the score of the held-out rows; True if it is the best so far."""
         self.validation_scores_.append(score)
         if self.verbose:
-            print(f"Validation score: {score:f}")
+            say(f"Validation score: {score:f}")
         worse = score < self.best_validation_score_ + self.tol
         self._no_improvement_count = self._no_improvement_count + 1 if worse else 0
         best = score > self.best_validation_score_
@@ -151,9 +152,9 @@ class EpochRules:
                 self._optimizer.learning_rate /= 5.0
                 self._no_improvement_count = 0
                 if self.verbose:
-                    print(f"{message} Setting learning rate to {self._optimizer.learning_rate:f}")
+                    say(f"{message} Setting learning rate to {self._optimizer.learning_rate:f}")
                 return False
             message += " Learning rate too small."
         if self.verbose:
-            print(f"{message} Stopping.")
+            say(f"{message} Stopping.")
         return True

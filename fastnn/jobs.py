@@ -1,35 +1,41 @@
 """What ``fastnn train`` and ``fastnn predict`` do: a table becomes a problem, a model, a file, and predictions."""
 
-import csv
-import io
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn import saving
 from fastnn.callbacks import LambdaCallback
-from fastnn.kernels.cache import write_atomically
-from fastnn.tabular import CsvFile, Preparation, listing, understand_target
+from fastnn.csv_files import CsvFile, listing
+from fastnn.outputs import write
+from fastnn.saving import PREPARATION
+from fastnn.tabular import Preparation, understand_target
 
 if TYPE_CHECKING:
     from fastnn.callbacks import Callback
     from fastnn.models import Sequential
 
+_HOPELESS = 100  # times the loss of a network that has learnt nothing
 NAMED_SETS = ("pima", "sign-mnist", "breast-cancer", "digits")
-_METADATA_KEY = "preparation"
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Raw features, shape (rows, features), and targets as class indices or numbers, shape (rows,), in two parts."""
+    """Raw features, shape (rows, features), and targets as class indices or numbers, shape (rows,), in two parts.
+
+    `note` says what was made of the file, where that was not told.
+    """
 
     preparation: Preparation
     x: np.ndarray
     y: np.ndarray
     x_validation: np.ndarray
     y_validation: np.ndarray
+    note: str = ""
 
     def scaled(self) -> "Problem":
         """Return the same with standardisation by the training rows."""
@@ -61,8 +67,15 @@ def named_problem(name: str, validation: float, seed: int) -> Problem:
     prepared = Preparation("classification", "class", features, len(features) + 1, classes=classes)
     if validation == 0:
         test = (test[0][:0], test[1][:0])
-    flat = [array.reshape(-1, len(features)) if array.ndim > 1 else array for array in (*train, *test)]
-    return Problem(prepared, *flat)
+    x, x_test = (part.reshape(-1, len(features)) for part in (train[0], test[0]))
+    return Problem(prepared, x, train[1], x_test, test[1])
+
+
+def files_of(data: str) -> list[Path]:
+    """Files that are read for a named set, or for a table."""
+    from fastnn import datasets
+
+    return datasets.local_files() if data in NAMED_SETS else [Path(data)]
 
 
 def csv_problem(
@@ -88,12 +101,13 @@ def csv_problem(
     unused = {goal, *map(table.find, drop)}
     columns = [i for i in range(len(table.names)) if i not in unused]
     if not columns:
-        raise ValueError(f"{path}: no column is left as a feature; the columns are {', '.join(table.names)}")
+        raise ValueError(f"{path}: no column is left as a feature; the columns are {listing(table.names)}")
     x, labels = table.read(columns, goal)
-    task, classes = understand_target(labels, task, table.names[goal])
+    task, classes = understand_target(labels, task, table.names[goal], table.lines)
     features = tuple(table.names[i] for i in columns)
     prepared = Preparation(task, table.names[goal], features, len(table.names), table.has_header, classes)
-    return _split(prepared, x, prepared.encode(labels), validation, seed)
+    problem = _split(prepared, x, prepared.encode(labels), validation, seed)
+    return replace(problem, note=table.decision if header is None else "")
 
 
 def _split(prepared: Preparation, x: np.ndarray, y: np.ndarray, validation: float, seed: int) -> Problem:
@@ -149,8 +163,12 @@ def describe(problem: Problem, hidden: Sequence[int]) -> str:
     k = len(prepared.classes)
     kinds = f"{k} classes: {listing(prepared.classes)}" if k else "a number"
     widths = "-".join(map(str, (len(prepared.features), *hidden, k if k > 2 else 1)))
+    same = (problem.x == problem.x[0]).all(axis=0)
+    constant = [name for name, alike in zip(prepared.features, same, strict=True) if alike]
     return (
-        f"data     {len(problem.x):,} rows to train, {len(problem.x_validation):,} to validate, "
+        (f"table    {problem.note}\n" if problem.note else "")
+        + (f"warning  constant in the training rows: {listing(constant)}\n" if constant else "")
+        + f"data     {len(problem.x):,} rows to train, {len(problem.x_validation):,} to validate, "
         f"{len(prepared.features)} features\n"
         f"target   {prepared.target} ({prepared.task}, {kinds})\n"
         f"network  {widths}"
@@ -158,12 +176,23 @@ def describe(problem: Problem, hidden: Sequence[int]) -> str:
 
 
 def fit(model: "Sequential", problem: Problem, epochs: int, batch_size: int, callback: "Callback") -> int:
-    """Train, and return how many epochs were done; fewer than wanted if the user interrupted after the first."""
+    """Train, and return how many epochs were done; fewer than wanted if the user interrupted after the first.
+
+    Raises
+    ------
+    ValueError
+        The training diverged.
+    """
     prepared = problem.preparation
     x, x_validation = (prepared.inputs(part, model.variable_dtype) for part in (problem.x, problem.x_validation))
     y, y_validation = (prepared.targets(part) for part in (problem.y, problem.y_validation))
-    history: list[int] = []
-    count = LambdaCallback(on_epoch_end=lambda epoch, logs: history.append(epoch))
+    losses: list[float] = []
+    optimizer: Any = model.optimizer
+
+    def note(epoch: int, logs: Mapping[str, float]) -> None:
+        losses.append(logs["loss"])
+        model.stop_training = math.isnan(losses[-1])
+
     try:
         model.fit(
             x,
@@ -171,13 +200,34 @@ def fit(model: "Sequential", problem: Problem, epochs: int, batch_size: int, cal
             batch_size=batch_size,
             epochs=epochs,
             verbose=0,
-            callbacks=[callback, count],
+            callbacks=[callback, LambdaCallback(on_epoch_end=note)],
             validation_data=(x_validation, y_validation) if len(x_validation) else None,
         )
     except KeyboardInterrupt:
-        if not history:
+        if not losses:
             raise
-    return len(history)
+    fitted, others = (model.predict(part, verbose=0) if len(part) else np.zeros((0, 1)) for part in (x, x_validation))
+    finite = not math.isnan(losses[-1]) and all(map(_is_finite, (*model.get_weights(), fitted, others)))
+    if not finite or _is_hopeless(prepared, y, fitted, losses[-1]):
+        raise ValueError(
+            f"the training diverged (loss {losses[-1]:.4g} in epoch {len(losses)}), so nothing is saved: try a "
+            f"smaller --learning-rate than {float(optimizer.learning_rate):g}"
+            + ("" if prepared.mean else ", or --scale")
+        )
+    return len(losses)
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    return bool(np.isfinite(array).all())
+
+
+def _is_hopeless(prepared: Preparation, y: np.ndarray, outputs: np.ndarray, loss: float) -> bool:
+    """Whether a network is far worse than one that always answers 0, or gives all classes the same probability."""
+    if not prepared.classes:
+        with np.errstate(over="ignore"):
+            return bool(np.mean((outputs[:, 0] - y) ** 2.0) > _HOPELESS * np.mean(y**2.0) > 0)
+    right = np.mean(prepared.probabilities(outputs).argmax(axis=1) == y)
+    return bool(right <= np.bincount(y).max() / len(y) and loss > _HOPELESS * math.log(len(prepared.classes)))
 
 
 def scores(problem: Problem, model: "Sequential") -> str:
@@ -198,16 +248,33 @@ def _score(prepared: Preparation, model: "Sequential", x: np.ndarray, y: np.ndar
     return f"root mean squared error {np.sqrt(error):.5g}{explained}"
 
 
-def save(model: "Sequential", prepared: Preparation, path: Path) -> None:
-    """Write a model file that `predictions` can use."""
-    model.metadata[_METADATA_KEY] = asdict(prepared)
-    model.save(path)
+def save(model: "Sequential", prepared: Preparation, path: Path, reads: Sequence[Path] = ()) -> None:
+    """Write a model file that `load` reads; it must be none of the files that were read."""
+    model.metadata[PREPARATION] = asdict(prepared)
+    write(path, saving.to_bytes(model), reads)
+
+
+def load(path: Path) -> tuple["Sequential", Preparation | None]:
+    """Read a model file, and what it remembers of the table; a model that was saved in Python remembers none.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    ValueError
+        It is no model.
+    """
+    from fastnn.models import Sequential
+
+    model = saving.from_bytes(saving.read(path), repr(str(path)), Sequential, None, None, compiled=False)
+    known = model.metadata.get(PREPARATION)
+    return model, None if known is None else Preparation.from_dict(known)
 
 
 def predictions(
-    path: Path, data: Path, *, header: bool | None, probabilities: bool
+    model: "Sequential", prepared: Preparation | None, table: CsvFile, probabilities: bool
 ) -> tuple[list[str], list[list[Any]]]:
-    """Apply a model file to a CSV file.
+    """Apply a model to a table.
 
     A model that was not made by ``fastnn train`` knows no names: it takes all columns in order and gives bare outputs.
 
@@ -220,23 +287,17 @@ def predictions(
 
     Raises
     ------
-    OSError
-        A file cannot be read.
     ValueError
-        A file is no model, columns are missing, a cell is no number, or probabilities are wanted of a regression.
+        Columns are missing, a cell is no number, the model gives none, or probabilities are wanted of a regression.
     """
-    from fastnn.models import load_model
-
-    model = load_model(path)
-    known = model.metadata.get(_METADATA_KEY)
-    table = CsvFile(data, header)
-    if known is None:
-        return _bare_predictions(model, table)
-    prepared = Preparation.from_dict(known)
+    if prepared is None:
+        x, _ = table.read(range(len(table.names)))
+        outputs = _outputs(model, x, table)
+        return [f"output_{i + 1}" for i in range(outputs.shape[1])], outputs.tolist()
     if probabilities and not prepared.classes:
-        raise ValueError(f"{path}: this model does regression; --proba is for classification")
+        raise ValueError("this model does regression; --proba is for classification")
     x, _ = table.read(prepared.select(table))
-    outputs = model.predict(prepared.inputs(x, model.variable_dtype), verbose=0)
+    outputs = _outputs(model, prepared.inputs(x, model.variable_dtype), table)
     names, rows = [prepared.target], [[value] for value in prepared.decode(outputs)]
     if probabilities:
         names += [f"probability of {name}" for name in prepared.classes]
@@ -245,14 +306,13 @@ def predictions(
     return names, rows
 
 
-def _bare_predictions(model: "Sequential", table: CsvFile) -> tuple[list[str], list[list[Any]]]:
-    x, _ = table.read(range(len(table.names)))
+def _outputs(model: "Sequential", x: np.ndarray, table: CsvFile) -> np.ndarray:
     outputs = model.predict(x, verbose=0)
-    return [f"output_{i + 1}" for i in range(outputs.shape[1])], outputs.tolist()
-
-
-def write_csv(path: Path, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Write a table as a whole or not at all."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([names, *rows])
-    write_atomically(path, text.getvalue().encode())
+    good = np.isfinite(outputs).all(axis=1)
+    if not good.all():
+        line = table.lines()[int(np.argmin(good))]
+        raise ValueError(
+            f"{table.path}, line {line}: the model gives no finite number for this row; either its training diverged, "
+            "or the row is far from what it was trained on"
+        )
+    return outputs

@@ -1,6 +1,7 @@
 """The Keras face: models that are declared, compiled and fitted as in Keras."""
 
 import os
+import warnings
 from functools import partial
 from typing import Any
 
@@ -323,5 +324,19 @@ def load_model(
         If there is no such file.
     ModelFileError
         A ValueError: if it is no model of fastnn, damaged, or of a newer format.
+
+    Warns
+    -----
+    UserWarning
+        If ``fastnn train`` wrote the file: the network alone neither scales its inputs nor names its outputs.
     """
-    return saving.from_bytes(saving.read(path), repr(os.fspath(path)), Sequential, device, threads, compile)
+    model = saving.from_bytes(saving.read(path), repr(os.fspath(path)), Sequential, device, threads, compile)
+    if saving.PREPARATION in model.metadata:
+        warnings.warn(
+            f"{os.fspath(path)!r} was written by `fastnn train`. This is the network alone: it does not scale its "
+            "inputs and does not name its outputs, as `fastnn predict` does. model.metadata['preparation'] holds the "
+            "columns, their mean and scale, and the classes",
+            UserWarning,
+            stacklevel=2,
+        )
+    return model

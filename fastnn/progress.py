@@ -5,6 +5,8 @@ import sys
 import time
 from collections.abc import Mapping
 
+from fastnn.kernels.streams import say, stdout
+
 _CELLS = 20
 _INTERVAL = 0.05  # seconds between two drawings of a line in progress
 
@@ -25,16 +27,15 @@ class ProgressLine:
     def __init__(self, steps: int, verbose: int) -> None:
         self._steps = steps
         self._verbose = verbose
-        on_terminal = hasattr(sys.stdout, "isatty") and sys.stdout.isatty()
-        self._live = verbose == 1 and (on_terminal or "ipykernel" in sys.modules)
-        self._cell = "━" if _encodable("━") else "="
+        self._live = verbose == 1 and (stdout().isatty() or "ipykernel" in sys.modules)
+        self._cell = "━" if stdout().can_show("━") else "="
         self._begun = self._drawn = time.perf_counter()
         self._width = 0  # of what now stands on the line
 
     def begin(self, title: str = "", at: float | None = None) -> None:
         """Start a line, under a title line if there is one; `at` is the time of its start, by default now."""
         if title and self._verbose:
-            print(title)
+            say(title)
         self._begun = time.perf_counter() if at is None else at
 
     def update(self, step: int, logs: Mapping[str, float]) -> None:
@@ -51,16 +52,16 @@ class ProgressLine:
         per_step = seconds / self._steps
         if self._verbose == 1:
             self._draw(self._steps, f"{seconds:.0f}s", per_step, logs)
-            print(flush=self._live)
+            say("", flush=self._live)
         elif self._verbose == 2:
             count = f"{self._steps}/{self._steps}"
-            print(f"{count} - {seconds:.0f}s - {_per_step(per_step)}{_metrics(logs)}")
+            say(f"{count} - {seconds:.0f}s - {_per_step(per_step)}{_metrics(logs)}")
         self._width = 0
 
     def leave(self) -> None:
         """End a line that will not be finished, so that what follows starts on a new one."""
         if self._width:
-            print(flush=True)
+            say("", flush=True)
             self._width = 0
 
     def _draw(self, step: int, clock: str, per_step: float, logs: Mapping[str, float]) -> None:
@@ -69,24 +70,16 @@ class ProgressLine:
         info = f"{_per_step(per_step)}{_metrics(logs)}"
         plain = f"{count} {self._cell * _CELLS} {clock} {info}"
         if not self._live:
-            print(plain, end="")
+            say(plain, end="")
             return
         if step < self._steps:  # a line that wraps cannot be drawn over
             room = shutil.get_terminal_size().columns - 1
             info = info[: max(0, len(info) - max(0, len(plain) - room))]
         width = len(count) + _CELLS + len(clock) + len(info) + 3
         bar = f"\x1b[32m{self._cell * full}\x1b[37m{self._cell * (_CELLS - full)}\x1b[0m"
-        print(f"\r\x1b[1m{count}\x1b[0m {bar} \x1b[1m{clock}\x1b[0m {info}{' ' * (self._width - width)}", end="")
-        sys.stdout.flush()
+        blanks = " " * (self._width - width)
+        say(f"\r\x1b[1m{count}\x1b[0m {bar} \x1b[1m{clock}\x1b[0m {info}{blanks}", end="", flush=True)
         self._width = width
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _duration(seconds: float) -> str:

@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import io
 import os
-import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.kernels.cache import cache_root, write_atomically
+from fastnn.kernels.streams import stderr
 
 Array = NDArray[Any]
 
@@ -70,7 +70,7 @@ class PublishedFile:
                 return self._check_and_parse(read_plain(found, self.name), str(found))
 
         root = cache_root()
-        kept = root / "data" / f"{self.name}-{self.sha256[:12]}.npz" if root else None
+        kept = self._kept(root)
         arrays = _read_arrays(kept) if kept else None
         if arrays is None:
             with busy(f"Reading {self.name}"):
@@ -82,9 +82,7 @@ class PublishedFile:
 
     def _obtain(self, root: Path | None) -> tuple[bytes, str]:
         """Content of the file and where it came from: ``FASTNN_DATA``, the cache folder, or a download."""
-        named = os.environ.get("FASTNN_DATA")
-        places = [Path(named).expanduser()] if named else []
-        places += [root / "data"] if root else []
+        places = _places(root)
         for place in places:
             if found := self._locate(place):
                 return read_plain(found, self.name), str(found)
@@ -96,6 +94,16 @@ class PublishedFile:
                 f"{self.name} is not in {looked}, and the download failed ({type(error).__name__}: {error}). "
                 f"{self.advice} A copy of your own: pass path=..., or set FASTNN_DATA to its folder."
             ) from error
+
+    def local_files(self) -> list[Path]:
+        """Return the files on this machine that `load` may read."""
+        root = cache_root()
+        found = [self._locate(place) for place in _places(root)]
+        return [path for path in (*found, self._kept(root)) if path]
+
+    def _kept(self, root: Path | None) -> Path | None:
+        """Where parsed arrays are kept."""
+        return root / "data" / f"{self.name}-{self.sha256[:12]}.npz" if root else None
 
     def _locate(self, place: Path) -> Path | None:
         """Find the file at `place`: that file itself, or in that folder under any name it is published with."""
@@ -112,6 +120,12 @@ class PublishedFile:
                 f"It may be incomplete or edited (a header line, other line ends). {self.advice}"
             )
         return self.parse(content)
+
+
+def _places(root: Path | None) -> list[Path]:
+    """Folders where files are looked for."""
+    named = os.environ.get("FASTNN_DATA")
+    return [*([Path(named).expanduser()] if named else []), *([root / "data"] if root else [])]
 
 
 def read_plain(path: Path, member: str) -> bytes:
@@ -145,13 +159,13 @@ def read_plain(path: Path, member: str) -> bytes:
 @contextmanager
 def busy(message: str) -> Iterator[None]:
     """Show `message` with a moving sign on the standard error stream while the block runs, if that is a terminal."""
-    if sys.stderr is None or not sys.stderr.isatty():
+    if not stderr().isatty():
         yield
         return
     from rich.console import Console
     from rich.markup import escape
 
-    with Console(stderr=True).status(escape(message)):
+    with Console(file=stderr()).status(escape(message)):
         yield
 
 
@@ -168,4 +182,4 @@ def _write_arrays(path: Path, x: Array, y: Array) -> None:
     file = io.BytesIO()
     np.savez(file, x=x, y=y)
     path.parent.mkdir(exist_ok=True)
-    write_atomically(path, file.getvalue())
+    write_atomically(path, file.getvalue(), cached=True)

@@ -21,6 +21,7 @@ from fastnn.record import TrainingRecord
 
 FORMAT, VERSION = "fastnn", 1
 COUNTERS = "optimizer:counters"
+PREPARATION = "preparation"  # key of the metadata of models by `fastnn train`
 
 
 class ModelFileError(ValueError):
@@ -184,24 +185,20 @@ def _parse(content: bytes, source: str) -> tuple[dict[str, Any], dict[str, np.nd
 
 
 def write(path: str | os.PathLike[str], content: bytes, overwrite: bool = True) -> None:
-    """Write a model file, whole or not at all, and through to the disk.
+    """Write a model file, whole or not at all, and through to the disk; a symbolic link stays one.
 
     Raises
     ------
     FileExistsError
         If the file exists and `overwrite` is false.
     OSError
-        If it cannot be written; an older file is then as it was.
+        If it is no regular file or cannot be written; an older file is then as it was.
     """
     target = Path(path)
-    if target.is_dir():
-        raise IsADirectoryError(f"cannot save to {str(target)!r}: it is a folder")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"cannot save to {str(target)!r}: there is no folder {str(target.parent)!r}")
     if target.exists() and not overwrite:
         raise FileExistsError(f"{str(target)!r} exists and overwrite is False")
     try:
-        write_atomically(target.resolve(), content, durable=True)
+        write_atomically(target, content, durable=True)
     except OSError as error:
         raise OSError(error.errno, f"cannot save to {str(target)!r}: {error.strerror or error}") from error
 

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from fastnn.kernels.streams import say, stdout
 from fastnn.layer_base import Layer
 
 if TYPE_CHECKING:
@@ -44,9 +45,8 @@ def print_summary(
         line_length = min(_WIDTH, shutil.get_terminal_size().columns - 4)
     if line_length < 20:
         raise ValueError(f"line_length must be at least 20 columns; got {line_length}")
-    console = Console(
-        highlight=False, width=max(line_length, 80), **({"color_system": None} if print_fn else {})  # type: ignore[arg-type]
-    )  # fmt: skip
+    colors: Any = {"color_system": None} if print_fn else {}
+    console = Console(file=stdout(), highlight=False, width=max(line_length, 80), **colors)
     with console.capture() as capture:
         console.print(f'[bold]Model: "{escape(name)}"[/]')
         console.print(_table(layers, line_length))
@@ -55,7 +55,7 @@ def print_summary(
     if print_fn:
         print_fn(capture.get())
     else:
-        print(capture.get(), end="")
+        say(capture.get(), end="")
 
 
 def _table(layers: list[Layer], line_length: int) -> "Table":

@@ -16,8 +16,12 @@ import pickle
 import shutil
 import sys
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from .files import refusal, take_over, target_of
+from .streams import stderr
 
 DIGEST_BYTES = 32
 KEPT_FOLDERS = 8  # of so many versions compiled code is kept
@@ -78,19 +82,41 @@ def prune(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def write_atomically(path: Path, content: bytes, durable: bool = False) -> None:
-    """Write ``content`` to a temporary name beside ``path`` and rename it, so no reader sees half a file.
+def write_atomically(
+    path: Path,
+    content: bytes,
+    durable: bool = False,
+    *,
+    reads: Iterable[Path] = (),
+    follow_links: bool = True,
+    cached: bool = False,
+) -> None:
+    """Write ``content`` to a temporary name beside the file and rename it, so no reader sees half a file.
 
-    With ``durable`` the content is on the disk before the name is, so that not even a power cut leaves half a file.
+    A file that is replaced keeps its mode and its owner, unless it is ``cached``. With ``durable`` the content is on
+    the disk before the name is, so that not even a power cut leaves half a file.
+
+    Raises
+    ------
+    OSError
+        As `target_of`, or if the system fails; an older file is then as it was.
     """
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    target = target_of(path, reads, follow_links, cached)
+    kept = target.exists() and not cached
+    temporary = target.with_name(f"{target.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
+        temporary.touch(0o600 if kept else 0o666, exist_ok=False)  # private until it has the mode of the older file
+        if kept:
+            take_over(target, temporary)
         with open(temporary, "wb") as file:
             file.write(content)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        os.replace(temporary, path)
+        os.replace(temporary, target)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise refusal(error.errno, error.strerror or str(error), path) from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -133,7 +159,7 @@ class ProgramCache:
             if not self.path.parent.exists():
                 self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 prune(self.path.parent)
-            write_atomically(self.path, hashlib.sha256(payload).digest() + payload)
+            write_atomically(self.path, hashlib.sha256(payload).digest() + payload, cached=True)
             networks = sorted(self.path.parent.glob("*.network.bin"), key=lambda path: path.stat().st_mtime)
             for path in networks[:-KEPT_NETWORKS]:
                 path.unlink(missing_ok=True)
@@ -177,7 +203,7 @@ class _Announcer:
     def begin(self, purpose: str = "machine") -> None:
         """Say that kernels are compiled for this ``purpose``."""
         if purpose not in self.begun and not os.environ.get("FASTNN_QUIET"):
-            print(f"fastnn: compiling kernels for this {purpose} (once, some seconds) ...", file=sys.stderr, flush=True)
+            print(f"fastnn: compiling kernels for this {purpose} (once, some seconds) ...", file=stderr(), flush=True)
         self.begun.add(purpose)
 
 

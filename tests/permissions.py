@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-VERSION_3, DAC_OVERRIDE, DAC_READ_SEARCH = 0x20080522, 1, 2  # of <linux/capability.h>
+VERSION_3, CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH = 0x20080522, 0, 1, 2  # of <linux/capability.h>
 
 
 class _Header(ctypes.Structure):
@@ -18,11 +18,12 @@ class _Data(ctypes.Structure):
     _fields_ = (("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32))
 
 
-def _give_up():
+def give_up_rights(*rights):
+    """Let the calling thread do without some of root's rights, for good."""
     libc, header, data = ctypes.CDLL(None, use_errno=True), _Header(VERSION_3, 0), (_Data * 2)()
     if libc.capget(ctypes.byref(header), data):
         pytest.skip("no capabilities here")
-    kept = ~(1 << DAC_OVERRIDE | 1 << DAC_READ_SEARCH)
+    kept = ~sum(1 << right for right in rights)
     data[0].effective &= kept
     data[0].permitted &= kept
     if libc.capset(ctypes.byref(header), data):
@@ -42,7 +43,7 @@ def obeying_modes(test):
 
         def work():
             try:
-                _give_up()
+                give_up_rights(DAC_OVERRIDE, DAC_READ_SEARCH)
                 test(*arguments, **options)
             except BaseException as error:
                 errors.append(error)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import socket
 from dataclasses import replace
 
@@ -72,6 +73,20 @@ def test_report_shows_times_losses_and_refusals(tmp_path):
     pictures = {f"{name}.png" for name in ("time-per-epoch", "speed-up", "scaling", "share-of-peak")}
     assert {path.name for path in paths} == {"report.md", "results.json"} | pictures
     assert all(path.stat().st_size > 500 for path in paths)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+@pytest.mark.parametrize("name", ["results.json", "report.md", "speed-up.png"])
+def test_reports_replace_nothing_but_files(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    for attempt in (lambda: report.check(tmp_path), lambda: report.write(tiny_results(), tmp_path)):
+        with pytest.raises(OSError, match="it is a pipe"):
+            attempt()
+    os.unlink(tmp_path / name)
+    (tmp_path / name).symlink_to("elsewhere")
+    with pytest.raises(OSError, match="it is a symbolic link to elsewhere"):
+        report.check(tmp_path)
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_nothing_to_draw_draws_nothing(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import fastnn
+from fastnn import jobs
 from fastnn.cli import app
 
 SPEEDY = ["--hidden", "8", "--epochs", "30", "--learning-rate", "0.02"]
@@ -95,7 +96,7 @@ def test_the_same_seed_gives_the_same_model(animals, tmp_path):
     again, other = tmp_path / "again", tmp_path / "other"
     fastnn_command("train", data, "--target", "-1", "--output", again, *SPEEDY)
     fastnn_command("train", data, "--target", "-1", "--output", other, *SPEEDY, "--seed", "1")
-    first, second, third = (fastnn.load_model(path).get_weights()[0] for path in (model, again, other))
+    first, second, third = (jobs.load(path)[0].get_weights()[0] for path in (model, again, other))
     np.testing.assert_array_equal(first, second)
     assert not np.array_equal(first, third)
 

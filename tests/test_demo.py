@@ -1,3 +1,4 @@
+import os
 import sys
 import time
 from dataclasses import replace
@@ -97,3 +98,18 @@ def test_demo_without_matplotlib_prints_the_table_and_how_to_get_it(blobs, monke
     assert "5-16-4" in out
     assert "pip install -e '.[plots]'" in out
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+@pytest.mark.parametrize("name", ["learning-curves.png", "confusion-matrix.png", "misread-digits.png"])
+def test_demo_draws_onto_nothing_but_files_and_says_so_first(blobs, monkeypatch, tmp_path, name):
+    monkeypatch.setattr(demo, "_tasks", lambda *_: ([blobs(2, repeats=2), blobs(4)], []))
+    monkeypatch.setattr(demo, "warm_up", None)  # nothing is trained
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(OSError, match="it is a pipe"):
+        demo.run(output=tmp_path)
+    os.unlink(tmp_path / name)
+    (tmp_path / name).symlink_to("elsewhere.png")
+    with pytest.raises(OSError, match="it is a symbolic link to elsewhere.png"):
+        demo.run(output=tmp_path)
+    assert os.listdir(tmp_path) == [name]
