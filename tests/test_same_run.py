@@ -139,6 +139,23 @@ def test_a_fit_that_had_stopped_is_not_gone_on_with(tmp_path):
     assert seen == [{name: values[-1] for name, values in expected.history.history.items()}]
 
 
+@pytest.mark.parametrize("save_freq", [1, "epoch"])
+def test_a_fit_that_had_stopped_within_an_epoch(tmp_path, save_freq):
+    class TenSteps(Callback):
+        def __init__(self):
+            self.left = 10
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.left -= 1
+            self.model.stop_training = self.left == 0
+
+    expected = fit(compiled(), TenSteps())
+    assert expected.history.epoch == [0, 1, 2]
+    with pytest.raises(Stop):
+        fit(compiled(), TenSteps(), BackupAndRestore(tmp_path, save_freq), StopAt("on_train_end", 1))
+    assert_same_models(fit(compiled(seed=5), BackupAndRestore(tmp_path, save_freq)), expected)
+
+
 def test_a_mark_within_an_epoch_is_not_done_twice(tmp_path):
     """What a callback does where an epoch begins is in the backup already."""
 

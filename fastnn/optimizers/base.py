@@ -122,8 +122,7 @@ class Optimizer(Declared):
 
     def take_from(self, other: "Optimizer") -> None:
         """Become like another optimizer of the same class."""
-        vars(self).clear()
-        vars(self).update(vars(other))
+        self.__dict__ = dict(vars(other))  # at once, so that no interrupt leaves half of it
 
     @classmethod
     def _guards(cls, name: str) -> bool:
