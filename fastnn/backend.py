@@ -118,6 +118,7 @@ class Engine:
         self.optimizer = optimizer
         self.slots = aligned_zeros(2 * self.plan.n_parameters, self.plan.dtype)
         self.state[:] = 0.0, 1.0, 1.0
+        optimizer.count(0)
 
     def get_state(self) -> dict[str, Any]:
         """State of the optimizer, independent of the machine.
@@ -137,6 +138,7 @@ class Engine:
     def set_state(self, state: dict[str, Any]) -> None:
         """Bring the optimizer given to ``reset_optimizer`` to a state from ``get_state``."""
         self.state[:] = state["counters"]
+        self.optimizer.count(self.step)
         for slot, moments in zip(np.split(self.slots, 2), state["moments"], strict=True):
             self.plan.pack(moments, slot, trained=True)
 

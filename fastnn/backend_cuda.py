@@ -97,9 +97,11 @@ class CudaEngine(Engine):
         self.optimizer = optimizer
         self.slots = aligned_zeros(2 * self.plan.n_parameters, self.plan.dtype)
         self.state = np.array(START)
+        optimizer.count(0)
 
     def set_state(self, state: dict[str, Any]) -> None:
         self.progress.write()[:STATE] = state["counters"]
+        self.optimizer.count(self.step)
         for slot, moments in zip(np.split(self.slot_mirror.write(), 2), state["moments"], strict=True):
             self.plan.pack(moments, slot, trained=True)
 

@@ -1,6 +1,6 @@
 """The base of all callbacks: Keras' hooks."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 HOOKS = tuple(
@@ -22,6 +22,12 @@ class Callback:
         The model at work; set its ``stop_training`` to end the fit.
     params : dict
         ``verbose``, ``epochs`` and ``steps``, the steps of an epoch.
+
+    Notes
+    -----
+    A callback that remembers something from epoch to epoch defines `get_state` and `set_state`, both or none:
+    `BackupAndRestore` then keeps it with the training. Of one without them nothing is kept, whatever its attributes
+    are, so in a fit that goes on it begins as it was made.
     """
 
     model: Any = None
@@ -34,6 +40,16 @@ class Callback:
     def set_params(self, params: Mapping[str, Any]) -> None:
         """Called once before training with `params`."""
         self.params = params
+
+    def get_state(self) -> dict[str, Any] | None:
+        """Return what the callback has to know to go on with a training; None, the default, for nothing.
+
+        A dict of None, bools, numbers, strings and NumPy arrays of numbers, and of lists and dicts of those.
+        """
+        return None
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take what `get_state` gave; called after ``on_train_begin`` of a fit that goes on, before its first step."""
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         """Called before the first epoch."""
@@ -82,16 +98,3 @@ def modern(hook: str) -> str:
     """Return the name of a hook in Keras 3: ``on_batch_end`` is an old name of ``on_train_batch_end``."""
     return hook.replace("on_batch", "on_train_batch")
 
-
-def smaller_is_better(monitor: str, mode: str, metrics: Iterable[Any]) -> bool:
-    """Return whether a monitored value improves by falling; the mode "auto" asks the metric of that name."""
-    name = monitor.removeprefix("val_")
-    auto = next((metric.direction for metric in metrics if metric.name == name), "min")
-    return (auto if mode == "auto" else mode) == "min"
-
-
-def check_mode(mode: str) -> str:
-    """Return the mode of a monitored value, or raise ValueError."""
-    if mode not in ("auto", "min", "max"):
-        raise ValueError(f'mode must be "auto", "min" or "max"; got {mode!r}')
-    return mode

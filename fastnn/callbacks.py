@@ -5,9 +5,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from fastnn.arithmetic import as_the_caller
-from fastnn.callback_base import HOOKS, Callback, check_mode, modern, smaller_is_better
+from fastnn.attributes import Declared
+from fastnn.callback_base import HOOKS, Callback, modern
 from fastnn.checkpoints import BackupAndRestore, ModelCheckpoint
 from fastnn.kernels.streams import say
+from fastnn.monitoring import check_mode, check_monitor, smaller_is_better
+
+_OLD_NAMES = {modern(name): name for name in ("on_batch_begin", "on_batch_end")}
+CallbackState = tuple[str, Any]  # the name of its class, and what its `get_state` gave
 
 __all__ = [
     "HOOKS",
@@ -21,7 +26,7 @@ __all__ = [
 ]
 
 
-class History(Callback):
+class History(Declared, Callback):
     """Keeps the logs of every epoch; `fit` returns one.
 
     Attributes
@@ -44,8 +49,14 @@ class History(Callback):
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)
 
+    def get_state(self) -> dict[str, Any]:
+        return {"history": self.history, "epoch": self.epoch}
 
-class LambdaCallback(Callback):
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.history, self.epoch = state["history"], state["epoch"]
+
+
+class LambdaCallback(Declared, Callback):
     """Callback made of functions: ``LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch))``.
 
     Parameters
@@ -62,7 +73,7 @@ class LambdaCallback(Callback):
                 setattr(self, name, function)
 
 
-class EarlyStopping(Callback):
+class EarlyStopping(Declared, Callback):
     """Ends training when a monitored value has stopped improving.
 
     Parameters
@@ -76,7 +87,8 @@ class EarlyStopping(Callback):
     verbose : int, default=0
         With 1, says so.
     mode : {"auto", "min", "max"}, default="auto"
-        What improvement is; ``"auto"`` asks the metric.
+        What improvement is. ``"auto"`` asks the metric; of a value that a callback put into the logs the name tells, as
+        ``val_f1`` or ``error_rate``, or ``fit`` raises ValueError.
     baseline : float, optional
         Value that must be beaten for the patience to start anew.
     restore_best_weights : bool, default=False
@@ -104,13 +116,27 @@ class EarlyStopping(Callback):
         self.baseline = baseline
         self.restore_best_weights = restore_best_weights
         self.start_from_epoch = start_from_epoch
-        self.on_train_begin()
+        self._begin()
 
-    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+    def _begin(self) -> None:
         self.wait = self.stopped_epoch = self.best_epoch = 0
         self.best: float | None = None
-        self.best_weights: Any = None
+        self.best_weights: list[Any] | None = None
+        self._smaller: bool | None = None  # is better
         self._warned = False
+
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        self._begin()
+        self._find_direction()  # before anything is trained, if it cannot be told
+
+    def get_state(self) -> dict[str, Any]:
+        names = ("monitor", "wait", "stopped_epoch", "best", "best_epoch", "best_weights")
+        return {name: getattr(self, name) for name in names}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        check_monitor(self.monitor, state["monitor"])
+        self.wait, self.stopped_epoch, self.best_epoch = state["wait"], state["stopped_epoch"], state["best_epoch"]
+        self.best, self.best_weights = state["best"], state["best_weights"]
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         value = (logs or {}).get(self.monitor)
@@ -141,8 +167,12 @@ class EarlyStopping(Callback):
     def _improves(self, value: float, reference: float | None) -> bool:
         if reference is None:
             return True
-        smaller = smaller_is_better(self.monitor, self.mode, self.model.metrics)
-        return value + self.min_delta < reference if smaller else value - self.min_delta > reference
+        if self._smaller is None:
+            self._find_direction()
+        return value + self.min_delta < reference if self._smaller else value - self.min_delta > reference
+
+    def _find_direction(self) -> None:
+        self._smaller = smaller_is_better(self.monitor, self.mode, self.model.metrics, type(self).__name__)
 
     def _warn_missing(self, logs: Mapping[str, float]) -> None:
         if not self._warned:
@@ -155,7 +185,9 @@ class EarlyStopping(Callback):
 
 
 class CallbackList:
-    """The callbacks of one run, called hook by hook in their order.
+    """The callbacks of one run, called hook by hook in their order; those that back it up come last.
+
+    What they keep is then what all others have made of the same step or epoch.
 
     Parameters
     ----------
@@ -168,6 +200,8 @@ class CallbackList:
     ----------
     history : History
         The user's, or one that is added at the end.
+    back_up : bool
+        Whether one of them is a `BackupAndRestore`.
     """
 
     def __init__(self, callbacks: Any, model: Any, **params: Any) -> None:
@@ -185,8 +219,10 @@ class CallbackList:
         for callback in self.callbacks:
             callback.set_params(params)
             callback.set_model(model)
+        self.back_up = any(isinstance(callback, BackupAndRestore) for callback in self.callbacks)
+        in_turn = sorted(self.callbacks, key=lambda callback: isinstance(callback, BackupAndRestore))
         self._receivers = {
-            hook: [self._receiver(callback, name) for callback in self.callbacks for name in _names(callback, hook)]
+            hook: [self._receiver(callback, name) for callback in in_turn for name in _names(callback, hook)]
             for hook in HOOKS
         }
 
@@ -199,6 +235,45 @@ class CallbackList:
         for receiver in self._receivers[hook]:
             receiver(*arguments)
 
+    def get_states(self) -> list[CallbackState]:
+        """Return the states of all callbacks that have one, but for the history of the run.
+
+        Raises
+        ------
+        TypeError
+            If one of them has only one of `get_state` and `set_state`.
+        """
+        return [(type(callback).__name__, callback.get_state()) for callback in self._with_state()]
+
+    def kinds_with_state(self) -> list[str]:
+        """Return the names of their classes."""
+        return [type(callback).__name__ for callback in self._with_state()]
+
+    def set_states(self, states: list[CallbackState]) -> None:
+        """Give every callback the state that one of its class at its place had.
+
+        Raises
+        ------
+        ValueError
+            If one does not take it.
+        """
+        for callback, (kind, state) in zip(self._with_state(), states, strict=True):
+            if state is not None:
+                try:
+                    callback.set_state(state)
+                except Exception as error:
+                    raise ValueError(f"{kind} cannot go on with the state of a backup ({error!r})") from error
+
+    def _with_state(self) -> list[Callback]:
+        found = []
+        for callback in self.callbacks:
+            own = [getattr(type(callback), name) is not getattr(Callback, name) for name in ("get_state", "set_state")]
+            if any(own) and not all(own):
+                raise TypeError(f"{type(callback).__name__} has only one of get_state and set_state; define both")
+            if all(own) and callback is not self.history:
+                found.append(callback)
+        return found
+
     def looks_at(self, phase: str) -> bool:
         """Whether a callback other than the history has a hook at the beginning or end of this phase."""
         mine = [self.history.on_epoch_end]
@@ -209,7 +284,8 @@ class CallbackList:
 
 def _names(callback: Callback, hook: str) -> list[str]:
     """Return the names under which a callback has this hook of its own."""
-    names = [name for name in ("on_batch_begin", "on_batch_end") if modern(name) == hook and hasattr(callback, name)]
+    old = _OLD_NAMES.get(hook)
+    names = [old] if old is not None and hasattr(callback, old) else []
     if getattr(getattr(callback, hook), "__func__", None) is not getattr(Callback, hook):
         names.append(hook)
     return names

@@ -5,19 +5,22 @@ import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from fastnn import checks
-from fastnn.callback_base import Callback, check_mode, smaller_is_better
+from fastnn.attributes import Declared
+from fastnn.callback_base import Callback
 from fastnn.kernels.files import left_behind
 from fastnn.kernels.streams import say
+from fastnn.monitoring import check_mode, check_monitor, smaller_is_better
+from fastnn.saving import OtherTrainingError
 
 
-class _Saver(Callback):
-    """A callback that works after every epoch, or every so many steps."""
+class _Saver(Declared, Callback):
+    """A callback that works after every epoch, or every so many steps, counted from the first of epoch 0."""
 
     def __init__(self, save_freq: int | str) -> None:
         self.save_freq = save_freq
-        self._steps = 0
         if save_freq == "epoch":
             self.on_epoch_end = self._after_epoch  # type: ignore[method-assign]
         else:  # only then training has to stop after every step
@@ -25,12 +28,14 @@ class _Saver(Callback):
             self.on_epoch_begin = self._note_epoch  # type: ignore[method-assign]
             self.on_train_batch_end = self._after_step  # type: ignore[method-assign]
 
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        _ = self.model.save  # the model of an estimator says at once that it has none
+
     def _note_epoch(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         self._epoch = epoch
 
     def _after_step(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        self._steps += 1
-        if self._steps % self.save_freq == 0:  # type: ignore[operator]
+        if (self._epoch * self.params["steps"] + batch + 1) % self.save_freq == 0:  # type: ignore[operator]
             self._save(self._epoch, batch, logs or {})
 
     def _after_epoch(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
@@ -38,6 +43,13 @@ class _Saver(Callback):
 
     def _save(self, epoch: int, batch: int | None, logs: Mapping[str, float]) -> None:
         raise NotImplementedError
+
+    @classmethod
+    def _guards(cls, name: str) -> bool:
+        return name == "save_freq"
+
+    def _change(self, name: str, value: Any) -> Any:
+        raise AttributeError(f"save_freq of {type(self).__name__} cannot be changed: make a new object")
 
 
 class ModelCheckpoint(_Saver):
@@ -57,16 +69,17 @@ class ModelCheckpoint(_Saver):
     save_weights_only : bool, default=False
         Leave the optimizer's state out.
     mode : {"auto", "min", "max"}, default="auto"
-        What is better; ``"auto"`` asks the metric.
+        What is better; ``"auto"`` as in `EarlyStopping`.
     save_freq : "epoch" or int, default="epoch"
-        After every epoch, or after so many steps.
+        After every epoch, or after so many steps, counted from the first of epoch 0.
     initial_value_threshold : float, optional
         Value that must be beaten for the first save of `save_best_only`.
 
     Notes
     -----
-    ``load_model`` reads the file. A fit with ``initial_epoch`` set to the number of epochs done goes on as if nothing
-    had been between: the file holds the optimizer's state and the seed of the run.
+    ``load_model`` reads the file. A fit with ``initial_epoch`` set to the number of epochs done gives the model the
+    same bits as if nothing had been between: the file holds the optimizer's state and the seed of the run. Callbacks,
+    such as `EarlyStopping` with its patience, begin anew in that fit; `BackupAndRestore` keeps their state.
     """
 
     def __init__(
@@ -88,6 +101,20 @@ class ModelCheckpoint(_Saver):
         self.save_weights_only = save_weights_only
         self.mode = check_mode(mode)
         self.best = initial_value_threshold
+
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        super().on_train_begin(logs)
+        self._smaller_is_better()  # before anything is trained, if it cannot be told
+
+    def get_state(self) -> dict[str, Any]:
+        return {"monitor": self.monitor, "best": self.best}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        check_monitor(self.monitor, state["monitor"])
+        self.best = state["best"]
+
+    def _smaller_is_better(self) -> bool:
+        return smaller_is_better(self.monitor, self.mode, self.model.metrics, type(self).__name__)
 
     def _save(self, epoch: int, batch: int | None, logs: Mapping[str, float]) -> None:
         if self.save_best_only and not self._is_best(epoch, logs):
@@ -113,7 +140,7 @@ class ModelCheckpoint(_Saver):
             return False
         if math.isnan(value):
             return False
-        best, smaller = self.best, smaller_is_better(self.monitor, self.mode, self.model.metrics)
+        best, smaller = self.best, self._smaller_is_better()
         if best is not None and (value >= best if smaller else value <= best):
             if self.verbose:
                 say(f"Epoch {epoch + 1}: {self.monitor} did not improve from {best:.5f}")
@@ -125,15 +152,17 @@ class ModelCheckpoint(_Saver):
 class BackupAndRestore(_Saver):
     """Keeps a backup of a fit while it runs; the same fit started again goes on where the backup was made.
 
-    The run that goes on ends with the same bits as one that was never stopped: the backup holds weights, optimizer
-    state, place in the epoch, seed and history.
+    The run that goes on ends with the same bits as one that was never stopped: the backup holds weights, optimizer,
+    place in the epoch, seed and history, and the state of all callbacks: patience and best weights of `EarlyStopping`,
+    the best value of `ModelCheckpoint`, and that of your own callbacks which have `get_state` and `set_state`. (What
+    others keep in attributes is not saved.) It comes after all other callbacks, wherever it stands among them.
 
     Parameters
     ----------
     backup_dir : str or path
         Folder of the backup, of one fit only; made if it is missing.
     save_freq : "epoch" or int, default="epoch"
-        After every epoch, or after so many steps.
+        After every epoch, or after so many steps, counted from the first of epoch 0.
     double_checkpoint : bool, default=False
         Keep the backup before the last as well; it is used if the last cannot be read.
     delete_checkpoint : bool, default=True
@@ -142,7 +171,14 @@ class BackupAndRestore(_Saver):
     Raises
     ------
     ValueError
-        From ``fit``, if the backup is of another model, or no backup can be read.
+        From ``fit``, if no backup can be read, or the one that is there is of another fit: other layers, optimizer,
+        loss or metrics, other rows, batches, shuffling, weights or validation data, another first epoch, fewer epochs
+        than were begun, or other callbacks that have a state. The message names what differs; the backup stays.
+
+    Notes
+    -----
+    ``epochs`` may grow; a fit that ``stop_training`` has ended stays so. Whether rows are the same is told by their
+    number and a digest: of all of them up to 4 MB, of 1024 of them, evenly spaced, in larger arrays.
     """
 
     NAME = "backup.fastnn"
@@ -160,17 +196,22 @@ class BackupAndRestore(_Saver):
         self.backup_dir = Path(backup_dir)
         self.double_checkpoint = double_checkpoint
         self.delete_checkpoint = delete_checkpoint
-        self._file = self.backup_dir / self.NAME
-        self._former = self.backup_dir / f"former-{self.NAME}"
+
+    def _files(self) -> list[Path]:
+        """Return the paths of the backup and of the one before."""
+        return [Path(self.backup_dir) / name for name in (self.NAME, f"former-{self.NAME}")]
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        self.backup_dir.mkdir(parents=True, exist_ok=True)
-        for unfinished in left_behind(self._file):
+        super().on_train_begin(logs)
+        Path(self.backup_dir).mkdir(parents=True, exist_ok=True)
+        for unfinished in left_behind(self._files()[0]):
             unfinished.unlink(missing_ok=True)
-        backups = [path for path in (self._file, self._former) if path.exists()]
+        backups = [path for path in self._files() if path.exists()]
         for path in backups:
             try:
                 self.model.restore(path)
+            except OtherTrainingError:
+                raise
             except ValueError:
                 if path is backups[-1]:
                     raise
@@ -180,10 +221,11 @@ class BackupAndRestore(_Saver):
 
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
         if self.delete_checkpoint:
-            for path in (self._file, self._former):
+            for path in self._files():
                 path.unlink(missing_ok=True)
 
     def _save(self, epoch: int, batch: int | None, logs: Mapping[str, float]) -> None:
-        if self.double_checkpoint and self._file.exists():
-            os.replace(self._file, self._former)
-        self.model.save(self._file)
+        file, former = self._files()
+        if self.double_checkpoint and file.exists():
+            os.replace(file, former)
+        self.model.back_up(file)

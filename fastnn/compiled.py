@@ -59,6 +59,23 @@ class CompiledStack(LayerStack):
             if self._engine is not None:
                 self._prepare_engine(self._engine)
 
+    @classmethod
+    def _guards(cls, name: str) -> bool:
+        return name in ("optimizer", "loss", "metrics", "jit_compile") or super()._guards(name)
+
+    def _change(self, name: str, value: Any) -> Any:
+        if name == "jit_compile":
+            raise AttributeError(f"jit_compile is set by compile(..., jit_compile={value!r})")
+        if name in ("optimizer", "loss", "metrics") and self._training is not None and self._training.is_here:
+            raise RuntimeError(
+                f"{name} within a fit of the same model would be that of another training: a callback can set weights "
+                "or the learning rate, or stop_training; do the rest before or after the fit"
+            )
+        if name == "metrics":
+            return get_list(value)
+        get = {"optimizer": optimizers.get, "loss": losses.get}.get(name)
+        return super()._change(name, value) if get is None or value is None else get(value)
+
     @property
     def metrics_names(self) -> list[str]:
         """Names of what `evaluate` returns: the loss, then the metrics in the order of `compile`."""
@@ -90,6 +107,22 @@ class CompiledStack(LayerStack):
         self._need_built()
         saving.write(path, saving.to_bytes(self, include_optimizer), overwrite)
 
+    def back_up(self, path: str | os.PathLike[str]) -> None:
+        """Write the model with the state of the callbacks of the fit that it is in, so that the same fit can go on.
+
+        Raises
+        ------
+        RuntimeError
+            If the model is in no fit.
+        TypeError
+            If a callback gives a state that a file cannot hold.
+        OSError
+            If the file cannot be written.
+        """
+        if self._training is None:
+            raise RuntimeError("back_up is for callbacks in a fit; save writes a model at any time")
+        saving.write(path, saving.to_bytes(self, surroundings=self._training.surroundings()))
+
     @heedless
     def restore(self, path: str | os.PathLike[str]) -> None:
         """Bring weights, optimizer and the place of the training to what a file of this model holds.
@@ -99,7 +132,8 @@ class CompiledStack(LayerStack):
         Raises
         ------
         ModelFileError
-            A ValueError: if the file is damaged, or of another model; this one is then as it was.
+            A ValueError: if the file is damaged, or of another model or, in a fit, the backup of another fit; this
+            one is then as it was.
         RuntimeError
             In a fit of the model, but for ``on_train_begin``.
         """
@@ -112,6 +146,10 @@ class CompiledStack(LayerStack):
         """Return, once, the place of the training that `restore` has read."""
         record, self._restored = self._record if self._restored else None, False
         return record
+
+    def differences_from(self, record: TrainingRecord) -> list[str]:
+        """Return in words why the fit in progress, if there is one, cannot go on from this record."""
+        return [] if self._training is None else self._training.differences_from(record)
 
     def record(self) -> TrainingRecord | None:
         """Return how far training has come."""
@@ -159,6 +197,8 @@ class CompiledStack(LayerStack):
         if self._engine is not None:
             with self._turn("add or pop"):
                 super()._release_engine()
+            if self.optimizer is not None:
+                self.optimizer.count(0)  # the next engine begins anew
 
     def __reduce__(self) -> Any:
         return saving.from_bytes, (saving.to_bytes(self), "the pickle", type(self), self._device, self._threads)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.arithmetic import as_the_caller
+from fastnn.attributes import Declared
 
 try:
     from sklearn.callback import CallbackSupportMixin
@@ -54,7 +55,7 @@ class FitTasks:
         return bool(as_the_caller(task.call_on_fit_task_end)(**self._about, reconstruction_attributes=learned))
 
 
-class Trainee:
+class Trainee(Declared):
     """The ``model`` of fastnn's callbacks in the fit of an estimator.
 
     Attributes

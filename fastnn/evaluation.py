@@ -103,7 +103,9 @@ class _GradientOnly:
 
     name = "gradient"
     schedule = None
-    iterations = 0
+
+    def count(self, iterations: int) -> None:
+        """Nobody asks how many there were."""
 
     def hyperparameters(self) -> tuple[float, ...]:
         return (0.0,) * len(codes.HYPERPARAMETERS)

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from fastnn import seeding
+from fastnn.attributes import Unchangeable
 from fastnn.identifiers import resolve
 
 _TRUNCATED_STD = 0.87962566103423978  # standard deviation of a unit normal cut at +-2
 
 
-class Initializer:
+class Initializer(Unchangeable):
     """Callable ``(shape, dtype) -> array``; draws anew at each call unless it has a seed of its own.
 
     Parameters

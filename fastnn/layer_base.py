@@ -11,6 +11,7 @@ import numpy as np
 
 from fastnn import checks, initializers
 from fastnn.arithmetic import heedless
+from fastnn.attributes import Declared, arguments, as_the_constructor_takes_it
 
 Shape = tuple[int | None, ...]
 
@@ -23,7 +24,7 @@ def row_shape(shape: Any) -> tuple[int, ...]:
     )
 
 
-class AlwaysTrained:
+class AlwaysTrained(Declared):
     """A layer or model, whose weights cannot be left out of a training."""
 
     name: str
@@ -83,13 +84,27 @@ class Layer(AlwaysTrained):
         self._engine: Any = None
         self._first = 0  # position of the first weight of this layer among those of the engine
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if self.__dict__.get("_engine") is not None and name != "name" and name in self.get_config():
+    @classmethod
+    def _guards(cls, name: str) -> bool:
+        return name != "name" and name in arguments(cls)
+
+    def _change(self, name: str, value: Any) -> Any:
+        if name not in self.get_config():
+            return value
+        if self._engine is not None:
             raise AttributeError(
                 f"the layer {self.name!r} is at work, its {name} cannot be changed any more: make a new layer "
                 "with the one wanted, and give it the weights of this one"
             )
-        super().__setattr__(name, value)
+        other = as_the_constructor_takes_it(self, name, value)
+        if self.input_shape is not None and (
+            other.compute_output_shape(self.input_shape) != self.output_shape
+            or other._shapes_of_weights(self.input_shape) != self.weight_shapes
+        ):
+            raise AttributeError(
+                f"the layer {self.name!r} has its weights, which do not fit {name}={value!r}: make a new layer"
+            )
+        return getattr(other, name)
 
     @property
     def built(self) -> bool:

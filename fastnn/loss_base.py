@@ -6,9 +6,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastnn.arithmetic import heedless
+from fastnn.attributes import Unchangeable
 
 
-class Loss:
+class Loss(Unchangeable):
     """What training makes small; callable on arrays.
 
     A loss averages over the rows of a batch. Losses of single outputs average over the outputs of a row first; the

@@ -5,11 +5,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastnn.arithmetic import heedless
+from fastnn.attributes import Unchangeable
 from fastnn.loss_base import as_rows
 from fastnn.objective import metric_factors
 
 
-class Metric:
+class Metric(Unchangeable):
     """A number about predictions, averaged over rows and not weighted, as in Keras; callable on arrays.
 
     It sees what the model puts out: beside a loss with ``from_logits=True``, logits.
@@ -34,6 +35,10 @@ class Metric:
         if dtype is not None:
             raise ValueError(f"metrics are computed in the dtype of the model: leave out dtype={dtype!r}")
         self.name = name or self.kernel
+
+    @classmethod
+    def _guards(cls, name: str) -> bool:
+        return name != "name" and super()._guards(name)
 
     def resolve(self, n_outputs: int, sparse: bool) -> str:
         """Return the kernel for a model of `n_outputs` outputs whose targets are class numbers (`sparse`) or not.

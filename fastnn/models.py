@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import checks, data, meaning, saving, seeding, training
+from fastnn import checks, conditions, data, meaning, saving, seeding, training
 from fastnn.arithmetic import heedless, heedless_but_for_callbacks
 from fastnn.callbacks import CallbackList, History
 from fastnn.compiled import CompiledStack
@@ -167,7 +167,11 @@ class Sequential(CompiledStack):
                     training.evaluate, self.engine, validation, objective, self.metrics, listeners, batch_size
                 )
             self.history = listeners.history
-            self._training = training.Training(self, run, run_epochs, self.metrics, listeners, line, validate)
+            describe = partial(
+                conditions.of_fit, self, samples, validation,
+                batch_size=batch_size, shuffle=shuffle, initial_epoch=run_epochs.start,
+            )  # fmt: skip
+            self._training = training.Training(self, run, run_epochs, self.metrics, listeners, line, validate, describe)
             try:
                 self._training.train()
             finally:

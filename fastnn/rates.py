@@ -28,20 +28,36 @@ class Rates:
     """
 
     def __init__(self, optimizer: Any, objective: Objective, loss_scale: float, loss_limit: float) -> None:
-        clipping = optimizer.clipping()
         labels_are_smooth = objective.factors[0, codes.KEPT] < 1.0
         self.optimizer, self.scheduled = optimizer, optimizer.schedule is not None
-        self.clips = tuple(map(bool, clipping))
+        self._clipping = optimizer.clipping()
+        self.clips = tuple(map(bool, self._clipping))
         self.table = np.zeros((SCHEDULED_STEPS if self.scheduled else 1, codes.HYPER_COLUMNS))
-        self.table[:, codes.LOSS_SCALE :] = loss_scale, 0.0 if labels_are_smooth else loss_limit, *clipping
+        self.table[:, codes.LOSS_SCALE :] = loss_scale, 0.0 if labels_are_smooth else loss_limit, *self._clipping
 
     def take(self, iterations: int) -> None:
-        """Fill the table for the steps after so many."""
-        self.optimizer.iterations = iterations
-        self.table[:, : codes.LOSS_SCALE] = self.optimizer.hyperparameters()
+        """Fill the table for the steps after so many.
+
+        Raises
+        ------
+        RuntimeError
+            If the optimizer has come to need another program than the run was prepared with.
+        """
+        optimizer, clipping = self.optimizer, self.optimizer.clipping()
+        changed = clipping != self._clipping
+        if self.scheduled != (optimizer.schedule is not None) or (changed and tuple(map(bool, clipping)) != self.clips):
+            raise RuntimeError(
+                "a schedule of the learning rate, and clipping, cannot begin or end within a fit: give them to the "
+                "optimizer before it, or change the learning rate in a callback"
+            )
+        if changed:
+            self._clipping = clipping
+            self.table[:, codes.CLIPVALUE :] = clipping
+        optimizer.count(iterations)
+        self.table[:, : codes.LOSS_SCALE] = optimizer.hyperparameters()
         if self.scheduled:
             steps = iterations + np.arange(len(self.table))
-            self.table[:, codes.LEARNING_RATE] = self.optimizer.schedule(steps)
+            self.table[:, codes.LEARNING_RATE] = optimizer.schedule(steps)
 
     def steps(self, wanted: int) -> int:
         """How many of the wanted steps the table serves."""

@@ -2,8 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
+
+
+@dataclass
+class Surroundings:
+    """What a fit that is to go on needs beside its place, of which only backups hold anything.
+
+    Attributes
+    ----------
+    conditions : dict
+        Plain values that say what the fit is made of: see `fastnn.conditions`.
+    stopped : bool
+        Whether something set ``stop_training``, so that no step is left to do.
+    callbacks : list of (str, Any)
+        The classes of the callbacks that have a state, and their states.
+    """
+
+    conditions: dict[str, Any]
+    stopped: bool
+    callbacks: list[tuple[str, Any]]
 
 
 @dataclass
@@ -24,6 +43,8 @@ class TrainingRecord:
         Logs of the epochs that are done.
     epochs : list of int
         Their numbers.
+    surroundings : Surroundings or None
+        Of a backup.
     """
 
     seed: int
@@ -32,10 +53,13 @@ class TrainingRecord:
     sums: list[float] = field(default_factory=list)
     history: dict[str, list[float]] = field(default_factory=dict)
     epochs: list[int] = field(default_factory=list)
+    surroundings: Surroundings | None = None
 
     def to_config(self) -> dict[str, Any]:
-        """Return the record as plain values."""
-        return asdict(self)
+        """Return the record, without its surroundings, as plain values."""
+        config = asdict(replace(self, surroundings=None))
+        del config["surroundings"]
+        return config
 
     @classmethod
     def from_config(cls, config: Any) -> TrainingRecord:
@@ -46,7 +70,7 @@ class TrainingRecord:
         TypeError, ValueError
             If it is damaged.
         """
-        record = cls(**config)
+        record = replace(cls(**config), surroundings=None)
         counts = [record.epoch, record.step, *record.epochs]
         if any(type(count) is not int or not 0 <= count < 2**53 for count in counts):
             raise ValueError(f"the epochs and steps of the training must be whole numbers; got {counts}")

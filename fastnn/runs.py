@@ -146,7 +146,12 @@ class Run:
         if gate.let_guests_in():
             seconds = min(seconds, SHORT_SLICE_SECONDS)
         steps = min(steps, self.epochs * self.steps_per_epoch - done)
-        return self._work(done, steps, seconds) if steps > 0 else 0
+        if steps <= 0:
+            return 0
+        try:
+            return self._work(done, steps, seconds)
+        finally:
+            self.engine.optimizer.count(self.engine.step)
 
     def _work(self, done: int, steps: int, seconds: float) -> int:
         """Do up to ``steps`` steps from step ``done`` on, and return how many."""

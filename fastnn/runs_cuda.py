@@ -278,5 +278,6 @@ def train_models(
         models.do(done, stop)
         steps = min(GROWTH * steps, max(1, int(SLICE_SECONDS * (stop - done) / (time.perf_counter() - begun))))
         done = stop
+    optimizer.count(done)
     results = models.progress.read().reshape(len(seeds), -1)[:, STATE:].reshape(-1, epochs, columns) / n
     return [plan.unpack(own) for own in mirror.read().reshape(len(seeds), -1)], results

@@ -4,7 +4,8 @@ Format 1: the metadata have one key, ``fastnn``: a JSON object of ``version`` (1
 ``metadata`` and, if the file holds the state of a training, ``training``. It is one key because safetensors writes
 several in any order, and equal models are to make equal files. Tensors are named ``<layer>/<weight>``, such as
 ``dense/kernel``; the optimizer's are ``optimizer:counters`` and ``optimizer:<moment>:<number of the trained weight>``,
-moments that are all zero left out.
+moments that are all zero left out. In backups ``training`` has ``surroundings`` too, with the states of callbacks,
+whose arrays are the tensors ``callback:<number>:<number>``.
 """
 
 import json
@@ -15,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from fastnn import layers as layer_kinds
+from fastnn import states
 from fastnn.identifiers import serialize
 from fastnn.kernels.cache import write_atomically
-from fastnn.record import TrainingRecord
+from fastnn.record import Surroundings, TrainingRecord
 
 FORMAT, VERSION = "fastnn", 1
 COUNTERS = "optimizer:counters"
@@ -28,8 +30,12 @@ class ModelFileError(ValueError):
     """A file that is no model of fastnn, or a damaged one, or one of a newer format."""
 
 
-def to_bytes(model: Any, include_optimizer: bool = True) -> bytes:
-    """Return a model as the content of a file."""
+class OtherTrainingError(ModelFileError):
+    """A file of another model or fit than the one that is to go on from it."""
+
+
+def to_bytes(model: Any, include_optimizer: bool = True, surroundings: Surroundings | None = None) -> bytes:
+    """Return a model as the content of a file; a backup has the surroundings of the fit in it."""
     from safetensors.numpy import save
 
     config: dict[str, Any] = {
@@ -56,6 +62,9 @@ def to_bytes(model: Any, include_optimizer: bool = True) -> bytes:
         for moment, values in enumerate(moments):
             if any(value.any() for value in values):
                 tensors |= {f"optimizer:{moment}:{place}": value for place, value in enumerate(values)}
+    if surroundings is not None:
+        config["training"]["surroundings"], arrays = _pack(surroundings)
+        tensors |= arrays
     return save(tensors, {FORMAT: json.dumps(config)})
 
 
@@ -81,7 +90,18 @@ def from_bytes(
     ModelFileError
         If the content is no model of fastnn, damaged, or of a newer format.
     """
-    config, tensors = _parse(content, source)
+    return _model(*_parse(content, source), source, kind, device, threads, compiled)
+
+
+def _model(
+    config: dict[str, Any],
+    tensors: dict[str, np.ndarray],
+    source: str,
+    kind: Any,
+    device: str | None,
+    threads: int | None,
+    compiled: bool,
+) -> Any:
     try:
         described = config["model"]
         layers = [layer_kinds.get(layer) for layer in described["layers"]]
@@ -110,22 +130,56 @@ def restore(model: Any, content: bytes, source: str) -> None:
     Raises
     ------
     ModelFileError
-        If the file is damaged or of another model; the given one is then as it was.
+        If the file is damaged, or of another model or fit; the given one is then as it was.
     """
-    saved = from_bytes(content, source, type(model), "cpu", None)
+    config, tensors = _parse(content, source)
+    saved = _model(config, tensors, source, type(model), "cpu", None, True)
+    surroundings = _surroundings(config, tensors, source)
     shapes, dtype = model.weight_shapes(), model.dtype
     optimizers = [type(of.optimizer).__name__ for of in (saved, model)]
     if (saved.weight_shapes(), saved.dtype) != (shapes, dtype) or optimizers[0] != optimizers[1]:
-        raise ModelFileError(
+        raise OtherTrainingError(
             f"{source} is of another model: it has the weights {saved.weight_shapes()} of {saved.dtype} and the "
             f"optimizer {optimizers[0]}, this one has {shapes} of {dtype} and {optimizers[1]}"
         )
+    record = saved.record()
+    if record is not None:
+        record.surroundings = surroundings
+        if found := model.differences_from(record):
+            raise OtherTrainingError(
+                f"{source} is the backup of another fit: {'; '.join(found)}. Fit with the same again, or take another "
+                "folder, or delete the backup, to begin anew"
+            )
     model.set_weights(saved.get_weights())
-    rate = vars(saved.optimizer).get("_learning_rate")
-    if isinstance(rate, float):  # a callback may have changed it
-        model.optimizer.learning_rate = rate
+    model.optimizer.take_from(saved.optimizer)
     model.engine.set_state(saved.engine.get_state())
-    model.take_record(saved.record())
+    model.take_record(record)
+
+
+def _pack(surroundings: Surroundings) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    callbacks, tensors = [], {}
+    for number, (kind, state) in enumerate(surroundings.callbacks):
+        arrays: dict[str, np.ndarray] = {}
+        packed = states.pack(state, f"callback:{number}:", arrays, f"the state of the callback {kind}")
+        callbacks.append({"class_name": kind, "state": packed})
+        tensors.update(arrays)
+    config = {"conditions": surroundings.conditions, "stopped": surroundings.stopped, "callbacks": callbacks}
+    return config, tensors
+
+
+def _surroundings(config: dict[str, Any], tensors: dict[str, np.ndarray], source: str) -> Surroundings | None:
+    """Return what a backup holds of the surroundings of its fit; None for files without it."""
+    packed = (config.get("training") or {}).get("surroundings")
+    if packed is None:
+        return None
+    try:
+        callbacks = [(each["class_name"], states.unpack(each["state"], tensors)) for each in packed["callbacks"]]
+        conditions, stopped = packed["conditions"], packed["stopped"]
+        if not (isinstance(conditions, dict) and isinstance(stopped, bool)):
+            raise TypeError(f"conditions {conditions!r}, stopped {stopped!r}")
+    except (AttributeError, KeyError, TypeError) as error:
+        raise _damaged(source, error) from error
+    return Surroundings(conditions, stopped, callbacks)
 
 
 def _set_training(model: Any, config: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:

@@ -55,6 +55,15 @@ class LayerStack(AlwaysTrained):
         for layer in [layers] if isinstance(layers, Layer) else layers or []:
             self.add(layer)
 
+    @classmethod
+    def _guards(cls, name: str) -> bool:
+        return name == "dtype"
+
+    def _change(self, name: str, value: Any) -> Any:
+        if name == "dtype":
+            raise AttributeError(f"the dtype of a model cannot be changed: make one with dtype={value!r}")
+        return value
+
     @property
     def layers(self) -> list[Layer]:
         """The layers that compute something, in order."""

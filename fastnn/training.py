@@ -1,5 +1,6 @@
 """The epoch loop: how far the compiled program runs at once, and what happens between."""
 
+import copy
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -8,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from fastnn.callbacks import CallbackList
+from fastnn.conditions import differences
 from fastnn.data import Samples
 from fastnn.gpu_arrays import join
 from fastnn.metrics import Metric
 from fastnn.progress import ProgressLine
-from fastnn.record import TrainingRecord
+from fastnn.record import Surroundings, TrainingRecord
 
 Logs = dict[str, float]
 
@@ -42,6 +44,8 @@ class Training:
     line : ProgressLine
     validate : callable, optional
         Returns the logs of a validation.
+    describe : callable, optional
+        Returns what the fit is made of, for backups: see `fastnn.conditions`.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class Training:
         callbacks: CallbackList,
         line: ProgressLine,
         validate: Callable[[], Logs] | None = None,
+        describe: Callable[[], dict[str, Any]] = dict,
     ) -> None:
         self.model, self.run, self.epochs, self.metrics = model, run, epochs, metrics
         self.callbacks, self.line, self.validate = callbacks, line, validate
@@ -62,6 +67,8 @@ class Training:
         self.begun = False  # whether callbacks were told that training begins
         self.logs: Logs = {}
         self._process = os.getpid()
+        self._describe = describe
+        self._conditions: dict[str, Any] = {}
 
     @property
     def is_here(self) -> bool:
@@ -76,6 +83,9 @@ class Training:
         """
         self.model.stop_training = False
         self.model.restored_record()  # before this fit, whose epochs are those it was asked for
+        if self.callbacks.back_up:
+            self.callbacks.kinds_with_state()  # tells what is wrong with them
+            self._conditions = self._describe()  # before a callback changes the optimizer
         self.callbacks.call("on_train_begin", {})
         self.begun = True
         restored = self.model.restored_record()
@@ -105,6 +115,22 @@ class Training:
         sums = run.sums(finished).tolist() if step else []
         return TrainingRecord(run.seed, self.epochs.start + finished, step, sums, history, epochs)
 
+    def surroundings(self) -> Surroundings:
+        """Return what another fit needs to go on as this one does, beside weights, optimizer and record."""
+        return Surroundings(self._conditions, bool(self.model.stop_training), self.callbacks.get_states())
+
+    def differences_from(self, record: TrainingRecord) -> list[str]:
+        """Return in words why this fit cannot go on as the one of the record would."""
+        found, done = [], record.epoch + (record.step > 0)
+        if done > self.epochs.stop:
+            found.append(f"epoch {done} was begun, epochs is {self.epochs.stop}")
+        if record.surroundings is not None and self._conditions:
+            found += differences(record.surroundings.conditions, self._conditions)
+            before, now = [kind for kind, _ in record.surroundings.callbacks], self.callbacks.kinds_with_state()
+            if before != now:
+                found.append(f"callbacks with a state were [{', '.join(before)}], are [{', '.join(now)}]")
+        return found
+
     def _go_on_from(self, record: TrainingRecord) -> None:
         """Begin where another training of the same model stopped."""
         place, per_epoch = record.epoch - self.epochs.start, self.run.steps_per_epoch
@@ -119,18 +145,32 @@ class Training:
         history = self.callbacks.history
         history.history = {name: list(values) for name, values in record.history.items()}
         history.epoch = list(record.epochs)
+        self.logs = {name: values[-1] for name, values in record.history.items() if values}
+        if record.surroundings is not None:
+            self.model.stop_training = self.model.stop_training or record.surroundings.stopped
+            self.callbacks.set_states(record.surroundings.callbacks)
+        if step:
+            self._begin_again(self.finished)
         if step == per_epoch:  # all steps of an epoch whose end nobody was told
-            self._begin(self.finished)
             self._report()
+
+    def _begin_again(self, epoch: int) -> None:
+        """Begin an epoch of which steps are done: what callbacks then do to model and state, they have done before."""
+        model = self.model
+        weights, optimizer = model.get_weights(), copy.copy(model.optimizer)
+        states = copy.deepcopy(self.callbacks.get_states())
+        self._begin(epoch)
+        model.set_weights(weights)
+        model.optimizer.take_from(optimizer)
+        self.callbacks.set_states(states)
 
     def _train(self) -> None:
         run, per_epoch = self.run, self.run.steps_per_epoch
         total = len(self.epochs) * per_epoch
-        begun = end = None
+        end = None
         while run.done < total and not self.model.stop_training:
             before, (first, step) = run.done, divmod(run.done, per_epoch)
-            if step == 0 or begun is None:
-                begun = first
+            if step == 0:
                 self._begin(first)
             start = time.perf_counter()
             self._advance(first, step, total)

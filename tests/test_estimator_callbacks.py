@@ -76,9 +76,13 @@ def test_a_callback_may_stop_within_an_epoch():
 
 
 def test_callbacks_that_save_models_are_told_why_they_cannot(tmp_path):
-    keep = fastnn.callbacks.ModelCheckpoint(tmp_path / "model")
-    with pytest.raises(AttributeError, match="no 'save'.*are for Sequential"):
-        MLPClassifier(max_iter=3, callbacks=keep).fit(X, Y)
+    for keep in (fastnn.callbacks.ModelCheckpoint(tmp_path / "model"), fastnn.BackupAndRestore(tmp_path / "folder")):
+        begun = []
+        watch = fastnn.LambdaCallback(on_epoch_begin=lambda epoch, logs, begun=begun: begun.append(epoch))
+        with pytest.raises(AttributeError, match="no 'save'.*are for Sequential"):
+            MLPClassifier(max_iter=3, callbacks=[keep, watch]).fit(X, Y)
+        assert begun == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_user_history_is_filled():

@@ -63,7 +63,7 @@ def test_new_solvers_learn_and_go_on_after_a_pickle(solver):
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_schedules_set_the_rate_of_each_step(name, solver):
     rates = []
-    hook = fastnn.LambdaCallback(on_train_batch_end=lambda batch, logs: rates.append(model._optimizer.learning_rate))
+    hook = fastnn.LambdaCallback(on_train_batch_begin=lambda batch, logs: rates.append(model._optimizer.learning_rate))
     settings = {"solver": solver, "learning_rate": name, "learning_rate_init": 0.02, "n_iter_no_change": np.inf}
     settings |= {"batch_size": 50, "max_iter": 40, "random_state": 0}
     model = MLPClassifier(**settings, callbacks=hook)
@@ -115,7 +115,7 @@ def test_partial_fits_follow_a_schedule():
     model = MLPClassifier(learning_rate="cosine", max_iter=10, learning_rate_init=0.02, random_state=0)
     for epoch in range(12):
         model.partial_fit(X, Y, classes=[0, 1, 2])
-        assert model._optimizer.learning_rate == pytest.approx(SCHEDULES["cosine"](0.02, 10)(epoch))
+        assert model._optimizer.learning_rate == pytest.approx(SCHEDULES["cosine"](0.02, 10)(epoch + 1))
 
 
 @pytest.mark.parametrize(

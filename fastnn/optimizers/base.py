@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, TypedDict
 
 from fastnn import checks
+from fastnn.attributes import Declared, arguments, as_the_constructor_takes_it
 from fastnn.identifiers import old_spelling, serialize
 from fastnn.optimizers import schedules
 from fastnn.optimizers.schedules import LearningRateSchedule
@@ -24,8 +25,11 @@ class Common(Limits, total=False):
     weight_decay: float | None
 
 
-class Optimizer:
-    """Base of the optimizers: a name, a learning rate that may be changed at any time, and limits of the gradients.
+class Optimizer(Declared):
+    """Base of the optimizers: a name, a learning rate, and limits of the gradients.
+
+    What a constructor takes may be changed at any time, within its range; in a fit it holds from the next step that
+    is not under way.
 
     Parameters
     ----------
@@ -47,7 +51,7 @@ class Optimizer:
     ----------
     schedule : LearningRateSchedule or None
     iterations : int
-        Steps that were done when the last compiled call began.
+        Steps done. It is 0 again after ``compile``.
 
     Raises
     ------
@@ -57,7 +61,8 @@ class Optimizer:
 
     name: ClassVar[str]
     schedule: LearningRateSchedule | None = None
-    iterations = 0
+    _iterations = 0
+    _old_names: ClassVar[Mapping[str, str]] = {"lr": "learning_rate"}
 
     def __init__(
         self,
@@ -107,6 +112,31 @@ class Optimizer:
             self._learning_rate = checks.number("learning_rate", value, 0.0, above=True)
 
     @property
+    def iterations(self) -> int:
+        """Steps done; it cannot be set."""
+        return self._iterations
+
+    def count(self, iterations: int) -> None:
+        """Take note of the number of steps done."""
+        vars(self)["_iterations"] = iterations  # the short way, as every call of a program comes here
+
+    def take_from(self, other: "Optimizer") -> None:
+        """Become like another optimizer of the same class."""
+        self.__dict__ = dict(vars(other))  # at once, so that no interrupt leaves half of it
+
+    @classmethod
+    def _guards(cls, name: str) -> bool:
+        if name == "learning_rate":
+            return False  # its setter checks it
+        return name == "name" or name in vars(Optimizer) or name in arguments(cls)
+
+    def _change(self, name: str, value: Any) -> Any:
+        if name == "name" or name in vars(Optimizer):
+            hint = ": assign learning_rate" if name == "schedule" else ""
+            raise AttributeError(f"{name} of an optimizer cannot be set{hint}")
+        return getattr(as_the_constructor_takes_it(self, name, value), name) if name in self.get_config() else value
+
+    @property
     def slots(self) -> int:
         """Number of vectors of the size of the weights that the optimizer keeps between steps."""
         raise NotImplementedError
@@ -126,6 +156,6 @@ class Optimizer:
 
     def get_config(self) -> dict[str, Any]:
         """Return arguments that make an equal object."""
-        hidden = ("schedule", "iterations", "_learning_rate")
+        hidden = ("schedule", "_iterations", "_learning_rate")
         rate = self._learning_rate if self.schedule is None else serialize(self.schedule)
         return {"learning_rate": rate} | {key: value for key, value in vars(self).items() if key not in hidden}

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from fastnn import checks
+from fastnn.attributes import Unchangeable
 from fastnn.identifiers import resolve
 
 
-class LearningRateSchedule:
+class LearningRateSchedule(Unchangeable):
     """Base of the schedules: a subclass defines ``__call__`` on steps, counted from 0, and ``get_config``."""
 
     def __call__(self, step: Any) -> Any:
