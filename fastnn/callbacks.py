@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from fastnn import absent
 from fastnn.arithmetic import as_the_caller
 from fastnn.callback_base import HOOKS, Callback, check_mode, modern, smaller_is_better
 from fastnn.checkpoints import BackupAndRestore, ModelCheckpoint
@@ -175,7 +176,7 @@ class CallbackList:
         self.callbacks = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
         for callback in self.callbacks:
             if not isinstance(callback, Callback):
-                hint = "; call it to make an object" if isinstance(callback, type) else ""
+                hint = "; call it to make an object" if isinstance(callback, type) else _hint(callback)
                 raise TypeError(f"callbacks must be objects of fastnn.callbacks.Callback; got {callback!r}{hint}")
         histories = [callback for callback in self.callbacks if type(callback) is History]
         self.history = histories[0] if histories else History()
@@ -206,9 +207,22 @@ class CallbackList:
         )
 
 
+def _hint(callback: Any) -> str:
+    """What to do about an object of another library, or of no base."""
+    name = type(callback).__name__
+    if name in __all__:
+        return f"; take fastnn.callbacks.{name}"
+    if any(callable(getattr(callback, modern(hook), None)) for hook in HOOKS):
+        return f"; derive the class {name} from it"
+    return ""
+
+
 def _names(callback: Callback, hook: str) -> list[str]:
     """Return the names under which a callback has this hook of its own."""
     names = [name for name in ("on_batch_begin", "on_batch_end") if modern(name) == hook and hasattr(callback, name)]
     if getattr(getattr(callback, hook), "__func__", None) is not getattr(Callback, hook):
         names.append(hook)
     return names
+
+
+absent.explain(__name__)

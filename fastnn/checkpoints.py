@@ -45,7 +45,7 @@ class ModelCheckpoint(_Saver):
     ----------
     filepath : str or path
         Name of the file; ``{epoch}``, ``{batch}`` (both from 1) and the names of the logs in it are filled in, such as
-        ``"model-{epoch:02d}-{val_loss:.3f}.fastnn"``.
+        ``"model-{epoch:02d}-{val_loss:.3f}.fastnn"``. Its folder is made if it is missing.
     monitor : str, default="val_loss"
         Name in the logs, for `save_best_only`.
     verbose : int, default=0
@@ -96,6 +96,7 @@ class ModelCheckpoint(_Saver):
             raise KeyError(
                 f"filepath={self.filepath!r} asks for {error.args[0]!r}, which is not among the logs: {', '.join(logs)}"
             ) from None
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         self.model.save(path, include_optimizer=not self.save_weights_only)
         if self.verbose:
             print(f"Epoch {epoch + 1}: saving model to {path}")

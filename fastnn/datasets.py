@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fastnn import absent
 from fastnn.published import Array, PublishedFile, read_plain
 
 __all__ = [
@@ -243,3 +244,6 @@ def _sign_mnist(name: str, sha256: str) -> PublishedFile:
 
 _SIGN_TRAIN = _sign_mnist("sign_mnist_train.csv", "b7ff39ad5f1210fa765ce11aa5f20c2e97fe467ffc22231aac923c863eef75c4")
 _SIGN_TEST = _sign_mnist("sign_mnist_test.csv", "178c0dd21c4b0e86d58df12f14ea1e9efa795ad19d146802b3b28094a16d56ae")
+
+
+absent.explain(__name__)

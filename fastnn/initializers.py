@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import seeding
+from fastnn import absent, seeding
+from fastnn.declarations import Declared
 from fastnn.identifiers import resolve
 
 _TRUNCATED_STD = 0.87962566103423978  # standard deviation of a unit normal cut at +-2
 
 
-class Initializer:
+class Initializer(Declared):
     """Callable ``(shape, dtype) -> array``; draws anew at each call unless it has a seed of its own.
 
     Parameters
@@ -30,7 +31,7 @@ class Initializer:
 
     def sample(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         """Draw float64 values of the given shape."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} needs a method __call__(self, shape, dtype) or sample")
 
     def get_config(self) -> dict[str, Any]:
         """Return arguments that make an equal object."""
@@ -248,3 +249,6 @@ def get(identifier: Any) -> Initializer:
         For an unknown name; the message lists the known ones.
     """
     return resolve(identifier, _TABLE, Initializer, "initializer")
+
+
+absent.explain(__name__)

@@ -5,11 +5,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastnn.arithmetic import heedless
+from fastnn.declarations import Declared
 from fastnn.loss_base import as_rows
 from fastnn.objective import metric_factors
 
 
-class Metric:
+class Metric(Declared):
     """A number about predictions, averaged over rows and not weighted, as in Keras; callable on arrays.
 
     It sees what the model puts out: beside a loss with ``from_logits=True``, logits.
