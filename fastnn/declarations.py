@@ -92,6 +92,15 @@ class Declared:
         else:
             _check(cls)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        rules = _rules(type(self)) if callable(value) else None
+        if rules is not None and name in rules.never.split():
+            raise AttributeError(
+                f"{name!r} of {type(self).__name__!r} would be ignored, as fastnn's {rules.what} are compiled; "
+                f"{rules.advice}"
+            )
+        super().__setattr__(name, value)
+
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Make an object from what `get_config` gave."""
@@ -113,9 +122,12 @@ def take_arguments(cls: type) -> None:
             setattr(cls, name, accepting(value, place))
 
 
+def _rules(cls: type) -> _Rules | None:
+    return next((_RULES[base.__name__] for base in cls.__mro__ if is_own(base) and base.__name__ in _RULES), None)
+
+
 def _check(cls: type) -> None:
-    own = [base for base in cls.__mro__ if is_own(base)]
-    rules = next((_RULES[base.__name__] for base in own if base.__name__ in _RULES), None)
+    own, rules = [base for base in cls.__mro__ if is_own(base)], _rules(cls)
     if rules is None:
         return
     if own[0].__name__ in _EMPTY:

@@ -95,6 +95,10 @@ def what_came(thing: Any, table: Mapping[str, Any], what: str) -> str:
     if library in ("keras", "tf_keras", "tensorflow", "torch"):
         same = "take fastnn's of the same name" if _named(name, table) else "fastnn has none of this name"
         return f"got {name} of {library}: {same}"
+    if library == "fastnn" and isinstance(thing, type):
+        return f"got the class {name}: call it to make an object"
+    if library == "fastnn":
+        return f"got {article(name)} of {kind.__module__}"
     got = f"got {thing!r} of type {type(thing).__name__}"
     if not callable(thing):
         return got

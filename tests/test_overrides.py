@@ -74,6 +74,22 @@ def test_overrides_that_would_be_ignored_are_refused_when_the_class_is_made(base
         derived(ours, **{name: lambda self, *args: None})
 
 
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda: Dense(3), "call"),
+        (Sequential, "train_step"),
+        (Sequential, "call"),
+        (losses.MeanSquaredError, "call"),
+        (metrics.MeanSquaredError, "update_state"),
+        (optimizers.Adam, "update_step"),
+    ],
+)
+def test_methods_that_are_put_on_an_object_and_would_be_ignored(make, name):
+    with pytest.raises(AttributeError, match=rf"{name!r} of '\w+' would be ignored"):
+        setattr(make(), name, lambda *args: None)
+
+
 @pytest.mark.parametrize("base", [layers.Layer, losses.Loss, metrics.Metric, optimizers.Optimizer])
 def test_bases_that_compute_nothing_cannot_be_derived_from(base):
     with pytest.raises(TypeError, match=f"class Mine: its base {base.__name__} computes nothing"):
@@ -340,6 +356,10 @@ def test_functions_of_ones_own_are_refused_with_what_there_is():
         Dense(3, kernel_regularizer=lambda kernel: 0.0)
     with pytest.raises(TypeError, match="derive a class from fastnn.initializers.Initializer"):
         Dense(3, kernel_initializer=lambda shape, dtype=None: np.zeros(shape))
+    with pytest.raises(TypeError, match="got the class Dense: call it to make an object"):
+        model.add(Dense)
+    with pytest.raises(TypeError, match="expected a loss .*; got a MeanSquaredError of fastnn.metrics"):
+        model.compile("sgd", metrics.MeanSquaredError())
     foreign = type("MeanSquaredError", (), {"__module__": "keras.src.losses.losses"})
     with pytest.raises(TypeError, match="got MeanSquaredError of keras: take fastnn's of the same name"):
         model.compile("sgd", foreign())
