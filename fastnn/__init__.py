@@ -4,6 +4,7 @@ Every public name below is loaded when it is first used, so that ``import fastnn
 """
 
 import importlib
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,11 +128,9 @@ def __getattr__(name: str) -> Any:
         return value
     if name.startswith("__"):
         raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
-    from difflib import get_close_matches
+    from fastnn.absent import refuse
 
-    close = get_close_matches(name, __all__, n=3)
-    hint = f"did you mean {' or '.join(close)}?" if close else "dir(fastnn) lists what there is"
-    raise AttributeError(f"module 'fastnn' has no attribute {name!r}; {hint}")
+    refuse(__name__, name, __all__, sys._getframe(1))
 
 
 def __dir__() -> list[str]:

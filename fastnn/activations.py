@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import checks
+from fastnn import absent, checks
 from fastnn.arithmetic import heedless
+from fastnn.declarations import Declared
 from fastnn.identifiers import resolve
 
 
 @dataclass(frozen=True, repr=False)
-class Activation:
+class Activation(Declared):
     """An activation function of a layer; callable on arrays.
 
     Parameters
@@ -35,10 +36,20 @@ class Activation:
         object.__setattr__(self, "alpha", checks.number("alpha", self.alpha, 0.0))
 
     @heedless
-    def __call__(self, x: Any) -> np.ndarray:
-        """Apply the function elementwise (``softmax``: along the last axis), computed in double precision."""
+    def __call__(self, x: Any, alpha: float | None = None, *, negative_slope: float | None = None) -> np.ndarray:
+        """Apply the function elementwise (``softmax``: along the last axis), computed in double precision.
+
+        `alpha`, or `negative_slope`, takes the place of the function's own.
+        """
         from fastnn.kernels import reference
 
+        given = alpha if negative_slope is None else negative_slope
+        if given is not None and given != self.alpha:
+            if not self.get_config():
+                raise TypeError(
+                    f"{self.name} has no parameter; fastnn has leaky_relu(x, negative_slope) and elu(x, alpha)"
+                )
+            return Activation(self.name, given)(x)
         x = np.asarray(x)
         result = reference.activation(self.name, x.astype(np.float64), self.alpha)
         return result.astype(x.dtype if x.dtype == np.float32 else np.float64)
@@ -116,3 +127,6 @@ def serialize(activation: Activation) -> str | dict[str, Any]:
     if activation == _BY_NAME[activation.name]:
         return activation.name
     return {"class_name": activation.name, "config": activation.get_config()}
+
+
+absent.explain(__name__)

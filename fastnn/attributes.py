@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 _given: defaultdict[type, set[str]] = defaultdict(set)
 
 
-class Declared:
+class Strict:
     """An object that has the attributes it was made with, and takes no others.
 
     Methods of its class may give it more, so a subclass can have what it likes. Others can change what there is, as far
@@ -23,6 +23,7 @@ class Declared:
     _old_names: ClassVar[Mapping[str, str]] = {}  # of attributes, with what they are called now
 
     def __setattr__(self, name: str, value: Any) -> None:
+        self._heed(name, value)
         kind = type(self)
         if name in self.__dict__ or (name not in _given[kind] and hasattr(kind, name)):
             if self._guards(name) and not _is_own(kind, sys._getframe(1)):
@@ -33,6 +34,9 @@ class Declared:
             elif not _is_being_made(self, sys._getframe(1)):
                 raise AttributeError(self._unknown(name))
         object.__setattr__(self, name, value)
+
+    def _heed(self, name: str, value: Any) -> None:
+        """Raise AttributeError for what not even methods of the class may set."""
 
     @classmethod
     def _guards(cls, name: str) -> bool:
@@ -50,7 +54,7 @@ class Declared:
         return f"{type(self).__name__} has no attribute {name!r}: {hint}"
 
 
-class Unchangeable(Declared):
+class Unchangeable(Strict):
     """An object that stays as it was made."""
 
     @classmethod

@@ -1,7 +1,12 @@
 """The base of all callbacks: Keras' hooks."""
 
+import difflib
+import re
 from collections.abc import Mapping
 from typing import Any
+
+from fastnn.declarations import take_arguments
+from fastnn.identifiers import is_own
 
 HOOKS = tuple(
     f"on_{phase}_{moment}"
@@ -32,6 +37,13 @@ class Callback:
 
     model: Any = None
     params: Mapping[str, Any] = {}
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if is_own(cls):
+            take_arguments(cls)
+        else:
+            _check_hooks(cls)
 
     def set_model(self, model: Any) -> None:
         """Called once before training with the model."""
@@ -92,6 +104,17 @@ class Callback:
 
     def on_predict_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Called after each batch of a prediction, with its ``outputs``."""
+
+
+def _check_hooks(cls: type) -> None:
+    """Refuse methods ``on_...`` that are near to a hook, or named after a phase of a training, and no hook."""
+    for name, value in vars(cls).items():
+        if modern(name) in HOOKS or not callable(value):
+            continue
+        near = difflib.get_close_matches(name, HOOKS, n=1, cutoff=0.85)
+        if near or re.match(r"on_(train|epoch|batch|step|test|predict|val|validation|evaluat\w+|fit)(_|$)", name):
+            hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(HOOKS)}"
+            raise TypeError(f"class {cls.__name__}: {name!r} would never be called, as it is no hook; {hint}")
 
 
 def modern(hook: str) -> str:

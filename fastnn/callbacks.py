@@ -4,8 +4,9 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from fastnn import absent
 from fastnn.arithmetic import as_the_caller
-from fastnn.attributes import Declared
+from fastnn.attributes import Strict
 from fastnn.callback_base import HOOKS, Callback, modern
 from fastnn.checkpoints import BackupAndRestore, ModelCheckpoint
 from fastnn.kernels.streams import say
@@ -26,7 +27,7 @@ __all__ = [
 ]
 
 
-class History(Declared, Callback):
+class History(Strict, Callback):
     """Keeps the logs of every epoch; `fit` returns one.
 
     Attributes
@@ -56,7 +57,7 @@ class History(Declared, Callback):
         self.history, self.epoch = state["history"], state["epoch"]
 
 
-class LambdaCallback(Declared, Callback):
+class LambdaCallback(Strict, Callback):
     """Callback made of functions: ``LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch))``.
 
     Parameters
@@ -73,7 +74,7 @@ class LambdaCallback(Declared, Callback):
                 setattr(self, name, function)
 
 
-class EarlyStopping(Declared, Callback):
+class EarlyStopping(Strict, Callback):
     """Ends training when a monitored value has stopped improving.
 
     Parameters
@@ -210,7 +211,7 @@ class CallbackList:
         self.callbacks = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
         for callback in self.callbacks:
             if not isinstance(callback, Callback):
-                hint = "; call it to make an object" if isinstance(callback, type) else ""
+                hint = "; call it to make an object" if isinstance(callback, type) else _hint(callback)
                 raise TypeError(f"callbacks must be objects of fastnn.callbacks.Callback; got {callback!r}{hint}")
         histories = [callback for callback in self.callbacks if type(callback) is History]
         self.history = histories[0] if histories else History()
@@ -282,6 +283,16 @@ class CallbackList:
         )
 
 
+def _hint(callback: Any) -> str:
+    """What to do about an object of another library, or of no base."""
+    name = type(callback).__name__
+    if name in __all__:
+        return f"; take fastnn.callbacks.{name}"
+    if any(callable(getattr(callback, modern(hook), None)) for hook in HOOKS):
+        return f"; derive the class {name} from it"
+    return ""
+
+
 def _names(callback: Callback, hook: str) -> list[str]:
     """Return the names under which a callback has this hook of its own."""
     old = _OLD_NAMES.get(hook)
@@ -289,3 +300,6 @@ def _names(callback: Callback, hook: str) -> list[str]:
     if getattr(getattr(callback, hook), "__func__", None) is not getattr(Callback, hook):
         names.append(hook)
     return names
+
+
+absent.explain(__name__)

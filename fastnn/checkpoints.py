@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fastnn import checks
-from fastnn.attributes import Declared
+from fastnn.attributes import Strict
 from fastnn.callback_base import Callback
 from fastnn.kernels.files import left_behind
 from fastnn.kernels.streams import say
@@ -16,7 +16,7 @@ from fastnn.monitoring import check_mode, check_monitor, smaller_is_better
 from fastnn.saving import OtherTrainingError
 
 
-class _Saver(Declared, Callback):
+class _Saver(Strict, Callback):
     """A callback that works after every epoch, or every so many steps, counted from the first of epoch 0."""
 
     def __init__(self, save_freq: int | str) -> None:
@@ -59,7 +59,7 @@ class ModelCheckpoint(_Saver):
     ----------
     filepath : str or path
         Name of the file; ``{epoch}``, ``{batch}`` (both from 1) and the names of the logs in it are filled in, such as
-        ``"model-{epoch:02d}-{val_loss:.3f}.fastnn"``.
+        ``"model-{epoch:02d}-{val_loss:.3f}.fastnn"``. Its folder is made if it is missing.
     monitor : str, default="val_loss"
         Name in the logs, for `save_best_only`.
     verbose : int, default=0
@@ -125,6 +125,7 @@ class ModelCheckpoint(_Saver):
             raise KeyError(
                 f"filepath={self.filepath!r} asks for {error.args[0]!r}, which is not among the logs: {', '.join(logs)}"
             ) from None
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         self.model.save(path, include_optimizer=not self.save_weights_only)
         if self.verbose:
             say(f"Epoch {epoch + 1}: saving model to {path}")

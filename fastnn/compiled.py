@@ -9,13 +9,14 @@ import numpy as np
 
 from fastnn import data, losses, meaning, optimizers, saving
 from fastnn.arithmetic import heedless
+from fastnn.declarations import our_base
+from fastnn.description import DescribedStack
 from fastnn.devices import resolve
 from fastnn.metrics import Metric, get_list
 from fastnn.record import TrainingRecord
-from fastnn.structure import LayerStack
 
 
-class CompiledStack(LayerStack):
+class CompiledStack(DescribedStack):
     """What a model is, with how it is trained and judged."""
 
     optimizer: optimizers.Optimizer | None = None
@@ -36,7 +37,9 @@ class CompiledStack(LayerStack):
         ----------
         optimizer : str, Optimizer or dict, default="rmsprop"
         loss : str, Loss, loss function or dict
+            Or a list of one of them.
         metrics : list of str, Metric or dict, optional
+            Lists in it are joined; of two metrics with one name, the second gets a number, as in ``mae_1``.
         jit_compile : bool or "auto", default="auto"
             Whether to compile a program for this very network, its functions and the size of its batches. Compiling
             takes some seconds, once, as the program is kept on disk; small networks then train up to 1.8 times as fast,
@@ -52,6 +55,10 @@ class CompiledStack(LayerStack):
         """
         if not (isinstance(jit_compile, bool) or jit_compile == "auto"):
             raise ValueError(f"jit_compile must be True, False or 'auto'; got {jit_compile!r}")
+        if isinstance(loss, (list, tuple)):
+            if len(loss) != 1:
+                raise ValueError(f"loss: a model has one output, and takes one loss; got {len(loss)}")
+            (loss,) = loss
         chosen = optimizers.get(optimizer), None if loss is None else losses.get(loss), get_list(metrics)
         with nullcontext() if self._engine is None else self._turn("compile"):
             self.optimizer, self.loss, self.metrics = chosen
@@ -82,7 +89,7 @@ class CompiledStack(LayerStack):
         return ["loss", *(metric.name for metric in self.metrics)]
 
     @heedless
-    def save(self, path: str | os.PathLike[str], overwrite: bool = True, *, include_optimizer: bool = True) -> None:
+    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True, *, include_optimizer: bool = True) -> None:
         """Write the model to a file, as safetensors whatever the file is called.
 
         It holds configuration, weights, the optimizer's state, the history and the place of the training. The file is
@@ -90,7 +97,7 @@ class CompiledStack(LayerStack):
 
         Parameters
         ----------
-        path : str or path
+        filepath : str or path
         overwrite : bool, default=True
         include_optimizer : bool, default=True
             Without it, state of the optimizer, history and place are left out, and the file is a third of the size.
@@ -105,7 +112,7 @@ class CompiledStack(LayerStack):
             If the model is not built yet.
         """
         self._need_built()
-        saving.write(path, saving.to_bytes(self, include_optimizer), overwrite)
+        saving.write(filepath, saving.to_bytes(self, include_optimizer), overwrite)
 
     def back_up(self, path: str | os.PathLike[str]) -> None:
         """Write the model with the state of the callbacks of the fit that it is in, so that the same fit can go on.
@@ -201,7 +208,11 @@ class CompiledStack(LayerStack):
                 self.optimizer.count(0)  # the next engine begins anew
 
     def __reduce__(self) -> Any:
-        return saving.from_bytes, (saving.to_bytes(self), "the pickle", type(self), self._device, self._threads)
+        about = (type(self), self._device, self._threads, True, saving.own_classes(self))
+        ours = our_base(type(self))
+        known = set(vars(ours())).union(*map(vars, ours.__mro__))
+        attributes = {name: value for name, value in vars(self).items() if name not in known}
+        return saving.from_bytes, (saving.to_bytes(self), "the pickle", *about), attributes or None
 
     def _prepare_engine(self, engine: Any) -> None:
         engine.jit_compile = self.jit_compile
@@ -212,6 +223,13 @@ class CompiledStack(LayerStack):
         if self.optimizer is None or self._engine is None or self._engine.step == 0:
             return 0
         return self.optimizer.slots * self._trainable_params() + 2  # the learning rate and the number of steps
+
+    def _state(self) -> list[str]:
+        if self.optimizer is None:
+            return [*super()._state(), "not compiled"]
+        names = [f"loss {self.loss.name}"] if self.loss else []
+        names += [f"metrics {' '.join(metric.name for metric in self.metrics)}"] if self.metrics else []
+        return [*super()._state(), ", ".join([f"compiled with {self.optimizer.name}", *names])]
 
     def _need_compiled(self, what: str) -> None:
         if self.optimizer is None or self.loss is None:

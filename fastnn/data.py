@@ -1,6 +1,8 @@
 """What users pass as x, y and weights becomes checked, C-contiguous matrices of one dtype, converted once."""
 
+import contextlib
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,8 +10,13 @@ import numpy as np
 
 from fastnn import checks, meaning
 from fastnn.gpu_arrays import device_array, is_on_gpu, on_host
+from fastnn.identifiers import article
 from fastnn.losses import Loss
 
+_BIT_BY_BIT = (
+    "pass all rows as one array, for instance numpy.concatenate of the batches, or call train_on_batch for each batch"
+)
+_WHOLE = ("__array__", "__array_interface__", "__cuda_array_interface__", "__dlpack__", "tocsr")
 SMALL = 4096  # elements; of more, the sum of squares would be shared by threads of BLAS
 
 
@@ -42,6 +49,8 @@ def to_array(value: Any, name: str, device: str = "cpu") -> Any:
     """
     if value is None:
         raise ValueError(f"{name} is missing: expected an array, a list or a data frame; got None")
+    if not isinstance(value, np.ndarray):
+        _need_whole(value, name)
     if hasattr(value, "tocsr"):
         raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray()")
     if is_on_gpu(value):
@@ -65,6 +74,21 @@ def to_array(value: Any, name: str, device: str = "cpu") -> Any:
             "(the estimators of fastnn take string labels)"
         )
     raise TypeError(f"{name} holds {kinds.get(array.dtype.kind, array.dtype)}, expected real numbers{hint}")
+
+
+def _need_whole(value: Any, name: str) -> None:
+    """Refuse what gives rows bit by bit, or under names."""
+    if isinstance(value, Mapping):
+        raise TypeError(
+            f"{name} is a dict with the keys {list(value)[:5]}: a model has one input and one output; pass one array, "
+            f"of columns numpy.column_stack(list({name}.values()))"
+        )
+    if isinstance(value, Sequence) or any(hasattr(value, how) for how in _WHOLE):
+        return
+    with contextlib.suppress(TypeError), memoryview(value):  # ctypes' arrays, for instance
+        return
+    if any(hasattr(value, how) for how in ("__iter__", "__next__", "__getitem__")):
+        raise TypeError(f"{name} is {article(type(value).__name__)}, which gives data bit by bit: {_BIT_BY_BIT}")
 
 
 def _from_objects(array: np.ndarray, name: str) -> np.ndarray:

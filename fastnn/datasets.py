@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fastnn import absent
 from fastnn.published import Array, PublishedFile, read_plain
 
 __all__ = [
@@ -248,3 +249,6 @@ _SIGN_TEST = _sign_mnist("sign_mnist_test.csv", "178c0dd21c4b0e86d58df12f14ea1e9
 def local_files() -> list[Path]:
     """Files on this machine that the functions above may read when no path is given."""
     return [path for published in (_PIMA, _SIGN_TRAIN, _SIGN_TEST) for path in published.local_files()]
+
+
+absent.explain(__name__)

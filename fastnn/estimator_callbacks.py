@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.arithmetic import as_the_caller
-from fastnn.attributes import Declared
+from fastnn.attributes import Strict
 
 try:
     from sklearn.callback import CallbackSupportMixin
@@ -55,7 +55,7 @@ class FitTasks:
         return bool(as_the_caller(task.call_on_fit_task_end)(**self._about, reconstruction_attributes=learned))
 
 
-class Trainee(Declared):
+class Trainee(Strict):
     """The ``model`` of fastnn's callbacks in the fit of an estimator.
 
     Attributes

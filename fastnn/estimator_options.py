@@ -18,6 +18,8 @@ from fastnn.callbacks import Callback
 from fastnn.devices import DEVICES
 from fastnn.estimator_schedules import SCHEDULES
 from fastnn.estimator_warnings import warn
+from fastnn.identifiers import is_own
+from fastnn.keras_arguments import accepting
 from fastnn.layers import Activation, BatchNormalization, Dense, Dropout, Layer, LayerNormalization
 from fastnn.optimizers import Optimizer
 from fastnn.optimizers.schedules import LearningRateSchedule
@@ -92,6 +94,11 @@ class NetworkOptions(BaseEstimator):
         "callbacks": [Callback, list, tuple, None],
         "time_limit": [_real(0, closed="neither"), None],
     }
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if is_own(cls) and "__init__" in vars(cls):
+            cls.__init__ = accepting(vars(cls)["__init__"])  # type: ignore[method-assign]
 
     n_features_in_: int
     n_outputs_: int

@@ -3,7 +3,7 @@
 import sys
 import warnings
 
-_BETWEEN = ("fastnn", "sklearn", "joblib")  # packages through which the user's call may have come
+_BETWEEN = ("fastnn", "sklearn", "joblib", "numpy")  # packages through which the user's call may have come
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:

@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import seeding
+from fastnn import absent, seeding
 from fastnn.attributes import Unchangeable
+from fastnn.declarations import Declared
 from fastnn.identifiers import resolve
 
 _TRUNCATED_STD = 0.87962566103423978  # standard deviation of a unit normal cut at +-2
 
 
-class Initializer(Unchangeable):
+class Initializer(Unchangeable, Declared):
     """Callable ``(shape, dtype) -> array``; draws anew at each call unless it has a seed of its own.
 
     Parameters
@@ -31,7 +32,7 @@ class Initializer(Unchangeable):
 
     def sample(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         """Draw float64 values of the given shape."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} needs a method __call__(self, shape, dtype) or sample")
 
     def get_config(self) -> dict[str, Any]:
         """Return arguments that make an equal object."""
@@ -249,3 +250,6 @@ def get(identifier: Any) -> Initializer:
         For an unknown name; the message lists the known ones.
     """
     return resolve(identifier, _TABLE, Initializer, "initializer")
+
+
+absent.explain(__name__)

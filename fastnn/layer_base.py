@@ -3,15 +3,19 @@
 Shapes are tuples with None for the number of rows, as in Keras: (None, 8) is a batch of rows of 8 features.
 """
 
+import copy
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 import numpy as np
 
 from fastnn import checks, initializers
-from fastnn.arithmetic import heedless
-from fastnn.attributes import Declared, arguments, as_the_constructor_takes_it
+from fastnn.absent import missing
+from fastnn.arithmetic import as_the_caller, heedless
+from fastnn.attributes import arguments, as_the_constructor_takes_it
+from fastnn.declarations import Declared
 
 Shape = tuple[int | None, ...]
 
@@ -69,7 +73,7 @@ class Layer(AlwaysTrained):
     statistics: ClassVar[tuple[str, ...]] = ()  # names of the weights that are not trained
     input_shape: Shape | None = None
 
-    def __init__(self, name: str | None = None, input_shape: Any = None, input_dim: int | None = None) -> None:
+    def __init__(self, *, name: str | None = None, input_shape: Any = None, input_dim: int | None = None) -> None:
         if name is not None and (not isinstance(name, str) or not name or "/" in name):
             raise ValueError(f"name must be a non-empty string without '/'; got {name!r}")
         if input_dim is not None:
@@ -83,6 +87,16 @@ class Layer(AlwaysTrained):
         self._expected = False  # whether the weights that are there must fit, instead of being drawn anew
         self._engine: Any = None
         self._first = 0  # position of the first weight of this layer among those of the engine
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if hasattr(type(self), name):  # a property whose getter raised an AttributeError: the same again
+                object.__getattribute__(self, name)
+            kind = type(self).__name__
+            if name.startswith("_"):
+                raise AttributeError(f"{kind!r} object has no attribute {name!r}")
+            raise AttributeError(missing(kind, name, dir(type(self))))
 
     @classmethod
     def _guards(cls, name: str) -> bool:
@@ -138,7 +152,7 @@ class Layer(AlwaysTrained):
         elif shapes == self.weight_shapes:
             self._values = [value.astype(dtype) for value in self._values]
         else:
-            self._values = [self._initializer(name)(shape, dtype) for name, shape in shapes.items()]
+            self._values = [self._first_values(name, shape, dtype) for name, shape in shapes.items()]
         self.weight_shapes, self._expected = shapes, False
 
     def expect(self, tensors: Mapping[str, np.ndarray] | None) -> None:
@@ -153,6 +167,16 @@ class Layer(AlwaysTrained):
 
     def _shapes_of_weights(self, input_shape: Shape) -> dict[str, tuple[int, ...]]:
         return {}
+
+    def _first_values(self, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        initializer = self._initializer(name)
+        values = np.asarray(as_the_caller(initializer)(shape, dtype))
+        if values.shape != shape or values.dtype.kind not in "biuf" or not np.isfinite(values).all():
+            raise ValueError(
+                f"{type(initializer).__name__} must give finite real numbers of the shape {shape} for "
+                f"{self.name}/{name}; got {values.dtype} of shape {values.shape}"
+            )
+        return np.array(values, dtype, order="C")
 
     def _initializer(self, weight: str) -> initializers.Initializer:
         raise NotImplementedError
@@ -213,24 +237,40 @@ class Layer(AlwaysTrained):
         """Take the weights back from the engine."""
         self._values, self._engine = self.get_weights(), None
 
-    def copy(self) -> "Layer":
+    def copy(self) -> Self:
         """Return a layer of the same configuration, shape and weights that belongs to no model."""
-        twin = type(self)(**self.get_config())
-        twin.auto_named, twin.declared_shape = self.auto_named, self.input_shape or self.declared_shape
-        twin.weight_shapes, twin._values = dict(self.weight_shapes), self.get_weights()
-        return twin
+        return copy.copy(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the attributes of a copy or pickle, which belongs to no model."""
+        return vars(self) | {"_values": self.get_weights(), "_engine": None, "_first": 0, "in_model": False}
+
+    def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refuse what Keras' functional models begin with."""
+        raise TypeError(
+            f"a layer is not called: fastnn has no functional models, it stacks layers, "
+            f"Sequential([Input((8,)), {type(self).__name__}(...), ...]); compile and fit the model, then call that"
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Return arguments that make an equal layer; its input shape belongs to the model."""
         return {"name": self.name}
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "Layer":
-        """Make a layer from what `get_config` gave."""
-        return cls(**config)
-
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
+
+
+@contextmanager
+def unchanged_on_failure(layers: Sequence[Layer]) -> Iterator[None]:
+    """Bring layers back to what they were if the block raises."""
+    before = [dict(vars(layer)) for layer in layers]
+    try:
+        yield
+    except BaseException:
+        for layer, attributes in zip(layers, before, strict=True):
+            vars(layer).clear()
+            vars(layer).update(attributes)
+        raise
 
 
 def check_weights(weights: Sequence[Any], expected: list[tuple[str, tuple[int, ...]]]) -> list[np.ndarray]:

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import activations, checks, initializers, regularizers
-from fastnn.identifiers import old_spelling, resolve, serialize
+from fastnn import absent, activations, checks, initializers, regularizers
+from fastnn.identifiers import resolve, serialize, what_came
 from fastnn.layer_base import Layer, Shape, row_shape
 from fastnn.normalization import BatchNormalization, LayerNormalization, Normalization
 
@@ -23,8 +23,8 @@ class Input(Layer):
 
     kind = "input"
 
-    def __init__(self, shape: Any, name: str | None = None) -> None:
-        super().__init__(name, input_shape=shape)
+    def __init__(self, shape: Any, *, name: str | None = None) -> None:
+        super().__init__(name=name, input_shape=shape)
         self._shape = row_shape(shape)
 
     def get_config(self) -> dict[str, Any]:
@@ -47,8 +47,6 @@ class Dense(Layer):
         Penalty on the kernel, added to the loss.
     name, input_shape, input_dim
         As in `Layer`.
-    output_dim, init, bias
-        Old spellings of units, kernel_initializer and use_bias; they warn once.
 
     Notes
     -----
@@ -59,7 +57,7 @@ class Dense(Layer):
 
     def __init__(
         self,
-        units: int | None = None,
+        units: int,
         activation: Any = None,
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
@@ -69,20 +67,8 @@ class Dense(Layer):
         name: str | None = None,
         input_shape: Any = None,
         input_dim: int | None = None,
-        output_dim: int | None = None,
-        init: Any = None,
-        bias: bool | None = None,
     ) -> None:
-        super().__init__(name, input_shape, input_dim)
-        if output_dim is not None:
-            old_spelling("output_dim", "units")
-            units = output_dim
-        if init is not None:
-            old_spelling("init", "kernel_initializer")
-            kernel_initializer = init
-        if bias is not None:
-            old_spelling("bias", "use_bias")
-            use_bias = bias
+        super().__init__(name=name, input_shape=input_shape, input_dim=input_dim)
         self.units = checks.integer("units", units, 1)
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)
@@ -147,11 +133,12 @@ class Activation(Layer):
     def __init__(
         self,
         activation: Any,
+        *,
         name: str | None = None,
         input_shape: Any = None,
         input_dim: int | None = None,
     ) -> None:
-        super().__init__(name, input_shape, input_dim)
+        super().__init__(name=name, input_shape=input_shape, input_dim=input_dim)
         self.activation = activations.get(activation)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -181,12 +168,13 @@ class Dropout(Layer):
     def __init__(
         self,
         rate: float,
+        *,
         seed: int | None = None,
         name: str | None = None,
         input_shape: Any = None,
         input_dim: int | None = None,
     ) -> None:
-        super().__init__(name, input_shape, input_dim)
+        super().__init__(name=name, input_shape=input_shape, input_dim=input_dim)
         self.rate = checks.number("rate", rate, 0.0, 1.0)
         self.seed = seed
 
@@ -225,11 +213,12 @@ class Rescaling(Layer):
         self,
         scale: float,
         offset: float = 0.0,
+        *,
         name: str | None = None,
         input_shape: Any = None,
         input_dim: int | None = None,
     ) -> None:
-        super().__init__(name, input_shape, input_dim)
+        super().__init__(name=name, input_shape=input_shape, input_dim=input_dim)
         self.scale = checks.number("scale", scale, -math.inf, above=True)
         self.offset = checks.number("offset", offset, -math.inf, above=True)
 
@@ -261,4 +250,7 @@ def get(identifier: Any) -> Layer:
     """
     if isinstance(identifier, (Layer, dict)):
         return resolve(identifier, _TABLE, Layer, "layer")
-    raise TypeError(f"expected a layer such as Dense(16); got {identifier!r} of type {type(identifier).__name__}")
+    raise TypeError(f"expected a layer such as Dense(16); {what_came(identifier, _TABLE, 'layer')}")
+
+
+absent.explain(__name__)

@@ -7,9 +7,10 @@ import numpy as np
 
 from fastnn.arithmetic import heedless
 from fastnn.attributes import Unchangeable
+from fastnn.declarations import Declared
 
 
-class Loss(Unchangeable):
+class Loss(Unchangeable, Declared):
     """What training makes small; callable on arrays.
 
     A loss averages over the rows of a batch. Losses of single outputs average over the outputs of a row first; the
@@ -20,6 +21,9 @@ class Loss(Unchangeable):
     target_range: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
     from_logits = False
     label_smoothing = 0.0
+
+    def __init__(self) -> None:
+        """Take no argument; losses with parameters have a constructor of their own."""
 
     @heedless
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:

@@ -1,12 +1,12 @@
 """Losses: names and parameters, those of Keras where it has the loss. The formulas are in ``fastnn.kernels``."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from fastnn import checks
+from fastnn import absent, checks
 from fastnn.crossentropies import (
     BinaryCrossentropy,
     BinaryFocalCrossentropy,
@@ -16,6 +16,7 @@ from fastnn.crossentropies import (
     SparseCategoricalFocalCrossentropy,
 )
 from fastnn.identifiers import resolve
+from fastnn.keras_arguments import accepting
 from fastnn.loss_base import Loss, as_rows
 
 __all__ = [
@@ -169,31 +170,41 @@ _TABLE: dict[str, type[Loss]] = {cls.name: cls for cls in _CLASSES}
 _TABLE |= {"mse": MeanSquaredError, "mae": MeanAbsoluteError, "bce": BinaryCrossentropy, "pinball": Quantile}
 
 
+def _of_rows(function: Callable[..., np.ndarray]) -> Any:
+    return accepting(function, "loss function")
+
+
+@_of_rows
 def mean_squared_error(y_true: Any, y_pred: Any) -> np.ndarray:
     """Return the squared error of each row, shape (rows,)."""
     return MeanSquaredError().rows(y_true, y_pred)
 
 
+@_of_rows
 def mean_absolute_error(y_true: Any, y_pred: Any) -> np.ndarray:
     """Return the absolute error of each row, shape (rows,)."""
     return MeanAbsoluteError().rows(y_true, y_pred)
 
 
+@_of_rows
 def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> np.ndarray:
     """Return Huber's loss of each row, shape (rows,)."""
     return Huber(delta).rows(y_true, y_pred)
 
 
+@_of_rows
 def log_cosh(y_true: Any, y_pred: Any) -> np.ndarray:
     """Return log(cosh(difference)) of each row, shape (rows,)."""
     return LogCosh().rows(y_true, y_pred)
 
 
+@_of_rows
 def poisson(y_true: Any, y_pred: Any) -> np.ndarray:
     """Return Poisson's loss of each row, shape (rows,)."""
     return Poisson().rows(y_true, y_pred)
 
 
+@_of_rows
 def binary_crossentropy(
     y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0
 ) -> np.ndarray:
@@ -201,6 +212,7 @@ def binary_crossentropy(
     return BinaryCrossentropy(from_logits, label_smoothing).rows(y_true, y_pred)
 
 
+@_of_rows
 def categorical_crossentropy(
     y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0
 ) -> np.ndarray:
@@ -208,16 +220,19 @@ def categorical_crossentropy(
     return CategoricalCrossentropy(from_logits, label_smoothing).rows(y_true, y_pred)
 
 
+@_of_rows
 def sparse_categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> np.ndarray:
     """Return the cross-entropy of each row with class numbers as targets, shape (rows,)."""
     return SparseCategoricalCrossentropy(from_logits).rows(y_true, y_pred)
 
 
+@_of_rows
 def binary_focal_crossentropy(y_true: Any, y_pred: Any, *args: Any, **options: Any) -> np.ndarray:
     """Return the binary focal cross-entropy of each row, shape (rows,); options as in `BinaryFocalCrossentropy`."""
     return BinaryFocalCrossentropy(*args, **options).rows(y_true, y_pred)
 
 
+@_of_rows
 def categorical_focal_crossentropy(y_true: Any, y_pred: Any, *args: Any, **options: Any) -> np.ndarray:
     """Return the focal cross-entropy of each row, shape (rows,); options as in `CategoricalFocalCrossentropy`."""
     return CategoricalFocalCrossentropy(*args, **options).rows(y_true, y_pred)
@@ -253,3 +268,6 @@ def get(identifier: Any) -> Loss:
     if is_function(identifier):
         identifier = identifier.__name__
     return resolve(identifier, _TABLE, Loss, "loss")
+
+
+absent.explain(__name__)

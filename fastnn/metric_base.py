@@ -6,11 +6,12 @@ import numpy as np
 
 from fastnn.arithmetic import heedless
 from fastnn.attributes import Unchangeable
+from fastnn.declarations import Declared
 from fastnn.loss_base import as_rows
 from fastnn.objective import metric_factors
 
 
-class Metric(Unchangeable):
+class Metric(Unchangeable, Declared):
     """A number about predictions, averaged over rows and not weighted, as in Keras; callable on arrays.
 
     It sees what the model puts out: beside a loss with ``from_logits=True``, logits.

@@ -1,11 +1,12 @@
 """Metrics: what is reported beside the loss. The formulas are in ``fastnn.kernels``."""
 
+import copy
 import math
 from typing import Any
 
 import numpy as np
 
-from fastnn import checks, losses
+from fastnn import absent, checks, losses
 from fastnn.identifiers import resolve, serialize
 from fastnn.metric_base import Metric
 from fastnn.objective import FROM_LOGITS
@@ -260,20 +261,31 @@ def get(identifier: Any) -> Metric:
 
 
 def get_list(identifiers: Any) -> list[Metric]:
-    """Return the metrics of a list, a single one or None, whose names must differ.
+    """Return the metrics of a list, of lists in it, a single one or None; equal names get numbers, as in Keras.
 
     Raises
     ------
     ValueError
-        For an unknown name, or if two metrics would be reported under one name.
+        For an unknown name, or if a metric would be reported as the loss.
     """
-    if identifiers is None:
-        return []
-    if not isinstance(identifiers, (list, tuple)):
-        identifiers = [identifiers]
-    found = [get(identifier) for identifier in identifiers]
-    names = [metric.name for metric in found]
-    for name in names:
-        if names.count(name) > 1 or name == "loss":
-            raise ValueError(f"metrics: the name {name!r} is taken; give one of the metrics another name")
-    return found
+    found: dict[str, Metric] = {}
+    for identifier in _flat(identifiers):
+        metric = get(identifier)
+        if metric.name == "loss":
+            raise ValueError("metrics: the name 'loss' is that of the loss; give the metric another name")
+        names = [metric.name, *(f"{metric.name}_{number}" for number in range(1, len(found) + 1))]
+        name = next(name for name in names if name not in found)
+        if name != metric.name:  # the user may hold the object, and use it elsewhere
+            metric = copy.copy(metric)
+            metric.name = name
+        found[name] = metric
+    return list(found.values())
+
+
+def _flat(identifiers: Any) -> list[Any]:
+    if isinstance(identifiers, (list, tuple)):
+        return [identifier for inner in identifiers for identifier in _flat(inner)]
+    return [] if identifiers is None else [identifiers]
+
+
+absent.explain(__name__)

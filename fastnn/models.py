@@ -1,17 +1,18 @@
 """The Keras face: models that are declared, compiled and fitted as in Keras."""
 
 import os
-import warnings
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from fastnn import checks, conditions, data, meaning, saving, seeding, training
+from fastnn import absent, checks, conditions, data, meaning, saving, seeding, training
 from fastnn.arithmetic import heedless, heedless_but_for_callbacks
 from fastnn.callbacks import CallbackList, History
 from fastnn.compiled import CompiledStack
-from fastnn.identifiers import old_spelling
+from fastnn.estimator_warnings import warn
+from fastnn.keras_arguments import accept, accepting
 from fastnn.precision import warn_of_lost_digits
 from fastnn.progress import ProgressLine
 
@@ -70,8 +71,6 @@ class Sequential(CompiledStack):
         class_weight: dict[int, float] | None = None,
         sample_weight: Any = None,
         initial_epoch: int = 0,
-        *,
-        nb_epoch: int | None = None,
     ) -> History:
         """Train the model.
 
@@ -85,7 +84,7 @@ class Sequential(CompiledStack):
         batch_size : int, default=32
             Rows of a step; the last of an epoch may be smaller.
         epochs : int, default=1
-            Number of the last epoch.
+            Number of the last epoch; 0 trains nothing.
         verbose : {"auto", 0, 1, 2}, default="auto"
             Silent, progress line, or one line an epoch; ``"auto"`` is 1.
         callbacks : list of Callback, optional
@@ -102,8 +101,6 @@ class Sequential(CompiledStack):
         initial_epoch : int, default=0
             Epoch to start at, to go on with a training: with the seed of the fit before, so that a fit in parts, also
             one saved and loaded in between, ends with the same bits as one in a piece.
-        nb_epoch : int, optional
-            Old spelling of `epochs`; warns once.
 
         Returns
         -------
@@ -124,12 +121,9 @@ class Sequential(CompiledStack):
         Beside `x` and `y`, which are used where they are if they have the model's dtype and are C-contiguous, a fit
         needs no more memory than 4 times the parameters and, for one batch, 3 times the activations.
         """
-        if nb_epoch is not None:
-            old_spelling("nb_epoch", "epochs")
-            epochs = nb_epoch
         self._need_compiled("fit")
         batch_size = _batch_size(batch_size)
-        run_epochs = range(checks.integer("initial_epoch", initial_epoch, 0), checks.integer("epochs", epochs, 1))
+        run_epochs = range(checks.integer("initial_epoch", initial_epoch, 0), checks.integer("epochs", epochs, 0))
         validation_split = checks.number("validation_split", validation_split, 0.0, 1.0)
         samples, validation = self._samples(x, y, sample_weight), None
         if validation_data is not None:
@@ -225,7 +219,12 @@ class Sequential(CompiledStack):
         return self._results(logs, return_dict)
 
     def predict(
-        self, x: Any, batch_size: int | None = 32, verbose: int | str = "auto", callbacks: Any = None
+        self,
+        x: Any,
+        batch_size: int | None = 32,
+        verbose: int | str = "auto",
+        callbacks: Any = None,
+        **others: Any,
     ) -> np.ndarray:
         """Return the outputs for given inputs.
 
@@ -237,12 +236,16 @@ class Sequential(CompiledStack):
         verbose : {"auto", 0, 1, 2}, default="auto"
             Unlike in Keras ``"auto"`` is 0, so that many small predictions stay quick and quiet.
         callbacks : list of Callback, optional
+        **others
+            Keras' `steps`, as None.
 
         Returns
         -------
         numpy.ndarray of shape (n, outputs)
             Or, if x lies on the GPU, an array there, which CuPy and PyTorch take without a copy.
         """
+        if others:
+            accept(Sequential.predict, (self,), others, ("predict",))
         engine, verbose = self.engine, checks.verbosity(verbose, auto=0)
         if callbacks is None and not verbose:
             return self(x)
@@ -260,7 +263,12 @@ class Sequential(CompiledStack):
         """Return the outputs for given inputs; the same as ``model(x)``."""
         return self(x)
 
-    def __call__(self, x: Any) -> np.ndarray:
+    def __call__(self, x: Any, training: bool | None = False, mask: Any = None) -> np.ndarray:
+        if training or mask is not None:
+            raise TypeError(
+                "a model is called for predictions: fastnn has no training=True and no mask; train with fit or "
+                "train_on_batch"
+            )
         engine, shape = self.engine, self._row_shape
         dtype, device = engine.plan.dtype, engine.device
         rows = data.inputs(x, shape, dtype, device=device, check=False)
@@ -270,7 +278,7 @@ class Sequential(CompiledStack):
     def train_on_batch(
         self,
         x: Any,
-        y: Any,
+        y: Any = None,
         sample_weight: Any = None,
         class_weight: dict[int, float] | None = None,
         return_dict: bool = False,
@@ -298,7 +306,7 @@ class Sequential(CompiledStack):
         return self._results(training.logs_of(run.logs(0), self.metrics), return_dict)
 
     def test_on_batch(
-        self, x: Any, y: Any, sample_weight: Any = None, return_dict: bool = False
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> float | list[float] | dict[str, float]:
         """Return loss and metrics on the given rows, as `evaluate` does."""
         return self.evaluate(x, y, verbose=0, sample_weight=sample_weight, return_dict=return_dict)
@@ -310,13 +318,20 @@ def _batch_size(batch_size: int | None) -> int:
 
 @heedless
 def load_model(
-    path: str | os.PathLike[str], compile: bool = True, device: str | None = None, threads: int | None = None
+    filepath: str | os.PathLike[str],
+    custom_objects: Mapping[str, Any] | None = None,
+    compile: bool = True,
+    *,
+    device: str | None = None,
+    threads: int | None = None,
 ) -> Sequential:
     """Read a model that `Sequential.save` wrote.
 
     Parameters
     ----------
-    path : str or path
+    filepath : str or path
+    custom_objects : dict of str to type, optional
+        Classes of your own by name, that the model is made of.
     compile : bool, default=True
         Compile the model as it was compiled when it was saved, with the optimizer's state.
     device, threads
@@ -334,13 +349,19 @@ def load_model(
     UserWarning
         If ``fastnn train`` wrote the file: the network alone neither scales its inputs nor names its outputs.
     """
-    model = saving.from_bytes(saving.read(path), repr(os.fspath(path)), Sequential, device, threads, compile)
+    source = repr(os.fspath(filepath))
+    content = saving.read(filepath)
+    model = saving.from_bytes(content, source, Sequential, device, threads, compile, custom_objects)
     if saving.PREPARATION in model.metadata:
-        warnings.warn(
-            f"{os.fspath(path)!r} was written by `fastnn train`. This is the network alone: it does not scale its "
-            "inputs and does not name its outputs, as `fastnn predict` does. model.metadata['preparation'] holds the "
-            "columns, their mean and scale, and the classes",
-            UserWarning,
-            stacklevel=2,
+        warn(
+            f"{source} was written by `fastnn train`. This is the network alone: it does not scale its inputs and does "
+            "not name its outputs, as `fastnn predict` does. model.metadata['preparation'] holds the columns, their "
+            "mean and scale, and the classes"
         )
     return model
+
+
+load_model = accepting(load_model, "load_model")
+
+
+absent.explain(__name__)

@@ -41,7 +41,7 @@ class _Normalization(Layer):
         input_shape: Any,
         input_dim: int | None,
     ) -> None:
-        super().__init__(name, input_shape, input_dim)
+        super().__init__(name=name, input_shape=input_shape, input_dim=input_dim)
         self.axis = _columns(axis)
         self.epsilon = checks.number("epsilon", epsilon, 0.0, above=True)
         self.center, self.scale = bool(center), bool(scale)
@@ -277,7 +277,7 @@ class Normalization(Layer):
         input_shape: Any = None,
         input_dim: int | None = None,
     ) -> None:
-        super().__init__(name, input_shape, input_dim)
+        super().__init__(name=name, input_shape=input_shape, input_dim=input_dim)
         self.axis = _columns(axis)
         if (mean is None) != (variance is None):
             raise ValueError("give both mean and variance, or none of them and call adapt(data)")

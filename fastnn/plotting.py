@@ -7,12 +7,14 @@ calls ``matplotlib.pyplot.show()``: every function returns what it drew, to be s
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn import absent, canvas
 from fastnn.arithmetic import heedless
+from fastnn.confusion import numbered, shortened
+from fastnn.confusion import plot_confusion_matrix as plot_confusion_matrix
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 # Okabe and Ito's colours, distinguishable with every common kind of colour blindness (jfly.uni-koeln.de/color),
 # ordered so that the first ones differ in lightness too.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-_MOST_CELLS_WITH_NUMBERS = 40
 
 
 @heedless
@@ -45,14 +46,13 @@ def plot_history(history: Any, metrics: Sequence[str] | None = None) -> "Figure"
     ValueError
         Nothing was recorded, or none of the fits recorded a wanted metric.
     """
-    plt = _pyplot()
     runs = _runs(history)
     if metrics is None:
         metrics = list(dict.fromkeys(name.removeprefix("val_") for curves in runs.values() for name in curves))
     if not metrics:
         raise ValueError("history: there is nothing to draw, it holds no metric (was the model fitted?)")
     size = (5.2 * len(metrics), 3.9)
-    figure, axes = plt.subplots(1, len(metrics), figsize=size, layout="constrained", squeeze=False)
+    figure, axes = canvas.panels(1, len(metrics), size)
     for metric, ax in zip(metrics, axes[0], strict=True):
         plot_metric(runs, metric, ax=ax)
     return figure
@@ -84,7 +84,7 @@ def plot_metric(history: Any, metric: str = "loss", *, ax: "Axes | None" = None)
     known = sorted({key for curves in runs.values() for key in curves})
     if not {metric, f"val_{metric}"} & set(known):
         raise ValueError(f"metric: {metric!r} was not recorded; the history holds {', '.join(known) or 'nothing'}")
-    ax = _axes(ax)
+    ax = canvas.axes(ax)
     for i, (name, curves) in enumerate(runs.items()):
         for key, style, part in ((metric, "-", "training"), (f"val_{metric}", "--", "validation")):
             if key in curves:
@@ -99,65 +99,6 @@ def plot_metric(history: Any, metric: str = "loss", *, ax: "Axes | None" = None)
     ax.grid(color="0.9", linewidth=0.8)
     ax.set_axisbelow(True)
     ax.legend(frameon=False)
-    return ax
-
-
-@heedless
-def plot_confusion_matrix(
-    y_true: Any,
-    y_pred: Any,
-    labels: Sequence[Any] | None = None,
-    *,
-    ax: "Axes | None" = None,
-) -> "Axes":
-    """Draw how often each class was taken for each other one.
-
-    The darker a cell, the larger its share of its row (of the true class); the number in it is a count.
-
-    Parameters
-    ----------
-    y_true, y_pred : array-like of int, shape (n,)
-        Class indices 0 .. k - 1.
-    labels : sequence, optional
-        The k class names in order of the index. Default: the indices.
-    ax : matplotlib Axes, optional
-        Where to draw. Default: a new figure.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-
-    Raises
-    ------
-    ValueError
-        The two arrays differ in length, are empty, or hold an index that has no label.
-    """
-    true, predicted = _class_indices(y_true, "y_true"), _class_indices(y_pred, "y_pred")
-    if len(true) != len(predicted) or not len(true):
-        raise ValueError(
-            f"y_true and y_pred must have the same length, at least 1; got {len(true)} and {len(predicted)}"
-        )
-    names = _class_names(labels, true, predicted)
-    k = len(names)
-    counts = np.zeros((k, k), dtype=int)
-    np.add.at(counts, (true, predicted), 1)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-
-    side = min(max(3.6, 1.6 + 0.36 * k), 14)
-    ax = _axes(ax, figsize=(side, side))
-    shades = np.sqrt(shares)  # so that rare confusions can be seen
-    ax.imshow(shades, cmap="Blues", vmin=0, vmax=1.1)
-    if k <= _MOST_CELLS_WITH_NUMBERS:
-        for row, column in zip(*np.nonzero(counts), strict=True):
-            color = "white" if shades[row, column] > 0.6 else "black"
-            size = max(5.5, min(11, 170 / k)) if counts.max() < 1000 else max(5, min(11, 140 / k))
-            ax.text(column, row, counts[row, column], ha="center", va="center", color=color, fontsize=size)
-    rotation = 90 if k > 4 and max(map(len, names)) > 3 else 0
-    ax.set_xticks(range(k), names, rotation=rotation)
-    ax.set_yticks(range(k), names)
-    ax.tick_params(length=0)
-    ax.spines[:].set_color("0.8")
-    ax.set(xlabel="predicted", ylabel="true", title=f"{np.mean(true == predicted):.1%} of {len(true):,} rows right")
     return ax
 
 
@@ -191,7 +132,6 @@ def plot_images(
     ValueError
         No image, rows that are no squares, or a number of titles that differs from that of the images.
     """
-    plt = _pyplot()
     pixels = _as_images(images)
     n = len(pixels)
     if titles is not None and len(titles) != n:
@@ -200,13 +140,13 @@ def plot_images(
     rows = math.ceil(n / columns)
     height = 1.3 if titles is not None else 1.05
     size = (max(1.1 * columns, 2.2), height * rows + (0.45 if title else 0.0))
-    figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
+    figure, axes = canvas.panels(rows, columns, size)
     for ax in axes.flat:
         ax.set_axis_off()
     for i, (ax, image) in enumerate(zip(axes.flat, pixels, strict=False)):
         ax.imshow(image, cmap="gray")
         if titles is not None:
-            ax.set_title(titles[i], fontsize=8, pad=3)
+            ax.set_title(titles[i], fontsize=8, pad=3, parse_math=False)
     if title:
         figure.suptitle(title, fontsize=11)
     return figure
@@ -229,10 +169,8 @@ def plot_misread(
     ----------
     images : array-like, shape (n, height, width) or (n, pixels)
         As in `plot_images`.
-    y_true, y_pred : array-like of int, shape (n,)
-        Class indices.
-    labels : sequence, optional
-        Class names in order of the index. Default: the indices.
+    y_true, y_pred, labels
+        As in `plot_confusion_matrix`.
     confidence : array-like of float, shape (n,), optional
         Probability that the model gave the class it predicted; the most confident mistakes come first. Default: not
         written, and mistakes in order of the rows.
@@ -248,9 +186,9 @@ def plot_misread(
     Raises
     ------
     ValueError
-        Lengths differ, no class is wrong, or an index has no label.
+        Lengths differ, no class is wrong, or a class has no label.
     """
-    true, predicted = _class_indices(y_true, "y_true"), _class_indices(y_pred, "y_pred")
+    names, true, predicted = numbered(y_true, y_pred, labels)
     images = np.asarray(images)
     if not len(images) == len(true) == len(predicted):
         raise ValueError(
@@ -268,7 +206,7 @@ def plot_misread(
         repetition.append(seen[pair])
         seen[pair] += 1
     chosen = wrong[np.argsort(repetition, kind="stable")][:count]
-    names = _class_names(labels, true, predicted)
+    names = [shortened(name) for name in names]
     titles = [f"{names[true[i]]} read as {names[predicted[i]]}" for i in chosen]
     if confidence is not None:
         titles = [f"{text}\n{confidence[i]:.0%} sure" for text, i in zip(titles, chosen, strict=True)]
@@ -276,20 +214,6 @@ def plot_misread(
     if len(chosen) < len(wrong):
         heading += f"; {len(chosen)} of them"
     return plot_images(images[chosen], titles, columns=min(columns, len(chosen)), title=heading)
-
-
-def _pyplot() -> ModuleType:
-    try:
-        from matplotlib import pyplot
-    except ImportError as error:
-        raise ImportError(
-            "drawing needs matplotlib, which comes with the \"plots\" extra: pip install -e '.[plots]' in the checkout"
-        ) from error
-    return pyplot
-
-
-def _axes(ax: "Axes | None", figsize: tuple[float, float] = (5.2, 3.9)) -> "Axes":
-    return _pyplot().subplots(figsize=figsize, layout="constrained")[1] if ax is None else ax
 
 
 def _runs(history: Any) -> dict[str, Mapping[str, Sequence[float]]]:
@@ -300,21 +224,6 @@ def _runs(history: Any) -> dict[str, Mapping[str, Sequence[float]]]:
     if any(isinstance(value, Mapping) or hasattr(value, "history") for value in history.values()):
         return {str(name): getattr(run, "history", run) for name, run in history.items()}  # type: ignore[misc]
     return {"": history}
-
-
-def _class_indices(y: Any, name: str) -> np.ndarray:
-    y = np.asarray(y)
-    if y.ndim != 1 or not np.issubdtype(y.dtype, np.integer) or (y.size and y.min() < 0):
-        raise ValueError(f"{name}: expected class indices 0, 1, ... of shape (n,), got {y.dtype} of shape {y.shape}")
-    return y
-
-
-def _class_names(labels: Sequence[Any] | None, *indices: np.ndarray) -> list[str]:
-    highest = max(int(y.max()) for y in indices)
-    names = [str(label) for label in (range(highest + 1) if labels is None else labels)]
-    if highest >= len(names):
-        raise ValueError(f"labels: {len(names)} names given, but class index {highest} occurs")
-    return names
 
 
 def _as_images(images: Any) -> np.ndarray:
@@ -328,3 +237,6 @@ def _as_images(images: Any) -> np.ndarray:
             f"images: expected shape (n, height, width) or (n, pixels), a square number of them; got {pixels.shape}"
         )
     return pixels
+
+
+absent.explain(__name__)

@@ -35,8 +35,8 @@ class Rates:
         self.table = np.zeros((SCHEDULED_STEPS if self.scheduled else 1, codes.HYPER_COLUMNS))
         self.table[:, codes.LOSS_SCALE :] = loss_scale, 0.0 if labels_are_smooth else loss_limit, *self._clipping
 
-    def take(self, iterations: int) -> None:
-        """Fill the table for the steps after so many.
+    def take(self, iterations: int, wanted: int) -> int:
+        """Fill the table for up to `wanted` steps after so many, and return how many of them it serves.
 
         Raises
         ------
@@ -55,10 +55,8 @@ class Rates:
             self.table[:, codes.CLIPVALUE :] = clipping
         optimizer.count(iterations)
         self.table[:, : codes.LOSS_SCALE] = optimizer.hyperparameters()
-        if self.scheduled:
-            steps = iterations + np.arange(len(self.table))
-            self.table[:, codes.LEARNING_RATE] = optimizer.schedule(steps)
-
-    def steps(self, wanted: int) -> int:
-        """How many of the wanted steps the table serves."""
-        return min(wanted, len(self.table)) if self.scheduled else wanted
+        if not self.scheduled:
+            return wanted
+        served = min(wanted, len(self.table))
+        self.table[:served, codes.LEARNING_RATE] = optimizer.schedule.rates(iterations + np.arange(served))
+        return served

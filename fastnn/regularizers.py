@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-from fastnn import checks
+from fastnn import absent, checks
+from fastnn.declarations import Declared
 from fastnn.identifiers import resolve
 
 
 @dataclass(frozen=True)
-class L2:
+class L2(Declared):
     """Squared weights: adds ``l2 * sum(W**2)`` to the loss.
 
     Parameters
@@ -34,3 +35,6 @@ _TABLE = {"l2": L2}
 def get(identifier: Any) -> L2 | None:
     """Return a regularizer by name (``"l2"``), object or configuration dict; None for none."""
     return None if identifier is None else resolve(identifier, _TABLE, L2, "regularizer")
+
+
+absent.explain(__name__)

@@ -156,8 +156,7 @@ class Run:
     def _work(self, done: int, steps: int, seconds: float) -> int:
         """Do up to ``steps`` steps from step ``done`` on, and return how many."""
         gate = self.engine.gate
-        self._rates.take(self.engine.step)
-        steps = self._rates.steps(steps)
+        steps = self._rates.take(self.engine.step, steps)
         with sharing(self._team.size) as share, gate.lock:
             gate.version += 1
             size = self._team.size if self.engine.threads else share

@@ -124,12 +124,16 @@ class Models:
         """Give the order of the rows, of a single model."""
         self._rows.set_order(order)
 
-    def set_rates(self, iterations: int) -> None:
-        """Take the optimizer's present hyper-parameters; they go to the device if they are new."""
-        self.rates.take(iterations)
+    def set_rates(self, iterations: int, wanted: int) -> int:
+        """Take the optimizer's present hyper-parameters, which go to the device if they are new.
+
+        Returns how many of the `wanted` steps they are for.
+        """
+        steps = self.rates.take(iterations, wanted)
         present = self.rates.table.ravel()
         if (present != self.hyper.read()).any():
             self.hyper.write()[:] = present
+        return steps
 
     def do(self, start: int, stop: int) -> None:
         """Do steps ``start`` .. ``stop`` - 1 of all models, and wait for them."""
@@ -213,8 +217,7 @@ class CudaRun(Run):
         with gate.lock:
             gate.version += 1
             self._take_state()
-            self._models.set_rates(self.engine.step)
-            steps = min(self._models.rates.steps(steps), self._steps_in(seconds, 1))
+            steps = min(self._models.set_rates(self.engine.step, steps), self._steps_in(seconds, 1))
             if not self._shuffles:
                 self._models.set_order(self.order)
             begun = time.perf_counter()
@@ -273,8 +276,7 @@ def train_models(
     done, total, steps = 0, epochs * -(-n // batch_size), 1
     while done < total:
         begun = time.perf_counter()
-        models.set_rates(done)
-        stop = min(done + models.rates.steps(steps), total)
+        stop = min(done + models.set_rates(done, steps), total)
         models.do(done, stop)
         steps = min(GROWTH * steps, max(1, int(SLICE_SECONDS * (stop - done) / (time.perf_counter() - begun))))
         done = stop

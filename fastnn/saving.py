@@ -10,6 +10,7 @@ whose arrays are the tensors ``callback:<number>:<number>``.
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,19 @@ import numpy as np
 
 from fastnn import layers as layer_kinds
 from fastnn import states
-from fastnn.identifiers import serialize
+from fastnn.declarations import our_base
+from fastnn.identifiers import MissingClassError, custom_classes, custom_objects, serialize
 from fastnn.kernels.cache import write_atomically
 from fastnn.record import Surroundings, TrainingRecord
 
 FORMAT, VERSION = "fastnn", 1
 COUNTERS = "optimizer:counters"
 PREPARATION = "preparation"  # key of the metadata of models by `fastnn train`
+_FOREIGN = {  # how files of others begin
+    b"PK\x03\x04": "a zip archive, as Keras' .keras files and PyTorch's are",
+    b"\x89HDF\r\n\x1a\n": "an HDF5 file, as Keras' .h5 files are",
+    b"\x80": "a pickle",
+}
 
 
 class ModelFileError(ValueError):
@@ -38,6 +45,7 @@ def to_bytes(model: Any, include_optimizer: bool = True, surroundings: Surroundi
     """Return a model as the content of a file; a backup has the surroundings of the fit in it."""
     from safetensors.numpy import save
 
+    own_classes(model)  # refuses two of one name
     config: dict[str, Any] = {
         "version": VERSION,
         "model": model.get_config(),
@@ -69,7 +77,13 @@ def to_bytes(model: Any, include_optimizer: bool = True, surroundings: Surroundi
 
 
 def from_bytes(
-    content: bytes, source: str, kind: Any, device: str | None, threads: int | None, compiled: bool = True
+    content: bytes,
+    source: str,
+    kind: Any,
+    device: str | None,
+    threads: int | None,
+    compiled: bool = True,
+    custom: Mapping[str, Any] | None = None,
 ) -> Any:
     """Return the model that a file holds.
 
@@ -84,13 +98,15 @@ def from_bytes(
         Where the model runs.
     compiled : bool, default=True
         Compile it as it was, with the optimizer's state.
+    custom : dict of str to type, optional
+        Classes of the user's by name.
 
     Raises
     ------
     ModelFileError
         If the content is no model of fastnn, damaged, or of a newer format.
     """
-    return _model(*_parse(content, source), source, kind, device, threads, compiled)
+    return _model(*_parse(content, source), source, kind, device, threads, compiled, custom)
 
 
 def _model(
@@ -101,27 +117,37 @@ def _model(
     device: str | None,
     threads: int | None,
     compiled: bool,
+    custom: Mapping[str, Any] | None,
 ) -> Any:
+    ours, model = our_base(kind), kind.__new__(kind)  # a derived class may have another constructor, and compile
     try:
-        described = config["model"]
-        layers = [layer_kinds.get(layer) for layer in described["layers"]]
-        for layer in layers:
-            layer.expect(tensors)
-        model = kind(layers, described["name"], described["dtype"], device=device, threads=threads)
-        if described.get("input_shape") is not None:
-            model.build(described["input_shape"])
-        if not model.built:
+        with custom_objects(custom):
+            described = config["model"]
+            layers = [layer_kinds.get(layer) for layer in described["layers"]]
             for layer in layers:
-                layer.expect(None)
-        if compiled and config["compile"] is not None:
-            model.compile(**config["compile"])
-            _set_training(model, config, tensors)
-        model.metadata = dict(config.get("metadata", {}))
+                layer.expect(tensors)
+            ours.__init__(model, layers, described["name"], described["dtype"], device=device, threads=threads)
+            if described.get("input_shape") is not None:
+                model.build(described["input_shape"])
+            if not model.built:
+                for layer in layers:
+                    layer.expect(None)
+            if compiled and config["compile"] is not None:
+                ours.compile(model, **config["compile"])
+                _set_training(model, config, tensors)
+            model.metadata = dict(config.get("metadata", {}))
     except MemoryError:
         raise
+    except MissingClassError as error:
+        raise ModelFileError(f"{source}: {error}") from None
     except Exception as error:  # whatever a damaged configuration leads to
         raise _damaged(source, error) from error
     return model
+
+
+def own_classes(model: Any) -> dict[str, type]:
+    """Return the classes of the user's that a model is made of, by name."""
+    return custom_classes(*model.layers, model.optimizer, model.loss, *model.metrics)
 
 
 def restore(model: Any, content: bytes, source: str) -> None:
@@ -133,7 +159,7 @@ def restore(model: Any, content: bytes, source: str) -> None:
         If the file is damaged, or of another model or fit; the given one is then as it was.
     """
     config, tensors = _parse(content, source)
-    saved = _model(config, tensors, source, type(model), "cpu", None, True)
+    saved = _model(config, tensors, source, type(model), "cpu", None, True, own_classes(model))
     surroundings = _surroundings(config, tensors, source)
     shapes, dtype = model.weight_shapes(), model.dtype
     optimizers = [type(of.optimizer).__name__ for of in (saved, model)]
@@ -219,6 +245,9 @@ def _parse(content: bytes, source: str) -> tuple[dict[str, Any], dict[str, np.nd
         size = int.from_bytes(content[:8], "little")
         metadata = json.loads(content[8 : 8 + size]).get("__metadata__") or {}
     except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        for start, what in _FOREIGN.items():
+            if content.startswith(start):
+                raise ModelFileError(_foreign(source, what)) from None
         raise ModelFileError(f"{source} is not a model saved by fastnn, or it is damaged ({error})") from None
     if FORMAT not in metadata:
         raise ModelFileError(f"{source} is a safetensors file, but not a model saved by fastnn")
@@ -264,8 +293,19 @@ def read(path: str | os.PathLike[str]) -> bytes:
     ------
     FileNotFoundError, OSError
         If there is none, or it cannot be read.
+    ModelFileError
+        If it is a folder that another library wrote.
     """
     target = Path(path)
+    if (target / "saved_model.pb").is_file() or (target / "config.json").is_file():
+        raise ModelFileError(_foreign(repr(str(target)), "a folder that Keras or TensorFlow wrote"))
     if not target.is_file():
         raise FileNotFoundError(f"no model file at {str(target)!r}")
     return target.read_bytes()
+
+
+def _foreign(source: str, what: str) -> str:
+    return (
+        f"{source} is not a model saved by fastnn but {what}. Make a Sequential of the same layers and give it the "
+        "weights, model.set_weights(other_model.get_weights()): kernels are (inputs, units) as in Keras"
+    )

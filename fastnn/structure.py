@@ -1,17 +1,15 @@
 """A stack of layers: its shapes, its weights and, once they are needed, the engine that holds them."""
 
-import json
 import math
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Self
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from fastnn import layers as layer_kinds
 from fastnn.arithmetic import heedless
-from fastnn.identifiers import serialize, unknown_name
-from fastnn.layer_base import AlwaysTrained, Layer, Shape, check_weights, row_shape
-from fastnn.summary import print_summary
+from fastnn.identifiers import unknown_name
+from fastnn.layer_base import AlwaysTrained, Layer, Shape, check_weights, row_shape, unchanged_on_failure
 from fastnn.turns import Turns
 
 _making = Turns()  # an engine: two threads must not make one each for a model
@@ -44,6 +42,8 @@ class LayerStack(AlwaysTrained):
         device: str | None = None,
         threads: int | None = None,
     ) -> None:
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"name must be a string; got {name!r}")
         self.name = name or "sequential"
         self.dtype = dtype if isinstance(dtype, str) else np.dtype(dtype).name
         if self.dtype not in _DTYPES:
@@ -52,8 +52,10 @@ class LayerStack(AlwaysTrained):
         self.metadata: dict[str, Any] = {}
         self._layers: list[Layer] = []
         self._engine: Any = None
-        for layer in [layers] if isinstance(layers, Layer) else layers or []:
-            self.add(layer)
+        given = [layers] if isinstance(layers, (Layer, LayerStack)) else list(layers or [])
+        with unchanged_on_failure([layer for layer in given if isinstance(layer, Layer)]):
+            for layer in given:
+                self.add(layer)
 
     @classmethod
     def _guards(cls, name: str) -> bool:
@@ -87,20 +89,36 @@ class LayerStack(AlwaysTrained):
         return self._layers[-1].output_shape
 
     def add(self, layer: Layer) -> None:
-        """Put a layer on top. A layer that belongs to another model is copied, with its weights.
+        """Put a layer on top.
 
         Raises
         ------
         TypeError
             If it is no layer.
         ValueError
-            If its name is taken, or it does not fit the output of the layer below.
+            If it belongs to a model already, this one or another; if its name is taken, or it does not fit the output
+            of the layer below.
         """
+        if isinstance(layer, LayerStack):
+            raise TypeError(
+                f"a model cannot be a layer of another one: add copies of its layers, "
+                f"Sequential([layer.copy() for layer in {layer.name}.layers])"
+            )
         layer = layer_kinds.get(layer)
         if layer.kind == "input" and self._layers:
             raise ValueError("Input stands first in a model; this one already has layers")
-        if layer.in_model:
+        if layer.in_model and layer.kind == "input":  # says a shape and has nothing that could be shared
             layer = layer.copy()
+        if layer.in_model:
+            raise ValueError(_taken(layer, any(layer is mine for mine in self._layers)))
+        with unchanged_on_failure([layer]):
+            self._fit_in(layer)
+            self._release_engine()
+        layer.in_model = True
+        self._layers.append(layer)
+
+    def _fit_in(self, layer: Layer) -> None:
+        """Give a new layer its name and, where it is known, its shape."""
         names = [other.name for other in self._layers]
         if layer.name in names:
             if not layer.auto_named:
@@ -108,14 +126,18 @@ class LayerStack(AlwaysTrained):
             layer.name = next(
                 name for number in range(1, len(names) + 1) if (name := f"{layer.kind}_{number}") not in names
             )
-        shape = layer.declared_shape
+        shape = layer.input_shape or layer.declared_shape
         if self._layers:
             shape = self._layers[-1].output_shape if self._layers[-1].built else None
-        if shape is not None:
+        if shape is None:
+            layer.input_shape = None  # known when those below are built; weights that then fit are kept
+        elif layer.built and layer.weight_shapes and layer.input_shape != shape:
+            raise ValueError(
+                f"the layer {layer.name!r} has weights for inputs of shape {layer.input_shape}, and would get {shape}: "
+                "make a new layer"
+            )
+        else:
             layer.build(shape, self.variable_dtype)
-        self._release_engine()
-        layer.in_model = True
-        self._layers.append(layer)
 
     def pop(self) -> Layer:
         """Take the topmost layer off and return it."""
@@ -263,53 +285,12 @@ class LayerStack(AlwaysTrained):
                 return layer
         raise unknown_name("layer", name, [layer.name for layer in self.layers])
 
-    def summary(self, line_length: int | None = None, print_fn: Callable[[str], Any] | None = None) -> None:
-        """Print a table of the layers with their output shapes and numbers of weights.
 
-        Parameters
-        ----------
-        line_length : int, optional
-            Width in columns, by default that of the terminal, at most 88.
-        print_fn : callable, optional
-            Called with the text instead of printing it.
-        """
-        count = sum(layer.count_params() for layer in self.layers)
-        trained, extra = self._trainable_params(), self._optimizer_params()
-        counts = {"Total params": count + extra, "Trainable params": trained, "Non-trainable params": count - trained}
-        if extra:
-            counts["Optimizer params"] = extra
-        print_summary(
-            self.name,
-            self.layers,
-            counts,
-            np.dtype(self.variable_dtype).itemsize,
-            line_length=line_length,
-            print_fn=print_fn,
-        )
-
-    def _trainable_params(self) -> int:
-        return sum(layer.count_trainable_params() for layer in self.layers)
-
-    def _optimizer_params(self) -> int:
-        return 0
-
-    def get_config(self) -> dict[str, Any]:
-        """Return name, dtype, layers and, if known, the input shape, all as plain values."""
-        return {
-            "name": self.name,
-            "dtype": self.dtype,
-            "layers": [serialize(layer) for layer in self._layers],
-            "input_shape": list(self.input_shape) if self.built else None,
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], **placement: Any) -> Self:
-        """Make a model with fresh weights from what `get_config` gave; `placement` is device and threads."""
-        model = cls(config["layers"], config["name"], config["dtype"], **placement)
-        if config.get("input_shape") is not None:
-            model.build(config["input_shape"])
-        return model
-
-    def to_json(self) -> str:
-        """Return the configuration as JSON."""
-        return json.dumps({"class_name": type(self).__name__, "config": self.get_config()})
+def _taken(layer: Layer, here: bool) -> str:
+    where = "stands in this model already" if here else "belongs to another model"
+    return (
+        f"the layer {layer.name!r} {where}, and fastnn cannot share layers: add layer.copy(), a new layer with the "
+        "same weights that is trained by itself. To use the weights of another model after its training, "
+        "new_layer.set_weights(layer.get_weights()); to train both parts, fit one model of all layers. "
+        "other_model.pop() sets its last layer free"
+    )

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from fastnn.kernels.streams import say, stdout
@@ -39,7 +40,7 @@ def print_summary(
         Called once with the whole text; by default the text is printed, with colours on a terminal.
     """
     from rich.console import Console
-    from rich.markup import escape
+    from rich.markup import escape as plain
 
     if line_length is None:
         line_length = min(_WIDTH, shutil.get_terminal_size().columns - 4)
@@ -48,7 +49,7 @@ def print_summary(
     colors: Any = {"color_system": None} if print_fn else {}
     console = Console(file=stdout(), highlight=False, width=max(line_length, 80), **colors)
     with console.capture() as capture:
-        console.print(f'[bold]Model: "{escape(name)}"[/]')
+        console.print(f'[bold]Model: "{plain(name)}"[/]')
         console.print(_table(layers, line_length))
         for what, count in counts.items():
             console.print(f"[bold] {what}: [/][color(34)]{count:,}[/] ({_memory(count * item_size)})")
@@ -58,8 +59,35 @@ def print_summary(
         say(capture.get(), end="")
 
 
+def html_summary(name: str, layers: list[Layer], counts: dict[str, int], item_size: int) -> str:
+    """Return the same as HTML; parameters as in `print_summary`."""
+    rows = [_cells(layer) for layer in layers]
+    header = "".join(f'<th style="text-align: {side}">{escape(title)}</th>' for title, side, _ in _COLUMNS)
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f'<td style="text-align: {side}">{escape(cell)}</td>'
+            for cell, (_, side, _) in zip(row, _COLUMNS, strict=True)
+        )
+        + "</tr>"
+        for row in rows
+    )
+    below = "<br>".join(f"{what}: {count:,} ({_memory(count * item_size)})" for what, count in counts.items())
+    return (
+        f"<div><b>Model: &quot;{escape(name)}&quot;</b><table><thead><tr>{header}</tr></thead>"
+        f"<tbody>{body}</tbody></table>{below}</div>"
+    )
+
+
+def _cells(layer: Layer) -> tuple[str, str, str]:
+    """Return name and type, output shape and count of a layer."""
+    shape = f"({', '.join(map(str, layer.output_shape))})" if layer.built else "?"
+    count = f"{layer.count_params():,}" + ("" if layer.built else " (unbuilt)")
+    return f"{layer.name} ({type(layer).__name__})", shape, count
+
+
 def _table(layers: list[Layer], line_length: int) -> "Table":
-    from rich.markup import escape
+    from rich.markup import escape as plain
     from rich.table import Column, Table
 
     columns, left = [], 0
@@ -71,7 +99,7 @@ def _table(layers: list[Layer], line_length: int) -> "Table":
     for layer in layers:
         shape = ", ".join(_colored(size) for size in layer.output_shape) if layer.built else ""
         table.add_row(
-            f"{escape(layer.name)} ([color(33)]{escape(type(layer).__name__)}[/])",
+            f"{plain(layer.name)} ([color(33)]{plain(type(layer).__name__)}[/])",
             f"({shape})" if layer.built else "?",
             _colored(f"{layer.count_params():,}") + ("" if layer.built else " (unbuilt)"),
         )

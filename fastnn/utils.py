@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import checks, data, seeding
+from fastnn import absent, checks, data, seeding
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
@@ -52,3 +52,6 @@ def set_random_seed(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - scripts may draw their data from it
     seeding.set_seed(seed)
+
+
+absent.explain(__name__)

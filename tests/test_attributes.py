@@ -129,7 +129,7 @@ def test_subclasses_have_what_attributes_they_like():
     ("thing", "name", "value", "message"),
     [
         (Adam(), "beta_1", 5.0, "beta_1 must be >= 0 and < 1; got 5.0"),
-        (Adam(), "learning_rate", -1.0, "learning_rate must be > 0"),
+        (Adam(), "learning_rate", -1.0, "learning_rate must be >= 0"),
         (Adam(clipnorm=1.0), "clipvalue", 1.0, "only one of clipnorm, clipvalue"),
         (SGD(), "momentum", "much", "momentum must be a number"),
         (Adam(), "iterations", 3, "iterations"),

@@ -161,9 +161,9 @@ def test_optimizers_by_name_class_and_configuration(name):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: optimizers.Adam(learning_rate=0), "learning_rate must be > 0"),
-        (lambda: optimizers.Adam(learning_rate=math.nan), "learning_rate must be > 0"),
-        (lambda: optimizers.Adam(learning_rate=math.inf), "learning_rate must be > 0 and finite"),
+        (lambda: optimizers.Adam(learning_rate=-0.1), "learning_rate must be >= 0"),
+        (lambda: optimizers.Adam(learning_rate=math.nan), "learning_rate must be >= 0"),
+        (lambda: optimizers.Adam(learning_rate=math.inf), "learning_rate must be >= 0 and finite"),
         (lambda: optimizers.Adam(beta_1=1.0), "beta_1 must be >= 0 and < 1; got 1.0"),
         (lambda: optimizers.Adam(epsilon=0), "epsilon must be > 0"),
         (lambda: optimizers.SGD(momentum=-0.1), "momentum must be >= 0"),
@@ -297,8 +297,8 @@ def test_metrics_that_do_not_fit_the_targets():
 
 
 def test_two_metrics_of_one_name():
-    with pytest.raises(ValueError, match="'accuracy' is taken"):
-        metrics.get_list(["accuracy", metrics.BinaryAccuracy(name="accuracy")])
+    found = metrics.get_list(["accuracy", metrics.BinaryAccuracy(name="accuracy")])
+    assert [metric.name for metric in found] == ["accuracy", "accuracy_1"]
     assert [m.name for m in metrics.get_list("mae")] == ["mae"]
 
 

@@ -233,7 +233,7 @@ def test_class_weights_do_not_touch_the_validation():
         ({"class_weight": "balanced"}, TypeError, "class_weight must be a dict"),
         ({"batch_size": 0}, ValueError, "batch_size must be an integer >= 1; got 0"),
         ({"batch_size": 2.5}, ValueError, "batch_size must be"),
-        ({"epochs": 0}, ValueError, "epochs must be an integer >= 1; got 0"),
+        ({"epochs": -1}, ValueError, "epochs must be an integer >= 0; got -1"),
         ({"initial_epoch": -1}, ValueError, "initial_epoch must be an integer >= 0"),
         ({"validation_split": 1.0}, ValueError, "validation_split must be >= 0 and < 1; got 1.0"),
         ({"validation_split": -0.1}, ValueError, "validation_split must be"),

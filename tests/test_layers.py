@@ -193,19 +193,6 @@ def test_initial_weights_follow_the_seed():
         np.testing.assert_array_equal(first, second)
 
 
-def test_a_layer_of_another_model_is_copied_with_its_weights():
-    model = Sequential([layers.Input((3,)), layers.Dense(4, "relu"), layers.Dense(2)])
-    x = np.ones((2, 3))
-    full = model.predict(x)
-    features = Sequential(model.layers[:-1])
-    assert features.layers[0] is not model.layers[0]
-    hidden = features.predict(x)
-    kernel, bias = model.layers[1].get_weights()
-    np.testing.assert_allclose(hidden @ kernel + bias, full, rtol=1e-5)
-    features.set_weights([np.zeros((3, 4)), np.zeros(4)])
-    np.testing.assert_array_equal(model.predict(x), full)
-
-
 def test_adding_and_taking_off_layers_keeps_trained_weights():
     model = Sequential([layers.Input((3,)), layers.Dense(4), layers.Dense(2)])
     model.predict(np.zeros((1, 3)))

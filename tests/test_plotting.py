@@ -69,9 +69,14 @@ def test_confusion_matrix_counts():
     ("true", "predicted", "labels", "message"),
     [
         ([0, 1], [0], None, "same length, at least 1; got 2 and 1"),
-        ([0, 5], [0, 1], ["a", "b"], "2 names given, but class index 5 occurs"),
-        ([0.5, 1.0], [0, 1], None, r"y_true: expected class indices 0, 1, ... of shape \(n,\), got float64"),
-        ([0, 1], [[0], [1]], None, "y_pred: expected class indices"),
+        ([0, 5], [0, 1], ["a", "b"], r"the class 5 occurs, but is not among the labels \['a', 'b'\]"),
+        (
+            [0, 1],
+            [[0.1, 0.9], [0.8, 0.2]],
+            None,
+            r"shape \(2, 2\); of one column per class take y_pred.argmax\(axis=1\)",
+        ),
+        ([0, 1], [0, 1], ["a", "a", 0, 1], "labels: each must come once"),
     ],
 )
 def test_confusion_matrix_errors(true, predicted, labels, message):

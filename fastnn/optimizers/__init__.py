@@ -5,7 +5,7 @@ Arguments, defaults and formulas are those of Keras 3 (``keras/src/optimizers``)
 
 from typing import Any, Unpack
 
-from fastnn import checks
+from fastnn import absent, checks
 from fastnn.identifiers import resolve
 from fastnn.optimizers import schedules as schedules
 from fastnn.optimizers.base import Common, Limits, Optimizer
@@ -18,7 +18,7 @@ class SGD(Optimizer):
     Parameters
     ----------
     learning_rate : float or LearningRateSchedule, default=0.01
-        Step size, > 0.
+        Step size, >= 0.
     momentum : float, default=0.0
         Share of the previous step that is kept, in [0, 1].
     nesterov : bool, default=False
@@ -54,7 +54,7 @@ class RMSprop(Optimizer):
     Parameters
     ----------
     learning_rate : float or LearningRateSchedule, default=0.001
-        Step size, > 0.
+        Step size, >= 0.
     rho : float, default=0.9
         Decay of the running mean of squares, in [0, 1).
     momentum : float, default=0.0
@@ -94,7 +94,7 @@ class Adagrad(Optimizer):
     Parameters
     ----------
     learning_rate : float or LearningRateSchedule, default=0.001
-        Step size, > 0.
+        Step size, >= 0.
     initial_accumulator_value : float, default=0.1
         What the sum of squares begins with, >= 0.
     epsilon : float, default=1e-7
@@ -130,7 +130,7 @@ class Adam(Optimizer):
     Parameters
     ----------
     learning_rate : float or LearningRateSchedule, default=0.001
-        Step size, > 0.
+        Step size, >= 0.
     beta_1, beta_2 : float, default=0.9, 0.999
         Decay of the running means of the gradient and of its square, in [0, 1).
     epsilon : float, default=1e-7
@@ -168,7 +168,7 @@ class AdamW(Adam):
     Parameters
     ----------
     learning_rate : float or LearningRateSchedule, default=0.001
-        Step size, > 0.
+        Step size, >= 0.
     weight_decay : float, default=0.004
         Each step first takes ``learning_rate * weight_decay`` of every weight away, >= 0.
     beta_1, beta_2, epsilon, **limits
@@ -220,7 +220,7 @@ class Lion(Optimizer):
     Parameters
     ----------
     learning_rate : float or LearningRateSchedule, default=0.001
-        Size of a step, > 0.
+        Size of a step, >= 0.
     beta_1, beta_2 : float, default=0.9, 0.99
         Weights of the moment in the step and in its own update, in [0, 1).
     **common
@@ -265,3 +265,6 @@ def get(identifier: Any) -> Optimizer:
         For an unknown name; the message lists the known ones.
     """
     return resolve(identifier, _TABLE, Optimizer, "optimizer")
+
+
+absent.explain(__name__)

@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypedDict
 
+import numpy as np
+
 from fastnn import checks
-from fastnn.attributes import Declared, arguments, as_the_constructor_takes_it
-from fastnn.identifiers import old_spelling, serialize
+from fastnn.attributes import arguments, as_the_constructor_takes_it
+from fastnn.declarations import Declared
+from fastnn.identifiers import serialize
 from fastnn.optimizers import schedules
 from fastnn.optimizers.schedules import LearningRateSchedule
 
@@ -16,7 +19,6 @@ class Limits(TypedDict, total=False):
     clipnorm: float | None
     clipvalue: float | None
     global_clipnorm: float | None
-    lr: float | None
 
 
 class Common(Limits, total=False):
@@ -34,7 +36,7 @@ class Optimizer(Declared):
     Parameters
     ----------
     learning_rate : float or LearningRateSchedule
-        Step size, > 0, or a schedule of ``fastnn.optimizers.schedules``.
+        Step size, >= 0, or a schedule of ``fastnn.optimizers.schedules``.
     weight_decay : float, optional
         Each step first takes ``learning_rate * weight_decay`` of every weight away, >= 0 (Loshchilov and Hutter, 2019).
     clipnorm : float, optional
@@ -44,8 +46,6 @@ class Optimizer(Declared):
         Largest magnitude of each element of the gradients, > 0.
     global_clipnorm : float, optional
         Largest norm of all gradients taken together, > 0.
-    lr : float, optional
-        Old spelling of `learning_rate`.
 
     Attributes
     ----------
@@ -72,11 +72,7 @@ class Optimizer(Declared):
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
-        lr: float | None = None,
     ) -> None:
-        if lr is not None:
-            old_spelling("lr", "learning_rate")
-            learning_rate = lr
         self.learning_rate = learning_rate
         self.weight_decay = None if weight_decay is None else checks.number("weight_decay", weight_decay, 0.0)
         limits = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
@@ -97,7 +93,9 @@ class Optimizer(Declared):
         TypeError
             If it is assigned a number though there is a schedule.
         """
-        return self._learning_rate if self.schedule is None else float(self.schedule(self.iterations))
+        return (
+            self._learning_rate if self.schedule is None else float(self.schedule.rates(np.array([self.iterations]))[0])
+        )
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
@@ -109,7 +107,7 @@ class Optimizer(Declared):
                 "number to be able to change it"
             )
         else:
-            self._learning_rate = checks.number("learning_rate", value, 0.0, above=True)
+            self._learning_rate = checks.number("learning_rate", value, 0.0)
 
     @property
     def iterations(self) -> int:

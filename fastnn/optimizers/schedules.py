@@ -10,17 +10,35 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import checks
+from fastnn import absent, checks
+from fastnn.arithmetic import as_the_caller
 from fastnn.attributes import Unchangeable
-from fastnn.identifiers import resolve
+from fastnn.declarations import Declared
+from fastnn.identifiers import is_own, resolve
 
 
-class LearningRateSchedule(Unchangeable):
-    """Base of the schedules: a subclass defines ``__call__`` on steps, counted from 0, and ``get_config``."""
+class LearningRateSchedule(Unchangeable, Declared):
+    """Base of the schedules: a class derived from it defines ``__call__`` for a step, counted from 0.
+
+    With ``get_config`` and a constructor that takes what that returns, it is saved with the model.
+    """
 
     def __call__(self, step: Any) -> Any:
         """Return the rate of a step, or an array of rates for an array of steps."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} needs a method __call__(self, step) that returns the rate")
+
+    def rates(self, steps: np.ndarray) -> np.ndarray:
+        """Return the rate of each step.
+
+        Raises
+        ------
+        ValueError
+            If the schedule is the user's, and gives a rate that is no finite number >= 0.
+        """
+        if is_own(type(self)):
+            return np.asarray(self(steps), np.float64)
+        name, rate = f"the rate of {type(self).__name__}", as_the_caller(self)
+        return np.array([checks.number(name, rate(int(step)), 0.0) for step in steps])
 
     def get_config(self) -> dict[str, Any]:
         """Return arguments that make an equal object."""
@@ -31,7 +49,7 @@ class _Decay(LearningRateSchedule):
     """A first rate that goes down with the steps, or with whole multiples of `decay_steps`."""
 
     def __init__(self, initial_learning_rate: float, decay_steps: float, decay_rate: float, staircase: bool) -> None:
-        self.initial_learning_rate = checks.number("initial_learning_rate", initial_learning_rate, 0.0, above=True)
+        self.initial_learning_rate = checks.number("initial_learning_rate", initial_learning_rate, 0.0)
         self.decay_steps = checks.number("decay_steps", decay_steps, 0.0, above=True)
         self.decay_rate = checks.number("decay_rate", decay_rate, 0.0, above=True)
         self.staircase = bool(staircase)
@@ -94,7 +112,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
 
     def __init__(self, boundaries: Sequence[float], values: Sequence[float]) -> None:
         self.boundaries = tuple(checks.number("boundaries", boundary, 0.0) for boundary in boundaries)
-        self.values = tuple(checks.number("values", value, 0.0, above=True) for value in values)
+        self.values = tuple(checks.number("values", value, 0.0) for value in values)
         if len(self.values) != len(self.boundaries) + 1 or list(self.boundaries) != sorted(self.boundaries):
             raise ValueError(
                 f"boundaries must increase, and values have one more element; got {boundaries!r} and {values!r}"
@@ -127,7 +145,7 @@ class PolynomialDecay(LearningRateSchedule):
         power: float = 1.0,
         cycle: bool = False,
     ) -> None:
-        self.initial_learning_rate = checks.number("initial_learning_rate", initial_learning_rate, 0.0, above=True)
+        self.initial_learning_rate = checks.number("initial_learning_rate", initial_learning_rate, 0.0)
         self.decay_steps = checks.number("decay_steps", decay_steps, 0.0, above=True)
         self.end_learning_rate = checks.number("end_learning_rate", end_learning_rate, 0.0)
         self.power = checks.number("power", power, 0.0, above=True)
@@ -204,7 +222,7 @@ class CosineDecayRestarts(LearningRateSchedule):
         m_mul: float = 1.0,
         alpha: float = 0.0,
     ) -> None:
-        self.initial_learning_rate = checks.number("initial_learning_rate", initial_learning_rate, 0.0, above=True)
+        self.initial_learning_rate = checks.number("initial_learning_rate", initial_learning_rate, 0.0)
         self.first_decay_steps = checks.number("first_decay_steps", first_decay_steps, 0.0, above=True)
         self.t_mul = checks.number("t_mul", t_mul, 1.0)
         self.m_mul = checks.number("m_mul", m_mul, 0.0, above=True)
@@ -255,7 +273,7 @@ class OneCycle(LearningRateSchedule):
     ) -> None:
         if anneal_strategy not in ("cos", "linear"):
             raise ValueError(f'anneal_strategy must be "cos" or "linear"; got {anneal_strategy!r}')
-        self.max_learning_rate = checks.number("max_learning_rate", max_learning_rate, 0.0, above=True)
+        self.max_learning_rate = checks.number("max_learning_rate", max_learning_rate, 0.0)
         self.total_steps = checks.integer("total_steps", total_steps, 1)
         self.pct_start = checks.number("pct_start", pct_start, 0.0, 1.0, above=True)
         self.anneal_strategy = anneal_strategy
@@ -298,3 +316,6 @@ def get(identifier: Any) -> LearningRateSchedule:
         For an unknown name; the message lists the known ones.
     """
     return resolve(identifier, _TABLE, LearningRateSchedule, "learning-rate schedule")
+
+
+absent.explain(__name__)
