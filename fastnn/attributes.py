@@ -72,9 +72,13 @@ def as_the_constructor_takes_it(thing: Any, name: str, value: Any) -> Any:
     return type(thing)(**(thing.get_config() | {name: value}))
 
 
-@functools.cache
-def arguments(kind: Any) -> frozenset[str]:
+def arguments(kind: type) -> frozenset[str]:
     """Return the names of what the constructors of a class and of its bases take."""
+    return _arguments(kind)
+
+
+@functools.cache
+def _arguments(kind: type) -> frozenset[str]:
     makers = [vars(base)["__init__"] for base in kind.__mro__[:-1] if "__init__" in vars(base)]
     return frozenset(name for maker in makers for name in inspect.signature(maker).parameters) - {"self"}
 
