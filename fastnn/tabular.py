@@ -103,7 +103,8 @@ class Preparation:
             missing = [name for name in self.features if name not in table]
             if missing:
                 found = listing(table.names) if table.has_header else "no header line (--header says that there is one)"
-                doubt = "; does its first line name the columns?" if len(missing) == len(self.features) else ""
+                doubtful = table.has_header and len(missing) == len(self.features)
+                doubt = "; does its first line name the columns?" if doubtful else ""
                 raise ValueError(
                     f"{table.path}: the model needs the columns {listing(missing)}; the file has {found}{doubt}"
                 )

@@ -47,9 +47,9 @@ def target_of(path: Path, reads: Iterable[Path] = (), follow_links: bool = True,
             if read.exists() and os.path.samefile(read, target):
                 raise refusal(errno.EINVAL, f"it is the file that is read as {str(read)!r}", path)
         if not cached and not os.access(target, os.W_OK):
-            raise refusal(errno.EACCES, "it is write-protected", path)
+            raise refusal(errno.EACCES, "Permission denied, it is write-protected", path)
     if not os.access(target.parent, os.W_OK | os.X_OK):
-        raise refusal(errno.EACCES, "its folder may not be written", path)
+        raise refusal(errno.EACCES, "Permission denied, its folder may not be written", path)
     return target
 
 
