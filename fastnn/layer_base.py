@@ -12,6 +12,7 @@ import numpy as np
 from fastnn import checks, initializers
 from fastnn.arithmetic import heedless
 from fastnn.attributes import Declared, arguments, as_the_constructor_takes_it
+from fastnn.data import to_array
 
 Shape = tuple[int | None, ...]
 
@@ -234,14 +235,14 @@ class Layer(AlwaysTrained):
 
 
 def check_weights(weights: Sequence[Any], expected: list[tuple[str, tuple[int, ...]]]) -> list[np.ndarray]:
-    """Return arrays of the expected (name, shape) pairs, or a ValueError that names the first that does not fit."""
+    """Return float64 arrays of the expected (name, shape) pairs, or an error that names the first that does not fit."""
     if len(weights) != len(expected):
         wanted = ", ".join(f"{name} {shape}" for name, shape in expected) or "none"
         raise ValueError(f"expected {len(expected)} weight arrays ({wanted}); got {len(weights)}")
     values = []
     for (name, shape), weight in zip(expected, weights, strict=True):
-        value = np.asarray(weight, np.float64)
+        value = to_array(weight, name)
         if value.shape != shape:
             raise ValueError(f"the weight {name} has the shape {shape}; got an array of shape {value.shape}")
-        values.append(value)
+        values.append(value.astype(np.float64))
     return values
