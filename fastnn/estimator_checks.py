@@ -90,8 +90,8 @@ def _fitted_in(dtype: np.dtype) -> np.dtype:
 @heedless
 def _converted(X: Any, dtype: np.dtype) -> Any:
     """Return finite rows as numbers of `dtype`, C-ordered or CSR."""
-    rows = X.astype(dtype, copy=False) if issparse(X) else np.asarray(X, dtype, order="C")
-    numbers = rows.data if issparse(rows) else rows
+    rows: Any = X.astype(dtype, copy=False) if issparse(X) else np.asarray(X, dtype, order="C")
+    numbers: np.ndarray = rows.data if issparse(X) else rows
     if X.dtype.itemsize <= dtype.itemsize or np.isfinite(numbers.sum()) or np.isfinite(numbers).all():
         return rows
     raise ValueError(

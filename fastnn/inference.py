@@ -101,9 +101,8 @@ class Inference:
         for first in range(0, n, at_once):
             rows = slice(first, first + at_once)
             arrays = (outputs, y, weights, stats, finished)
-            trace += self._call(
-                params, x[rows], *(None if array is None else array[rows] for array in arrays), threads=threads
-            )
+            out, targets, weight, stat, done = (None if array is None else array[rows] for array in arrays)
+            trace += self._call(params, x[rows], out, targets, weight, stat, done, threads)
         return trace
 
     def _call(
