@@ -10,12 +10,12 @@ import numpy as np
 from fastnn.devices import get_device, resolve, set_device
 from fastnn.evaluation import Evaluation, LossGradient
 from fastnn.gate import Gate
-from fastnn.inference import Inference
+from fastnn.inference import Inference, link_width
 from fastnn.kernels import codes
 from fastnn.layout import aligned_zeros
 from fastnn.objective import Objective
 from fastnn.plan import Plan
-from fastnn.programs import round_weights, run_vector
+from fastnn.programs import operand, operands, round_weights, run_vector
 from fastnn.runs import Run
 from fastnn.threads import get_num_threads, positive_threads, set_num_threads
 from fastnn.turns import Turns
@@ -41,6 +41,14 @@ def make_engine(plan: Plan, device: str | None = None, threads: int | None = Non
     from fastnn.backend_cuda import CudaEngine
 
     return CudaEngine(plan, threads)
+
+
+def _checked_order(order: np.ndarray, rows: int) -> np.ndarray:
+    """Return an order of rows that a run may keep, and the caller change, if it names rows that there are."""
+    order = operand("order", order, (np.int64,), (rows,))
+    if rows and (order.min() < 0 or order.max() >= rows):
+        raise ValueError(f"order must hold numbers of rows, from 0 to {rows - 1}; got {order.min()} to {order.max()}")
+    return order
 
 
 class Engine:
@@ -71,7 +79,7 @@ class Engine:
         self.optimizer: Any = None
         self.gate = Gate()
         self.turn = Turns()  # of fits of this network
-        self._predictor: Inference | None = None
+        self._predictors: dict[int, Inference] = {}  # by their link
 
     @property
     def operand(self) -> Any:
@@ -86,8 +94,13 @@ class Engine:
         return engine
 
     def set_params(self, params: np.ndarray) -> None:
-        """Replace the first so many elements of the flat vector of parameters."""
-        self.params[: params.size] = params
+        """Replace the first so many elements of the flat vector of parameters: the trained ones, or all."""
+        self.params[: params.size] = self._flat(params)
+
+    def _flat(self, params: np.ndarray) -> np.ndarray:
+        trained = np.shape(params) == (self.plan.n_parameters,)
+        size = self.plan.n_parameters if trained else self.plan.memory_size
+        return operand("params", params, (np.float32, np.float64), (size,))
 
     @property
     def step(self) -> int:
@@ -104,8 +117,7 @@ class Engine:
             self.gate.version += 1
             if first is not None:
                 every = self.plan.unpack(self.params)
-                every[first : first + len(weights)] = weights
-                weights = every
+                weights = [*every[:first], *weights, *every[first + len(weights) :]]
             self._write_weights(weights)
 
     def _write_weights(self, weights: Sequence[np.ndarray]) -> None:
@@ -137,7 +149,7 @@ class Engine:
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Bring the optimizer given to ``reset_optimizer`` to a state from ``get_state``."""
-        self.state[:] = state["counters"]
+        self.state[:] = operand("counters", np.asarray(state["counters"], np.float64), (np.float64,), self.state.shape)
         self.optimizer.count(self.step)
         for slot, moments in zip(np.split(self.slots, 2), state["moments"], strict=True):
             self.plan.pack(moments, slot, trained=True)
@@ -148,20 +160,37 @@ class Engine:
         return self.plan.unpack(gradient, trained=True)
 
     def predict(
-        self, x: np.ndarray, threads: int | None = None, check: Callable[[], object] | None = None
+        self,
+        x: np.ndarray,
+        threads: int | None = None,
+        check: Callable[[], object] | None = None,
+        link: int = codes.OWN_ACTIVATION,
     ) -> np.ndarray:
         """Outputs (n, n_outputs) for rows x (n, n_inputs) of the plan's dtype, C-contiguous.
 
         ``check`` raises if there are NaN or infinities in x. It is called if there seem to be some, which the compiled
-        code notices on its way.
+        code notices on its way. With a ``link`` of ``codes.LINKS`` the last layer, a dense one, has that in the place
+        of its activation, and the outputs are float64, (n, 2) for a pair, unless they are raw.
         """
-        if self._predictor is None:
-            self._predictor = self.inference(run_vector(codes.NO_LOSS, in_lanes=self.plan.is_narrow))
-        if x.shape[1] != self.plan.n_inputs:
-            raise ValueError(f"x has {x.shape[1]} columns, the network takes {self.plan.n_inputs}")
-        outputs, predictor = self._empty(x, (x.shape[0], self.plan.n_outputs)), self._predictor
+        predictor = self._predictors.get(link)
+        if predictor is None:
+            run = run_vector(codes.NO_LOSS, in_lanes=self.plan.is_narrow, link=link)
+            predictor = self._predictors[link] = self.inference(run)
+        plan = self.plan
+        if not (  # the short way of single rows
+            type(x) is np.ndarray
+            and x.dtype is plan.dtype
+            and x.ndim == 2
+            and x.shape[1] == plan.n_inputs
+            and x.flags.carray
+        ):
+            x, _, _ = operands(plan, x)
         threads = threads or self.threads
-        trace = self.with_whole_weights(lambda params: predictor(params, x, outputs=outputs, threads=threads))
+        if link < codes.IDENTITY:
+            results = {"outputs": (outputs := self._empty(x, (x.shape[0], plan.n_outputs)))}
+        else:
+            results = {"finished": (outputs := np.empty((x.shape[0], link_width(link, plan.n_outputs))))}
+        trace = self.with_whole_weights(lambda params: predictor(params, x, threads=threads, **results))
         if trace != 0.0 and check is not None:
             check()
         return outputs
@@ -256,6 +285,9 @@ class Engine:
             If the network cannot be trained.
         """
         self.plan.check_trainable()
+        x, y, weights = operands(self.plan, x, y, weights, objective.target_width)
+        if order is not None:
+            order = _checked_order(order, x.shape[0])
         return self.run_type(
             self, objective, x, y, weights, batch_size, epochs, shuffle, seed, first_epoch, order, loss_scale,
             loss_limit, weighted_mean,

@@ -11,11 +11,13 @@ from fastnn.arrays_cuda import DeviceArray
 from fastnn.backend import Engine
 from fastnn.blocks_cuda import Inference
 from fastnn.gate import Gate
-from fastnn.kernels import device_cuda
+from fastnn.inference import finished
+from fastnn.kernels import codes, device_cuda
 from fastnn.layout import aligned_zeros
 from fastnn.mirror import Mirror
 from fastnn.objective import Objective
 from fastnn.plan import Plan
+from fastnn.programs import operand, operands
 from fastnn.runs_cuda import START, STATE, CudaRun, train_models
 from fastnn.streaming_cuda import chunk_rows
 
@@ -91,7 +93,7 @@ class CudaEngine(Engine):
         self.plan.pack(weights, self.mirror.write())
 
     def set_params(self, params: np.ndarray) -> None:
-        self.mirror.write()[: params.size] = params
+        self.mirror.write()[: params.size] = self._flat(params)
 
     def reset_optimizer(self, optimizer: Any) -> None:
         self.optimizer = optimizer
@@ -100,10 +102,23 @@ class CudaEngine(Engine):
         optimizer.count(0)
 
     def set_state(self, state: dict[str, Any]) -> None:
-        self.progress.write()[:STATE] = state["counters"]
+        counters = np.asarray(state["counters"], np.float64)
+        self.progress.write()[:STATE] = operand("counters", counters, (np.float64,), (STATE,))
         self.optimizer.count(self.step)
         for slot, moments in zip(np.split(self.slot_mirror.write(), 2), state["moments"], strict=True):
             self.plan.pack(moments, slot, trained=True)
+
+    def predict(
+        self,
+        x: Any,
+        threads: int | None = None,
+        check: Callable[[], object] | None = None,
+        link: int = codes.OWN_ACTIVATION,
+    ) -> Any:
+        """Predict as ``Engine.predict`` does; a link is computed on the host, so it is for rows on the host alone."""
+        if link < codes.IDENTITY:
+            return super().predict(x, threads, check, link)
+        return finished(link, super().predict(x, threads, check, codes.RAW))
 
     def inference(self, run: np.ndarray, objective: Objective | None = None) -> Inference:
         return Inference(self.plan, run, objective)
@@ -129,6 +144,7 @@ class CudaEngine(Engine):
         **options: Any,
     ) -> tuple[list[list[np.ndarray]], np.ndarray]:
         self.plan.check_trainable()
+        x, y, weights = operands(self.plan, x, y, weights, objective.target_width)
         if chunk_rows([array for array in (x, y, weights) if array is not None], 1) is not None:
             return super().train_many(
                 objective, x, y, weights, first_weights=first_weights, seeds=seeds, **options

@@ -44,7 +44,7 @@ class Inference:
         self._plan, self._run_here, self._objective = plan, run, objective
         self._run = cuda.to_device(run)
         self._large: dict[int, Any] = {}  # ways forward by many launches, by the rows of their batches
-        ops = plan.ops if objective is None else objective.ops
+        ops = plan.raw_ops if run[codes.LINK] else plan.ops if objective is None else objective.ops
         loss_factors = np.zeros(1, plan.dtype) if objective is None else objective.factors.ravel()
         self._tables = [
             cuda.to_device(table) for table in (ops.ravel(), plan.factors.ravel(), loss_factors, plan.scaling)

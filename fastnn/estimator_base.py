@@ -8,19 +8,28 @@ from sklearn.utils import check_array, check_consistent_length, check_random_sta
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from fastnn.arithmetic import heedless_but_for_callbacks
+from fastnn.backend import Engine
 from fastnn.devices import resolve
 from fastnn.estimator_callbacks import CallbackSupportMixin, FitTasks
-from fastnn.estimator_checks import check_rows, check_rows_and_targets
+from fastnn.estimator_checks import check_rows, check_rows_and_targets, takes_sparse
 from fastnn.estimator_conversion import Conversion
 from fastnn.estimator_held_out import HeldOut, Rows, split, validation_arguments
 from fastnn.estimator_lbfgs import train_full_batch
 from fastnn.estimator_options import CLIPPING
-from fastnn.estimator_rules import EpochRules
+from fastnn.estimator_rules import EpochRules, largest_loss
 from fastnn.estimator_training import Deadline, StochasticFit
-from fastnn.gpu_arrays import on_host
+from fastnn.estimator_weights import rounded
+from fastnn.gpu_arrays import OnGPU, on_host
+from fastnn.kernels import codes
 from fastnn.losses import Loss
 from fastnn.plan import MIXED
 from fastnn.precision import nonfinite_weights, warn_of_lost_digits
+
+_SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
+# what the last activation is computed by in float64
+_LINKS = {
+    "identity": codes.IDENTITY, "exp": codes.EXP_LINK, "logistic": codes.LOGISTIC, "softmax": codes.SOFTMAX_LINK
+}  # fmt: skip
 
 
 class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
@@ -127,30 +136,43 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
     ) -> None:
         deadline = Deadline(self.time_limit)
         fresh = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        if not fresh:
+            self._take_assigned_weights()
         self._check_possible(fresh, incremental, validation is not None)
-        dtypes = self._dtypes() if fresh else self.coefs_[0].dtype
-        given = X
-        X, y = check_rows_and_targets(self, X, y, dtypes, reset=fresh)
+
+        def dtype_for(rows: int, given: np.dtype) -> np.dtype:
+            if self.solver == "lbfgs" or self._is_precise(rows, incremental):
+                return _DOUBLE
+            return given if self.dtype == "auto" and fresh else self._computing_dtype
+
+        source = X
+        X, y, given = check_rows_and_targets(self, X, y, dtype_for, reset=fresh)
         targets = self._read_targets(y, "y")
         self._learn_targets(targets, fresh, incremental)
         data = self._rows(X, y, targets, sample_weight, "y", incremental)
         if fresh and self.dtype in ("float32", MIXED):
-            warn_of_lost_digits("X", given, X, getattr(self, "feature_names_in_", None))
+            warn_of_lost_digits("X", source, X, getattr(self, "feature_names_in_", None))
             if data.rows.y.dtype == np.float32 and not is_classifier(self):
                 warn_of_lost_digits("y", targets, data.rows.y)
         held_out = None if validation is None else self._validation_rows(*validation, X.dtype)
         random_state = check_random_state(self.random_state)
+        drawn = _DOUBLE if self.dtype == "float64" else given if fresh else self._weights_dtype()
         if fresh:
-            self._initialize(random_state, X.dtype)
-        tasks = FitTasks(self, 1 if incremental else self.max_iter, X, y, data.rows.weights)
-        if self.solver == "lbfgs":
-            weights = train_full_batch(self, data.rows, tasks, deadline)
+            self._initialize(random_state, drawn)
+        lbfgs, kept = self.solver == "lbfgs", self._kept
+        dtype = _DOUBLE if lbfgs else drawn  # of the attributes; SciPy's results are float64 in scikit-learn too
+        limit = largest_loss(np.result_type(given, dtype))
+        tasks = FitTasks(self, 1 if incremental else self.max_iter, X, y, data.rows.weights, dtype)
+        if lbfgs:
+            weights = train_full_batch(self, data.rows, tasks, deadline, limit)
         else:
-            weights = self._train_stochastic(data, held_out, random_state, tasks, deadline, fresh, incremental)
+            fit = (data, held_out, random_state, tasks, deadline, fresh, incremental)
+            weights = self._train_stochastic(*fit, dtype, limit)
         if not all(np.isfinite(array).all() for array in weights):
             raise nonfinite_weights(X, data.rows.y, getattr(self, "feature_names_in_", None))
-        if weights is not getattr(self, "_engine_weights", None):
-            self._keep_weights(weights)
+        if self._kept is kept:
+            computing = dtype if self.dtype == "auto" else self._computing_dtype
+            self._keep_weights(rounded(weights, computing), dtype)
         self._get_engine()
         tasks.end(self._weights)
 
@@ -163,8 +185,13 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
         deadline: Deadline,
         fresh: bool,
         incremental: bool,
+        dtype: np.dtype,
+        limit: float,
     ) -> list[np.ndarray]:
-        """Train epoch by epoch; returns the weights, which the engine keeps for the next call if they are finite."""
+        """Train epoch by epoch; returns the weights.
+
+        They are kept, also in the engine for the next call, if that computed in the precision of predictions.
+        """
         other_measure = self.early_stopping == (getattr(self, "best_validation_score_", None) is None)
         if fresh or other_measure or not hasattr(self, "loss_curve_"):  # which a fit by 'lbfgs' has not
             self._reset_records(fresh)
@@ -173,28 +200,29 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
             stratify = is_classifier(self) and self.n_outputs_ == 1
             rows, held_out = split(data, self.validation_fraction, stratify, random_state)
         self._take_optimizer(self._steps_per_epoch(rows.x.shape[0]), goes_on=incremental)
-        precise = self.dtype == "float32" and self._is_one_batch(data.rows.x.shape[0]) and not incremental
+        precise = self._is_precise(data.rows.x.shape[0], incremental)
         if precise:
             engine = self._make_engine("float64")
             engine.set_weights(self._weights())
             engine.reset_optimizer(self._optimizer)
-            rows, held_out = rows.astype(np.float64), held_out and held_out.astype(np.float64)
         else:
             engine = self._get_engine()
-        fit = StochasticFit(self, engine, rows, held_out, random_state, tasks, deadline, incremental)
+        fit = StochasticFit(
+            self, engine, rows, held_out, random_state, tasks, deadline, incremental, dtype, limit
+        )
         self.stop_reason_ = fit.train()
         weights = engine.get_weights()
         if precise:
             self._optimizer_state = engine.get_state()
-            return [array.astype(np.float32) for array in weights]
+            return weights
         with engine.turn():  # predictions in other threads see both or none
-            self._keep_weights(weights)
-            self._engine_weights = weights
+            self._keep_weights(weights, dtype)
+            self._engine_weights = self._kept
         return weights
 
-    def _dtypes(self) -> Any:
-        """Types of X that are kept; others become the first of them."""
-        return {"auto": (np.float64, np.float32), MIXED: np.float32}.get(self.dtype, self.dtype)
+    def _is_precise(self, rows: int, incremental: bool) -> bool:
+        """Whether a fit of so many rows is computed in float64 though predictions are not."""
+        return self.dtype == "float32" and self._is_one_batch(rows) and not incremental
 
     def _check_possible(self, fresh: bool, incremental: bool, validated: bool) -> None:
         self._hidden_sizes()  # tells what is wrong with them
@@ -230,7 +258,7 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
         return HeldOut(Rows(X, encoded, None if weights is None else weights.astype(X.dtype)), y, given)
 
     def _validation_rows(self, X: Any, y: Any, sample_weight: Any, dtype: Any) -> HeldOut:
-        X = check_rows(self, X, dtype)
+        X, _ = check_rows(self, X, dtype)
         y = on_host(y, "y of the validation data", resolve(self.device))
         y = check_array(y, accept_sparse="csr", ensure_2d=False, dtype=None, input_name="y of the validation data")
         check_consistent_length(X, y)
@@ -247,14 +275,36 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
         self._layers(self._hidden_sizes(), self.normalization)  # tells what is wrong with them
         self._keep_drawn()
         self._keep_weights(self._draw_weights(random_state, dtype))
-        self.n_layers_ = len(self.coefs_) + 1
         self.t_ = 0
 
-    def _outputs(self, X: Any) -> Any:
-        """Run the network on checked rows; returns shape (n, n_outputs_), on the GPU if X lies there."""
+    def _outputs(self, X: Any, link: int | None = None) -> Any:
+        """Run the network on rows; returns shape (n, n_outputs_), or what another link than the network's own gives.
+
+        They are of the dtype that scikit-learn's would have. Outputs in float32, and of rows on a GPU, where they stay,
+        are always the network's own.
+        """
+        engine, rows, dtype = self._prepared(X)
+        if dtype is None or dtype == engine.plan.dtype == np.float32:
+            return engine.predict(rows)
+        outputs = self._finished(engine, rows) if link is None else engine.predict(rows, link=link)
+        with np.errstate(all="ignore"):
+            return outputs.astype(dtype, copy=False)
+
+    def _prepared(self, X: Any) -> tuple[Engine, Any, np.dtype | None]:
+        """Return the engine, checked rows, and the dtype of scikit-learn's outputs for them; None for rows on a GPU."""
         if not hasattr(self, "coefs_"):
             check_is_fitted(self)
-        return self._get_engine().predict(check_rows(self, X, self.coefs_[0].dtype))
+        engine = self._get_engine()
+        rows, given = check_rows(self, X, engine.plan.dtype)
+        if isinstance(rows, OnGPU):
+            return engine, rows, None
+        single = self._kept_dtype == np.float32 and np.result_type(given, np.float32) == np.float32
+        return engine, rows, _SINGLE if single else _DOUBLE
+
+    def _finished(self, engine: Engine, rows: Any) -> Any:
+        """Outputs of checked rows, in float64 unless they are on a GPU."""
+        link = _LINKS.get(self.out_activation_)
+        return engine.predict(rows) if link is None or isinstance(rows, OnGPU) else engine.predict(rows, link=link)
 
     def plot_loss_curve(self, *, ax: Any = None, name: str | None = None, **kwargs: Any) -> Any:
         """Draw ``loss_curve_`` and ``validation_loss_curve_``; see `fastnn.LossCurveDisplay.from_estimator`."""
@@ -264,5 +314,5 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
+        tags.input_tags.sparse = takes_sparse(self)
         return tags

@@ -7,6 +7,8 @@ import numpy as np
 
 from fastnn.arithmetic import as_the_caller
 from fastnn.attributes import Strict
+from fastnn.estimator_weights import attributes, names
+from fastnn.layer_base import check_weights
 
 try:
     from sklearn.callback import CallbackSupportMixin
@@ -25,9 +27,14 @@ class FitTasks:
     epochs : most epochs, or iterations
     X, y, sample_weight
         Checked data, y as given.
+    dtype : dtype
+        Of the weights as attributes.
     """
 
-    def __init__(self, estimator: Any, epochs: int, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> None:
+    def __init__(
+        self, estimator: Any, epochs: int, X: Any, y: np.ndarray, sample_weight: np.ndarray | None, dtype: np.dtype
+    ) -> None:
+        self._dtype = dtype
         self.wanted = hasattr(estimator, "_skl_callbacks")
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self._about = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
@@ -50,7 +57,8 @@ class FitTasks:
 
     def _end(self, task: Any, weights: Any) -> bool:
         def learned() -> dict[str, list]:
-            return self._about["estimator"]._named_weights(weights())
+            arrays = [array.astype(self._dtype, copy=False) for array in weights()]
+            return attributes(arrays, self._about["estimator"]._normalization)
 
         return bool(as_the_caller(task.call_on_fit_task_end)(**self._about, reconstruction_attributes=learned))
 
@@ -86,8 +94,10 @@ class Trainee(Strict):
         return self._engine.get_weights()
 
     def set_weights(self, weights: list[np.ndarray]) -> None:
-        """Replace all weights."""
-        self._engine.set_weights(weights)
+        """Replace all weights; a ValueError names the first whose shape does not fit."""
+        plan = self._engine.plan
+        named = names(len(plan.dense), self.estimator._normalization)
+        self._engine.set_weights(check_weights(weights, list(zip(named, plan.weight_shapes, strict=True))))
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(

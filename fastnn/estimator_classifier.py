@@ -17,6 +17,7 @@ from fastnn.devices import resolve
 from fastnn.estimator_base import BaseMLP
 from fastnn.estimator_labels import LabelTargets
 from fastnn.gpu_arrays import like, on_host
+from fastnn.kernels import codes
 from fastnn.losses import (
     BinaryCrossentropy,
     BinaryFocalCrossentropy,
@@ -85,12 +86,13 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
     max_fun : int, default=15000
         Most evaluations of the loss by 'lbfgs', >= 1.
     dtype : {'float32', 'float64', 'auto', 'mixed_bfloat16'}, default='float32'
-        Type of parameters, computation and outputs; 'auto' is that of X, as in scikit-learn. 'float64' and 'auto' also
-        draw scikit-learn's orders of the rows, so that a fit repeats scikit-learn's with the same `random_state`;
-        'float32' is faster; fits so small that they are one batch, with `batch_size` 'auto', are computed in float64
-        and rounded at the end, so that a weight of 2 is the same as a row that comes twice. 'mixed_bfloat16' has
-        products of bfloat16 and everything else in float32, as in `fastnn.Sequential`: for large networks on CPUs
-        and GPUs that have them.
+        Type of the computation alone: weights, probabilities and predictions have the type that scikit-learn's would
+        have, float32 if all data have it and float64 for everything else, and the last activation is computed in that.
+        'auto' computes in the type of X, as scikit-learn does; 'float64' and 'auto' also draw scikit-learn's orders of
+        the rows, so that a fit repeats scikit-learn's with the same `random_state`. 'float32' is faster; fits so small
+        that they are one batch, with `batch_size` 'auto', are computed in float64 and rounded at the end, so that a
+        weight of 2 is the same as a row that comes twice. 'mixed_bfloat16' has products of bfloat16 and everything
+        else in float32, as in `fastnn.Sequential`: for large networks on CPUs and GPUs that have them, and dense rows.
     threads : int or None, default=None
         Threads for training and prediction. None: one for small steps, else the cores that the process may use.
     device : {'cpu', 'cuda', 'auto'} or None, default=None
@@ -143,8 +145,10 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
     ----------
     classes_ : ndarray of shape (n_classes,)
     coefs_, intercepts_ : lists of ndarray
-        Weights (inputs, outputs) and biases of each layer. They may be replaced, but not edited in place: they are
-        read-only.
+        Weights (inputs, outputs) and biases of each layer, of the dtype of X, or float64 for X that is not float32 and
+        for 'lbfgs'; what was computed in float32 is exactly so. They may be replaced, but not edited in place: they
+        are read-only. Arrays of other shapes that fit each other make another network, whose optimizer begins anew in
+        `partial_fit`; `n_layers_` follows.
     normalizations_ : list of tuple of ndarray
         With `normalization`, of each hidden layer: factors and summands; for 'batch' also running means and variances.
     loss_, best_loss_, loss_curve_ : float, float or None, list of float
@@ -250,32 +254,44 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
     def predict(self, X: Any) -> np.ndarray:
         """Class of each row, shape (n_samples,); for several labels a row 0 or 1, shape (n_samples, n_classes).
 
-        They are a sparse matrix if the labels that were learned came as one.
+        Classes have the dtype that the labels came in, as scikit-learn has it: strings as wide as the longest of them.
+        Several labels are a sparse matrix if those that were learned came as one.
         """
-        outputs = self._outputs(X)
-        labels = self._decide(np.asarray(outputs))
+        engine, rows, dtype = self._prepared(X)
+        from_logits = dtype is not None and self.out_activation_ in ("logistic", "softmax")
+        outputs = engine.predict(rows, link=codes.RAW) if from_logits else engine.predict(rows)
+        if from_logits and self.n_outputs_ > 1 and not self._multilabel and not np.isfinite(outputs).all():
+            outputs = self._finished(engine, rows)  # a row's probabilities are all NaN where one is
+        labels = self._decide(np.asarray(outputs), 0.0 if from_logits else 0.5)
         return csr_matrix(labels) if self._sparse_labels else like(labels, outputs)
 
-    def _decide(self, outputs: np.ndarray) -> np.ndarray:
+    def _decide(self, outputs: np.ndarray, threshold: float) -> np.ndarray:
         if self._multilabel:
-            return (outputs > 0.5).astype(int)
-        index = outputs[:, 0] > 0.5 if self.n_outputs_ == 1 else outputs.argmax(axis=1)
-        return self.classes_[np.minimum(index, len(self.classes_) - 1)]
+            return (outputs > threshold).astype(int)
+        index = outputs[:, 0] > threshold if self.n_outputs_ == 1 else outputs.argmax(axis=1)
+        return self.classes_.take(index, mode="clip")  # there may be one class only
 
     @heedless
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probability of each class of ``classes_`` for each row, shape (n_samples, n_classes)."""
-        outputs = self._outputs(X)
-        if self.n_outputs_ > 1:
+        pairs = getattr(self, "n_outputs_", 0) == 1 and self.out_activation_ == "logistic"
+        outputs = self._outputs(X, codes.LOGISTIC_PAIR if pairs else None)
+        if self.n_outputs_ > 1 or outputs.shape[1] == 2:
             return outputs
         positive = np.asarray(outputs)
         return like(np.hstack([1 - positive, positive]), outputs)
 
     @heedless
     def predict_log_proba(self, X: Any) -> np.ndarray:
-        """Logarithm of `predict_proba`."""
-        probabilities = self.predict_proba(X)
-        return like(np.log(np.asarray(probabilities)), probabilities)
+        """Logarithm of `predict_proba`, from the network's raw outputs, so that it is finite where they are."""
+        engine, rows, dtype = self._prepared(X)
+        link = {"softmax": codes.LOG_SOFTMAX, "logistic": codes.LOG_LOGISTIC}.get(self.out_activation_)
+        if dtype is None or link is None:
+            probabilities = self.predict_proba(X)
+            return like(np.log(np.asarray(probabilities)), probabilities)
+        if self.n_outputs_ == 1:
+            link = codes.LOG_LOGISTIC_PAIR
+        return engine.predict(rows, link=link).astype(dtype, copy=False)
 
     @heedless
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -297,7 +313,9 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
             return None
         return "sparse_categorical_accuracy" if self.out_activation_ == "softmax" else "binary_accuracy"
 
-    def _validation_score(self, outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray | None) -> float:
+    def _validation_score(
+        self, outputs: np.ndarray, targets: np.ndarray, labels: np.ndarray, weights: np.ndarray | None
+    ) -> float:
         hits = ((outputs > 0.5) == targets).all(axis=1) | (len(self.classes_) == 1)
         return float(np.average(hits, weights=weights))
 

@@ -1,17 +1,20 @@
 """The network behind an estimator: its weights as attributes, and the engine that holds them for the programs."""
 
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.base import is_classifier
 
 from fastnn.backend import Engine, make_engine
 from fastnn.devices import resolve
 from fastnn.estimator_options import NetworkOptions
+from fastnn.estimator_weights import assigned_weights, attributes, flattened
 from fastnn.optimizers import Optimizer
 from fastnn.plan import MIXED, lower
 
-_ARRAYS_PER_LAYER = {None: 2, "layer": 4, "batch": 6}  # of a hidden layer
+_OF_ENGINE = ("_engine", "_engine_weights", "_engine_parameters")
 
 
 class EngineKeeper(NetworkOptions):
@@ -28,23 +31,31 @@ class EngineKeeper(NetworkOptions):
     _normalization: str | None = None  # of the network that was drawn last
     _optimizer: Optimizer
     _engine: Engine
-    _engine_weights: list[np.ndarray]
+    _engine_weights: list[np.ndarray]  # the `_kept` that it was given, or gave
+    _kept: list[np.ndarray]  # the arrays of the attributes as they were left here
+    _kept_dtype: np.dtype
     _engine_parameters: list[Any]
 
-    def _named_weights(self, weights: list[np.ndarray]) -> dict[str, list]:
-        """Return what the weights of an engine are as attributes."""
-        step = _ARRAYS_PER_LAYER[self._normalization]
-        named: dict[str, list] = {"coefs_": weights[::step], "intercepts_": weights[1::step]}
-        if step > 2:
-            hidden = range(0, len(weights) - 2, step)
-            named["normalizations_"] = [tuple(weights[first + 2 : first + step]) for first in hidden]
-        return named
+    @property
+    def _computing_dtype(self) -> np.dtype:
+        """Type that predictions and most fits compute in; ``dtype="auto"`` takes that of the weights."""
+        if self.dtype == "auto":
+            return self._weights_dtype()
+        return np.dtype(np.float64 if self.dtype == "float64" else np.float32)
 
-    def _keep_weights(self, weights: list[np.ndarray]) -> None:
-        for array in weights:  # who edits them in place is told, as the engine would not notice
+    def _weights_dtype(self) -> np.dtype:
+        """Type of ``coefs_`` as scikit-learn's arithmetic takes it: float64 if one of them is."""
+        single = all(getattr(coef, "dtype", None) == np.float32 for coef in self.coefs_)
+        return np.dtype(np.float32 if single else np.float64)
+
+    def _keep_weights(self, weights: Sequence[np.ndarray], dtype: Any = None) -> None:
+        """Make the weights of an engine attributes, of another type if one is given."""
+        kept = [array if dtype is None else array.astype(dtype, copy=False) for array in weights]
+        for array in kept:  # who edits them in place is told, as the engine would not notice
             array.flags.writeable = False
-        named = self._named_weights(weights)
-        self.__dict__.update(named)
+        named = attributes(kept, self._normalization)
+        self.__dict__.update(named, _kept=flattened(named), n_layers_=len(named["coefs_"]) + 1)
+        self._kept_dtype = self._weights_dtype()
         if "normalizations_" not in named:
             self.__dict__.pop("normalizations_", None)
 
@@ -66,47 +77,89 @@ class EngineKeeper(NetworkOptions):
     def _parameters_of_engine(self) -> list[Any]:
         """Return the parameters that an engine is made for, and that may be set between two calls."""
         return [
-            self.activation, self.alpha, self.dropout, self.dtype, self.threads, self.device, self.jit_compile
+            self.activation, self.alpha, self.dropout, self.dtype, self.threads, self.device, self.jit_compile,
+            self.out_activation_,
         ]  # fmt: skip
 
     def _get_engine(self) -> Engine:
         """Return the engine, holding ``coefs_`` and ``intercepts_``.
 
-        It is made anew after unpickling, and when a parameter that it was made for was set.
+        It is made anew after unpickling, when a parameter that it was made for was set, and when weights of other
+        shapes were assigned, whose optimizer begins anew.
         """
-        parameters = self._parameters_of_engine()
-        if hasattr(self, "_engine") and any(map(operator.is_not, parameters, self._engine_parameters)):
+        if hasattr(self, "_engine") and any(
+            map(operator.is_not, self._parameters_of_engine(), self._engine_parameters)
+        ):
             if self._engine.step:
                 self._optimizer_state = self._engine.get_state()
             del self._engine  # the next one goes on with other parameters
         if not hasattr(self, "_engine"):
-            engine = self._make_engine(MIXED if self.dtype == MIXED else self.coefs_[0].dtype.name)
-            if hasattr(self, "_optimizer"):
-                engine.reset_optimizer(self._optimizer)
-                if hasattr(self, "_optimizer_state"):
-                    engine.set_state(self._optimizer_state)
-            self._engine, self._engine_weights, self._engine_parameters = engine, [], parameters
-        if self._has_other_weights():
+            self._take_assigned_weights()
+            self._engine, self._engine_weights = self._new_engine(), self._kept
+            self._engine_parameters = self._parameters_of_engine()
+        elif self._has_other_weights():
             with self._engine.turn():
                 if self._has_other_weights():  # still, if another thread was about to tell what it learned
+                    self._take_assigned_weights()
                     weights = self._weights()
-                    self._engine.set_weights(weights)
-                    self._keep_weights([np.array(array) for array in weights])  # whoever set them goes on with theirs
-                    self._engine_weights = self._weights()
+                    plan, shapes = self._engine.plan, [array.shape for array in weights]
+                    if plan.weight_shapes == shapes and plan.dtype == self._computing_dtype:
+                        self._engine.set_weights(weights)
+                    else:
+                        if self._engine.step:
+                            self._optimizer_state = self._engine.get_state()
+                        self._engine = self._new_engine()
+                    self._engine_weights = self._kept
         return self._engine
+
+    def _new_engine(self) -> Engine:
+        """Return an engine with the present weights, and with the optimizer of partial fits where it was.
+
+        It begins anew if its moments are those of another network.
+        """
+        engine = self._make_engine(MIXED if self.dtype == MIXED else self._computing_dtype.name)
+        engine.set_weights(self._weights())
+        if hasattr(self, "_optimizer"):
+            engine.reset_optimizer(self._optimizer)
+            state = self.__dict__.pop("_optimizer_state", None)
+            shapes = [place.shape for place in engine.plan.weights if place.trained]
+            if state and all([moment.shape for moment in moments] == shapes for moments in state["moments"]):
+                engine.set_state(state)
+        return engine
 
     def _has_other_weights(self) -> bool:
         """Whether the attributes are not those that the engine was given, or gave, last."""
-        return [id(array) for array in self._weights()] != [id(array) for array in self._engine_weights]
+        return self._engine_weights is not self.__dict__.get("_kept") or self._weights_are_assigned()
+
+    def _weights_are_assigned(self) -> bool:
+        """Whether somebody else has set one of the attributes."""
+        kept = self.__dict__.get("_kept")
+        if kept is None or not (type(self.coefs_) is type(self.intercepts_) is list):
+            return True
+        try:
+            now = flattened(self.__dict__)
+        except TypeError:
+            return True
+        different = len(now) != len(kept) or self.n_layers_ != len(self.coefs_) + 1
+        different |= ("normalizations_" in self.__dict__) != (self._normalization is not None)
+        return different or not all(map(operator.is_, now, kept))
+
+    def _take_assigned_weights(self) -> None:
+        """Replace weights that somebody else has set by checked copies, so that they go on with theirs."""
+        if self._weights_are_assigned():
+            dtype = np.dtype(np.float64) if self.dtype == "auto" else self._computing_dtype
+            self._keep_weights(assigned_weights(self, dtype))
+            if not is_classifier(self):
+                self.n_outputs_ = self.coefs_[-1].shape[1]
 
     def _forget_engine(self) -> None:
-        for name in ("_engine", "_engine_weights", "_engine_parameters", "_optimizer_state"):
+        for name in (*_OF_ENGINE, "_optimizer_state"):
             self.__dict__.pop(name, None)
 
     def __getstate__(self) -> dict[str, Any]:
         """Replace the engine by what it is rebuilt from: ``coefs_``, ``intercepts_`` and the optimizer's state."""
         state = {**super().__getstate__()}
-        for name in ("_engine", "_engine_weights", "_engine_parameters"):
+        for name in (*_OF_ENGINE, "_kept", "_kept_dtype"):
             state.pop(name, None)
         optimizer_state = self._get_optimizer_state()
         if optimizer_state is not None:

@@ -20,10 +20,6 @@ class Rows(NamedTuple):
     def take(self, index: np.ndarray) -> "Rows":
         return Rows(self.x[index], self.y[index], None if self.weights is None else self.weights[index])
 
-    def astype(self, dtype: Any) -> "Rows":
-        x, y, weights = (array if array is None else array.astype(dtype, copy=False) for array in self)
-        return Rows(x, y, weights)  # type: ignore[arg-type]
-
 
 class HeldOut(NamedTuple):
     """Held-out rows, with what a score looks at."""
@@ -31,9 +27,6 @@ class HeldOut(NamedTuple):
     rows: Rows
     labels: np.ndarray  # as the user gave them
     sample_weight: np.ndarray | None  # as the user gave them
-
-    def astype(self, dtype: Any) -> "HeldOut":
-        return self._replace(rows=self.rows.astype(dtype))
 
 
 def validation_arguments(data: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any] | None:
@@ -88,14 +81,18 @@ class Judge:
     engine : Engine
         Holds the weights that are judged.
     data : HeldOut
+    dtype : dtype
+        Of the weights as attributes.
+    limit : float
+        The largest loss of one output that is reported.
     """
 
-    def __init__(self, estimator: Any, engine: Engine, data: HeldOut) -> None:
-        self._estimator, self._engine, self._data = estimator, engine, data
+    def __init__(self, estimator: Any, engine: Engine, data: HeldOut, dtype: np.dtype, limit: float) -> None:
+        self._estimator, self._engine, self._data, self._dtype = estimator, engine, data, dtype
         self._scorer = scorer(estimator.scoring)
         self._metrics = estimator._metrics()
         metric = estimator._score_metric() if estimator.scoring is None else None
-        objective = engine.plan.objective(estimator._loss(), self._metrics if metric is None else [metric])
+        objective = engine.plan.objective(estimator._loss(), self._metrics if metric is None else [metric], limit=limit)
         self._has_score = metric is not None
         self._evaluate = Evaluation(engine, objective, *data.rows)
         self._weights = (data.rows.weights, data.sample_weight if self._has_score else data.rows.weights)
@@ -124,9 +121,9 @@ class Judge:
         if scoring == "loss":
             return -loss
         if self._scorer is None or not math.isfinite(loss):
-            outputs = np.asarray(self._engine.predict(rows.x))
+            outputs = np.asarray(self._estimator._finished(self._engine, rows.x))
             if self._scorer is None:
-                return self._estimator._validation_score(outputs, rows.y, sample_weight)
+                return self._estimator._validation_score(outputs, rows.y, labels, sample_weight)
             if not np.isfinite(outputs).all():
                 return math.nan
         options = {} if sample_weight is None else {"sample_weight": sample_weight}
@@ -136,8 +133,8 @@ class Judge:
         """Return the estimator as it would be if training ended now."""
         view = copy.copy(self._estimator)
         view.__dict__.pop("feature_names_in_", None)  # what is scored has lost its names
-        view._keep_weights(self._engine.get_weights())
-        view._engine, view._engine_weights = self._engine, view._weights()
+        view._keep_weights(self._engine.get_weights(), self._dtype)
+        view._engine, view._engine_weights = self._engine, view._kept
         view._engine_parameters = view._parameters_of_engine()
         return view
 

@@ -31,7 +31,8 @@ class LabelTargets:
 
     def _read_targets(self, y: Any, name: str) -> Labels:
         if y.ndim == 1 and y.dtype.kind in "biuU" and y.dtype.isnative:  # one label a row, without doubt
-            return Labels(False, y, np.unique(y))
+            classes = np.unique(y)
+            return Labels(False, y, np.array(classes.tolist()) if y.dtype.kind == "U" else classes)  # as wide as needed
         kind = type_of_target(y, input_name=name)
         if kind not in ("binary", "multiclass", "multilabel-indicator"):
             check_classification_targets(y)

@@ -14,19 +14,18 @@ from fastnn.kernels.streams import say
 _STOPPED = 99  # SciPy's status after StopIteration
 
 
-def train_full_batch(model: Any, rows: Rows, tasks: FitTasks, deadline: Deadline) -> list[np.ndarray]:
+def train_full_batch(model: Any, rows: Rows, tasks: FitTasks, deadline: Deadline, limit: float) -> list[np.ndarray]:
     """Minimise the loss over all rows by an estimator's parameters, from its present weights; returns the new ones.
 
-    Computes in float64 whatever the type of the rows: the line search of L-BFGS compares losses that differ less than
-    float32 can tell.
+    The rows are of float64, and so is everything here: the line search of L-BFGS compares losses that differ less than
+    float32 can tell. ``limit`` is the largest loss of one output.
     """
     from scipy.optimize import minimize
 
-    dtype = rows.x.dtype
     engine = model._make_engine(np.float64)
     engine.set_weights(model._weights())
-    objective = engine.plan.objective(model._loss(), model._metrics())
-    loss_gradient = LossGradient(engine, objective, *rows.astype(np.float64), **model._reporting(np.dtype(np.float64)))
+    objective = engine.plan.objective(model._loss(), model._metrics(), limit=limit)
+    loss_gradient = LossGradient(engine, objective, *rows, **model._reporting(limit, engine.plan.dtype))
 
     begun = 0  # iterations; the first evaluation of each begins it
 
@@ -42,7 +41,7 @@ def train_full_batch(model: Any, rows: Rows, tasks: FitTasks, deadline: Deadline
         model.n_iter_ += 1
         if model.verbose:
             say(f"Iteration {model.n_iter_}, loss = {intermediate_result.fun:.8f}")
-        if tasks.end_epoch(lambda: [array.astype(dtype) for array in loss_gradient.weights(intermediate_result.x)]):
+        if tasks.end_epoch(lambda: loss_gradient.weights(intermediate_result.x)):
             model.stop_reason_ = "callback"
         elif deadline.is_over():
             model.stop_reason_ = "time_limit"
@@ -67,4 +66,4 @@ def train_full_batch(model: Any, rows: Rows, tasks: FitTasks, deadline: Deadline
         model.stop_reason_ = "max_iter" if result.status == 1 else "no_improvement"
     model.loss_ = float(result.fun)
     model._forget_engine()
-    return [array.astype(dtype) for array in loss_gradient.weights(result.x)]
+    return loss_gradient.weights(result.x)

@@ -132,9 +132,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         y, sample_weight = on_host(y, "y", device), on_host(sample_weight, "sample_weight", device)
         return _score(y, np.asarray(self.predict(X)), self._levels(), sample_weight)
 
-    def _validation_score(self, outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray | None) -> float:
-        finite = np.isfinite(outputs).all()
-        return _score(targets, outputs, self._levels(), weights) if finite else math.nan
+    def _validation_score(
+        self, outputs: np.ndarray, targets: np.ndarray, labels: np.ndarray, weights: np.ndarray | None
+    ) -> float:
+        exact = np.asarray(labels, np.float64).reshape(targets.shape)
+        return _score(exact, outputs, self._levels(), weights) if np.isfinite(outputs).all() else math.nan
 
     def _levels(self) -> Sequence[float]:
         """Quantiles that the outputs stand for; none for another loss."""

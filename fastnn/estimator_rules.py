@@ -13,6 +13,11 @@ _LARGEST_AUTOMATIC_BATCH = 200
 _SMALLEST_LEARNING_RATE = 1e-6  # where learning_rate="adaptive" gives up, as in scikit-learn
 
 
+def largest_loss(dtype: np.dtype) -> float:
+    """Return the most that one output adds to scikit-learn's log-loss, which clips probabilities to [eps, 1 - eps]."""
+    return -math.log(np.finfo(dtype).eps)
+
+
 class EpochRules:
     """Records the losses and scores of the estimator that this is mixed into, and decides what follows from them."""
 
@@ -45,17 +50,20 @@ class EpochRules:
 
     @property
     def _repeats_scikit_learn(self) -> bool:
-        """Whether fits draw scikit-learn's orders of the rows and report losses with its clipped probabilities."""
+        """Whether fits draw scikit-learn's orders of the rows."""
         return self.dtype in ("float64", "auto")
 
     def _loss_scale(self) -> float:
         """Factor that makes fastnn's loss of a row, a mean over its outputs, scikit-learn's."""
         raise NotImplementedError
 
-    def _reporting(self, dtype: np.dtype) -> dict[str, Any]:
-        """Options of a run that make its losses scikit-learn's, which clips probabilities to [eps, 1 - eps]."""
-        limit = -math.log(np.finfo(dtype).eps) if self._repeats_scikit_learn else 0.0
-        return {"loss_scale": self._loss_scale(), "loss_limit": limit, "weighted_mean": True}
+    def _reporting(self, limit: float, dtype: np.dtype) -> dict[str, Any]:
+        """Options of a run in `dtype` that make its losses scikit-learn's.
+
+        In float64 they are rounded as scikit-learn's are, from probabilities, in float32 they are those of the logits.
+        """
+        exactly = limit if dtype == np.float64 else 0.0
+        return {"loss_scale": self._loss_scale(), "loss_limit": exactly, "weighted_mean": True}
 
     def _reported_loss(self, logs: np.ndarray) -> float:
         """Loss of an epoch as scikit-learn reports it, from the means of the loss and of the metrics."""
@@ -65,8 +73,10 @@ class EpochRules:
         """Name the metric of the compiled programs that is the score of held-out rows, if there is one."""
         return None
 
-    def _validation_score(self, outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray | None) -> float:
-        """Score of outputs for encoded targets."""
+    def _validation_score(
+        self, outputs: np.ndarray, targets: np.ndarray, labels: np.ndarray, weights: np.ndarray | None
+    ) -> float:
+        """Score of outputs for encoded targets, and for labels as they were given."""
         raise NotImplementedError
 
     def _reset_records(self, fresh: bool) -> None:

@@ -63,6 +63,10 @@ class StochasticFit:
     deadline : Deadline
     incremental : bool
         Whether this is one epoch of `partial_fit`.
+    dtype : dtype
+        Of the weights as attributes.
+    limit : float
+        The largest loss of one output that is reported.
     """
 
     def __init__(
@@ -75,6 +79,8 @@ class StochasticFit:
         tasks: FitTasks,
         deadline: Deadline,
         incremental: bool,
+        dtype: np.dtype,
+        limit: float,
     ) -> None:
         self.model, self.engine, self.random_state = model, engine, random_state
         self.tasks, self.deadline, self.incremental = tasks, deadline, incremental
@@ -84,7 +90,7 @@ class StochasticFit:
             model._shuffle_seed = int(random_state.randint(np.iinfo(np.int32).max)) if drawn else 0
         self.epochs = 1 if incremental else int(model.max_iter)  # True is a number to scikit-learn
         self.first_epoch = len(model.loss_curve_)
-        objective = engine.plan.objective(model._loss(), model._metrics())
+        objective = engine.plan.objective(model._loss(), model._metrics(), limit=limit)
         self.run = engine.train(
             objective,
             *rows,
@@ -93,9 +99,9 @@ class StochasticFit:
             shuffle=model.shuffle and not self.replay,
             seed=model._shuffle_seed,
             first_epoch=self.first_epoch,
-            **model._reporting(rows.x.dtype),
+            **model._reporting(limit, engine.plan.dtype),
         )
-        self.judge = None if held_out is None else Judge(model, engine, held_out)
+        self.judge = None if held_out is None else Judge(model, engine, held_out, dtype, limit)
         self.best_weights = engine.get_weights() if model.early_stopping else None
         self.trainee = Trainee(model, engine)
         self.logs: dict[str, float] = {}

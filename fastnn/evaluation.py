@@ -8,7 +8,7 @@ import numpy as np
 
 from fastnn.kernels import codes
 from fastnn.objective import Objective
-from fastnn.programs import run_vector
+from fastnn.programs import operands, run_vector
 
 if TYPE_CHECKING:
     from fastnn.backend import Engine
@@ -26,6 +26,7 @@ class Evaluation:
     def __init__(
         self, engine: Engine, objective: Objective, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None
     ) -> None:
+        x, y, weights = operands(engine.plan, x, y, weights, objective.target_width)
         run = run_vector(
             objective.loss, objective.metrics, targets=y.shape[1], weighted=weights is not None,
             in_lanes=engine.plan.is_narrow, metrics_first=objective.metrics_first,

@@ -45,7 +45,7 @@ class Forward(Launches):
     """
 
     def __init__(self, plan: Plan, run: np.ndarray, batch: int, objective: Objective | None) -> None:
-        ops = plan.ops if objective is None else objective.ops
+        ops = plan.raw_ops if run[codes.LINK] else plan.ops if objective is None else objective.ops
         computes = ops[:, codes.KIND] != codes.DROPOUT
         layout = plan.layout(ops[computes], batch, room=ROOM)
         super().__init__(layout.ops, batch, plan.dtype, "bfloat16" if plan.mixed else plan.dtype.name)

@@ -17,6 +17,21 @@ from fastnn.threads import sharing, team_size
 FLOPS_WORTH_STARTING = 2e7  # of a prediction; less would be lost in starting threads
 
 
+def finished(link: int, raw: np.ndarray) -> np.ndarray:
+    """Return what a link of ``codes.LINKS`` makes of raw outputs (n, n_outputs), in float64."""
+    from fastnn.kernels.links_cpu import finish_all
+
+    outputs = np.empty((len(raw), link_width(link, raw.shape[1])))
+    spare = np.empty(2 * (raw.shape[1] + jit.lanes(outputs.dtype)))
+    jit.program(finish_all, outputs.dtype, f"_from_{raw.dtype}")(link, raw, outputs, spare)
+    return outputs
+
+
+def link_width(link: int, n_outputs: int) -> int:
+    """Return the columns of what a link makes of so many outputs."""
+    return 2 if link in (codes.LOGISTIC_PAIR, codes.LOG_LOGISTIC_PAIR) else n_outputs
+
+
 class Inference:
     """A plan's forward pass, for predictions or for evaluation, prepared so that a call does little but compute.
 
@@ -40,12 +55,12 @@ class Inference:
         self._program_for = functools.partial(input_program, infer_rows, plan)
         self._programs: dict[tuple[np.dtype, bool], Any] = {}
         self._program_of_rows: Any = None  # the one for dense rows of the plan's type, once it is compiled
-        ops = plan.ops if objective is None else objective.ops
+        ops = plan.raw_ops if run[codes.LINK] else plan.ops if objective is None else objective.ops
         loss_factors = np.empty((0, 0), plan.dtype) if objective is None else objective.factors
         self._tables = (run, ops, plan.factors, loss_factors, plan.scaling)
         self._alone = (0, 1, np.zeros(team.SYNC_SIZE, np.int64))
         self._no_matrix, self._no_vector = np.empty((0, 1), plan.dtype), np.empty(0, plan.dtype)
-        self._no_stats = np.empty((0, 1))
+        self._no_stats = self._nothing_finished = np.empty((0, 1))
 
     def __call__(
         self,
@@ -56,9 +71,10 @@ class Inference:
         y: np.ndarray | None = None,
         weights: np.ndarray | None = None,
         stats: np.ndarray | None = None,
+        finished: np.ndarray | None = None,
         threads: int | None = None,
     ) -> float:
-        """Fill ``outputs`` (n, n_outputs), or ``stats`` (n, 1 + metrics) from targets y and weights.
+        """Fill ``outputs`` (n, n_outputs), ``finished`` behind a link, or ``stats`` (n, 1 + metrics) from y, weights.
 
         Of many rows only so many go into one compiled call that Ctrl-C is answered soon. Returns 0, or NaN if there are
         NaN or infinities in a dense x.
@@ -69,23 +85,24 @@ class Inference:
             and y is None
             and type(x) is np.ndarray
             and x.dtype == self._dtype
-            and x.flags.writeable
+            and x.flags.carray  # in order, aligned and writable
             and self._program_of_rows is not None
         ):
             buffers = np.empty((1, self._buffer_sizes[False]), self._dtype)
             self._program_of_rows(
                 *self._alone, *self._tables, x, None, self._no_matrix, self._no_vector, params, buffers, self._no_stats,
-                outputs,
+                self._no_matrix if outputs is None else outputs,
+                self._nothing_finished if finished is None else finished,
             )  # fmt: skip
             return buffers.item(0)
         if n <= at_once:
-            return self._call(params, x, outputs, y, weights, stats, threads)
+            return self._call(params, x, outputs, y, weights, stats, finished, threads)
         trace = 0.0
         for first in range(0, n, at_once):
             rows = slice(first, first + at_once)
-            arrays = (outputs, y, weights, stats)
-            out, targets, weight, stat = (None if array is None else array[rows] for array in arrays)
-            trace += self._call(params, x[rows], out, targets, weight, stat, threads)
+            arrays = (outputs, y, weights, stats, finished)
+            out, targets, weight, stat, done = (None if array is None else array[rows] for array in arrays)
+            trace += self._call(params, x[rows], out, targets, weight, stat, done, threads)
         return trace
 
     def _call(
@@ -96,6 +113,7 @@ class Inference:
         y: np.ndarray | None,
         weights: np.ndarray | None,
         stats: np.ndarray | None,
+        finished: np.ndarray | None,
         threads: int | None,
     ) -> float:
         n, size, sparse = x.shape[0], 1, is_sparse(x)
@@ -112,6 +130,7 @@ class Inference:
             buffers,
             self._no_stats if stats is None else stats,
             self._no_matrix if outputs is None else outputs,
+            self._nothing_finished if finished is None else finished,
         )
         program = self._programs.get((x.dtype, sparse))
         if program is None:

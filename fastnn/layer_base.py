@@ -15,6 +15,7 @@ from fastnn import checks, initializers
 from fastnn.absent import missing
 from fastnn.arithmetic import as_the_caller, heedless
 from fastnn.attributes import arguments, as_the_constructor_takes_it
+from fastnn.data import to_array
 from fastnn.declarations import Declared
 
 Shape = tuple[int | None, ...]
@@ -274,14 +275,14 @@ def unchanged_on_failure(layers: Sequence[Layer]) -> Iterator[None]:
 
 
 def check_weights(weights: Sequence[Any], expected: list[tuple[str, tuple[int, ...]]]) -> list[np.ndarray]:
-    """Return arrays of the expected (name, shape) pairs, or a ValueError that names the first that does not fit."""
+    """Return float64 arrays of the expected (name, shape) pairs, or an error that names the first that does not fit."""
     if len(weights) != len(expected):
         wanted = ", ".join(f"{name} {shape}" for name, shape in expected) or "none"
         raise ValueError(f"expected {len(expected)} weight arrays ({wanted}); got {len(weights)}")
     values = []
     for (name, shape), weight in zip(expected, weights, strict=True):
-        value = np.asarray(weight, np.float64)
+        value = to_array(weight, name)
         if value.shape != shape:
             raise ValueError(f"the weight {name} has the shape {shape}; got an array of shape {value.shape}")
-        values.append(value)
+        values.append(value.astype(np.float64))
     return values

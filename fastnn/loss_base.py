@@ -62,7 +62,7 @@ class Loss(Unchangeable, Declared):
         row = np.zeros(codes.PER_OUTPUT + n_outputs)
         classes = n_outputs if "categorical" in self.name else 2
         row[codes.KEPT], row[codes.SPREAD] = 1.0 - self.label_smoothing, self.label_smoothing / classes
-        row[codes.REPEATS] = n_outputs // self.target_width(n_outputs)
+        row[codes.REPEATS], row[codes.LIMIT] = n_outputs // self.target_width(n_outputs), math.inf
         return row
 
     def parameters(self) -> dict[str, Any]:

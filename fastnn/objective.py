@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -48,9 +49,16 @@ def metric_factors(n_outputs: int) -> np.ndarray:
 
 
 def bind(
-    ops: np.ndarray, dtype: np.dtype, loss: Loss, metrics: Iterable[str] = (), factors: Iterable[np.ndarray] = ()
+    ops: np.ndarray,
+    dtype: np.dtype,
+    loss: Loss,
+    metrics: Iterable[str] = (),
+    factors: Iterable[np.ndarray] = (),
+    limit: float = math.inf,
 ) -> Objective:
     """Bind a loss and names of metrics, with the parameters of each, to a network given by the operations of its plan.
+
+    What one output adds to a cross-entropy of logits is reported as ``limit`` at most, if labels are not smoothed.
 
     Raises
     ------
@@ -86,11 +94,13 @@ def bind(
         ops[-1, codes.FUNCTION] = codes.LINEAR
     if includes_activation or loss.from_logits:
         name += FROM_LOGITS
+    own = loss.factors(n_outputs)
+    own[codes.LIMIT] = limit if own[codes.KEPT] == 1.0 else math.inf
     return Objective(
         loss=codes.LOSSES.index(name),
         metrics=tuple(map(codes.METRICS.index, metrics)),
         metrics_first=loss.from_logits,
         target_width=target_width,
         ops=ops,
-        factors=np.array([loss.factors(n_outputs), *parameters], dtype),
+        factors=np.array([own, *parameters], dtype),
     )

@@ -7,6 +7,7 @@ a dense layer stand in panels of one vector's width, the bias as the first row o
 from __future__ import annotations
 
 import copy
+import math
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -105,8 +106,16 @@ class Plan:
         """Write weights of ``weight_shapes`` to a flat vector of ``memory_size``.
 
         With ``trained``, the arrays are of the trained weights alone and ``n_parameters`` elements are enough.
+
+        Raises
+        ------
+        ValueError
+            If the number of arrays or a shape is another one; nothing is written then.
         """
         places = self._places(trained)
+        shapes, wanted = [np.shape(weight) for weight in weights], [place.shape for place in places]
+        if shapes != wanted:
+            raise ValueError(f"the weights must have the shapes {wanted}; got {shapes}")
         for place, weight in zip(places, weights, strict=True):
             place.write(flat, weight)
         if not trained:
@@ -121,14 +130,25 @@ class Plan:
         return [place for place in self.weights if place.trained or not trained]
 
     def objective(
-        self, loss: Loss, metrics: Iterable[str] = (), factors: Iterable[np.ndarray] = ()
+        self,
+        loss: Loss,
+        metrics: Iterable[str] = (),
+        factors: Iterable[np.ndarray] = (),
+        limit: float = math.inf,
     ) -> Objective:
         """Bind a loss and names of metrics to this network, see `fastnn.objective.bind`."""
-        return bind(self.ops, self.dtype, loss, metrics, factors)
+        return bind(self.ops, self.dtype, loss, metrics, factors, limit)
 
     def row_major(self) -> Plan:
         """The same network lowered for a device whose vectors have one element."""
         return Plan(row_major(self.ops), self.factors, self.l2_per_row, tuple(self.scaling), self.mixed, lanes=1)
+
+    @property
+    def raw_ops(self) -> np.ndarray:
+        """The operations without the last one's activation."""
+        ops = self.ops.copy()
+        ops[-1, codes.FUNCTION] = codes.LINEAR
+        return ops
 
     def without_memory(self) -> Plan:
         """The same plan, but its moving statistics become those of every batch."""

@@ -36,6 +36,7 @@ def run_vector(
     parameters: int = 0,
     in_lanes: bool = False,
     metrics_first: bool = False,
+    link: int = codes.OWN_ACTIVATION,
 ) -> np.ndarray:
     """The integer vector that describes a run to the programs; columns in ``kernels/codes.py``."""
     values = {
@@ -45,6 +46,7 @@ def run_vector(
         codes.WEIGHTED_MEAN: weighted_mean, codes.L2_PER_ROW: l2_per_row, codes.METRICS_COUNT: len(metrics),
         codes.SEGMENTS: segments, codes.PARAMETERS: parameters, codes.IN_LANES: in_lanes,
         codes.METRICS_FIRST: metrics_first,
+        codes.LINK: link,
     }  # fmt: skip
     return np.array([*(values[column] for column in range(codes.METRICS_START)), *metrics], np.int64)
 
@@ -60,6 +62,44 @@ def compile_first(program: Any, team_arguments: tuple, arguments: tuple) -> None
 def flat_weights(weights: np.ndarray | None, dtype: np.dtype) -> np.ndarray:
     """Weights of rows (n,), or none of them, as programs take them."""
     return np.zeros(0, dtype) if weights is None else writable(weights)
+
+
+def operand(name: str, array: Any, dtypes: Sequence[Any], shape: tuple[int | None, ...]) -> Any:
+    """Return an array as programs take it: itself, or a copy if its elements do not lie one after the other, aligned.
+
+    Programs look at no array's type, size or order: whatever is handed to one has come through here. Sparse rows, and
+    arrays on a GPU, have only their type and shape checked.
+
+    Raises
+    ------
+    TypeError
+        If it is no array of one of these types.
+    ValueError
+        If it has another shape, in which None stands for any size.
+    """
+    if getattr(array, "dtype", None) not in dtypes:
+        found = getattr(array, "dtype", type(array).__name__)
+        raise TypeError(f"{name} must be of {' or '.join(str(np.dtype(dtype)) for dtype in dtypes)}; got {found}")
+    found, fits = array.shape, len(array.shape) == len(shape)
+    if not fits or any(wanted not in (None, size) for size, wanted in zip(found, shape, strict=True)):
+        raise ValueError(f"{name} must have the shape {str(shape).replace('None', 'n')}; got {found}")
+    if not isinstance(array, np.ndarray):
+        return array
+    if array.flags.c_contiguous and array.flags.aligned:
+        return np.asarray(array)  # subclasses have other rules
+    return np.array(array, order="C", copy=True)
+
+
+def operands(
+    plan: Plan, x: Any, y: Any = None, weights: Any = None, target_width: int | None = None
+) -> tuple[Any, Any, Any]:
+    """Return rows x (n, inputs), their targets y (n, target_width) and weights (n,), if there are any, for programs."""
+    x = operand("x", x, (plan.dtype, BYTES), (None, plan.n_inputs))
+    if y is not None:
+        y = operand("y", y, (plan.dtype,), (x.shape[0], target_width))
+    if weights is not None:
+        weights = operand("weights", weights, (plan.dtype,), (x.shape[0],))
+    return x, y, weights
 
 
 def writable(array: np.ndarray) -> np.ndarray:

@@ -43,15 +43,27 @@ LOSSES = (
 ) = range(len(LOSSES))  # fmt: skip
 NO_LOSS = -1  # for predictions
 
+# What a prediction makes of the network's raw outputs: its own last activation, nothing, or one of these in float64. A
+# pair is the probabilities of both classes, or their logarithms, from the logit of the second.
+LINKS = (
+    "activation", "raw", "identity", "exp", "logistic", "logistic_pair", "softmax",
+    "log_logistic", "log_logistic_pair", "log_softmax",
+)  # fmt: skip
+(
+    OWN_ACTIVATION, RAW, IDENTITY, EXP_LINK, LOGISTIC, LOGISTIC_PAIR, SOFTMAX_LINK,
+    LOG_LOGISTIC, LOG_LOGISTIC_PAIR, LOG_SOFTMAX,
+) = range(len(LINKS))  # fmt: skip
+
 # Columns of the table of a loss's parameters: a row for the loss, then one for each metric.
 LOSS_COLUMNS = (
     "KEPT", "SPREAD",  # label smoothing: a target t counts as KEPT * t + SPREAD
     "SHAPE",  # delta of Huber's loss, gamma of focal ones, threshold of binary accuracy
     "POSITIVE", "NEGATIVE",  # weights of the targets 1 and 0 of the binary focal loss
     "REPEATS",  # outputs for each target: the levels of quantiles
+    "LIMIT",  # the largest that one output adds to a cross-entropy of logits as it is reported
 )  # fmt: skip
 # They are followed by a number for each output: its weight in a categorical focal loss, its level as a quantile.
-KEPT, SPREAD, SHAPE, POSITIVE, NEGATIVE, REPEATS, PER_OUTPUT = range(len(LOSS_COLUMNS) + 1)
+KEPT, SPREAD, SHAPE, POSITIVE, NEGATIVE, REPEATS, LIMIT, PER_OUTPUT = range(len(LOSS_COLUMNS) + 1)
 
 # Metrics continue the numbering of the losses: every loss is a metric too.
 METRICS = (*LOSSES, "binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy", "exact_accuracy")
@@ -112,11 +124,12 @@ RUN_COLUMNS = (
     "SEGMENTS", "PARAMETERS",  # segments of a batch whose rows a team shares, or 0; elements of each one's gradient
     "IN_LANES",  # 1 if predictions may hold one row in each lane
     "METRICS_FIRST",  # 1 if metrics see the logits that the loss turns into probabilities
+    "LINK",  # one of LINKS
     "METRICS_COUNT",
 )  # fmt: skip
 (
     BATCH, ROWS, TARGETS, LOSS, OPTIMIZER, SHUFFLE, WEIGHTED, SEED_LOW, SEED_HIGH, FIRST_EPOCH, WEIGHTED_MEAN,
-    L2_PER_ROW, SEGMENTS, PARAMETERS, IN_LANES, METRICS_FIRST, METRICS_COUNT, METRICS_START,
+    L2_PER_ROW, SEGMENTS, PARAMETERS, IN_LANES, METRICS_FIRST, LINK, METRICS_COUNT, METRICS_START,
 ) = range(len(RUN_COLUMNS) + 1)  # fmt: skip
 
 # What a step on a GPU keeps there, so that all its launches have the same arguments: integers,

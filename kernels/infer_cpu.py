@@ -5,9 +5,10 @@ from __future__ import annotations
 from . import codes
 from .activation_cpu import activation_forward, softmax
 from .dense_cpu import COLUMNS, FACTORS, begin_products, dense_forward, end_products, round_block, share
-from .intrinsics import PROGRAM_MODE, at, float_mode, pointers, set_float_mode
+from .intrinsics import PROGRAM_MODE, as_float64, at, float_mode, pointers, set_float_mode
 from .jit import LANES, NUMBER
 from .lanes_cpu import forward_groups, load_groups, unload_column, unload_groups
+from .links_cpu import finish_rows
 from .loss_cpu import loss_row, row_metrics
 from .sparse_cpu import STARTS, sparse_forward
 from .team import barrier
@@ -50,7 +51,7 @@ def forward_block(ops, done, count, factors, params, rows, ping, pong, row):
 
 def do_blocks(
     run, ops, count, factors, loss_factors, scaling, x, features, y, weights, params, buffer, row, stats, outputs,
-    start, stop, n,
+    finished, start, stop, n,
 ):  # fmt: skip
     """``infer_rows`` for blocks start .. stop - 1 of ``n`` rows, on pointers; rows in ``buffer`` are ``row`` apart.
 
@@ -58,6 +59,7 @@ def do_blocks(
     """
     trace = NUMBER(0.0)
     code, metrics, width = run[codes.LOSS], run[codes.METRICS_COUNT], ops[codes.INPUTS]
+    link = run[codes.LINK]
     last_op = at(ops, (count - 1) * COLUMNS)
     columns, vectors = last_op[codes.OUTPUTS], last_op[codes.PANELS]
     ping, pong = buffer, at(buffer, BLOCK_ROWS * row)
@@ -74,7 +76,11 @@ def do_blocks(
             in_pong = forward_groups(ops, count, factors, params, groups, ping, pong, stride)
             source, result = (pong, ping) if in_pong else (ping, pong)
             if columns == 1 and code == codes.NO_LOSS:
-                unload_column(rows, at(outputs, first), source, stride)
+                if link < codes.IDENTITY:
+                    unload_column(rows, at(outputs, first), source, stride)
+                else:
+                    unload_column(rows, result, source, stride)
+                    finish_rows(link, result, 1, first, rows, 1, finished, as_float64(source))
                 continue
             unload_groups(rows, vectors, result, row, source, stride)
             if last_op[codes.FUNCTION] == codes.SOFTMAX:
@@ -90,7 +96,10 @@ def do_blocks(
                 if ops[codes.FUNCTION] == codes.SOFTMAX:
                     softmax(pong, row, rows, ops[codes.OUTPUTS], ops[codes.PANELS])
             in_pong = forward_block(ops, int(features is not None), count, factors, params, rows, ping, pong, row)
-            result = pong if in_pong else ping
+            source, result = (ping, pong) if in_pong else (pong, ping)
+        if code == codes.NO_LOSS and link >= codes.IDENTITY:
+            finish_rows(link, result, row, first, rows, columns, finished, as_float64(source))
+            continue
         for r in range(rows):
             values = at(result, r * row)
             if code == codes.NO_LOSS:
@@ -110,7 +119,7 @@ def do_blocks(
 
 def infer_rows(
     rank, size, sync, run, ops, factors, loss_factors, scaling, x, features, y, weights, params, buffers, stats,
-    outputs,
+    outputs, finished,
 ):  # fmt: skip
     """Predict or evaluate a member's share of the rows, block by block.
 
@@ -124,7 +133,8 @@ def infer_rows(
     buffers : (size, 2 * BLOCK_ROWS * row + outputs), one row of buffers a member; its first element becomes 0, or NaN
         if there are NaN or infinities in the rows of x that are the member's
     stats : float64 (n, 1 + metrics), written where there is a loss: weighted loss and metrics of each row
-    outputs : (n, C), written where there is none
+    outputs : (n, C), written where there is none and LINK is no link of ``links_cpu.py``,
+    finished : float64 (n, C), or (n, 2) of a pair, written where it is one; the last operation has no activation then
     """
     if not barrier(at(sync, 0), size):
         return
@@ -139,7 +149,7 @@ def infer_rows(
     buffers[rank, 0] = do_blocks(
         at(run, 0), at(ops, 0), count, at(factors, 0), at(loss_factors, 0), at(scaling, 0), at(x, 0),
         pointers(features), at(y, 0), at(weights, 0), at(params, 0), at(buffers, rank * buffers.shape[1]), row,
-        at(stats, 0), at(outputs, 0), start, stop, n,
+        at(stats, 0), at(outputs, 0), at(finished, 0), start, stop, n,
     )  # fmt: skip
     end_products()
     set_float_mode(mode)

@@ -57,6 +57,16 @@ def pointers(typingctx, arrays):
     return types.Tuple([types.CPointer(array.dtype) for array in arrays])(arrays), codegen
 
 
+@intrinsic
+def as_float64(typingctx, base):
+    """The same memory as a pointer to float64."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(types.float64)(base), codegen
+
+
 def _bits(float_type):
     """Integer type of the float's width, mantissa bits and exponent bias of IEEE 754."""
     return (types.int32, 23, 127) if float_type == types.float32 else (types.int64, 52, 1023)

@@ -25,6 +25,7 @@ from .undisturbed import undisturbed
 # NaN and infinity keep their meaning and sums keep their order: the same bits however the work is cut. Multiply-adds
 # are not fused, as the compiler would do it in one program and not in another.
 FASTMATH = {"nsz"}
+IN_FLOAT64 = "fastnn.kernels.links_cpu"  # its kernels compute in float64 in programs of any element type
 OPTIONS = {"error_model": "numpy", "nogil": True, "fastmath": FASTMATH}
 
 
@@ -139,6 +140,8 @@ def _inner(function: Callable, dtype: np.dtype, traits: Traits) -> Any:
     from . import intrinsics, scalar
 
     function = _twin(function, traits)
+    if function.__module__ == IN_FLOAT64:
+        dtype = np.dtype(np.float64)
     if function.__name__ in scalar.PRIMITIVES:
         return getattr(intrinsics, function.__name__)
     if function.__name__ in scalar.BY_PRECISION:

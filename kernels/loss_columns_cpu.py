@@ -29,7 +29,7 @@ from .loss_formulas import (
     squared_error,
     squared_error_grad,
 )
-from .scalar import exp, sigmoid
+from .scalar import exp, select, sigmoid
 from .tracing import vector_loop
 from .vectors import load_chosen, load_strided
 
@@ -62,6 +62,12 @@ def on_links(value, link):
     return element
 
 
+def of_logit(z, t, w, scale, limit):
+    """Weighted cross-entropy of a logit, at most ``limit`` before it is weighted, probability and scaled gradient."""
+    loss, y = logit_crossentropy(z, t), sigmoid(z)
+    return w * select(loss > limit, limit, loss), y, w * scale * (y - t)
+
+
 def focal(p, t, w, scale, gamma, positive, negative):
     """Weighted loss, probability and scaled gradient of focal cross-entropies."""
     loss = binary_focal(p, t, gamma, positive, negative)
@@ -83,15 +89,14 @@ SQUARED, ABSOLUTE = on_outputs(squared_error, squared_error_grad), on_outputs(ab
 LOG_COSH, PROBABILITY = on_outputs(log_cosh, log_cosh_grad), on_outputs(binary_crossentropy, binary_crossentropy_grad)
 RATE, DEVIANCE = on_outputs(poisson, poisson_grad), on_outputs(poisson_deviance, poisson_grad)
 HUBER, PINBALL = on_shaped_outputs(huber, huber_grad), on_shaped_outputs(pinball, pinball_grad)
-LOGIT, LOG_RATE = on_links(logit_crossentropy, sigmoid), on_links(log_rate_poisson, exp)
-LOG_RATE_DEVIANCE = on_links(log_rate_deviance, exp)
+LOG_RATE, LOG_RATE_DEVIANCE = on_links(log_rate_poisson, exp), on_links(log_rate_deviance, exp)
 
 # one row in each lane; operands: weights become gradients, targets outputs, outputs losses
 squared_columns, absolute_columns = vector_loop(SQUARED, 3, 3, 1), vector_loop(ABSOLUTE, 3, 3, 1)
 log_cosh_columns, probability_columns = vector_loop(LOG_COSH, 3, 3, 1), vector_loop(PROBABILITY, 3, 3, 1)
 poisson_columns, deviance_columns = vector_loop(RATE, 3, 3, 1), vector_loop(DEVIANCE, 3, 3, 1)
 huber_columns, pinball_columns = vector_loop(HUBER, 3, 3, 2), vector_loop(PINBALL, 3, 3, 2)
-logit_columns, log_rate_columns = vector_loop(LOGIT, 3, 3, 1), vector_loop(LOG_RATE, 3, 3, 1)
+logit_columns, log_rate_columns = vector_loop(of_logit, 3, 3, 2), vector_loop(LOG_RATE, 3, 3, 1)
 log_rate_deviance_columns = vector_loop(LOG_RATE_DEVIANCE, 3, 3, 1)
 focal_columns, logit_focal_columns = vector_loop(focal, 3, 3, 4), vector_loop(focal_of_logit, 3, 3, 4)
 fill = vector_loop(filled, 1, 1, 1)
@@ -122,7 +127,7 @@ def column_losses(code, z, row, d, targets, weights, weighted, order, rows, scal
         elif code == codes.BINARY_CE:
             probability_columns(1, 0, 1, zs, ts, ws, scale)
         elif code == codes.BINARY_CE_LOGITS:
-            logit_columns(1, 0, 1, zs, ts, ws, scale)
+            logit_columns(1, 0, 1, zs, ts, ws, scale, factors[codes.LIMIT])
         elif code == codes.POISSON:
             poisson_columns(1, 0, 1, zs, ts, ws, scale)
         elif code == codes.POISSON_LOG_RATE:

@@ -51,7 +51,8 @@ def softmax_crossentropy(code, z, t, d, columns, vectors, scale, factors):
     scale_vectors(1, 0, vectors, z, 1.0 / total)
     for j in range(columns):
         d[j] = scale * (target_sum * z[j] - target_of(code, t, j, factors))
-    return target_sum * log(total) - target_shift
+    value = target_sum * log(total) - target_shift
+    return factors[codes.LIMIT] if value > factors[codes.LIMIT] else value
 
 
 def softmax_focal(code, z, t, d, columns, vectors, scale, factors):

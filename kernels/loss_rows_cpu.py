@@ -16,12 +16,12 @@ from .loss_columns_cpu import (
     LOG_COSH,
     LOG_RATE,
     LOG_RATE_DEVIANCE,
-    LOGIT,
     PROBABILITY,
     RATE,
     SQUARED,
     focal,
     focal_of_logit,
+    of_logit,
 )
 from .loss_formulas import pinball, pinball_grad
 from .tracing import Loop, Traced, described_intrinsic, traceable
@@ -69,7 +69,7 @@ def row_loop(formula, shapes=0):
 
 
 squared_row, absolute_row, log_cosh_row = row_loop(SQUARED), row_loop(ABSOLUTE), row_loop(LOG_COSH)
-probability_row, logit_row = row_loop(PROBABILITY), row_loop(LOGIT)
+probability_row, logit_row = row_loop(PROBABILITY), row_loop(of_logit, 1)
 poisson_row, log_rate_row = row_loop(RATE), row_loop(LOG_RATE)
 deviance_row, log_rate_deviance_row = row_loop(DEVIANCE), row_loop(LOG_RATE_DEVIANCE)
 huber_row, focal_row, logit_focal_row = row_loop(HUBER, 1), row_loop(focal, 3), row_loop(focal_of_logit, 3)
@@ -91,7 +91,8 @@ def elementwise_row(code, z, t, d, columns, scale, factors, written):
     elif code == codes.BINARY_CE:
         total = probability_row(columns, z, t, d, kept, spread, scale, shape, positive, negative, written)
     elif code == codes.BINARY_CE_LOGITS:
-        total = logit_row(columns, z, t, d, kept, spread, scale, shape, positive, negative, written)
+        limit = factors[codes.LIMIT]
+        total = logit_row(columns, z, t, d, kept, spread, scale, limit, positive, negative, written)
     elif code == codes.DEVIANCE:
         total = deviance_row(columns, z, t, d, kept, spread, scale, shape, positive, negative, written)
     elif code == codes.DEVIANCE_LOG_RATE:

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 RNG = np.random.default_rng(0)
 ROWS = RNG.normal(size=(30, 4))
 LABELS = RNG.integers(0, 2, 30)
-DTYPES = ["float32", "float64", (np.float64, np.float32)]
+DTYPES = ["float32", "float64", "auto"]
 MATRICES = {
     "float64": ROWS,
     "float32": ROWS.astype("f4"),
@@ -24,20 +24,30 @@ MATRICES = {
 }
 
 
-@pytest.mark.parametrize("dtypes", DTYPES, ids=str)
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", MATRICES)
-def test_rows(kind, dtypes):
+def test_rows(kind, dtype):
     mine, theirs = MLPClassifier(), MLPClassifier()
     X = MATRICES[kind]
-    rows, y = check_rows_and_targets(mine, X, LABELS, dtypes, reset=True)
-    expected, _ = validate_data(theirs, X, LABELS, dtype=dtypes, order="C", reset=True)
-    assert rows.dtype == expected.dtype
+
+    def chosen(rows, given):
+        assert rows == len(X)
+        return np.dtype(given if dtype == "auto" else dtype)
+
+    rows, y, given = check_rows_and_targets(mine, X, LABELS, chosen, reset=True)
+    types = (np.float64, np.float32)
+    expected, _ = validate_data(theirs, X, LABELS, dtype=types, order="C", reset=True)
+    assert given == expected.dtype
+    assert rows.dtype == (given if dtype == "auto" else dtype)
     assert rows.flags.c_contiguous
-    np.testing.assert_array_equal(rows, expected)
+    np.testing.assert_array_equal(rows, expected.astype(rows.dtype))
     assert y is LABELS
     assert vars(mine) == vars(theirs)
-    assert (np.asarray(X) is rows) == (np.asarray(X) is expected)  # copied when, and only when, it must be
-    np.testing.assert_array_equal(check_rows(mine, X, dtypes), expected)
+    fits = isinstance(X, np.ndarray) and X.dtype == rows.dtype and X.flags.c_contiguous
+    assert (X is rows) == fits  # copied when, and only when, it must be
+    again, given = check_rows(mine, X, rows.dtype)
+    np.testing.assert_array_equal(again, rows)
+    assert given == np.asarray(X).dtype
 
 
 def test_plain_arrays_go_the_short_way(monkeypatch):
@@ -51,13 +61,13 @@ def test_plain_arrays_go_the_short_way(monkeypatch):
     [
         (np.where(ROWS > 2, np.nan, ROWS), "Input X contains NaN"),
         (np.where(ROWS > 2, np.inf, ROWS), "Input X contains infinity"),
-        (ROWS * 1e300, "too large for dtype"),
+        (ROWS * 1e300, "too large for dtype.*dtype=.float64"),
         (ROWS[0], "Expected 2D array"),
         (ROWS[:0], "0 sample"),
         (ROWS[:, :0], "0 feature"),
         (ROWS[:, :3], "3 features"),
         (ROWS * 1j, "Complex data"),
-        ([["a", "b", "c", "d"]], "could not convert"),
+        ([["a", "b", "c", "d"]], "not compatible with arrays of bytes/strings"),
     ],
 )
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
