@@ -293,3 +293,9 @@ def test_a_model_on_the_cpu_takes_no_array_on_a_gpu(attribute):
     array = type("Array", (), {attribute: values[attribute]})()
     with pytest.raises(TypeError, match=r"x lies in the memory of a GPU, .* x.cpu\(\) of PyTorch or x.get\(\) of CuPy"):
         data.inputs(array, (2,), np.float32)
+
+
+def test_a_column_that_is_always_true():
+    model = classifier()
+    history = model.fit(np.ones(X.shape, bool), Y, verbose=0).history
+    assert np.isfinite(history["loss"]).all()

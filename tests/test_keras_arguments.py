@@ -133,7 +133,7 @@ class Narrow(Dense):
         (lambda: schedules.CosineDecay(0.1, decay_step=3), "did you mean 'decay_steps'"),
         (lambda: fastnn.EarlyStopping(patiance=3), r"EarlyStopping\(\) has no argument 'patiance'; did you mean"),
         (lambda: fastnn.initializers.RandomNormal(std=1), "did you mean 'stddev'"),
-        (lambda: fastnn.MLPClassifier(hidden_layers=(3,)), r"MLPClassifier\(\) has no argument 'hidden_layers'; did"),
+        (lambda: fastnn.MLPClassifier(hidden_layers=(3,)), r"MLPClassifier\(\) has no argument .hidden_layers.; did"),
         (lambda: fastnn.MLPRegressor(max_iters=3), r"did you mean 'max_iter'"),
         (lambda: Sequential(nam="a"), r"Sequential\(\) has no argument 'nam'; did you mean 'name'\?"),
         (
