@@ -247,8 +247,13 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
 
         Not with the solver 'lbfgs', which has no epochs.
         """
-        _check_partial_fit_first_call(self, classes)
-        self._fit(X, y, sample_weight, incremental=True)
+        is_first = _check_partial_fit_first_call(self, classes)
+        try:
+            self._fit(X, y, sample_weight, incremental=True)
+        except Exception:
+            if is_first:
+                del self.classes_
+            raise
         return self
 
     def predict(self, X: Any) -> np.ndarray:

@@ -38,9 +38,7 @@ class GoingOn(EngineKeeper):
         wanted, outputs = self._hidden_sizes(), self._kind_of_outputs()
         present = [np.shape(coef)[1] for coef in self.coefs_[:-1]]
         drawn_sizes, drawn_outputs = self._drawn_for or (present, outputs)
-        # a network whose weights the user has replaced goes on as in scikit-learn, unless there are other layers
-        replaced = wanted == drawn_sizes and len(wanted) == len(present)
-        if wanted != present and not replaced:
+        if wanted not in (present, drawn_sizes):  # else the user has replaced the weights by those of another network
             names = [name for name in ("n_layers", "width") if getattr(self, name) is not None]
             given = ", ".join(f"{name}={getattr(self, name)!r}" for name in names or ["hidden_layer_sizes"])
             back = "them back" if names else f"hidden_layer_sizes={tuple(present)}"

@@ -148,6 +148,15 @@ def test_a_rate_that_has_adapted_stays_when_another_parameter_changes():
     assert model._optimizer.momentum == 0.5
 
 
+def test_a_first_partial_fit_that_fails_leaves_no_classes():
+    model = fastnn.MLPClassifier(max_iter=2, early_stopping=True)
+    with pytest.raises(ValueError, match="partial_fit does not support early_stopping"):
+        model.partial_fit(X, Y, classes=[0, 1, 2, 3])
+    assert not hasattr(model, "classes_")
+    model.set_params(early_stopping=False).partial_fit(X, Y, classes=[0, 1, 2])
+    assert len(model.classes_) == 3
+
+
 def test_stochastic_after_lbfgs():
     model, go_on = started("fit", solver="lbfgs")
     model.set_params(solver="adam", max_iter=4)
@@ -236,6 +245,16 @@ def test_generators_of_random_numbers_are_not_shared():
         model.partial_fit(X, Y)
     same_weights(ours, theirs)
     same_weights(back, theirs)
+
+
+def test_another_number_of_layers():
+    """A network that the user has put in the place of the first one goes on; the parameter is of the first one."""
+    model, _ = started("fit")
+    model.coefs_ = [np.ones((6, 3))]
+    model.intercepts_, model.n_layers_ = [np.zeros(3)], 2
+    model.fit(X, Y_WORDS)
+    assert [coef.shape for coef in model.coefs_] == [(6, 3)]
+    assert (model.coefs_[0] != 1.0).all()
 
 
 def test_what_is_dropped_is_said():
