@@ -65,7 +65,7 @@ class GoingOn(EngineKeeper):
             return
         optimizer, state = self._make_optimizer(steps_per_epoch), self._get_optimizer_state()
         self._forget_engine()
-        if goes_on and last is not None and optimizer.name == last.name:
+        if goes_on and last is not None and made_for is not None and optimizer.name == last.name:
             if all(made_for[name] == parameters[name] for name in ("learning_rate", "learning_rate_init")):
                 optimizer.learning_rate = last.learning_rate if last.schedule is None else last.schedule
             if state is not None:

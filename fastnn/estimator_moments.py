@@ -21,6 +21,7 @@ def give(estimator: Any, twin: Any) -> bool:
     parameters = [*twin.coefs_, *twin.intercepts_]
     rate = ours.learning_rate if ours.schedule is None else twin.learning_rate_init
     theirs: Any
+    options: tuple[Any, ...]
     if ours.name == "sgd":
         options = (twin.learning_rate, ours.momentum, ours.nesterov, twin.power_t)
         theirs = kinds.SGDOptimizer(parameters, twin.learning_rate_init, *options)

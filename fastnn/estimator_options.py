@@ -137,7 +137,8 @@ class NetworkOptions(BaseEstimator):
     def _warn_of_idle_parameters(self) -> None:
         """Warn of parameters that were given and have no effect, as another one is not what they belong to."""
         for name, (other, needed) in _ONLY_WITH.items():
-            given, default = getattr(self, name, None), self._defaults().get(name)
+            given: Any = getattr(self, name, None)
+            default: Any = self._defaults().get(name)
             if getattr(self, other) != needed and given is not default and not np.array_equal(given, default):
                 warn(f"{name}={given!r} has no effect: it is for {other}={needed!r}, not {getattr(self, other)!r}")
 

@@ -1,7 +1,7 @@
 """Options that mean nothing for the data at hand: class weights are refused, metrics warned of."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,7 +48,8 @@ def check_metrics(metrics: Sequence[Metric], n_outputs: int, loss: Loss, y: Any,
         return
     for metric in metrics:
         kernel = metric.resolve(n_outputs, sparse=False).removesuffix("_from_logits")
-        limits, whole, good, advice = _RANGES.get(kernel, loss.target_range), False, _between, ""
+        good: Callable[..., Any] = _between
+        limits, whole, advice = _RANGES.get(kernel, loss.target_range), False, ""
         expected = f"targets >= {limits[0]:g}" + (f" and <= {limits[1]:g}" if limits[1] == 1.0 else "")
         if kernel == "binary_accuracy":
             limits, whole, good = (0.0, 1.0), True, _zeros_and_ones
@@ -85,7 +86,7 @@ def _between(y: np.ndarray, low: float, high: float) -> np.ndarray:
     return ((y >= low) & (y <= high)).all(axis=1)
 
 
-def _is_one_hot(y: np.ndarray, *_: float) -> np.ndarray:
+def _is_one_hot(y: np.ndarray, *_: float) -> Any:
     """Whether one element of each row is the largest of all rows, and the others are the smallest."""
     return ((y == y.max()).sum(axis=1) == 1) & ((y == y.min()).sum(axis=1) == y.shape[1] - 1)
 
