@@ -82,7 +82,7 @@ def _zeros_and_ones(y: np.ndarray, *_: float) -> np.ndarray:
     return (y * y == y).all(axis=1)
 
 
-def _between(y: np.ndarray, low: float, high: float) -> np.ndarray:
+def _between(y: np.ndarray, low: float, high: float) -> Any:
     return ((y >= low) & (y <= high)).all(axis=1)
 
 
