@@ -8,10 +8,11 @@ PIP := $(VENV)/bin/pip --disable-pip-version-check
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test test-clients test-gpu bench-gpu test-lowest bench lint types wheel sbom clean
+.PHONY: help demo examples test test-clients test-gpu bench-gpu test-lowest bench lint types wheel sbom clean
 
 help:
 	@echo "make demo    train both tasks beside scikit-learn: a table and pictures"
+	@echo "make examples   run all of examples/, from one neuron to both tasks"
 	@echo "make test    the whole test suite (FASTNN_DATA=folder adds the real data sets)"
 	@echo "make test-clients  a small program for each of ten libraries that use estimators (docs/clients.md)"
 	@echo "make test-gpu   the tests of the CUDA backend on a GPU (make test runs them in a simulator)"
@@ -26,6 +27,11 @@ help:
 
 demo: $(VENV)/.plots
 	$(VENV)/bin/fastnn demo
+
+# One that lacks its data says so, and the others still run.
+examples: $(VENV)/.plots
+	@failed=0; for example in examples/*.py; do \
+		echo; echo "# $$example"; $(VENV)/bin/python $$example || failed=1; done; exit $$failed
 
 # Slow tests want the machine for themselves: some measure, some look at what interrupts and many threads do.
 test: $(VENV)/.test

@@ -4,6 +4,8 @@ A neuron multiplies each of its inputs by a weight, adds the products up and pas
 activation function. Here there are no biases, and the weights are whole numbers that can be checked in the head.
 """
 
+import argparse
+
 import numpy as np
 
 from fastnn import Dense, Input, Sequential
@@ -52,4 +54,6 @@ def main():
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.parse_args()
     main()

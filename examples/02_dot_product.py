@@ -1,5 +1,7 @@
 """A dot product measures how alike two vectors are; with a sigmoid behind it, it is a network with one neuron."""
 
+import argparse
+
 import numpy as np
 
 from fastnn import SGD, Dense, Input, Sequential
@@ -41,5 +43,7 @@ def show(title, model, x, y):
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.parse_args()
     similarity()
     one_neuron()

@@ -3,6 +3,8 @@
 The rule after a mistake (Rosenblatt 1958): weights += learning_rate * (wanted - given) * inputs.
 """
 
+import argparse
+
 import numpy as np
 
 from fastnn import Perceptron
@@ -51,6 +53,8 @@ def loan_learned():
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.parse_args()
     picnic_by_hand()
     picnic_learned()
     loan_learned()

@@ -1,8 +1,6 @@
-"""A straight line y = m x + b by gradient descent on the mean squared error, with its path down the loss surface.
+"""A straight line y = m x + b by gradient descent on the mean squared error, with its path down the loss surface."""
 
-Usage: python examples/04_straight_line.py [folder for the picture]
-"""
-
+import argparse
 import sys
 from pathlib import Path
 
@@ -68,12 +66,15 @@ def draw(x, y, path, file):
     right.set(title="The way down the loss surface", xlabel="m", ylabel="b")
     right.legend(loc="upper right")
 
-    file.parent.mkdir(parents=True, exist_ok=True)
     fig.savefig(file, dpi=120)
     plt.close(fig)
 
 
-def main(folder="fastnn-examples"):
+def main(folder):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        sys.exit(f"The picture needs a folder.\n{error}")
     x, y = data()
     start = (-1.5, 3.5)
     by_hand, by_model = descend_by_hand(x, y, *start), descend_by_model(x, y, *start)
@@ -81,11 +82,13 @@ def main(folder="fastnn-examples"):
     print(f"by hand:       m = {by_hand[-1, 0]:.4f}, b = {by_hand[-1, 1]:.4f}")
     print(f"fastnn:        m = {by_model[-1, 0]:.4f}, b = {by_model[-1, 1]:.4f}")
     print(f"least squares: m = {exact[0]:.4f}, b = {exact[1]:.4f}")
-    file = Path(folder) / "straight_line.png"
+    file = folder / "straight_line.png"
     draw(x, y, by_model, file)
     print(f"picture: {file}")
     return by_hand, by_model, exact
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, default="fastnn-examples", help="of the picture")
+    main(**vars(parser.parse_args()))

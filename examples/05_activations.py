@@ -1,10 +1,9 @@
 """The activation functions and their derivatives, drawn.
 
-Usage: python examples/05_activations.py [folder for the picture]
-
 The derivative decides how much of an error goes back through a neuron: where it is flat, nothing is learned.
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -39,14 +38,17 @@ def draw_softmax(axis):
     axis.set(title="softmax of five sums", ylim=(0, 0.8))
 
 
-def main(folder="fastnn-examples"):
+def main(folder):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        sys.exit(f"The picture needs a folder.\n{error}")
     fig, axes = plt.subplots(3, 4, figsize=(12, 8), layout="constrained")
     for axis, name in zip(axes.flat, NAMES, strict=False):
         draw_function(axis, name)
     draw_softmax(axes.flat[-1])
     axes.flat[0].legend(loc="upper left")
-    file = Path(folder) / "activations.png"
-    file.parent.mkdir(parents=True, exist_ok=True)
+    file = folder / "activations.png"
     fig.savefig(file, dpi=110)
     plt.close(fig)
 
@@ -58,4 +60,6 @@ def main(folder="fastnn-examples"):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, default="fastnn-examples", help="of the picture")
+    main(**vars(parser.parse_args()))

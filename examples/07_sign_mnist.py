@@ -2,8 +2,6 @@
 
 Look at the data, scale the pixels to 0..1, one-hot encode the labels, train 784-512-512-24 for 20 epochs with the
 official test file as validation.
-
-Usage: python examples/07_sign_mnist.py [--epochs 20] [--folder fastnn-examples]
 """
 
 import argparse
@@ -16,13 +14,15 @@ from fastnn.datasets import SIGN_MNIST_LETTERS
 from fastnn.plotting import plot_history, plot_images
 
 
-def main(epochs=20, folder="fastnn-examples"):
+def main(epochs, folder):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        sys.exit(f"The pictures need a folder.\n{error}")
     try:
         (x_train, y_train), (x_valid, y_valid) = keras.datasets.load_sign_mnist()
     except FileNotFoundError as error:
         sys.exit(f"This example needs the sign-language MNIST data.\n{error}")
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
 
     # Look at the data: 20 images in a row.
     print(f"training {x_train.shape}, validation {x_valid.shape}, pixels {x_train.min()} to {x_train.max()}")
@@ -50,6 +50,9 @@ def main(epochs=20, folder="fastnn-examples"):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--folder", default="fastnn-examples")
-    main(**vars(parser.parse_args()))
+    parser.add_argument("--epochs", type=int, default=20, help="20 if not given")
+    parser.add_argument("--folder", type=Path, default="fastnn-examples", help="of the pictures")
+    arguments = parser.parse_args()
+    if arguments.epochs < 1:
+        parser.error(f"the number of epochs must be 1 or more; got {arguments.epochs}")
+    main(**vars(arguments))

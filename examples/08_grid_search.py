@@ -2,10 +2,9 @@
 
 The 300 fits are scikit-learn's own GridSearchCV around fastnn's MLPClassifier. A fit holds no lock of Python's while it
 computes, so threads are enough to use all cores: nothing is copied to other processes, and nothing is imported there.
-
-Usage: python examples/08_grid_search.py [threads]
 """
 
+import argparse
 import sys
 import time
 import warnings
@@ -25,7 +24,7 @@ GRID = {
 }
 
 
-def main(threads=None):
+def main(threads):
     try:
         x, y = fastnn.datasets.load_pima()
     except FileNotFoundError as error:
@@ -33,7 +32,6 @@ def main(threads=None):
 
     model = make_pipeline(StandardScaler(), fastnn.MLPClassifier(batch_size=32, max_iter=60, random_state=0))
     search = GridSearchCV(model, GRID, cv=StratifiedKFold(5, shuffle=True, random_state=0))
-    threads = int(threads or fastnn.get_num_threads())
 
     start = time.perf_counter()
     with joblib.parallel_config("threading", n_jobs=threads), warnings.catch_warnings():
@@ -52,4 +50,9 @@ def main(threads=None):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("threads", nargs="?", type=int, default=fastnn.get_num_threads(), help="all cores if not given")
+    arguments = parser.parse_args()
+    if arguments.threads < 1:
+        parser.error(f"the number of threads must be 1 or more; got {arguments.threads}")
+    main(arguments.threads)

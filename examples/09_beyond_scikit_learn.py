@@ -2,10 +2,9 @@
 
 One row in twenty belongs to the class to be found. A plain network learns to say no and is right nineteen times out of
 twenty; weights of the classes make it look, and a score that counts both classes alike tells when to stop.
-
-Usage: python examples/09_beyond_scikit_learn.py [folder for the picture]
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -17,7 +16,11 @@ from sklearn.preprocessing import StandardScaler
 import fastnn
 
 
-def main(folder="fastnn-examples"):
+def main(folder):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        sys.exit(f"The picture needs a folder.\n{error}")
     x, y = make_classification(3000, 20, n_informative=6, weights=[0.95], class_sep=0.8, random_state=1)
     x_train, x_test, y_train, y_test = train_test_split(x, y, stratify=y, random_state=0)
     scale = StandardScaler().fit(x_train)
@@ -49,12 +52,13 @@ def main(folder="fastnn-examples"):
     search.fit(x_train, y_train)
     print(f"best of 8 shapes: {search.best_params_}, {search.best_score_:.1%} on rows not trained on")
 
-    picture = Path(folder) / "loss_curve.png"
-    picture.parent.mkdir(parents=True, exist_ok=True)
+    picture = folder / "loss_curve.png"
     model.plot_loss_curve().figure_.savefig(picture, dpi=150)
     print(f"loss curve: {picture}")
     return results
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, default="fastnn-examples", help="of the picture")
+    main(**vars(parser.parse_args()))

@@ -1,8 +1,6 @@
-"""The same model on a GPU: one argument, and the same results within rounding.
+"""The same model on a GPU: one argument, and the same results within rounding."""
 
-Usage: python examples/10_gpu.py
-"""
-
+import argparse
 import time
 
 import numpy as np
@@ -41,4 +39,6 @@ def main():
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.parse_args()
     main()

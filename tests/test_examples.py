@@ -3,9 +3,12 @@
 import re
 import runpy
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+
+EXAMPLES = sorted(file.stem for file in (Path(__file__).resolve().parent.parent / "examples").glob("*.py"))
 
 
 @pytest.fixture
@@ -124,6 +127,45 @@ def test_without_data_the_message_says_what_to_do(run, fresh_cache, tmp_path, mo
 
 def nothing_to_be_had(*arguments):
     raise FileNotFoundError("set FASTNN_DATA")
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_help(run, capsys, name):
+    with pytest.raises(SystemExit) as done:
+        run(name, "--help")
+    shown = capsys.readouterr().out
+    assert done.value.code == 0
+    assert shown.startswith(f"usage: {name}.py ")
+    assert Path(f"examples/{name}.py").read_text().removeprefix('"""').splitlines()[0].rstrip('"') in shown
+    assert not Path("--help").exists()
+
+
+WRONG = [(name, arguments) for name in EXAMPLES for arguments in (["--nothing"], ["1", "2"], ["--", "1", "2"])]
+WRONG += [("06_pima", ["seven"]), ("06_pima", ["-1"]), ("06_pima", [str(2**32)]), ("08_grid_search", ["0"])]
+WRONG += [("07_sign_mnist", ["--epochs", "0"]), ("07_sign_mnist", ["--epochs", "1.5"]), ("07_sign_mnist", ["--folder"])]
+
+
+@pytest.mark.parametrize(("name", "arguments"), WRONG)
+def test_wrong_arguments_are_named_in_one_line(run, capsys, name, arguments):
+    with pytest.raises(SystemExit) as done:
+        run(name, *arguments)
+    shown, said = capsys.readouterr()
+    assert done.value.code == 2
+    assert shown == ""
+    usage, line = said.removesuffix("\n").rsplit("\n", 1)
+    assert usage.startswith("usage: ")
+    assert line.startswith(f"{name}.py: error: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [("04_straight_line", []), ("05_activations", []), ("07_sign_mnist", ["--folder"]), ("09_beyond_scikit_learn", [])],
+)
+def test_a_file_where_a_folder_is_meant(run, tmp_path, name, option):
+    pytest.importorskip("matplotlib")
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(SystemExit, match=r"a folder\.\n.*file"):
+        run(name, *option, tmp_path / "file")
 
 
 def test_every_example_is_listed(checkout):
