@@ -14,6 +14,7 @@ from fastnn.estimator_weights import assigned_weights, attributes, flattened
 from fastnn.optimizers import Optimizer
 from fastnn.plan import MIXED, lower
 
+_EDITABLE = (list, np.ndarray)  # a copy is compared, as they may be edited in place
 _OF_ENGINE = ("_engine", "_engine_weights", "_engine_parameters")
 
 
@@ -76,8 +77,10 @@ class EngineKeeper(NetworkOptions):
 
     def _parameters_of_engine(self) -> list[Any]:
         """Return the parameters that an engine is made for, and that may be set between two calls."""
+        lists = self.activation, self.dropout
+        activation, dropout = (tuple(np.ravel(value)) if isinstance(value, _EDITABLE) else value for value in lists)
         return [
-            self.activation, self.alpha, self.dropout, self.dtype, self.threads, self.device, self.jit_compile,
+            activation, self.alpha, dropout, self.dtype, self.threads, self.device, self.jit_compile,
             self.out_activation_,
         ]  # fmt: skip
 
@@ -87,9 +90,7 @@ class EngineKeeper(NetworkOptions):
         It is made anew after unpickling, when a parameter that it was made for was set, and when weights of other
         shapes were assigned, whose optimizer begins anew.
         """
-        if hasattr(self, "_engine") and any(
-            map(operator.is_not, self._parameters_of_engine(), self._engine_parameters)
-        ):
+        if hasattr(self, "_engine") and self._parameters_of_engine() != self._engine_parameters:
             if self._engine.step:
                 self._optimizer_state = self._engine.get_state()
             del self._engine  # the next one goes on with other parameters

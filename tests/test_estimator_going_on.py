@@ -269,3 +269,26 @@ def test_what_is_dropped_is_said():
         with pytest.warns(UserWarning, match="left out, .* partial_fit begins with a new optimizer"):
             twin = model.to_sklearn()
         twin.partial_fit(X, Y)
+
+
+@pytest.mark.parametrize("dtypes", [("float32", "float64"), ("float64", "float32"), ("float32", "auto")])
+@pytest.mark.parametrize("how", ["fit", "partial_fit"])
+def test_another_precision_goes_on_in_it(how, dtypes):
+    """As a model of the new precision does that was given the weights (and, in `partial_fit`, the moments)."""
+    model, go_on = started(how, dtype=dtypes[0])
+    twin = fastnn.MLPClassifier.from_sklearn(model.to_sklearn()).set_params(dtype=dtypes[1])
+    model.set_params(dtype=dtypes[1])
+    go_on(X, Y_WORDS)
+    getattr(twin, how)(X, Y_WORDS)
+    same_weights(model, twin, atol=1e-12 if dtypes[1] != "float32" else 1e-6)
+    assert model._get_engine().plan.dtype == np.dtype(dtypes[1].replace("auto", "float64"))
+
+
+@pytest.mark.parametrize("name", ["activation", "dropout"])
+def test_lists_edited_in_place(name):
+    before, after = {"activation": (["relu"], "tanh"), "dropout": ([0.0], 0.9)}[name]
+    model, _ = started("partial_fit", **{name: before})
+    other = copy.deepcopy(model).set_params(**{name: [after]})
+    getattr(model, name)[0] = after
+    np.testing.assert_array_equal(model.predict_proba(X), other.predict_proba(X))
+    same_weights(model.partial_fit(X, Y_WORDS), other.partial_fit(X, Y_WORDS), rtol=0, atol=0)
