@@ -40,7 +40,7 @@ def warn_of_lost_digits(name: str, given: Any, rows: Any, columns: Sequence[str]
     source, lost = np.asarray(given).reshape(rows.shape), []
     for column in suspects.tolist():
         values = source[:, column]
-        values = values.astype(np.float64) if values.dtype == object else values
+        values = values.astype(np.float64) if values.dtype.kind in "Ob" else values
         spread = float(values.max() - values.min())
         if spread > ROUNDING * size[column] and (values != rows[:, column].astype(np.float32)).any():
             lost.append((column, spread))
