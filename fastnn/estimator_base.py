@@ -152,7 +152,7 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
         data = self._rows(X, y, targets, sample_weight, "y", incremental)
         if fresh and self.dtype in ("float32", MIXED):
             warn_of_lost_digits("X", source, X, getattr(self, "feature_names_in_", None))
-            if data.rows.y.dtype == np.float32 and not is_classifier(self):
+            if not is_classifier(self):
                 warn_of_lost_digits("y", targets, data.rows.y)
         held_out = None if validation is None else self._validation_rows(*validation, X.dtype)
         random_state = check_random_state(self.random_state)

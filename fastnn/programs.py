@@ -98,7 +98,8 @@ def operands(
     if y is not None:
         y = operand("y", y, (plan.dtype,), (x.shape[0], target_width))
     if weights is not None:
-        weights = operand("weights", weights, (plan.dtype,), (x.shape[0],))
+        column = (1,) * (not isinstance(weights, np.ndarray) and len(weights.shape) == 2)  # on a GPU it may be one
+        weights = operand("weights", weights, (plan.dtype,), (x.shape[0], *column))
     return x, y, weights
 
 
