@@ -58,6 +58,20 @@ def fresh_cache(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def table(tmp_path):
+    """A function that writes text to a CSV file and opens it."""
+
+    def table(text, header=None):
+        from fastnn.csv_files import CsvFile
+
+        path = tmp_path / "table.csv"
+        path.write_text(text)
+        return CsvFile(path, header)
+
+    return table
+
+
+@pytest.fixture
 def run_python():
     """A function that runs code in a new Python process and returns what it printed; a failure shows its errors."""
 

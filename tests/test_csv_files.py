@@ -14,18 +14,6 @@ from fastnn.csv_files import CsvFile
 from fastnn.tabular import Preparation
 
 
-@pytest.fixture
-def table(tmp_path):
-    """A function that writes text to a CSV file and opens it."""
-
-    def table(text, header=None):
-        path = tmp_path / "table.csv"
-        path.write_text(text)
-        return CsvFile(path, header)
-
-    return table
-
-
 def test_header_is_found_and_columns_are_read(table):
     file = table("a, b,kind\n1,2,x\n\n3,4.5e1, y \n")
     assert (file.names, file.has_header) == (["a", "b", "kind"], True)
@@ -210,6 +198,7 @@ def test_a_wrong_byte_far_down_is_found(tmp_path):
         (gzip.compress(b"a,b\n1,2\n")[:-8] + bytes(8), "is damaged or incomplete"),
         (b"\x1f\x8b is no gzip file", "is damaged or incomplete"),
     ],
+    ids=["zero-byte", "utf-16", "utf-16-le", "zip", "cut", "cut-early", "wrong-sum", "no-gzip"],
 )
 @pytest.mark.parametrize("name", ["table.csv", "table.csv.gz"])
 def test_files_that_are_no_tables(tmp_path, name, content, message):

@@ -4,21 +4,8 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from fastnn.csv_files import CsvFile
 from fastnn.jobs import csv_problem
 from fastnn.tabular import Preparation, understand_target
-
-
-@pytest.fixture
-def table(tmp_path):
-    """A function that writes text to a CSV file and opens it."""
-
-    def table(text, header=None):
-        path = tmp_path / "table.csv"
-        path.write_text(text)
-        return CsvFile(path, header)
-
-    return table
 
 
 @pytest.mark.parametrize(
