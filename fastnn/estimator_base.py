@@ -18,7 +18,7 @@ from fastnn.estimator_lbfgs import train_full_batch
 from fastnn.estimator_options import CLIPPING
 from fastnn.estimator_rules import EpochRules, largest_loss
 from fastnn.estimator_training import Deadline, StochasticFit
-from fastnn.estimator_weights import rounded
+from fastnn.estimator_weights import as_dtype, rounded
 from fastnn.gpu_arrays import OnGPU, on_host
 from fastnn.kernels import codes
 from fastnn.losses import Loss
@@ -287,8 +287,7 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
         if dtype is None or dtype == engine.plan.dtype == np.float32:
             return engine.predict(rows)
         outputs = self._finished(engine, rows) if link is None else engine.predict(rows, link=link)
-        with np.errstate(all="ignore"):
-            return outputs.astype(dtype, copy=False)
+        return outputs if outputs.dtype == dtype else as_dtype(outputs, dtype)
 
     def _prepared(self, X: Any) -> tuple[Engine, Any, np.dtype | None]:
         """Return the engine, checked rows, and the dtype of scikit-learn's outputs for them; None for rows on a GPU."""

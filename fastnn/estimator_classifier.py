@@ -16,6 +16,7 @@ from fastnn.arithmetic import heedless
 from fastnn.devices import resolve
 from fastnn.estimator_base import BaseMLP
 from fastnn.estimator_labels import LabelTargets
+from fastnn.estimator_weights import as_dtype
 from fastnn.gpu_arrays import like, on_host
 from fastnn.kernels import codes
 from fastnn.losses import (
@@ -276,7 +277,6 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
         index = outputs[:, 0] > threshold if self.n_outputs_ == 1 else outputs.argmax(axis=1)
         return self.classes_.take(index, mode="clip")  # there may be one class only
 
-    @heedless
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probability of each class of ``classes_`` for each row, shape (n_samples, n_classes)."""
         pairs = getattr(self, "n_outputs_", 0) == 1 and self.out_activation_ == "logistic"
@@ -286,17 +286,18 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
         positive = np.asarray(outputs)
         return like(np.hstack([1 - positive, positive]), outputs)
 
-    @heedless
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Logarithm of `predict_proba`, from the network's raw outputs, so that it is finite where they are."""
         engine, rows, dtype = self._prepared(X)
         link = {"softmax": codes.LOG_SOFTMAX, "logistic": codes.LOG_LOGISTIC}.get(self.out_activation_)
         if dtype is None or link is None:
             probabilities = self.predict_proba(X)
-            return like(np.log(np.asarray(probabilities)), probabilities)
+            with np.errstate(divide="ignore"):
+                return like(np.log(np.asarray(probabilities)), probabilities)
         if self.n_outputs_ == 1:
             link = codes.LOG_LOGISTIC_PAIR
-        return engine.predict(rows, link=link).astype(dtype, copy=False)
+        outputs = engine.predict(rows, link=link)
+        return outputs if outputs.dtype == dtype else as_dtype(outputs, dtype)
 
     @heedless
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.base import is_classifier
 
 from fastnn import data
+from fastnn.arithmetic import heedless
 
 ARRAYS_PER_LAYER = {None: 2, "layer": 4, "batch": 6}  # of a hidden layer
 
@@ -113,6 +114,9 @@ def _array(name: str, value: Any, shape: tuple[int | None, ...], dtype: np.dtype
     return kept
 
 
+as_dtype = heedless(np.ndarray.astype)
+
+
 def rounded(weights: Sequence[np.ndarray], dtype: np.dtype) -> list[np.ndarray]:
     """Return the weights of a fit in the dtype that predictions compute in.
 
@@ -121,8 +125,7 @@ def rounded(weights: Sequence[np.ndarray], dtype: np.dtype) -> list[np.ndarray]:
     ValueError
         If a finite one is too large for it.
     """
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        converted = [array.astype(dtype) for array in weights]
+    converted = [as_dtype(array, dtype) for array in weights]
     if all(np.isfinite(array).all() for array in weights) and not all(np.isfinite(array).all() for array in converted):
         raise ValueError(
             f"the fit ended with weights that are too large for {dtype}: scale the data, or set dtype='float64'"

@@ -17,6 +17,7 @@ from fastnn.arithmetic import as_the_caller, heedless
 from fastnn.attributes import arguments, as_the_constructor_takes_it
 from fastnn.data import to_array
 from fastnn.declarations import Declared
+from fastnn.identifiers import is_own
 
 Shape = tuple[int | None, ...]
 
@@ -171,7 +172,8 @@ class Layer(AlwaysTrained):
 
     def _first_values(self, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         initializer = self._initializer(name)
-        values = np.asarray(as_the_caller(initializer)(shape, dtype))
+        draw = initializer if is_own(type(initializer)) else as_the_caller(initializer)
+        values = np.asarray(draw(shape, dtype))
         if values.shape != shape or values.dtype.kind not in "biuf" or not np.isfinite(values).all():
             raise ValueError(
                 f"{type(initializer).__name__} must give finite real numbers of the shape {shape} for "

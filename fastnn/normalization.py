@@ -318,7 +318,7 @@ class Normalization(Layer):
         given = self._given[weight]
         if given is None:
             return initializers.get("zeros" if weight == "mean" else "ones")
-        return lambda shape, dtype: np.broadcast_to(given, shape).astype(dtype)
+        return heedless(lambda shape, dtype: np.broadcast_to(given, shape).astype(dtype))
 
     def get_config(self) -> dict[str, Any]:
         given = {name: None if value is None else value.tolist() for name, value in self._given.items()}

@@ -83,6 +83,7 @@ def test_focal_loss_and_smoothing(kind):
 
 
 @pytest.mark.parametrize("loss", ["absolute_error", "huber", "quantile"])
+@pytest.mark.filterwarnings("ignore:quantile=.* has no effect")  # the parameter is there to be left out
 def test_conversion_of_predictions(loss):
     model = MLPRegressor(loss=loss, max_iter=3, quantile=[0.1, 0.9]).fit(X, Y)
     with pytest.warns(UserWarning, match=f"loss='{loss}', quantile=.*: left out"):
