@@ -156,17 +156,22 @@ def exercise(at_end, widths=(3, 17), rows=(1, 2, 13, 97), dtypes=("float32", "fl
 
 
 def exercise_estimators(at_end, **options):
-    """Dense and sparse rows, clipped gradients, and the rows that the perceptron takes."""
+    """Dense and sparse rows, clipped gradients, all links of predictions, and the rows that the perceptron takes."""
     calls = guard_programs(at_end, **options)
     scipy_sparse = pytest.importorskip("scipy.sparse")
     x = np.random.default_rng(0).normal(size=(23, 7)) * (np.random.default_rng(1).random((23, 7)) < 0.4)
     for rows in (x, scipy_sparse.csr_array(x)):
-        for model in (
-            fastnn.MLPClassifier((5,), max_iter=3),
-            fastnn.MLPRegressor(hidden_layer_sizes=(5,), max_iter=3),
-            fastnn.MLPClassifier((35, 5), max_iter=3, batch_size=10, threads=2, clipnorm=0.1),
+        for model, labels in (
+            (fastnn.MLPClassifier((5,), max_iter=3), 3),
+            (fastnn.MLPClassifier((5,), max_iter=3), 2),
+            (fastnn.MLPRegressor(hidden_layer_sizes=(5,), max_iter=3), 3),
+            (fastnn.MLPRegressor("poisson", hidden_layer_sizes=(5,), max_iter=3), 3),
+            (fastnn.MLPClassifier((35, 5), max_iter=3, batch_size=10, threads=2, clipnorm=0.1), 3),
         ):
-            model.fit(rows, np.arange(23) % 3).predict(rows)
+            model.fit(rows, np.arange(23) % labels)
+            for predict in ("predict", "predict_proba", "predict_log_proba"):
+                if hasattr(model, predict):
+                    getattr(model, predict)(rows)
     fastnn.Perceptron().fit(x, np.arange(23) % 2).predict(x)
     return calls[0]
 
