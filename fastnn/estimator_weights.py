@@ -128,6 +128,7 @@ def rounded(weights: Sequence[np.ndarray], dtype: np.dtype) -> list[np.ndarray]:
     converted = [as_dtype(array, dtype) for array in weights]
     if all(np.isfinite(array).all() for array in weights) and not all(np.isfinite(array).all() for array in converted):
         raise ValueError(
-            f"the fit ended with weights that are too large for {dtype}: scale the data, or set dtype='float64'"
+            f"Solver produced non-finite parameter weights in {dtype}, which predictions are computed in: take a "
+            "smaller learning rate, scale the data, or set dtype='float64'"
         )
     return converted

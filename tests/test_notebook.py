@@ -74,6 +74,7 @@ def test_the_summary_as_html():
 def pyplot():
     pyplot = pytest.importorskip("matplotlib.pyplot")
     pyplot.switch_backend("agg")
+    pyplot.close("all")  # what other tests have left
     yield pyplot
     pyplot.close("all")
 

@@ -101,7 +101,7 @@ def test_batch_by_batch():
 
 
 def test_what_is_refused():
-    with pytest.raises(ValueError, match="device 'cuda' takes no sparse rows"):
+    with pytest.raises(TypeError, match="dense data is required"):
         MLPClassifier(device="cuda", max_iter=1).fit(scipy.sparse.csr_matrix(X), Y)
 
 
