@@ -5,8 +5,10 @@ import pickle
 
 import numpy as np
 import pytest
+import sklearn
 import sklearn.neural_network as scikit_learn
 from sklearn.datasets import make_classification
+from sklearn.utils.fixes import parse_version
 
 import fastnn
 
@@ -189,6 +191,8 @@ def test_converted_estimators_go_on_as_scikit_learns(kind, settings, solver):
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 @pytest.mark.parametrize("kind", TARGETS)
 def test_converted_estimators_go_on_with_early_stopping(kind, solver):
+    if kind == "words" and parse_version("1.8") > parse_version(sklearn.__version__):
+        pytest.skip("this scikit-learn cannot stop early with words as labels (its issue 33760)")
     settings = {"early_stopping": True, "learning_rate_init": 0.02, "validation_fraction": 0.3, "solver": solver}
     theirs = scikit_learns(kind, **settings, tol=0.0).fit(X, TARGETS[kind])
     ours = converted(theirs)
