@@ -84,19 +84,9 @@ def _arguments(kind: type) -> frozenset[str]:
 
 
 def _is_own(kind: type, frame: FrameType) -> bool:
-    """Whether it is a method of the class that is running."""
-    return id(frame.f_code) in _codes(kind)
-
-
-@functools.cache
-def _codes(kind: type) -> frozenset[int]:
-    """Return the identities of the code of all methods of a class."""
-    found = (getattr(method, "fset", None) or method for base in kind.__mro__ for method in vars(base).values())
-    return frozenset(id(method.__code__) for method in map(_innermost, found) if hasattr(method, "__code__"))
-
-
-def _innermost(method: Any) -> Any:
-    return inspect.unwrap(method) if hasattr(method, "__wrapped__") else method
+    """Whether code in the body of the class, or of a base, is running: a method, or a function in one."""
+    module, name = frame.f_globals.get("__name__"), frame.f_code.co_qualname
+    return any(name.startswith(f"{base.__qualname__}.") and base.__module__ == module for base in kind.__mro__)
 
 
 def _is_being_made(thing: Any, frame: FrameType | None) -> bool:

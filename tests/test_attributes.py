@@ -90,13 +90,16 @@ def test_subclasses_have_what_attributes_they_like():
             self.extra = extra
             [setattr(self, f"number_{place}", place) for place in range(2)]
 
+        @lambda method: lambda self: method(self)  # a decorator that leaves no trace
         def later(self):
             self.late = True
+            [setattr(self, f"late_{place}", place) for place in range(2)]
 
     optimizer = Warm("mine")
     optimizer.later()
     optimizer.note = "changed"
     assert (optimizer.extra, optimizer.late, optimizer.note, optimizer.number_1) == ("mine", True, "changed", 1)
+    assert optimizer.late_1 == 1
     with pytest.raises(AttributeError, match="Warm has no attribute 'lr'"):
         optimizer.lr = 1.0
 
