@@ -177,23 +177,28 @@ class Engine:
             run = run_vector(codes.NO_LOSS, in_lanes=self.plan.is_narrow, link=link)
             predictor = self._predictors[link] = self.inference(run)
         plan = self.plan
-        if not (  # the short way of single rows
+        plain = (  # in order, aligned and writable: single rows take a short way
             type(x) is np.ndarray
             and x.dtype is plan.dtype
             and x.ndim == 2
             and x.shape[1] == plan.n_inputs
             and x.flags.carray
-        ):
+        )
+        if not plain:
             x, _, _ = operands(plan, x)
         threads = threads or self.threads
+        outputs: Any = None
+        finished: Any = None
         if link < codes.IDENTITY:
-            results = {"outputs": (outputs := self._empty(x, (x.shape[0], plan.n_outputs)))}
+            outputs = self._empty(x, (x.shape[0], plan.n_outputs))
         else:
-            results = {"finished": (outputs := np.empty((x.shape[0], link_width(link, plan.n_outputs))))}
-        trace = self.with_whole_weights(lambda params: predictor(params, x, threads=threads, **results))
+            finished = np.empty((x.shape[0], link_width(link, plan.n_outputs)))
+        trace = self.with_whole_weights(
+            lambda params: predictor(params, x, outputs=outputs, finished=finished, threads=threads, plain=plain)
+        )
         if trace != 0.0 and check is not None:
             check()
-        return outputs
+        return finished if outputs is None else outputs
 
     def _empty(self, x: Any, shape: tuple[int, ...]) -> Any:
         """Memory for predictions of rows x."""

@@ -70,11 +70,14 @@ class Inference:
         y: Any = None,
         weights: Any = None,
         stats: np.ndarray | None = None,
+        finished: None = None,
         threads: int | None = None,
+        plain: bool = False,
     ) -> float:
         """Fill ``outputs`` (n, n_outputs), or ``stats`` (n, 1 + metrics) from targets y and weights.
 
-        All but ``stats`` may be a ``DeviceArray``. Returns NaN: nobody looks whether x holds some.
+        All but ``stats`` may be a ``DeviceArray``. Returns NaN: nobody looks whether x holds some. ``finished``,
+        ``threads`` and ``plain`` are the CPU's.
         """
         check_rows(x)
         n, data = len(x), [array for array in (x, y, weights) if array is not None]

@@ -73,21 +73,15 @@ class Inference:
         stats: np.ndarray | None = None,
         finished: np.ndarray | None = None,
         threads: int | None = None,
+        plain: bool = False,
     ) -> float:
         """Fill ``outputs`` (n, n_outputs), ``finished`` behind a link, or ``stats`` (n, 1 + metrics) from y, weights.
 
         Of many rows only so many go into one compiled call that Ctrl-C is answered soon. Returns 0, or NaN if there are
-        NaN or infinities in a dense x.
+        NaN or infinities in a dense x. ``plain`` says that x is an array of the plan's type, in order and writable.
         """
         n, at_once = x.shape[0], self._rows_at_once
-        if (  # the short way of single rows
-            n <= self._block_rows
-            and y is None
-            and type(x) is np.ndarray
-            and x.dtype == self._dtype
-            and x.flags.carray  # in order, aligned and writable
-            and self._program_of_rows is not None
-        ):
+        if plain and n <= self._block_rows and self._program_of_rows is not None:
             buffers = np.empty((1, self._buffer_sizes[False]), self._dtype)
             self._program_of_rows(
                 *self._alone, *self._tables, x, None, self._no_matrix, self._no_vector, params, buffers, self._no_stats,
