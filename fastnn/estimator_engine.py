@@ -122,10 +122,12 @@ class EngineKeeper(NetworkOptions):
         engine.set_weights(self._weights())
         if hasattr(self, "_optimizer"):
             engine.reset_optimizer(self._optimizer)
-            state = self.__dict__.pop("_optimizer_state", None)
+            state = self.__dict__.get("_optimizer_state")  # left there, as another thread may be making an engine too
             shapes = [place.shape for place in engine.plan.weights if place.trained]
             if state and all([moment.shape for moment in moments] == shapes for moments in state["moments"]):
                 engine.set_state(state)
+            else:
+                self.__dict__.pop("_optimizer_state", None)
         return engine
 
     def _has_other_weights(self) -> bool:

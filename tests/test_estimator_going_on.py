@@ -296,3 +296,13 @@ def test_lists_edited_in_place(name):
     getattr(model, name)[0] = after
     np.testing.assert_array_equal(model.predict_proba(X), other.predict_proba(X))
     same_weights(model.partial_fit(X, Y_WORDS), other.partial_fit(X, Y_WORDS), rtol=0, atol=0)
+
+
+def test_two_threads_that_make_an_engine_find_the_same_optimizer():
+    """As first predictions of a model that was unpickled may do."""
+    model = fastnn.MLPClassifier(**SETTINGS).partial_fit(X, Y, classes=[0, 1, 2])
+    steps = model._engine.step
+    twin = pickle.loads(pickle.dumps(model))
+    assert twin._new_engine().step == steps
+    assert twin._get_engine().step == steps > 0
+    same_weights(twin.partial_fit(X, Y), model.partial_fit(X, Y), rtol=1e-12)
