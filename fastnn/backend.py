@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -16,7 +18,7 @@ from fastnn.layout import aligned_zeros
 from fastnn.objective import Objective
 from fastnn.plan import Plan
 from fastnn.programs import operand, operands, round_weights, run_vector
-from fastnn.runs import Run
+from fastnn.runs import START, Run
 from fastnn.threads import get_num_threads, positive_threads, set_num_threads
 from fastnn.turns import Turns
 
@@ -75,7 +77,7 @@ class Engine:
         self.threads = None if threads is None else positive_threads(threads, "threads")
         self.params = aligned_zeros(plan.memory_size, plan.dtype)
         self.slots = np.zeros(0, plan.dtype)
-        self.state = np.array([0.0, 1.0, 1.0])
+        self.state = np.array(START)
         self.optimizer: Any = None
         self.gate = Gate()
         self.turn = Turns()  # of fits of this network
@@ -112,24 +114,36 @@ class Engine:
         return self.gate.read(lambda: self.plan.unpack(self.params))
 
     def set_weights(self, weights: Sequence[np.ndarray], first: int | None = None) -> None:
-        """Replace all weights, shaped like ``plan.weight_shapes``, or only these from position ``first`` on."""
-        with self.gate.lock:
-            self.gate.version += 1
-            if first is not None:
-                every = self.plan.unpack(self.params)
-                weights = [*every[:first], *weights, *every[first + len(weights) :]]
-            self._write_weights(weights)
+        """Replace all weights, shaped like ``plan.weight_shapes``, or only these from position ``first`` on.
 
-    def _write_weights(self, weights: Sequence[np.ndarray]) -> None:
-        self.plan.pack(weights, self.params)
+        In the midst of a run it is done after the step.
+        """
+        self.gate.write(lambda: self._packed(weights, first), self._replace_params())
+
+    def _packed(self, weights: Sequence[np.ndarray], first: int | None) -> np.ndarray:
+        """Return parameters with these weights."""
+        params = aligned_zeros(self.params.size, self.plan.dtype)
+        params[:] = self.params
+        if first is not None:
+            every = self.plan.unpack(params)
+            weights = [*every[:first], *weights, *every[first + len(weights) :]]
+        self.plan.pack(weights, params)
         if self.plan.mixed:
-            round_weights(self.plan, self.params)
+            round_weights(self.plan, params)
+        return params
+
+    def _replace_params(self) -> Callable[[np.ndarray], None]:
+        """Return what puts other parameters in the place of the present ones, in one step."""
+        return functools.partial(operator.setitem, self.params, slice(None))
 
     def reset_optimizer(self, optimizer: Any) -> None:
         """Start anew with ``optimizer``: moments zero, step count zero."""
-        self.optimizer = optimizer
-        self.slots = aligned_zeros(2 * self.plan.n_parameters, self.plan.dtype)
-        self.state[:] = 0.0, 1.0, 1.0
+
+        def change(slots: np.ndarray) -> None:
+            self.optimizer, self.slots = optimizer, slots
+            self.state[:] = START
+
+        self.gate.write(lambda: aligned_zeros(2 * self.plan.n_parameters, self.plan.dtype), change)
         optimizer.count(0)
 
     def get_state(self) -> dict[str, Any]:
@@ -149,10 +163,18 @@ class Engine:
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Bring the optimizer given to ``reset_optimizer`` to a state from ``get_state``."""
-        self.state[:] = operand("counters", np.asarray(state["counters"], np.float64), (np.float64,), self.state.shape)
+        self.gate.write(lambda: self._packed_state(state), self._replace_state)
         self.optimizer.count(self.step)
-        for slot, moments in zip(np.split(self.slots, 2), state["moments"], strict=True):
+
+    def _packed_state(self, state: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the counters and the flat vector of moments of a state."""
+        counters, slots = np.asarray(state["counters"], np.float64), np.zeros(self.slots.size, self.plan.dtype)
+        for slot, moments in zip(np.split(slots, 2), state["moments"], strict=True):
             self.plan.pack(moments, slot, trained=True)
+        return operand("counters", counters, (np.float64,), self.state.shape), slots
+
+    def _replace_state(self, packed: tuple[np.ndarray, np.ndarray]) -> None:
+        self.state[:], self.slots[:] = packed
 
     def gradient(self, objective: Objective, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> Any:
         """Mean gradient of the loss over all rows as one training batch, shaped like the weights that are trained."""
@@ -213,10 +235,11 @@ class Engine:
 
         If it does, `compute` is given a copy, perhaps after it was called in vain.
         """
-        version = self.gate.version
-        if not self.gate.lock.locked():
+        gate = self.gate
+        version = gate.version
+        if not gate.shut:
             result = compute(self.operand)
-            if self.gate.version == version:
+            if gate.version == version:
                 return result
         return compute(self._copy_of_params())
 

@@ -18,7 +18,8 @@ from fastnn.mirror import Mirror
 from fastnn.objective import Objective
 from fastnn.plan import Plan
 from fastnn.programs import operand, operands
-from fastnn.runs_cuda import START, STATE, CudaRun, train_models
+from fastnn.runs import START
+from fastnn.runs_cuda import STATE, CudaRun, train_models
 from fastnn.streaming_cuda import chunk_rows
 
 T = TypeVar("T")
@@ -89,24 +90,25 @@ class CudaEngine(Engine):
     def operand(self) -> Mirror:
         return self.mirror
 
-    def _write_weights(self, weights: Sequence[np.ndarray]) -> None:
-        self.plan.pack(weights, self.mirror.write())
+    def _replace_params(self) -> Callable[[np.ndarray], None]:
+        return self.mirror.replace
 
     def set_params(self, params: np.ndarray) -> None:
         self.mirror.write()[: params.size] = self._flat(params)
 
     def reset_optimizer(self, optimizer: Any) -> None:
-        self.optimizer = optimizer
-        self.slots = aligned_zeros(2 * self.plan.n_parameters, self.plan.dtype)
-        self.state = np.array(START)
+        def change(mirrors: tuple[Mirror, Mirror]) -> None:
+            self.optimizer, (self.slot_mirror, self.progress) = optimizer, mirrors
+
+        zeros = aligned_zeros(2 * self.plan.n_parameters, self.plan.dtype)
+        self.gate.write(lambda: (Mirror(zeros), Mirror(np.array(START))), change)
         optimizer.count(0)
 
-    def set_state(self, state: dict[str, Any]) -> None:
-        counters = np.asarray(state["counters"], np.float64)
-        self.progress.write()[:STATE] = operand("counters", counters, (np.float64,), (STATE,))
-        self.optimizer.count(self.step)
-        for slot, moments in zip(np.split(self.slot_mirror.write(), 2), state["moments"], strict=True):
-            self.plan.pack(moments, slot, trained=True)
+    def _replace_state(self, packed: tuple[np.ndarray, np.ndarray]) -> None:
+        progress = self.progress.read().copy()
+        progress[:STATE], slots = packed
+        self.progress.replace(progress)
+        self.slot_mirror.replace(slots)
 
     def predict(
         self,

@@ -183,12 +183,14 @@ class CompiledStack(DescribedStack):
     @contextmanager
     def _turn(self, what: str, begun: bool = False) -> Iterator[None]:
         """Wait until no other thread trains the model; refuse ``what`` in a fit, or once its steps have ``begun``."""
-        with self.engine.turn():
+        with self.engine.turn() as again:
             training = self._training
-            if training is not None and training.is_here and (training.begun or not begun):
+            beginning = begun and training is not None and not training.begun
+            if again and not beginning:
                 raise RuntimeError(
-                    f"{what} within a fit of the same model would mix up two trainings: a callback can set weights or "
-                    "the learning rate, or stop_training; do the rest before or after the fit"
+                    f"{what} within a fit of the same model would mix up two trainings: a callback, and a handler of a "
+                    "signal, can set weights or the learning rate, or stop_training; do the rest before or after the "
+                    "fit"
                 )
             yield
 

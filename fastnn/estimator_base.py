@@ -122,14 +122,15 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
         before, engine = dict(self.__dict__), self.__dict__.get("_engine")
         step = engine and engine.step
         before |= {name: list(before[name]) for name in ("loss_curve_", "validation_scores_") if before.get(name)}
-        try:
-            self._learn(X, y, sample_weight, incremental, validation)
-        except Exception:
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            if engine and engine.step != step:
-                self._forget_engine()
-            raise
+        with self._in_fit("partial_fit" if incremental else "fit"):
+            try:
+                self._learn(X, y, sample_weight, incremental, validation)
+            except Exception:
+                self.__dict__.clear()
+                self.__dict__.update(before)
+                if engine and engine.step != step:
+                    self._forget_engine()
+                raise
 
     def _learn(
         self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation: tuple[Any, Any, Any] | None
@@ -207,6 +208,7 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
             engine.reset_optimizer(self._optimizer)
         else:
             engine = self._get_engine()
+        made_for = self._parameters_of_engine()
         fit = StochasticFit(
             self, engine, rows, held_out, random_state, tasks, deadline, incremental, dtype, limit
         )
@@ -217,7 +219,7 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
             return weights
         with engine.turn():  # predictions in other threads see both or none
             self._keep_weights(weights, dtype)
-            self._engine_weights = self._kept
+            self._engine, self._engine_weights, self._engine_parameters = engine, self._kept, made_for
         return weights
 
     def _is_precise(self, rows: int, incremental: bool) -> bool:

@@ -1,7 +1,10 @@
 """The network behind an estimator: its weights as attributes, and the engine that holds them for the programs."""
 
+import contextlib
 import operator
-from collections.abc import Sequence
+import os
+import threading
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,8 @@ from fastnn.estimator_weights import assigned_weights, attributes, flattened
 from fastnn.optimizers import Optimizer
 from fastnn.plan import MIXED, lower
 
+_WEIGHTS = ("coefs_", "intercepts_", "normalizations_")
+_fits: set[tuple[int, int, int]] = set()  # in progress: process, estimator and thread
 _EDITABLE = (list, np.ndarray)  # a copy is compared, as they may be edited in place
 _OF_ENGINE = ("_engine", "_engine_weights", "_engine_parameters")
 
@@ -36,6 +41,32 @@ class EngineKeeper(NetworkOptions):
     _kept: list[np.ndarray]  # the arrays of the attributes as they were left here
     _kept_dtype: np.dtype
     _engine_parameters: list[Any]
+
+    @contextlib.contextmanager
+    def _in_fit(self, what: str) -> Iterator[None]:
+        """Refuse a fit within a fit of this estimator, and what would be lost at its end."""
+        fit = os.getpid(), id(self), threading.get_ident()
+        if fit in _fits:
+            raise RuntimeError(
+                f"{what} within a fit of the same estimator, that is by a callback or a handler of a signal, would mix "
+                "up two trainings: do it before or after the fit"
+            )
+        _fits.add(fit)
+        try:
+            yield
+        finally:
+            _fits.discard(fit)
+
+    def _is_in_fit(self) -> bool:
+        return any(fit[:2] == (os.getpid(), id(self)) for fit in list(_fits))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _WEIGHTS and _fits and self._is_in_fit():
+            raise RuntimeError(
+                f"{name} cannot be assigned within a fit of the estimator, whose end would replace it: do it before or "
+                "after the fit; a callback can set the weights in training by self.model.set_weights"
+            )
+        super().__setattr__(name, value)
 
     @property
     def _computing_dtype(self) -> np.dtype:
@@ -162,9 +193,14 @@ class EngineKeeper(NetworkOptions):
     def __getstate__(self) -> dict[str, Any]:
         """Replace the engine by what it is rebuilt from: ``coefs_``, ``intercepts_`` and the optimizer's state."""
         state = {**super().__getstate__()}
+        engine = self.__dict__.get("_engine")
+        if engine is not None and engine.step and self._is_in_fit() and not self._has_other_weights():
+            weights, optimizer_state, _ = engine.snapshot(bool)
+            state |= attributes([weight.astype(self._kept_dtype) for weight in weights], self._normalization)
+        else:
+            optimizer_state = self._get_optimizer_state()
         for name in (*_OF_ENGINE, "_kept", "_kept_dtype"):
             state.pop(name, None)
-        optimizer_state = self._get_optimizer_state()
         if optimizer_state is not None:
             state["_optimizer_state"] = optimizer_state
         return state

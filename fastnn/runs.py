@@ -31,6 +31,7 @@ from fastnn.rates import Rates
 from fastnn.sparse import features, is_sparse
 from fastnn.threads import TeamSize, sharing, team_size
 
+START = (0.0, 1.0, 1.0)  # the optimizer's state before its first step
 WATCHED = 2  # times the length of a slice after which a team is asked to stop
 FIRST_SLICE_SECONDS, GROWTH = 0.002, 8  # of the first call of a team; a call has at most so many times the steps before
 SMALL_NETWORK = 50_000  # most parameters of one for which a program of its own is made unasked,
@@ -149,7 +150,9 @@ class Run:
         if steps <= 0:
             return 0
         try:
-            return self._work(done, steps, seconds)
+            while not (worked := self._work(done, steps, seconds)):
+                pass  # a handler of a signal wanted the weights before the first step
+            return worked
         finally:
             self.engine.optimizer.count(self.engine.step)
 
@@ -158,28 +161,37 @@ class Run:
         gate = self.engine.gate
         steps = self._rates.take(self.engine.step, steps)
         with sharing(self._team.size) as share, gate.lock:
+            gate.shut = True
             gate.version += 1
-            size = self._team.size if self.engine.threads else share
-            steps = min(steps, self._steps_in(seconds, size))
-            begun, processor = time.perf_counter(), time.process_time()
-            if size == 1:
-                team.run_team(self._program, 1, *self._arguments, done, done + steps)
-            else:
-                team.run_watched_team(
-                    self._program, size, WATCHED * SLICE_SECONDS, *self._arguments, done, done + steps
-                )
+            try:
+                size = self._team.size if self.engine.threads else share
+                steps = min(steps, self._steps_in(seconds, size))
+                watch = team.Watch(WATCHED * SLICE_SECONDS)
+                begun, processor = time.perf_counter(), time.process_time()
+                if size == 1:
+                    team.run_team(self._program, 1, *self._arguments, done, done + steps)
+                else:
+                    gate.call_off = watch.call_off
+                    team.run_watched_team(self._program, size, watch, *self._arguments, done, done + steps)
+            finally:
+                gate.shut, gate.call_off = False, None
         seconds = time.perf_counter() - begun
         steps = self.done - done
+        if steps and not watch.called_off:
+            self._learn(size, steps, seconds, time.process_time() - processor)
+        return steps
+
+    def _learn(self, size: int, steps: int, seconds: float, processor_seconds: float) -> None:
+        """Learn from a slice by a team of this size: its steps, and the time and processor time that it took."""
         self._paces[size] = steps, seconds / steps
         if size == self._team.size:
-            self._team.report(steps, seconds, time.process_time() - processor)
+            self._team.report(steps, seconds, processor_seconds)
         self._worked += seconds
         left = (self.epochs * self.steps_per_epoch - self.done) * seconds / steps
         if self._may_change and min(self._worked, left) > LONG_SECONDS:
             self._may_change = False
             with contextlib.suppress(SourceMissing):  # a frozen application may have none
                 self._take_program(self._known())
-        return steps
 
     def _steps_in(self, seconds: float, size: int) -> int:
         """Steps that a team of this size does in so many seconds; few until its pace is known.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from fastnn.arrays_cuda import there
 from fastnn.blocks_cuda import block_threads, check_rows
-from fastnn.kernels import codes, device_cuda, jit_cuda
+from fastnn.kernels import codes, device_cuda, jit_cuda, team
 from fastnn.kernels.jit_cuda import cuda
 from fastnn.mirror import Mirror
 from fastnn.objective import Objective
@@ -18,10 +19,9 @@ from fastnn.plan import Plan
 from fastnn.programs import SLICE_SECONDS, run_vector, shuffled
 from fastnn.rates import Rates
 from fastnn.rows_cuda import Rows
-from fastnn.runs import GROWTH, Run
+from fastnn.runs import GROWTH, START, Run
 
 FIRST_STEP_SECONDS = 5e-5  # cautious first guess
-START = (0.0, 1.0, 1.0)  # the optimizer's state before its first step
 STATE = len(START)  # numbers before the results
 TABLES, DATA = ("ops", "factors", "loss_factors", "scaling"), ("x", "y", "weights")
 # Of a training step from which on one launch for each product pays: a block does so many in about the time that all
@@ -135,18 +135,30 @@ class Models:
             self.hyper.write()[:] = present
         return steps
 
-    def do(self, start: int, stop: int) -> None:
-        """Do steps ``start`` .. ``stop`` - 1 of all models, and wait for them."""
+    @property
+    def takes_many_launches(self) -> bool:
+        """Whether there are moments between two launches in the midst of a step."""
+        return self._steps is not None
+
+    def do(self, start: int, stop: int, sync: np.ndarray | None = None) -> None:
+        """Do steps ``start`` .. ``stop`` - 1 of all models, and wait for them.
+
+        Many launches end after the step in which a ``sync`` of ``kernels/team.py`` asks for that.
+        """
         run, done = self.run.read(), start
         seed = int(run[codes.SEED_LOW] + (run[codes.SEED_HIGH] << 32))
-        while done < stop:
-            data, last = self._rows.bring(done, stop, seed)
-            self._launch(done, last, data, done - start)
-            self._rows.bring_next(done, seed)
-            done = last
-        cuda.synchronize()
+        try:
+            while done < stop and (sync is None or sync[team.STOP] == 0):
+                data, last = self._rows.bring(done, stop, seed)
+                self._launch(done, last, data, done - start, sync)
+                self._rows.bring_next(done, seed)
+                done = last
+            cuda.synchronize()
+        finally:
+            for mirror in (self.progress, self._params, self._slots):
+                mirror.changed_there()
 
-    def _launch(self, start: int, stop: int, data: list[Any], row: int) -> None:
+    def _launch(self, start: int, stop: int, data: list[Any], row: int, sync: np.ndarray | None) -> None:
         """Launch steps on these data; the first takes this row of hyper-parameters if there is one for each."""
         hyper = self.hyper.there()
         if self.rates.scheduled:
@@ -164,7 +176,7 @@ class Models:
             "order": self._rows.order, "params": self._params.change_there(), "slots": self._slots.change_there(),
             "work": self._work, "stats": self._stats,
         }  # fmt: skip
-        self._steps.do(start, stop, len(self.rates.table), arrays)
+        self._steps.do(start, stop, len(self.rates.table), arrays, sync)
 
 
 class CudaRun(Run):
@@ -214,16 +226,31 @@ class CudaRun(Run):
 
     def _work(self, done: int, steps: int, seconds: float) -> int:
         gate = self.engine.gate
+        watch = team.Watch(None)
         with gate.lock:
+            gate.shut = True
             gate.version += 1
-            self._take_state()
-            steps = min(self._models.set_rates(self.engine.step, steps), self._steps_in(seconds, 1))
-            if not self._shuffles:
-                self._models.set_order(self.order)
-            begun = time.perf_counter()
-            self._models.do(done, done + steps)
+            try:
+                self._take_state()
+                steps = min(self._models.set_rates(self.engine.step, steps), self._steps_in(seconds, 1))
+                if not self._shuffles:
+                    self._models.set_order(self.order)
+                begun = time.perf_counter()
+                if self._models.takes_many_launches and threading.current_thread() is threading.main_thread():
+                    gate.call_off = watch.call_off  # a handler of a signal must not come between two of them
+                    team.run_watched_team(self._do, 1, watch, done, done + steps)
+                else:
+                    self._models.do(done, done + steps)
+            finally:
+                gate.shut, gate.call_off = False, None
+        steps = self.done - done
+        if steps and not watch.called_off:
             self._paces[1] = steps, (time.perf_counter() - begun) / steps
         return steps
+
+    def _do(self, rank: int, size: int, sync: np.ndarray, start: int, stop: int) -> None:
+        """Do steps as the one member of a team."""
+        self._models.do(start, stop, sync)
 
     def seek(self, seed: int, epoch_index: int, step: int = 0, sums: Sequence[float] = ()) -> None:
         self.seed, self._first_step = seed, self.engine.step - epoch_index * self.steps_per_epoch - step

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.kernels import clipping_steps_cuda, codes, normalization_steps_cuda, shuffle_cuda, steps_cuda
+from fastnn.kernels import clipping_steps_cuda, codes, normalization_steps_cuda, shuffle_cuda, steps_cuda, team
 from fastnn.kernels.jit_cuda import SIMULATED, cuda
 from fastnn.kernels.ways_cuda import precision_of, slices_for, tiles, way_for
 from fastnn.launches_cuda import MOST_BLOCKS, THREADS, Launch, Launches, bound
@@ -51,7 +51,9 @@ class Steps(Launches):
         forth = [*self._begin(), *self._forward(), *self._losses(plan)]
         self._launches = [*forth, *self._backward(), *self._descend(plan, clips_norms)]
 
-    def do(self, start: int, stop: int, hyper_rows: int, arrays: dict[str, Any]) -> None:
+    def do(
+        self, start: int, stop: int, hyper_rows: int, arrays: dict[str, Any], sync: np.ndarray | None = None
+    ) -> None:
         """Launch steps ``start`` .. ``stop`` - 1 of the run, and wait for none of them.
 
         Parameters
@@ -62,11 +64,15 @@ class Steps(Launches):
             Flat arrays on the device, by the names of arguments of ``kernels/train_cpu.py``: run, hyper, ops, factors,
             loss_factors, scaling, x, y, weights, order (int32), params, slots, work, stats; and progress, the
             optimizer's state and then the results.
+        sync : ndarray, optional
+            In which somebody may ask to stop, see ``kernels/team.py``.
         """
         memory = {**arrays, **self._own}
         step_launches, epoch_launches = bound(self._launches, memory), bound(self._epoch_launches, memory)
         self._one_thread(steps_cuda.set_clock)[0](self._own["clock"], start, hyper_rows)
         for step in range(start, stop):
+            if sync is not None and sync[team.STOP] != 0:
+                break
             if step % self._steps_per_epoch == 0:
                 for kernel, arguments in epoch_launches:
                     kernel(*arguments)

@@ -12,7 +12,7 @@ from fastnn.identifiers import unknown_name
 from fastnn.layer_base import AlwaysTrained, Layer, Shape, check_weights, row_shape, unchanged_on_failure
 from fastnn.turns import Turns
 
-_making = Turns()  # an engine: two threads must not make one each for a model
+_making = Turns(brief=True)  # an engine: two threads must not make one each for a model
 _DTYPES = ("float32", "float64", "mixed_bfloat16")
 
 
@@ -192,11 +192,18 @@ class LayerStack(AlwaysTrained):
             engine = make_engine(plan, self._device, self._threads)
             engine.set_weights(self.get_weights())
             self._prepare_engine(engine)
-            first = 0
-            for layer in self.layers:
-                layer.bind(engine, first)
-                first += len(layer.weight_shapes)
-            self._engine = engine
+            self._bind_layers(engine)
+            attributes = vars(self)
+            if attributes["_engine"] is None:
+                attributes["_engine"] = engine
+            else:  # a handler of a signal has made one meanwhile, and may have trained it
+                self._bind_layers(attributes["_engine"])
+
+    def _bind_layers(self, engine: Any) -> None:
+        first = 0
+        for layer in self.layers:
+            layer.bind(engine, first)
+            first += len(layer.weight_shapes)
 
     def _prepare_engine(self, engine: Any) -> None:
         """Prepare a new engine; for models that train."""

@@ -15,7 +15,7 @@ from fastnn.kernels import team
 
 _num_threads: int | None = None
 _computing: weakref.WeakSet[_Computation] = weakref.WeakSet()  # runs and predictions of this process, right now
-_lock = threading.Lock()
+_lock = threading.RLock()  # a handler of a signal may compute while its thread has it
 
 
 def positive_threads(value: Any, name: str) -> int:
@@ -107,7 +107,7 @@ class _Computation:
 def _after_fork() -> None:
     """Forget the computations of threads that a forked child does not have."""
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _computing.clear()
 
 

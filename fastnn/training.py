@@ -104,13 +104,17 @@ class Training:
         """Return how far training has come; an epoch whose end is being reported counts as done."""
         run, past = self.run, self.callbacks.history
         history, epochs = {name: list(values) for name, values in past.history.items()}, list(past.epoch)
-        if self.finished and epochs[-1:] != [self.epochs[self.finished - 1]]:
-            for name, value in self.logs.items():
-                history.setdefault(name, []).append(value)
-            epochs.append(self.epochs[self.finished - 1])
         done, finished, per_epoch = run.done, self.finished, run.steps_per_epoch
-        if done > (finished + 1) * per_epoch:  # another thread asks in the midst of a call for several epochs
+        missing = {}
+        if finished and epochs[-1:] != [self.epochs[finished - 1]]:
+            missing[finished - 1] = self.logs
+        if done > (finished + 1) * per_epoch:  # somebody asks in the midst of a call for several epochs
+            missing |= {epoch: self._logs_so_far(epoch) for epoch in range(finished, done // per_epoch)}
             finished = done // per_epoch
+        for epoch, logs in missing.items():
+            for name, value in logs.items():
+                history.setdefault(name, []).append(value)
+            epochs.append(self.epochs[epoch])
         step = max(0, done - finished * per_epoch)
         sums = run.sums(finished).tolist() if step else []
         return TrainingRecord(run.seed, self.epochs.start + finished, step, sums, history, epochs)
@@ -203,11 +207,12 @@ class Training:
 
     def _report(self, at: float | None = None) -> None:
         """Give the logs of the next finished epoch, which ended at time `at`, to all who want them."""
-        epoch, self.finished = self.finished, self.finished + 1
-        self.logs = self._logs_so_far(epoch)
+        epoch = self.finished
+        logs = self._logs_so_far(epoch)
         if self.validate:
-            self.logs |= {f"val_{name}": value for name, value in self.validate().items()}
+            logs |= {f"val_{name}": value for name, value in self.validate().items()}
             at = None
+        self.logs, self.finished = logs, epoch + 1
         self.line.finish(self.logs, at)
         self.callbacks.call("on_epoch_end", self.epochs[epoch], self.logs)
 

@@ -13,6 +13,7 @@ import functools
 import math
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,22 +59,32 @@ def is_last(size, sync, step):
     return size > 1 and atomic_load(sync, LAST) == step + 1
 
 
-class _Leader:
-    """Rank 0 of a watched team: it runs, or is called off before it does, but never both."""
+class Watch:
+    """Watches over one run of a team: asks it to stop after some seconds, and can call it off.
 
-    def __init__(self, program: Callable, arguments: tuple) -> None:
-        self.finished = threading.Event()
+    Rank 0 enters the program or the team is called off before, but never both. Here is no lock: a handler of a signal
+    strikes the thread that starts the team and waits for it, wherever that is.
+
+    Parameters
+    ----------
+    seconds : float or None
+        After which the team is asked to stop.
+    """
+
+    def __init__(self, seconds: float | None) -> None:
+        self.seconds = seconds
+        self.size = 0  # of the team, once it is known
+        self.sync = np.zeros(SYNC_SIZE, np.int64)
+        self.finished = threading.Event()  # rank 0 has left the program, or will never enter it
         self.error: BaseException | None = None
-        self._work = program, arguments
-        self._lock = threading.Lock()
-        self._entered = self._cancelled = False
+        self.called_off = False
+        self.left: list[None] = []  # one for each member that is through
+        self._decision: dict[str, bool] = {}  # whether rank 0 enters: the first to say so decides
 
-    def run(self) -> None:
-        with self._lock:
-            self._entered = not self._cancelled
+    def lead(self, program: Callable, *arguments) -> None:
+        """Be rank 0."""
         try:
-            if self._entered:
-                program, arguments = self._work
+            if self._decision.setdefault("enters", True):
                 program(*arguments)
         except BaseException as error:
             self.error = error
@@ -81,10 +92,40 @@ class _Leader:
             self.finished.set()
 
     def cancel(self) -> bool:
-        """Call it off; False if it is too late."""
-        with self._lock:
-            self._cancelled = True
-        return not self._entered
+        """Call the team off before it has done anything; False if it is too late."""
+        enters = self._decision.setdefault("enters", False)
+        if not enters:
+            self.sync[ABORTED] = 1  # they leave at their first barrier
+        return not enters
+
+    def call_off(self) -> None:
+        """Let all members stop before their first step, or after the one that they are in; wait for that.
+
+        For handlers of signals; the run of the team then returns early.
+        """
+        self.called_off = True
+        self.sync[STOP] = 1
+        if not self.cancel():
+            while len(self.left) < self.size and self.sync[ABORTED] == 0:
+                time.sleep(0.0002)
+
+    def wait(self, members: list[threading.Thread]) -> None:
+        """Wait until all of these members are gone, whatever strikes meanwhile; the last error of a handler is raised.
+
+        Who left before would find weights in the midst of a step.
+        """
+        struck: BaseException | None = None
+        while True:
+            try:
+                self.sync[STOP] = 1
+                self.finished.wait()
+                for member in members:
+                    member.join()
+                break
+            except BaseException as error:
+                struck = error
+        if struck is not None:
+            raise struck
 
 
 @functools.cache
@@ -111,43 +152,45 @@ def _take_core(taken: set[int]) -> None:
     taken.add(core)
 
 
-def _member(taken: set[int], target: Callable, *arguments) -> threading.Thread:
+def _member(taken: set[int], left: list[None], target: Callable, *arguments) -> threading.Thread:
     def work() -> None:
-        _take_core(taken)
-        target(*arguments)
+        try:
+            _take_core(taken)
+            target(*arguments)
+        finally:
+            left.append(None)
 
-    return threading.Thread(target=work, name="fastnn-team")
+    # a daemon, as Python's list of the others has a lock that no handler of a signal gets past; all are waited for
+    return threading.Thread(target=work, name="fastnn-team", daemon=True)
 
 
-def run_watched_team(program: Callable, size: int, seconds: float, *arguments) -> None:
-    """Call ``program`` on ``size`` threads beside the caller, who waits, and after ``seconds`` asks them to stop.
+def run_watched_team(program: Callable, size: int, watch: Watch, *arguments) -> None:
+    """Call ``program`` on ``size`` threads beside the caller, who waits, until the watch asks them to stop.
 
     On a busy machine members wait long for one that got no core. An exception that strikes the caller stops them too.
     They stop after the step that they are in, if ``program`` calls `heed_stop` and `is_last` in each.
     """
-    sync = np.zeros(SYNC_SIZE, np.int64)
-    leader = _Leader(program, (0, size, sync, *arguments))
-    targets = [(program, (rank, size, sync, *arguments)) for rank in range(1, size)]
+    watch.size = size
+    targets = [(program, rank) for rank in range(1, size)]
     taken: set[int] = set()
-    members = [_member(taken, target, *rest) for target, rest in [*targets, (leader.run, ())]]
+    members = [
+        _member(taken, watch.left, target, *first, size, watch.sync, *arguments)
+        for target, *first in [*targets, (watch.lead, program, 0)]
+    ]
     started = []
     try:
         for member in members:
             member.start()
             started.append(member)
-        leader.finished.wait(seconds)
+        watch.finished.wait(watch.seconds)
     except BaseException:
-        if leader.cancel():
-            sync[ABORTED] = 1  # they leave at their first barrier
-            leader.finished.set()
+        if watch.cancel():
+            watch.finished.set()
         raise
     finally:
-        sync[STOP] = 1
-        leader.finished.wait()
-        for member in started:
-            member.join()
-    if leader.error is not None:
-        raise leader.error
+        watch.wait(started)
+    if watch.error is not None:
+        raise watch.error
 
 
 def run_team(program: Callable, size: int, *arguments) -> None:
@@ -161,20 +204,23 @@ def run_team(program: Callable, size: int, *arguments) -> None:
         program(0, 1, sync, *arguments)
         return
     taken: set[int] = set()
-    members = [_member(taken, program, rank, size, sync, *arguments) for rank in range(1, size)]
-    started = []
+    members = [_member(taken, [], program, rank, size, sync, *arguments) for rank in range(1, size)]
+    started, process = [], os.getpid()
     try:
         _take_core(taken)
         for member in members:
             member.start()
             started.append(member)
-        program(0, size, sync, *arguments)
+        if os.getpid() == process:
+            program(0, size, sync, *arguments)
     except BaseException:
         sync[ABORTED] = 1
         raise
     finally:
         for member in started:
             member.join()
+    if os.getpid() != process:  # a handler of a signal has forked: the members are the parent's
+        run_team(program, size, *arguments)
 
 
 def quota_cores(root: Path = Path("/sys/fs/cgroup")) -> int | None:

@@ -34,7 +34,8 @@ def undisturbed(function: Callable) -> Callable:
         def work() -> None:
             try:
                 with _making:
-                    outcome.set_result(function(*arguments, **options))
+                    result = function(*arguments, **options)
+                outcome.set_result(result)  # free again: the main thread may be in a handler of a signal
             except BaseException as error:
                 outcome.set_exception(error)
 

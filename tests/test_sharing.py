@@ -72,7 +72,7 @@ def test_a_reader_beside_a_run_looks_again():
     gate, looks = Gate(), []
 
     def look():
-        looks.append(gate.lock.locked())
+        looks.append(gate.lock._is_owned())
         if len(looks) == 1:  # a run comes and goes
             gate.version += 1
         return len(looks)
@@ -82,10 +82,12 @@ def test_a_reader_beside_a_run_looks_again():
     assert gate.read(look) == 3
     looks.append("run")
     with gate.lock:
+        gate.shut = True
         reader = threading.Thread(target=gate.read, args=(look,))
         reader.start()
         reader.join(0.1)
         assert looks[-1] == "run"  # it waits
+        gate.shut = False
     reader.join()
     assert looks[-1] is True
 
@@ -109,7 +111,7 @@ def test_no_gate_is_lost_among_threads():
             maker.join()
     finally:
         sys.setswitchinterval(interval)
-    known = {id(reference()) for reference in gate_module._gates}
+    known = {id(reference()) for reference in gate_module._gates.values()}
     assert all(id(gate) in known for own in kept for gate in own)
 
 
