@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .cpu import simd_level, target_description, tile_choice, vector_bytes
+from .numba_settings import prescribed
 from .undisturbed import undisturbed
 
 # NaN and infinity keep their meaning and sums keep their order: the same bits however the work is cut. Multiply-adds
@@ -192,20 +193,16 @@ def _with_settings(compile_program: Callable) -> Callable:
 
     @functools.wraps(compile_program)
     def call(*arguments, **options):
-        from numba.core import config
         from numba.core.compiler_lock import global_compiler_lock
 
-        with global_compiler_lock:
-            config.reload_config()  # now, as Numba does it in the midst of a compilation if its variables have changed
-            kept = gc.isenabled(), config.DISABLE_JIT, config.LOOP_VECTORIZE, config.SLP_VECTORIZE
+        # vectorised by hand; more would only make more code
+        by_hand = {} if simd_level() == "none" else {"LOOP_VECTORIZE": 0, "SLP_VECTORIZE": 0}
+        with global_compiler_lock, prescribed(**by_hand):
+            collects = gc.isenabled()
             try:
                 gc.disable()  # the collector finds little garbage in the millions of objects of a compilation
-                config.DISABLE_JIT = 0  # it is meant for the user's functions: these have no other form
-                if simd_level() != "none":  # vectorised by hand; more would only make more code
-                    config.LOOP_VECTORIZE = config.SLP_VECTORIZE = 0
                 return compile_program(*arguments, **options)
             finally:
-                collects, config.DISABLE_JIT, config.LOOP_VECTORIZE, config.SLP_VECTORIZE = kept
                 if collects:
                     if gc.get_freeze_count() == 0:  # as if it were old: nobody need search it now
                         gc.freeze()

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from fastnn.kernels import cache_folder
+
 import fastnn
 from fastnn import jobs
 from fastnn.cli import app
@@ -230,7 +232,7 @@ def test_info_works_where_no_folder_can_be_written(tmp_path, unwritable):
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["cache"] == {"folder": None}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
-    assert "cache         none: no folder can be written" in done.stdout
+    assert "cache         none: no folder can be used" in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 
@@ -254,16 +256,21 @@ def test_a_user_without_any_home_has_no_cache_folder(run_python, tmp_path):
 
 
 def test_cache_is_measured_and_cleared_and_nothing_else_is_touched(fresh_cache):
-    programs = fresh_cache / "kernels-0123"
-    programs.mkdir(parents=True)
-    (programs / "old.bin").write_bytes(bytes(300_000))
+    programs, foreign = fresh_cache / "kernels-0123456789abcdef", fresh_cache / "kernels-of-mine"
+    for folder in (programs, foreign):
+        folder.mkdir(parents=True)
+        (folder / "train_float32.bin").write_bytes(bytes(300_000))
+    (programs / cache_folder.MARK).write_bytes(cache_folder.MARK_TEXT)
     data = fresh_cache / "data"
     data.mkdir()
     (data / "mine.csv").write_text("1,2")
-    assert f"{fresh_cache} (0 programs, 0.0 MB; 0.3 MB of other versions)" in fastnn_command("cache", "info")[1]
+    unmarked = "1 named kernels-... without fastnn's mark, never deleted"
+    expected = f"{fresh_cache} (0 programs, 0.0 MB; 0.3 MB of other versions; {unmarked})"
+    assert expected in fastnn_command("cache", "info")[1]
     assert fastnn_command("cache", "clear")[1] == "deleted 1 folder, 0.3 MB\n"
-    assert [path.name for path in fresh_cache.iterdir()] == ["data"]
+    assert sorted(path.name for path in fresh_cache.iterdir()) == ["data", "kernels-of-mine"]
     assert (data / "mine.csv").exists()
+    assert (foreign / "train_float32.bin").exists()
 
 
 def test_warmup_calls_each_program(monkeypatch):
