@@ -91,6 +91,8 @@ def cache_root(to_write: bool = True) -> Path | None:
 
 def make_folder(folder: Path) -> None:
     """Make a folder, and those above it that are missing, for this user alone."""
+    with contextlib.suppress(FileNotFoundError):
+        os.lstat(folder)  # a path that is too long: before any of it is made
     for each in (*reversed(folder.parents), folder):
         if not os.path.lexists(each):
             with contextlib.suppress(FileExistsError):  # another process was faster
@@ -147,8 +149,8 @@ def prune(folder: Path) -> None:
     """Delete the programs of other versions beside ``folder``, but for those used last."""
     with contextlib.suppress(OSError):  # another process may be at it
         others = [path for path in program_folders(folder.parent) if path != folder]
-        others.sort(key=lambda path: path.stat().st_mtime)
-        for path in others[: 1 - KEPT_FOLDERS]:
+        others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+        for path in others[KEPT_FOLDERS - 1 :]:
             delete_programs(path)
 
 

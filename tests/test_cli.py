@@ -6,9 +6,8 @@ import sys
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
-
 from fastnn.kernels import cache_folder
+from typer.testing import CliRunner
 
 import fastnn
 from fastnn import jobs
