@@ -254,9 +254,9 @@ def warmup(
     from fastnn.machine import cache_usage, warm_up_steps
 
     root = cache_root()
-    if shared and root is None:
-        raise OSError("there is no cache folder that could be shared")
     if shared:
+        if root is None:
+            raise OSError("there is no cache folder that could be shared")
         check_shareable(root)
     begun = time.perf_counter()
     with bars() as progress:
@@ -267,7 +267,7 @@ def warmup(
             step()
             progress.advance(bar)
         progress.update(bar, note="")
-    if shared:
+    if shared and root:
         share(root)
     usage = cache_usage()
     kept = f"kept in {usage['folder']}" if root else "not kept: no cache folder can be written"

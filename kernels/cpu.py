@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import os
 
-from .numba_settings import features, settings
-from .undisturbed import undisturbed
+from .numba_settings import features, import_numba, settings
 
-undisturbed(importlib.import_module)("numba")  # half imported it would stay unusable
+import_numba()
 
 SIMD_LEVELS = {"avx512": 64, "avx2": 32, "neon": 16, "none": 0}  # name -> vector register width in bytes
 FALLBACK_VECTOR_BYTES = 32  # panel width of the plain loops

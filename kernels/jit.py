@@ -218,6 +218,7 @@ def _program(
     from .cache import ProgramCache
     from .linking import NetworkCompiler, ProgramCompiler
 
+    target = target_description()  # before Numba looks at its settings: they are checked
     pipeline = NetworkCompiler if known else ProgramCompiler
     dispatcher = _for_cpu(function, dtype, traits, pipeline, no_cfunc_wrapper=True)
     name = dispatcher.py_func.__name__ + variant
@@ -230,8 +231,8 @@ def _program(
         compiler = dispatcher._compiler
         compiler.compile = _rewriting(compiler, function, dtype, traits, known)
     # Numba makes the symbol of it; its own count of functions may be the same for two programs of two processes
-    dispatcher.py_func.__qualname__ = f"{name}_on_{_digest(target_description())}"
-    dispatcher._cache = ProgramCache(name, target_description(), for_network=bool(known))
+    dispatcher.py_func.__qualname__ = f"{name}_on_{_digest(target)}"
+    dispatcher._cache = ProgramCache(name, target, for_network=bool(known))
     dispatcher.compile = undisturbed(_with_settings(dispatcher.compile))
     return dispatcher
 

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
+import os
 import re
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
+
+from .undisturbed import undisturbed
 
 # Meant for the user's own functions: kernels have no form without compilation, and none that a debugger can step in.
 FIXED = {"DISABLE_JIT": 0, "DEBUGINFO_DEFAULT": 0, "EXTEND_VARIABLE_LIFETIMES": 0}
@@ -27,6 +31,21 @@ NEUTRAL = re.compile(
 )
 FOR_GPUS = re.compile("CUDA_.*|FORCE_CUDA_CC|DISABLE_CUDA|ENABLE_CUDASIM")
 NEEDED = {"64bit", "sse", "sse2", "cx8"}  # every x86-64 has them: LLVM ends the process where it should do without
+
+
+def import_numba() -> None:
+    """Import Numba, or say which settings it refuses.
+
+    Raises
+    ------
+    ValueError
+        If it does.
+    """
+    try:
+        undisturbed(importlib.import_module)("numba")  # half imported it would stay unusable
+    except ValueError as error:
+        named = ", ".join(f"{name}={value!r}" for name, value in os.environ.items() if name.startswith("NUMBA_"))
+        raise ValueError(f"Numba refuses its settings ({named or 'in .numba_config.yaml'}): {error}") from error
 
 
 @functools.cache

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from fastnn.kernels import cache_folder
+from fastnn.kernels import cache, cache_folder
 from typer.testing import CliRunner
 
 import fastnn
@@ -282,3 +282,34 @@ def test_warmup_calls_each_program(monkeypatch):
     code, out, _ = fastnn_command("warmup")
     assert (code, done) == (0, ["a", "b"])
     assert f"kept in {os.environ['FASTNN_CACHE_DIR']}" in out
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no modes of this kind there")
+def test_warmup_shares_programs(monkeypatch, fresh_cache):
+    from fastnn import machine
+
+    def compile_one():
+        program = cache.ProgramCache("case_float32", "any")
+        program._payload = lambda *_: b"code"
+        program.save_overload("", None)
+
+    monkeypatch.setattr(machine, "warm_up_steps", lambda *_: [("a", compile_one)])
+    fresh_cache.parent.chmod(0o755)
+    code, out, err = fastnn_command("warmup", "--shared")
+    entered = [path for path in fresh_cache.parents if not path.stat().st_mode & 0o001]
+    if entered:  # as folders of tests are
+        assert (code, out) == (1, "")
+        assert f"{entered[-1]}: other users may not enter it" in err
+        monkeypatch.setattr(cache_folder, "check_shareable", lambda root: None)
+        code, out, err = fastnn_command("warmup", "--shared")
+    assert code == 0, err
+    assert out.endswith(f"kept in {fresh_cache}, for all users\n")
+    (program,) = fresh_cache.glob("kernels-*/*.bin")
+    assert [path.stat().st_mode & 0o777 for path in (fresh_cache, program.parent, program)] == [0o755, 0o755, 0o644]
+
+
+def test_a_cache_that_may_only_be_read_is_shown():
+    from fastnn.console import cache_line
+
+    usage = {"folder": "x", "writable": False, "programs": 2, "bytes": 10**6, "old_bytes": 0, "unmarked": 0}
+    assert cache_line(usage) == "x (2 programs, 1.0 MB; may only be read)"
