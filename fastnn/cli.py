@@ -238,14 +238,26 @@ def info(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for pr
 
 
 @app.command()
-def warmup() -> None:
+def warmup(
+    shared: Annotated[
+        bool, typer.Option("--shared", help="Let all users read the programs; only you and root may write them.")
+    ] = False,
+) -> None:
     """Compile the programs of float32 and float64 for this machine and keep them: no later first fit has to wait.
 
-    Those for bytes, sparse rows, clipped gradients and bfloat16 are compiled when they are first needed.
+    Those for bytes, sparse rows, clipped gradients and bfloat16 are compiled when they are first needed. Programs are
+    private; where root makes them for another user, as in the image of a container, name a folder that both may enter
+    with FASTNN_CACHE_DIR, and share it.
     """
     from fastnn.console import bars
+    from fastnn.kernels.cache_folder import cache_root, check_shareable, share
     from fastnn.machine import cache_usage, warm_up_steps
 
+    root = cache_root()
+    if shared:
+        if root is None:
+            raise OSError("there is no cache folder that could be shared")
+        check_shareable(root)
     begun = time.perf_counter()
     with bars() as progress:
         steps = warm_up_steps()
@@ -255,8 +267,11 @@ def warmup() -> None:
             step()
             progress.advance(bar)
         progress.update(bar, note="")
+    if shared and root:
+        share(root)
     usage = cache_usage()
-    kept = f"kept in {usage['folder']}" if usage["folder"] else "not kept: no cache folder can be written"
+    kept = f"kept in {usage['folder']}" if root else "not kept: no cache folder can be written"
+    kept += ", for all users" * shared
     print(f"ready in {time.perf_counter() - begun:.1f} s; {kept}")
 
 

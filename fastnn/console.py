@@ -104,9 +104,15 @@ def tiles_line(tiles: dict[str, str]) -> str:
 def cache_line(usage: dict[str, Any]) -> str:
     """Write `machine.cache_usage` as one line."""
     if usage["folder"] is None:
-        return "none: no folder can be written, so every process compiles anew (FASTNN_CACHE_DIR names another)"
-    line = f"{usage['folder']} ({usage['programs']} programs, {megabytes(usage['bytes'])}"
-    return line + (f"; {megabytes(usage['old_bytes'])} of other versions)" if usage["old_bytes"] else ")")
+        return "none: no folder can be used, so every process compiles anew (FASTNN_CACHE_DIR names another)"
+    parts = [f"{usage['programs']} programs, {megabytes(usage['bytes'])}"]
+    if usage["old_bytes"]:
+        parts.append(f"{megabytes(usage['old_bytes'])} of other versions")
+    if usage["unmarked"]:
+        parts.append(f"{usage['unmarked']} named kernels-... without fastnn's mark, never deleted")
+    if not usage["writable"]:
+        parts.append("may only be read")
+    return f"{usage['folder']} ({'; '.join(parts)})"
 
 
 def megabytes(size: int) -> str:

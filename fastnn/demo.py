@@ -177,8 +177,9 @@ def _kernels(seconds: float) -> str:
     from fastnn.kernels.cache import announce
     from fastnn.machine import cache_usage
 
-    folder = cache_usage()["folder"]
-    kept = f"kept in {folder}" if folder else "not kept, as no cache folder can be written"
+    usage = cache_usage()
+    folder = usage["folder"]
+    kept = f"kept in {folder}" if folder and usage["writable"] else "not kept, as no cache folder can be written"
     what = f"compiled ({kept})" if announce.begun else f"loaded from {folder}"
     return f"Kernels {what} in {seconds:.1f} s; the times below are without that."
 

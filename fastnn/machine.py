@@ -3,7 +3,6 @@
 import functools
 import os
 import platform
-import shutil
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -98,42 +97,53 @@ def cache_usage() -> dict[str, Any]:
     Returns
     -------
     dict
-        ``folder`` (None if no folder can be written), ``current`` (subfolder of this version on this CPU), ``programs``
-        and ``bytes`` in it, ``old_bytes`` of other versions.
+        ``folder`` (None if no folder can be read), ``writable``, ``current`` (subfolder of this version on this CPU),
+        ``programs`` and ``bytes`` in it, ``old_bytes`` of other versions, ``unmarked`` (number of subfolders that are
+        named alike, but are not fastnn's by their mark: they are left alone).
     """
-    from fastnn.kernels.cache import cache_root, kernel_folder
+    from fastnn.kernels.cache import kernel_folder
+    from fastnn.kernels.cache_folder import cache_root, program_folders, unmarked_folders
     from fastnn.kernels.cpu import target_description
 
-    root = cache_root()
-    if root is None:
+    root, current = cache_root(to_write=False), kernel_folder(target_description())
+    if root is None or current is None:
         return {"folder": None}
-    current = kernel_folder(target_description())
-    assert current is not None  # there is a root
-    sizes = {folder: [file.stat().st_size for file in folder.glob("*.bin")] for folder in _compiled_folders(root)}
+    sizes = {folder: _sizes(folder) for folder in program_folders(root)}
     now = sizes.pop(current, [])
     return {
         "folder": str(root),
+        "writable": os.access(root, os.W_OK),
         "current": current.name,
         "programs": len(now),
         "bytes": sum(now),
         "old_bytes": sum(map(sum, sizes.values())),
+        "unmarked": len(unmarked_folders(root)),
     }
 
 
 def clear_cache() -> tuple[int, int]:
-    """Delete compiled programs of all versions, and nothing else; returns the number of folders and of bytes."""
-    from fastnn.kernels.cache import cache_root
+    """Delete compiled programs of all versions, and nothing else; returns the number of folders and of bytes.
+
+    Raises
+    ------
+    OSError
+        If a folder may not be written.
+    """
+    from fastnn.kernels.cache_folder import cache_root, delete_programs, program_folders
 
     root = cache_root()
-    folders = _compiled_folders(root) if root else []
-    size = sum(file.stat().st_size for folder in folders for file in folder.glob("*.bin"))
+    folders = program_folders(root) if root else []
+    size = sum(sum(_sizes(folder)) for folder in folders)
     for folder in folders:
-        shutil.rmtree(folder)
+        delete_programs(folder)
     return len(folders), size
 
 
-def _compiled_folders(root: Path) -> list[Path]:
-    return [folder for folder in sorted(root.glob("kernels-*")) if folder.is_dir() and not folder.is_symlink()]
+def _sizes(folder: Path) -> list[int]:
+    """Bytes of each program in a folder of them."""
+    from fastnn.kernels.cache_folder import MARK, files_of
+
+    return [file.stat().st_size for file in files_of(folder) if not file.name.startswith(MARK)]
 
 
 def warm_up_steps(dtypes: Sequence[str] = ("float32", "float64")) -> list[tuple[str, Callable[[], Any]]]:

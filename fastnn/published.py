@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.kernels.cache import cache_root, write_atomically
+from fastnn.kernels.cache import sealed, unsealed, write_atomically
+from fastnn.kernels.cache_folder import cache_root, make_folder, say_once
 from fastnn.kernels.streams import stderr
+from fastnn.kernels.trusted import Unusable, check_own_folder, read_kept
 
 Array = NDArray[Any]
 
@@ -69,15 +71,15 @@ class PublishedFile:
             with busy(f"Reading {found}"):
                 return self._check_and_parse(read_plain(found, self.name), str(found))
 
-        root = cache_root()
+        root = cache_root(to_write=False)
         kept = self._kept(root)
-        arrays = _read_arrays(kept) if kept else None
+        arrays = self._read_arrays(kept) if kept else None
         if arrays is None:
             with busy(f"Reading {self.name}"):
                 arrays = self._check_and_parse(*self._obtain(root))
             if kept:
-                with suppress(OSError):  # a full disk: the file is parsed again next time
-                    _write_arrays(kept, *arrays)
+                with suppress(OSError, Unusable):  # a full disk: the file is parsed again next time
+                    self._write_arrays(kept, *arrays)
         return arrays
 
     def _obtain(self, root: Path | None) -> tuple[bytes, str]:
@@ -97,13 +99,37 @@ class PublishedFile:
 
     def local_files(self) -> list[Path]:
         """Return the files on this machine that `load` may read."""
-        root = cache_root()
+        root = cache_root(to_write=False)
         found = [self._locate(place) for place in _places(root)]
         return [path for path in (*found, self._kept(root)) if path]
 
     def _kept(self, root: Path | None) -> Path | None:
         """Where parsed arrays are kept."""
-        return root / "data" / f"{self.name}-{self.sha256[:12]}.npz" if root else None
+        return root / "data" / f"{self.name}-{self.sha256[:12]}.arrays" if root else None
+
+    def _read_arrays(self, path: Path) -> tuple[Array, Array] | None:
+        """Read parsed arrays back; None if they are not there, or not exactly what was written of this file."""
+        try:
+            payload = unsealed(read_kept(path), self._origin)
+            if payload is not None:
+                with np.load(io.BytesIO(payload), allow_pickle=False) as arrays:
+                    return arrays["x"], arrays["y"]
+        except Unusable as fault:
+            say_once(f"kept data are not used: {fault}")
+        except Exception:  # whatever is wrong with it, parsing again is the cure
+            pass
+        return None
+
+    def _write_arrays(self, path: Path, x: Array, y: Array) -> None:
+        file = io.BytesIO()
+        np.savez(file, x=x, y=y)
+        make_folder(path.parent)
+        check_own_folder(path.parent)
+        write_atomically(path, sealed(file.getvalue(), self._origin), mode=0o600)
+
+    @property
+    def _origin(self) -> bytes:
+        return bytes.fromhex(self.sha256)
 
     def _locate(self, place: Path) -> Path | None:
         """Find the file at `place`: that file itself, or in that folder under any name it is published with."""
@@ -167,19 +193,3 @@ def busy(message: str) -> Iterator[None]:
 
     with Console(file=stderr()).status(escape(message)):
         yield
-
-
-def _read_arrays(path: Path) -> tuple[Array, Array] | None:
-    """Read parsed arrays back; None if they are not there or damaged (zip files carry checksums)."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return arrays["x"], arrays["y"]
-    except Exception:  # what a damaged file raises depends on where it is damaged
-        return None
-
-
-def _write_arrays(path: Path, x: Array, y: Array) -> None:
-    file = io.BytesIO()
-    np.savez(file, x=x, y=y)
-    path.parent.mkdir(exist_ok=True)
-    write_atomically(path, file.getvalue(), cached=True)

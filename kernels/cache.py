@@ -13,40 +13,19 @@ import functools
 import hashlib
 import os
 import pickle
-import shutil
 import sys
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from .cache_folder import MARK, MARK_TEXT, cache_root, files_of, make_folder, prune, say_once
 from .files import refusal, take_over, target_of
 from .streams import stderr
+from .trusted import Unusable, check_own_folder, read_kept
 
 DIGEST_BYTES = 32
-KEPT_FOLDERS = 8  # of so many versions compiled code is kept
 KEPT_NETWORKS = 500  # programs for single networks that a folder holds
-
-
-def cache_root(to_write: bool = True) -> Path | None:
-    """Folder for everything fastnn keeps on disk, or None where no folder can be written, or else read.
-
-    ``FASTNN_CACHE_DIR`` names it; without that it is the user's cache folder of the operating system.
-    """
-    named = os.environ.get("FASTNN_CACHE_DIR")
-    try:
-        if named:
-            root = Path(named).expanduser().absolute()
-        else:
-            import platformdirs
-
-            root = Path(platformdirs.user_cache_dir("fastnn", appauthor=False))
-        if not root.is_absolute():  # "~/...": nobody knows a home
-            return None
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except (OSError, RuntimeError):
-        return None
-    return root if os.access(root, (os.W_OK if to_write else os.R_OK) | os.X_OK) else None
 
 
 @functools.cache
@@ -73,15 +52,6 @@ def kernel_folder(target: str) -> Path | None:
     return root / f"kernels-{digest.hexdigest()[:16]}"
 
 
-def prune(folder: Path) -> None:
-    """Remove the folders of other versions beside ``folder``, but for those used last."""
-    others = [path for path in folder.parent.glob("kernels-*") if path != folder]
-    with contextlib.suppress(OSError):  # another process may be at it
-        others.sort(key=lambda path: path.stat().st_mtime)
-        for path in others[: 1 - KEPT_FOLDERS]:
-            shutil.rmtree(path, ignore_errors=True)
-
-
 def write_atomically(
     path: Path,
     content: bytes,
@@ -89,25 +59,28 @@ def write_atomically(
     *,
     reads: Iterable[Path] = (),
     follow_links: bool = True,
-    cached: bool = False,
+    mode: int | None = None,
 ) -> None:
     """Write ``content`` to a temporary name beside the file and rename it, so no reader sees half a file.
 
-    A file that is replaced keeps its mode and its owner, unless it is ``cached``. With ``durable`` the content is on
-    the disk before the name is, so that not even a power cut leaves half a file.
+    A file that is replaced keeps its mode and its owner. With a ``mode``, which is for files that fastnn makes for
+    itself, it gets that one, and is replaced whatever it is. With ``durable`` the content is on the disk before the
+    name is, so that not even a power cut leaves half a file.
 
     Raises
     ------
     OSError
         As `target_of`, or if the system fails; an older file is then as it was.
     """
-    target = target_of(path, reads, follow_links, cached)
-    kept = target.exists() and not cached
+    target = target_of(path, reads, follow_links) if mode is None else path
+    kept = mode is None and target.exists()
     temporary = target.with_name(f"{target.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
-        temporary.touch(0o600 if kept else 0o666, exist_ok=False)  # private until it has the mode of the older file
+        temporary.touch(0o600 if kept or mode else 0o666, exist_ok=False)  # private until it has its mode
         if kept:
             take_over(target, temporary)
+        elif mode:
+            temporary.chmod(mode)
         with open(temporary, "wb") as file:
             file.write(content)
             if durable:
@@ -120,6 +93,17 @@ def write_atomically(
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def sealed(payload: bytes, of: bytes = b"") -> bytes:
+    """Return what is written of a ``payload`` that was made ``of`` something."""
+    return hashlib.sha256(of + payload).digest() + payload
+
+
+def unsealed(content: bytes, of: bytes = b"") -> bytes | None:
+    """Return the payload again, or None if the content is not exactly what was written of that."""
+    payload = content[DIGEST_BYTES:]
+    return payload if content[:DIGEST_BYTES] == hashlib.sha256(of + payload).digest() else None
 
 
 class ProgramCache:
@@ -138,13 +122,14 @@ class ProgramCache:
         """Return the stored program, or None if there is none that is whole; then it will be compiled."""
         target_context.refresh()
         try:
-            content = self.path.read_bytes() if self.path else b""
-            digest, payload = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
-            if content and hashlib.sha256(payload).digest() == digest:
+            payload = unsealed(read_kept(self.path)) if self.path else None
+            if payload is not None:
                 stored_signature, reduced = pickle.loads(payload)
                 if stored_signature == str(signature):
                     self._mark_as_used()
                     return self._restored(target_context, reduced)
+        except Unusable as fault:
+            say_once(f"kept programs are not used: {fault}")
         except Exception:  # whatever is wrong with the file, compiling again is the cure
             pass
         announce.begin("network" if self.for_network else "machine")
@@ -154,17 +139,28 @@ class ProgramCache:
         """Store a freshly compiled program; a folder that cannot be written is no error."""
         if self.path is None:
             return
-        payload = self._payload(str(signature), result)
+        content = sealed(self._payload(str(signature), result))
         try:
-            if not self.path.parent.exists():
-                self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                prune(self.path.parent)
-            write_atomically(self.path, hashlib.sha256(payload).digest() + payload, cached=True)
-            networks = sorted(self.path.parent.glob("*.network.bin"), key=lambda path: path.stat().st_mtime)
-            for path in networks[:-KEPT_NETWORKS]:
-                path.unlink(missing_ok=True)
-        except OSError:
-            pass
+            self._write(self.path, content)
+        except (Unusable, OSError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            say_once(f"compiled programs cannot be kept in {str(self.path.parent)!r}: {reason}")
+
+    def _write(self, path: Path, content: bytes) -> None:
+        folder = path.parent
+        new = not folder.exists()
+        if new:
+            make_folder(folder)
+        check_own_folder(folder)
+        mode = 0o600 | folder.stat().st_mode & 0o044  # others may read what is in a folder that they may read
+        if not (folder / MARK).exists():
+            write_atomically(folder / MARK, MARK_TEXT, mode=mode)
+        if new:
+            prune(folder)
+        write_atomically(path, content, mode=mode)
+        networks = sorted(files_of(folder, "network"), key=lambda file: file.stat().st_mtime)
+        for file in networks[:-KEPT_NETWORKS]:
+            Path(file.path).unlink(missing_ok=True)
 
     def _payload(self, signature: str, result: Any) -> bytes:
         """Signature and program as bytes, for ``pickle``."""

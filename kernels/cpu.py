@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import os
 
-from .undisturbed import undisturbed
+from .numba_settings import features, import_numba, settings
 
-undisturbed(importlib.import_module)("numba")  # half imported it would stay unusable
+import_numba()
 
 SIMD_LEVELS = {"avx512": 64, "avx2": 32, "neon": 16, "none": 0}  # name -> vector register width in bytes
 FALLBACK_VECTOR_BYTES = 32  # panel width of the plain loops
@@ -16,18 +15,14 @@ FALLBACK_VECTOR_BYTES = 32  # panel width of the plain loops
 
 @functools.cache
 def cpu_features() -> frozenset[str]:
-    """Features of this CPU that compiled code may use; ``NUMBA_CPU_FEATURES`` overrides the detection."""
-    from numba.core import config
+    """Features of this CPU that compiled code may use; ``NUMBA_CPU_FEATURES`` overrides the detection.
 
-    listed = config.CPU_FEATURES
-    if listed is None:
-        import llvmlite.binding
-
-        try:
-            listed = llvmlite.binding.get_host_cpu_features().flatten()
-        except RuntimeError:  # LLVM cannot tell on this platform
-            listed = ""
-    return frozenset(name[1:] for name in listed.split(",") if name.startswith("+"))
+    Raises
+    ------
+    ValueError
+        As `numba_settings.features`.
+    """
+    return frozenset(name[1:] for name in features() if name.startswith("+"))
 
 
 @functools.cache
@@ -92,7 +87,4 @@ def vector_bytes() -> int:
 
 def target_description() -> str:
     """All that decides which machine code is right here, for the key of the disk cache."""
-    from numba.core import config
-
-    parts = (config.CPU_NAME, config.OPT, config.BOUNDSCHECK, config.SLP_VECTORIZE, config.LOOP_VECTORIZE)
-    return "|".join(map(str, (simd_level(), *parts, *sorted(cpu_features()))))
+    return "|".join(map(str, (simd_level(), sorted(settings().items()), *sorted(cpu_features()))))

@@ -20,10 +20,8 @@ _KINDS = {
 }
 
 
-def target_of(path: Path, reads: Iterable[Path] = (), follow_links: bool = True, cached: bool = False) -> Path:
+def target_of(path: Path, reads: Iterable[Path] = (), follow_links: bool = True) -> Path:
     """Return the file that writing to ``path`` makes or replaces: the path, or what it is a symbolic link to.
-
-    A ``cached`` file, which fastnn made for itself, may be write-protected.
 
     Raises
     ------
@@ -46,7 +44,7 @@ def target_of(path: Path, reads: Iterable[Path] = (), follow_links: bool = True,
         for read in reads:
             if read.exists() and os.path.samefile(read, target):
                 raise refusal(errno.EINVAL, f"it is the file that is read as {str(read)!r}", path)
-        if not cached and not os.access(target, os.W_OK):
+        if not os.access(target, os.W_OK):
             raise refusal(errno.EACCES, "Permission denied, it is write-protected", path)
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise refusal(errno.EACCES, "Permission denied, its folder may not be written", path)

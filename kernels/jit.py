@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .cpu import simd_level, target_description, tile_choice, vector_bytes
+from .numba_settings import prescribed
 from .undisturbed import undisturbed
 
 # NaN and infinity keep their meaning and sums keep their order: the same bits however the work is cut. Multiply-adds
@@ -192,20 +193,16 @@ def _with_settings(compile_program: Callable) -> Callable:
 
     @functools.wraps(compile_program)
     def call(*arguments, **options):
-        from numba.core import config
         from numba.core.compiler_lock import global_compiler_lock
 
-        with global_compiler_lock:
-            config.reload_config()  # now, as Numba does it in the midst of a compilation if its variables have changed
-            kept = gc.isenabled(), config.DISABLE_JIT, config.LOOP_VECTORIZE, config.SLP_VECTORIZE
+        # vectorised by hand; more would only make more code
+        by_hand = {} if simd_level() == "none" else {"LOOP_VECTORIZE": 0, "SLP_VECTORIZE": 0}
+        with global_compiler_lock, prescribed(**by_hand):
+            collects = gc.isenabled()
             try:
                 gc.disable()  # the collector finds little garbage in the millions of objects of a compilation
-                config.DISABLE_JIT = 0  # it is meant for the user's functions: these have no other form
-                if simd_level() != "none":  # vectorised by hand; more would only make more code
-                    config.LOOP_VECTORIZE = config.SLP_VECTORIZE = 0
                 return compile_program(*arguments, **options)
             finally:
-                collects, config.DISABLE_JIT, config.LOOP_VECTORIZE, config.SLP_VECTORIZE = kept
                 if collects:
                     if gc.get_freeze_count() == 0:  # as if it were old: nobody need search it now
                         gc.freeze()
@@ -221,6 +218,7 @@ def _program(
     from .cache import ProgramCache
     from .linking import NetworkCompiler, ProgramCompiler
 
+    target = target_description()  # before Numba looks at its settings: they are checked
     pipeline = NetworkCompiler if known else ProgramCompiler
     dispatcher = _for_cpu(function, dtype, traits, pipeline, no_cfunc_wrapper=True)
     name = dispatcher.py_func.__name__ + variant
@@ -233,8 +231,8 @@ def _program(
         compiler = dispatcher._compiler
         compiler.compile = _rewriting(compiler, function, dtype, traits, known)
     # Numba makes the symbol of it; its own count of functions may be the same for two programs of two processes
-    dispatcher.py_func.__qualname__ = f"{name}_on_{_digest(target_description())}"
-    dispatcher._cache = ProgramCache(name, target_description(), for_network=bool(known))
+    dispatcher.py_func.__qualname__ = f"{name}_on_{_digest(target)}"
+    dispatcher._cache = ProgramCache(name, target, for_network=bool(known))
     dispatcher.compile = undisturbed(_with_settings(dispatcher.compile))
     return dispatcher
 

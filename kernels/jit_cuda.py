@@ -25,6 +25,7 @@ from numba import cuda
 
 from .cache import ProgramCache
 from .loops_cuda import plain_loop
+from .numba_settings import deciding
 
 SIMULATED = bool(cuda.config.ENABLE_CUDASIM)
 # Functions of the CPU that are not inlined: large ones side by side would need more registers than there are.
@@ -119,7 +120,8 @@ else:
         """The disk cache of a kernel: a file for each signature."""
 
         def __init__(self, name: str) -> None:
-            parts = ("cuda", metadata.version("numba-cuda"), cuda.get_current_device().compute_capability)
+            capability = cuda.get_current_device().compute_capability
+            parts = ("cuda", metadata.version("numba-cuda"), capability, *deciding(cuda.config).items())
             super().__init__(name, "|".join(map(str, parts)))
             self._folder, self._name = self.path and self.path.parent, name
 

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from fastnn.kernels import cache, cache_folder
 from typer.testing import CliRunner
 
 import fastnn
@@ -230,7 +231,7 @@ def test_info_works_where_no_folder_can_be_written(tmp_path, unwritable):
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["cache"] == {"folder": None}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
-    assert "cache         none: no folder can be written" in done.stdout
+    assert "cache         none: no folder can be used" in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 
@@ -254,16 +255,21 @@ def test_a_user_without_any_home_has_no_cache_folder(run_python, tmp_path):
 
 
 def test_cache_is_measured_and_cleared_and_nothing_else_is_touched(fresh_cache):
-    programs = fresh_cache / "kernels-0123"
-    programs.mkdir(parents=True)
-    (programs / "old.bin").write_bytes(bytes(300_000))
+    programs, foreign = fresh_cache / "kernels-0123456789abcdef", fresh_cache / "kernels-of-mine"
+    for folder in (programs, foreign):
+        folder.mkdir(parents=True)
+        (folder / "train_float32.bin").write_bytes(bytes(300_000))
+    (programs / cache_folder.MARK).write_bytes(cache_folder.MARK_TEXT)
     data = fresh_cache / "data"
     data.mkdir()
     (data / "mine.csv").write_text("1,2")
-    assert f"{fresh_cache} (0 programs, 0.0 MB; 0.3 MB of other versions)" in fastnn_command("cache", "info")[1]
+    unmarked = "1 named kernels-... without fastnn's mark, never deleted"
+    expected = f"{fresh_cache} (0 programs, 0.0 MB; 0.3 MB of other versions; {unmarked})"
+    assert expected in fastnn_command("cache", "info")[1]
     assert fastnn_command("cache", "clear")[1] == "deleted 1 folder, 0.3 MB\n"
-    assert [path.name for path in fresh_cache.iterdir()] == ["data"]
+    assert sorted(path.name for path in fresh_cache.iterdir()) == ["data", "kernels-of-mine"]
     assert (data / "mine.csv").exists()
+    assert (foreign / "train_float32.bin").exists()
 
 
 def test_warmup_calls_each_program(monkeypatch):
@@ -276,3 +282,34 @@ def test_warmup_calls_each_program(monkeypatch):
     code, out, _ = fastnn_command("warmup")
     assert (code, done) == (0, ["a", "b"])
     assert f"kept in {os.environ['FASTNN_CACHE_DIR']}" in out
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no modes of this kind there")
+def test_warmup_shares_programs(monkeypatch, fresh_cache):
+    from fastnn import machine
+
+    def compile_one():
+        program = cache.ProgramCache("case_float32", "any")
+        program._payload = lambda *_: b"code"
+        program.save_overload("", None)
+
+    monkeypatch.setattr(machine, "warm_up_steps", lambda *_: [("a", compile_one)])
+    fresh_cache.parent.chmod(0o755)
+    code, out, err = fastnn_command("warmup", "--shared")
+    entered = [path for path in fresh_cache.parents if not path.stat().st_mode & 0o001]
+    if entered:  # as folders of tests are
+        assert (code, out) == (1, "")
+        assert f"{entered[-1]}: other users may not enter it" in err
+        monkeypatch.setattr(cache_folder, "check_shareable", lambda root: None)
+        code, out, err = fastnn_command("warmup", "--shared")
+    assert code == 0, err
+    assert out.endswith(f"kept in {fresh_cache}, for all users\n")
+    (program,) = fresh_cache.glob("kernels-*/*.bin")
+    assert [path.stat().st_mode & 0o777 for path in (fresh_cache, program.parent, program)] == [0o755, 0o755, 0o644]
+
+
+def test_a_cache_that_may_only_be_read_is_shown():
+    from fastnn.console import cache_line
+
+    usage = {"folder": "x", "writable": False, "programs": 2, "bytes": 10**6, "old_bytes": 0, "unmarked": 0}
+    assert cache_line(usage) == "x (2 programs, 1.0 MB; may only be read)"

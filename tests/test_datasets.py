@@ -98,7 +98,7 @@ def test_the_order_of_places(tiny_pima, tmp_path, monkeypatch):
     kept.mkdir(parents=True)
     write_plain(kept / "pima-indians-diabetes.csv", PIMA_ROWS)
     assert datasets.load_pima()[0].shape == (2, 8)
-    for parsed in kept.glob("*.npz"):
+    for parsed in kept.glob("*.arrays"):
         parsed.unlink()
 
     named = tmp_path / "named"
@@ -133,7 +133,7 @@ def test_damaged_cache_is_read_anew(damage, tiny_pima, tmp_path, monkeypatch):
     monkeypatch.setenv("FASTNN_DATA", str(tmp_path))
     write_plain(tmp_path / "pima-indians-diabetes.csv", PIMA_ROWS)
     whole = datasets.load_pima()[0]
-    (parsed,) = (tiny_pima / "data").glob("*.npz")
+    (parsed,) = (tiny_pima / "data").glob("*.arrays")
     content = parsed.read_bytes()
     assert damage(content) != content
     parsed.write_bytes(damage(content))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fastnn.kernels import cache, cpu, jit, reference, scalar
+from fastnn.kernels import cache, cpu, jit, numba_settings, reference, scalar
 from fastnn.kernels.infer_cpu import infer_rows
 from fastnn.kernels.scalar import exp, sigmoid
 from fastnn.kernels.train_cpu import train_steps
@@ -101,11 +101,10 @@ def test_level_of_a_cpu(monkeypatch, features, levels):
 
 
 def test_features_may_be_named(monkeypatch):
-    from numba.core import config
-
-    monkeypatch.setattr(config, "CPU_FEATURES", "+sse2,-avx2,+fma")
-    assert cpu.cpu_features.__wrapped__() == {"sse2", "fma"}
-    monkeypatch.setattr(config, "CPU_FEATURES", "")
+    found = numba_settings.settings()
+    monkeypatch.setattr(numba_settings, "settings", lambda: found | {"CPU_FEATURES": "-avx2,+nothing-known,-fma"})
+    assert cpu.cpu_features.__wrapped__() == {"nothing-known"}
+    monkeypatch.setattr(numba_settings, "settings", lambda: found | {"CPU_FEATURES": ""})
     assert cpu.cpu_features.__wrapped__() == frozenset()
 
 

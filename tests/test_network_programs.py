@@ -171,8 +171,8 @@ def test_it_is_kept_on_disk(fresh_cache, run_python):
 
 def test_only_the_programs_used_last_are_kept(fresh_cache, monkeypatch):
     monkeypatch.setattr(cache, "KEPT_NETWORKS", 2)
-    kept = [cache.ProgramCache(f"case_{i}", "", for_network=True) for i in range(4)]
-    general = cache.ProgramCache("general", "")
+    kept = [cache.ProgramCache(f"case_float32_for_{i}", "", for_network=True) for i in range(4)]
+    general = cache.ProgramCache("case_float32", "")
     for age, each in enumerate([general, *kept]):
         monkeypatch.setattr(each, "_payload", lambda signature, result: b"")
         each.save_overload("", None)
