@@ -3,7 +3,9 @@
 Compiled code that is kept runs in each process that loads it. So nothing is read but regular files of this user or of
 root that nobody else may write, in folders of which that is true too, and in whose place nobody else may put another:
 what OpenSSH asks of its files (``StrictModes``). A group may write if it is the owner's private one, which is named
-like the owner and has no other member. Windows has no owners and modes of this kind: nothing is asked there.
+like the owner and has no other member. Folders above may be open to groups of this user, as homes in many containers
+are: other members can put there only what is theirs, and that is refused. Windows has no owners and modes of this
+kind: nothing is asked there.
 """
 
 from __future__ import annotations
@@ -80,7 +82,8 @@ def _fault(path: Path, status: os.stat_result, on_the_way: bool = False) -> str:
         return ""
     if status.st_mode & stat.S_IWOTH:
         return f"others may write {str(path)!r} (chmod o-w ends that)"
-    if status.st_mode & stat.S_IWGRP and not _is_private_group(path, status):
+    groups = {os.getegid(), *os.getgroups()} if on_the_way else set()
+    if status.st_mode & stat.S_IWGRP and status.st_gid not in groups and not _is_private_group(path, status):
         return f"a group may write {str(path)!r} (chmod g-w ends that)"
     return ""
 

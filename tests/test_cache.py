@@ -238,6 +238,7 @@ def test_the_second_process_compiles_nothing(fresh_cache, run_python):
     assert first.endswith(RESULT)
     files = {file: file.stat().st_mtime_ns for file in fresh_cache.glob("kernels-*/*")}
     assert files
+    assert all(cache_folder.FILE_NAME.fullmatch(file.name) for file in files)  # else they would never be deleted
     assert run_python(PERCEPTRON) == RESULT
     assert {file: file.stat().st_mtime_ns for file in fresh_cache.glob("kernels-*/*")} == files
 

@@ -108,6 +108,7 @@ WAYS_OF_ROOT = {
     "another's file": (None, give_away, "belongs to another user"),
     "another's folder above": (2, give_away, "belongs to another user"),
     "another's link": (1, link_of_another, "belongs to another user"),
+    "a group's folder above": (2, give_to_a_group, "a group may write"),
     "a group's cache folder": (1, give_to_a_group, "a group may write"),
     "a group's programs' folder": (0, give_to_a_group, "a group may write"),
     "a group's file": (None, give_to_a_group, "a group may write"),
@@ -173,6 +174,16 @@ def test_a_group_of_ones_own_may_write(monkeypatch, tmp_path):
         people(**several)
         with pytest.raises(trusted.Unusable, match="a group may write"):
             trusted.check_folder(tmp_path)
+
+
+@needs_root
+def test_folders_above_may_be_open_to_groups_of_this_user(planted, monkeypatch):
+    give_to_a_group(planted.parents[2])
+    monkeypatch.setattr(os, "getgroups", lambda: [OTHER])
+    assert strikes(planted)
+    give_to_a_group(planted.parents[1])
+    (planted.parents[2] / "struck").rmdir()
+    assert not strikes(planted)
 
 
 @needs_root
