@@ -12,6 +12,7 @@ import importlib
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -43,9 +44,12 @@ def import_numba() -> None:
     """
     try:
         undisturbed(importlib.import_module)("numba")  # half imported it would stay unusable
-    except ValueError as error:
-        named = ", ".join(f"{name}={value!r}" for name, value in os.environ.items() if name.startswith("NUMBA_"))
-        raise ValueError(f"Numba refuses its settings ({named or 'in .numba_config.yaml'}): {error}") from error
+    except (ImportError, MemoryError, RecursionError):
+        raise
+    except Exception as error:  # its settings are all that it reads
+        named = [f"{name}={value!r}" for name, value in os.environ.items() if name.startswith("NUMBA_")]
+        named += [str(path) for path in [Path(".numba_config.yaml").absolute()] if path.exists()]
+        raise ValueError(f"Numba refuses its settings ({', '.join(named)}): {error}") from error
 
 
 @functools.cache

@@ -157,6 +157,15 @@ def test_what_cannot_work_is_said_in_one_sentence(run_python, name, value, messa
         assert message in str(error.value)
 
 
+@pytest.mark.parametrize("text", ["- opt", "opt: [", "1: 2", "num_threads: 0"])
+def test_a_file_that_numba_refuses_is_named(run_python, tmp_path, text):
+    pytest.importorskip("yaml")
+    (tmp_path / ".numba_config.yaml").write_text(text)
+    with pytest.raises(AssertionError) as error:
+        run_python("import fastnn.kernels.cpu", cwd=tmp_path, PYTHONPATH=Path(fastnn.__file__).parents[1])
+    assert f"ValueError: Numba refuses its settings ({tmp_path / '.numba_config.yaml'}): " in str(error.value)
+
+
 def test_settings_are_plain_and_the_same_in_every_process(run_python):
     code = "from fastnn.kernels import cpu; print(cpu.target_description())"
     assert run_python(code) == run_python(code, NUMBA_NUM_THREADS="1", PYTHONHASHSEED="1")

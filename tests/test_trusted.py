@@ -187,6 +187,23 @@ def test_folders_above_may_be_open_to_groups_of_this_user(planted, monkeypatch):
 
 
 @needs_root
+def test_a_container_may_not_know_root(planted, monkeypatch):
+    monkeypatch.setattr(trusted, "_unmapped_user", lambda: OTHER)
+    give_away(planted.parents[2])
+    assert strikes(planted)
+    give_away(planted.parents[1])
+    (planted.parents[2] / "struck").rmdir()
+    assert not strikes(planted)
+
+
+def test_this_system_knows_root(monkeypatch):
+    assert trusted._unmapped_user.__wrapped__() is None
+    texts = {"/proc/self/uid_map": "1000 0 1\n", "/proc/sys/kernel/overflowuid": "65534\n"}
+    monkeypatch.setattr(Path, "read_text", lambda path: texts[str(path)])
+    assert trusted._unmapped_user.__wrapped__() == 65534
+
+
+@needs_root
 def test_a_user_reads_what_root_wrote_and_root_nothing_of_a_users(planted, run_python):
     """Each asks for itself, in a process that began as root's."""
     code = """
