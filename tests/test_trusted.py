@@ -196,11 +196,15 @@ def test_a_container_may_not_know_root(planted, monkeypatch):
     assert not strikes(planted)
 
 
-def test_this_system_knows_root(monkeypatch):
-    assert trusted._unmapped_user.__wrapped__() is None
-    texts = {"/proc/self/uid_map": "1000 0 1\n", "/proc/sys/kernel/overflowuid": "65534\n"}
-    monkeypatch.setattr(Path, "read_text", lambda path: texts[str(path)])
-    assert trusted._unmapped_user.__wrapped__() == 65534
+@pytest.mark.parametrize(
+    ("users", "unmapped"),
+    [("         0          0 4294967295\n", None), ("0 1000 1\n1 100000 65536\n", None), ("1000 0 1\n", 65534)],
+    ids=["no container", "with root", "without root"],
+)
+def test_users_that_a_container_does_not_know(monkeypatch, users, unmapped):
+    texts = {"/proc/self/uid_map": users, "/proc/sys/kernel/overflowuid": "65534\n"}
+    monkeypatch.setattr(Path, "read_text", lambda path: texts[path.as_posix()])
+    assert trusted._unmapped_user.__wrapped__() == unmapped
 
 
 @needs_root
