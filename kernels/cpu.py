@@ -86,5 +86,15 @@ def vector_bytes() -> int:
 
 
 def target_description() -> str:
-    """All that decides which machine code is right here, for the key of the disk cache."""
-    return "|".join(map(str, (simd_level(), sorted(settings().items()), *sorted(cpu_features()))))
+    """All that decides which machine code is right here, for the key of the disk cache.
+
+    Raises
+    ------
+    ValueError
+        As `cpu_features` and `simd_level`.
+    """
+    from numba.core.registry import cpu_target
+
+    known = simd_level(), sorted(settings().items()), *sorted(cpu_features())  # checked before LLVM is given them
+    # what LLVM was given, which is older than the settings if the user's own functions have been compiled
+    return "|".join(map(str, (*known, *cpu_target.target_context.codegen().magic_tuple())))
