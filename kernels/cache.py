@@ -9,7 +9,6 @@ compiled again.
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import os
 import pickle
@@ -19,6 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from . import sources
 from .cache_folder import MARK, MARK_TEXT, cache_root, files_of, make_folder, prune, say_once
 from .files import refusal, take_over, target_of
 from .streams import stderr
@@ -28,26 +28,23 @@ DIGEST_BYTES = 32
 KEPT_NETWORKS = 500  # programs for single networks that a folder holds
 
 
-@functools.cache
-def _sources_digest() -> bytes:
-    """Digest of all kernel sources: a change in any of them starts a new folder."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.name.encode())
-        digest.update(path.read_bytes())
-    return digest.digest()
-
-
 def kernel_folder(target: str) -> Path | None:
-    """Folder of the compiled programs for these sources, these versions and this ``target`` description."""
+    """Folder of the compiled programs for these kernels, these versions and this ``target`` description.
+
+    None where no folder can be read, or nothing tells these kernels from those of other versions.
+    """
     root = cache_root(to_write=False)  # a container's image may bring programs that are only read
-    if root is None:
+    kernels = root and sources.digest()
+    if root is None or kernels is None:
         return None
     import llvmlite
     import numba
 
-    digest = hashlib.sha256(_sources_digest())
-    for part in (numba.__version__, llvmlite.__version__, sys.version, sys.platform, target):
+    import fastnn
+
+    digest = hashlib.sha256(kernels)
+    versions = (fastnn.__version__, numba.__version__, llvmlite.__version__, sys.version, sys.platform)
+    for part in (*versions, target):
         digest.update(part.encode() + b"\0")
     return root / f"kernels-{digest.hexdigest()[:16]}"
 

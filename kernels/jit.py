@@ -97,16 +97,24 @@ PLAIN = Traits()
 @functools.cache
 def _twins(traits: Traits) -> list[dict]:
     """What replaces kernels in programs with these traits, one table after the other."""
-    modules = []
+    modules: list[Any] = []
     if traits.normalised:
-        modules.append("normalised_cpu")
+        from . import normalised_cpu
+
+        modules.append(normalised_cpu)
     if traits.clipped:
-        modules.append("clipping_cpu")
+        from . import clipping_cpu
+
+        modules.append(clipping_cpu)
     if traits.mixed:
-        modules.append("mixed_cpu")
+        from . import mixed_cpu
+
+        modules.append(mixed_cpu)
         if tile_choice()[0] != "none":
-            modules.append("amx_cpu")
-    return [importlib.import_module(f"fastnn.kernels.{module}").TWINS for module in modules]
+            from . import amx_cpu
+
+            modules.append(amx_cpu)
+    return [module.TWINS for module in modules]
 
 
 def _twin(function: Any, traits: Traits) -> Any:

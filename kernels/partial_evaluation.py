@@ -11,7 +11,9 @@ from __future__ import annotations
 import ast
 import builtins
 import copy
+import functools
 import inspect
+import sys
 import textwrap
 import types
 from collections.abc import Callable, Sequence
@@ -21,6 +23,10 @@ from .known import UNKNOWN, SourceMissing, Table, folded, is_pure, is_scalar, kn
 from .known_statements import Statements, assigned_names
 
 COMPUTED = (min, max, int, abs)  # functions of integers
+_MISSING = (
+    "jit_compile=True needs the source of fastnn's kernels, but that of {} is {}: install fastnn with its .py files, "
+    "or leave jit_compile at 'auto'"
+)
 
 
 class Evaluator:
@@ -60,14 +66,35 @@ class Evaluator:
         return {made.function for made in self._made.values()}
 
 
-def _source(function: Callable) -> str:
+def _definition(function: Callable) -> ast.FunctionDef:
+    """Read a kernel where its module came from, and make sure that it is what runs."""
+    name, code = function.__module__, function.__code__
     try:
-        return inspect.getsource(function)
+        text = inspect.getsource(sys.modules[name])
     except OSError as error:
-        raise SourceMissing(
-            f"jit_compile=True needs the source of fastnn's kernels, but that of {function.__module__} is not here: "
-            "install fastnn with its .py files, or leave jit_compile at 'auto'"
-        ) from error
+        raise SourceMissing(_MISSING.format(name, "not here")) from error
+    if not any(_is_same(code, other) for other in _codes(text)):
+        raise SourceMissing(_MISSING.format(name, "that of another version"))
+    block = inspect.getblock(text.splitlines(keepends=True)[code.co_firstlineno - 1 :])
+    definition = ast.parse(textwrap.dedent("".join(block))).body[0]
+    assert isinstance(definition, ast.FunctionDef)
+    return definition
+
+
+@functools.lru_cache(maxsize=64)
+def _codes(text: str) -> list[types.CodeType]:
+    """Return the code of all functions of a module."""
+    found = [compile(text, "", "exec", dont_inherit=True)]
+    for code in found:
+        found += [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
+    return found
+
+
+def _is_same(code: types.CodeType, other: types.CodeType) -> bool:
+    return all(
+        getattr(code, name) == getattr(other, name)
+        for name in ("co_firstlineno", "co_name", "co_code", "co_names", "co_varnames", "co_freevars")
+    ) and repr(code.co_consts) == repr(other.co_consts)
 
 
 class Residual(Statements):
@@ -81,8 +108,7 @@ class Residual(Statements):
     """
 
     def __init__(self, evaluator: Evaluator, function: Callable, values: tuple, entry: bool) -> None:
-        tree = ast.parse(textwrap.dedent(_source(function))).body[0]
-        assert isinstance(tree, ast.FunctionDef)
+        tree = _definition(function)
         super().__init__()
         self._evaluator = evaluator
         self.parameters = [argument.arg for argument in tree.args.args]
