@@ -270,7 +270,8 @@ def warmup(
     if shared and root:
         share(root)
     usage = cache_usage()
-    kept = f"kept in {usage['folder']}" if root else "not kept: no cache folder can be written"
+    kept = f"kept in {usage['folder']}" if root and usage["folder"] else "not kept"
+    kept += ": no cache folder can be written" * (root is None)
     kept += ", for all users" * shared
     print(f"ready in {time.perf_counter() - begun:.1f} s; {kept}")
 

@@ -34,7 +34,7 @@ def kernel_folder(target: str) -> Path | None:
     None where no folder can be read, or nothing tells these kernels from those of other versions.
     """
     root = cache_root(to_write=False)  # a container's image may bring programs that are only read
-    kernels = root and sources.digest()
+    kernels = sources.digest() if root else None
     if root is None or kernels is None:
         return None
     import llvmlite

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
 from collections.abc import Iterator, Mapping
 from importlib.machinery import SourceFileLoader, SourcelessFileLoader
 from typing import TYPE_CHECKING
@@ -27,7 +26,7 @@ def _files(folder: Traversable, place: str) -> Iterator[tuple[str, bytes]]:
         if entry.is_dir():
             if entry.name != "__pycache__":
                 yield from _files(entry, f"{place}{entry.name}/")
-        elif entry.name.endswith((".py", ".pyc")) and entry.name.partition(".")[0] != BUILT:
+        elif entry.name.endswith((".py", ".pyc")) and entry.name.partition(".")[0] != BUILT and entry.is_file():
             yield place + entry.name, entry.read_bytes()
 
 
@@ -59,18 +58,11 @@ def digest() -> bytes | None:
     except ModuleNotFoundError:
         if files and isinstance(__spec__.loader, READING):
             return digest_of(files)
-        _tell()
+        from .cache_folder import say_once
+
+        say_once(
+            "compiled programs are not kept, as nothing here tells these kernels from those of other versions, neither "
+            "their files nor a digest of them: install or freeze fastnn from its wheel"
+        )
         return None
     return digest_of({**files, BUILT: DIGEST})
-
-
-def _tell() -> None:
-    from .streams import stderr
-
-    if not os.environ.get("FASTNN_QUIET"):
-        print(
-            "fastnn: compiled programs are not kept, as nothing here tells these kernels from those of other versions, "
-            "neither their files nor a digest of them: install or freeze fastnn from its wheel",
-            file=stderr(),
-            flush=True,
-        )

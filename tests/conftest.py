@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -114,3 +115,15 @@ def checkout():
     if not (root / "fastnn" / "__init__.py").exists():
         pytest.skip("no source checkout around these tests")
     return root
+
+
+@pytest.fixture(scope="session")
+def wheel(checkout, tmp_path_factory):
+    """The wheel, unpacked: built from the source archive, as an index would get both."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(checkout)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (path,) = folder.glob("fastnn_core-*.whl")
+    zipfile.ZipFile(path).extractall(folder / "site")
+    return folder / "site"

@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 import pytest
-from fastnn.kernels import cache, cache_folder, cpu, jit
+from fastnn.kernels import cache, cache_folder, cpu, jit, sources
 from permissions import obeying_modes
 
 SINGLE, DOUBLE = np.dtype("float32"), np.dtype("float64")
@@ -191,7 +191,7 @@ def test_the_target_decides_the_folder(fresh_cache):
     assert cache.kernel_folder("a") == cache.kernel_folder("a") != cache.kernel_folder("b")
 
 
-@pytest.mark.parametrize("module", ["numba", "llvmlite"])
+@pytest.mark.parametrize("module", ["fastnn", "numba", "llvmlite"])
 def test_versions_decide_the_folder(fresh_cache, monkeypatch, module):
     before = cache.kernel_folder("a")
     monkeypatch.setattr(sys.modules[module], "__version__", "0.0")
@@ -199,18 +199,25 @@ def test_versions_decide_the_folder(fresh_cache, monkeypatch, module):
 
 
 def test_every_kernel_source_decides_the_folder(fresh_cache, tmp_path, monkeypatch):
-    sources = shutil.copytree(os.path.dirname(cache.__file__), tmp_path / "kernels")
-    monkeypatch.setattr(cache, "__file__", str(sources / "cache.py"))
-    digest = cache._sources_digest.__wrapped__
-    original = digest()
+    folder = shutil.copytree(os.path.dirname(cache.__file__), tmp_path / "kernels")
+    monkeypatch.setattr("importlib.resources.files", lambda package: folder)
+    monkeypatch.setattr(sources, "digest", sources.digest.__wrapped__)
+    original = cache.kernel_folder("a")
     for name in ("scalar.py", "gemm_cpu.py", "codes.py"):
-        content = (sources / name).read_bytes()
-        (sources / name).write_bytes(content + b"\n")
-        assert digest() != original
-        (sources / name).write_bytes(content)
-        assert digest() == original
-    (sources / "one_more.py").write_bytes(b"")
-    assert digest() != original
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content + b"\n")
+        assert cache.kernel_folder("a") != original
+        (folder / name).write_bytes(content)
+        assert cache.kernel_folder("a") == original
+    (folder / "within").mkdir()
+    (folder / ".#scalar.py").symlink_to("nowhere")  # as an editor marks what it edits
+    assert cache.kernel_folder("a") == original
+    for name in ("one_more.py", "within/scalar.py", "without_source.pyc"):
+        (folder / name).write_bytes(b"")
+        assert cache.kernel_folder("a") != original
+        (folder / name).unlink()
+    (folder / "scalar.py").rename(folder / "other.py")
+    assert cache.kernel_folder("a") != original
 
 
 def test_the_cpu_decides_the_folder(monkeypatch):
