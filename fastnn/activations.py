@@ -8,7 +8,7 @@ import numpy as np
 from fastnn import absent, checks
 from fastnn.arithmetic import heedless
 from fastnn.declarations import Declared
-from fastnn.identifiers import resolve
+from fastnn.identifiers import resolve, unknown_name
 
 
 @dataclass(frozen=True, repr=False)
@@ -119,7 +119,10 @@ def get(identifier: Any) -> Activation:
     TypeError
         For anything else, such as a Python function: activations are compiled, so only the named ones exist.
     """
-    return linear if identifier is None else resolve(identifier, _TABLE, Activation, "activation")
+    activation = linear if identifier is None else resolve(identifier, _TABLE, Activation, "activation")
+    if activation.name not in _BY_NAME:
+        raise unknown_name("activation", activation.name, _TABLE)
+    return activation
 
 
 def serialize(activation: Activation) -> str | dict[str, Any]:

@@ -56,7 +56,7 @@ class Callback:
     def get_state(self) -> dict[str, Any] | None:
         """Return what the callback has to know to go on with a training; None, the default, for nothing.
 
-        A dict of None, bools, numbers, strings and NumPy arrays of numbers, and of lists and dicts of those.
+        A dict of None, bools, numbers, strings and NumPy arrays of numbers, and of lists, tuples and dicts of those.
         """
         return None
 

@@ -26,12 +26,32 @@ def number(
         raise TypeError(f"{name} must be a number; got {value!r}")
     try:
         result = float(value)
+    except OverflowError:  # a whole number beyond all floats
+        result = math.inf if value > 0 else -math.inf
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a number; got {value!r}") from None
     if not (low <= result < high or (closed and result == high)) or (above and result == low):
         upper = "and finite" if high == math.inf else f"and {'<=' if closed else '<'} {high:g}"
         raise ValueError(f"{name} must be {'>' if above else '>='} {low:g} {upper}; got {value!r}")
     return result
+
+
+def text(name: str, value: Any) -> str:
+    """Return `value` as a str, if it is a string that is not empty and that UTF-8, and so a file, can hold."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string; got {value!r}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} must be a text without surrogates, which no file can hold; got {value!r}") from None
+    if not value:
+        raise ValueError(f"{name} must be a non-empty string; got {value!r}")
+    return str.__str__(value)
+
+
+def seed(value: Any) -> int | None:
+    """Return a seed as an int, if it is one >= 0; None for none."""
+    return None if value is None else integer("seed", value, 0)
 
 
 def verbosity(value: Any, auto: int = 1) -> int:

@@ -108,11 +108,14 @@ class CompiledStack(DescribedStack):
             If the file exists and `overwrite` is false.
         OSError
             If it cannot be written.
-        ValueError
-            If the model is not built yet.
+        TypeError, ValueError
+            If the model is not built yet, or holds what no file can: the message names it, as ``metadata['a'][3]``. An
+            older file is then as it was.
+        MemoryError
+            Likewise.
         """
         self._need_built()
-        saving.write(filepath, saving.to_bytes(self, include_optimizer), overwrite)
+        saving.write(filepath, saving.encoded(self, include_optimizer), overwrite)
 
     def back_up(self, path: str | os.PathLike[str]) -> None:
         """Write the model with the state of the callbacks of the fit that it is in, so that the same fit can go on.
@@ -128,7 +131,7 @@ class CompiledStack(DescribedStack):
         """
         if self._training is None:
             raise RuntimeError("back_up is for callbacks in a fit; save writes a model at any time")
-        saving.write(path, saving.to_bytes(self, surroundings=self._training.surroundings()))
+        saving.write(path, saving.encoded(self, surroundings=self._training.surroundings()))
 
     @heedless
     def restore(self, path: str | os.PathLike[str]) -> None:
@@ -171,14 +174,17 @@ class CompiledStack(DescribedStack):
         if self._engine is None:
             return self.get_weights(), None, self._record
         weights, state, record = self._engine.snapshot(self.record)
-        trained = self.optimizer is not None and state["counters"][0] > 0
+        trained = self._engine.optimizer is self.optimizer is not None and state["counters"][0] > 0
         return weights, state if trained else None, record
 
     def optimizer_state(self) -> dict[str, Any] | None:
         """Return counters and moments of the optimizer; None before its first step."""
-        if self.optimizer is None or self._engine is None or self._engine.step == 0:
-            return None
-        return self._engine.get_state()
+        return self._engine.get_state() if self._has_stepped() else None
+
+    def _has_stepped(self) -> bool:
+        """Whether the optimizer, which may have been assigned since, has done a step."""
+        engine = self._engine
+        return self.optimizer is not None and engine is not None and engine.optimizer is self.optimizer and engine.step > 0
 
     @contextmanager
     def _turn(self, what: str, begun: bool = False) -> Iterator[None]:
@@ -222,7 +228,7 @@ class CompiledStack(DescribedStack):
             engine.reset_optimizer(self.optimizer)
 
     def _optimizer_params(self) -> int:
-        if self.optimizer is None or self._engine is None or self._engine.step == 0:
+        if self.optimizer is None or not self._has_stepped():
             return 0
         return self.optimizer.slots * self._trainable_params() + 2  # the learning rate and the number of steps
 

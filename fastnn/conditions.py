@@ -1,7 +1,6 @@
 """What a fit is made of beside its epochs: two fits under the same conditions and with the same seed are the same."""
 
 import hashlib
-import json
 import math
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 
 from fastnn.data import Samples
 from fastnn.identifiers import serialize
+from fastnn.states import as_arguments, plain
 
 WHOLE_BYTES, SAMPLED_ROWS = 4 << 20, 1024  # of an array whose digest is of all its rows; of a larger one
 
@@ -35,7 +35,7 @@ def of_fit(
         "metrics": [serialize(metric) for metric in model.metrics],
         "layers": layers,
     }
-    return json.loads(json.dumps(conditions))  # as a file gives them back
+    return plain(conditions, "the fit", as_arguments)  # as a file gives them back
 
 
 def _described(samples: Samples) -> dict[str, Any]:

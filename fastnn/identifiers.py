@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from fastnn.estimator_warnings import warn
+from fastnn.states import as_arguments, plain
 
 _CUSTOM = "Custom>"  # stands before the names of classes of the user's in configurations
 _OWN = "a class of your own needs a get_config that returns the arguments of its constructor"
@@ -67,8 +68,8 @@ def resolve(identifier: Any, table: Mapping[str, Any], base: type, what: str) ->
             f"expected {article(what)} as a name, an object of fastnn or a configuration dict; "
             f"{what_came(identifier, table, what)}"
         )
-    custom = _custom.get().get(name.removeprefix(_CUSTOM))
-    if custom is not None:
+    make, custom = _named(name, table), _custom.get().get(name.removeprefix(_CUSTOM))
+    if custom is not None and make is None:
         return custom.from_config(dict(config)) if hasattr(custom, "from_config") else custom(**config)
     if name.startswith(_CUSTOM):
         name = name.removeprefix(_CUSTOM)
@@ -76,7 +77,6 @@ def resolve(identifier: Any, table: Mapping[str, Any], base: type, what: str) ->
             f"the {what} is of the class {name!r}, which is not fastnn's: pass it as "
             f"custom_objects={{{name!r}: {name}}}"
         )
-    make = _named(name, table)
     if make is None:
         raise unknown_name(what, name, table)
     return make(**config)
@@ -128,13 +128,15 @@ def serialize(thing: Any) -> dict[str, Any]:
     kind, config = type(thing), thing.get_config()
     if is_own(kind):
         return {"class_name": kind.__name__, "config": config}
+    where = f"get_config() of {kind.__name__}"
     try:
         with custom_objects(custom_classes(thing)):
-            again = kind.from_config(config).get_config()
+            again = kind.from_config(plain(config, where, as_arguments)).get_config()
     except Exception as error:  # whatever the user's constructor raises
         raise TypeError(
             f"{kind.__name__} cannot be made from what its get_config() returns ({error}): {_OWN}"
         ) from error
+    config, again = (plain(each, where, as_arguments) for each in (config, again))
     if again != config:
         raise TypeError(f"{kind.__name__} made from what its get_config() returns has another configuration: {_OWN}")
     return {"class_name": _CUSTOM + kind.__name__, "config": config}

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import absent, seeding
+from fastnn import absent, checks, seeding
 from fastnn.attributes import Unchangeable
 from fastnn.declarations import Declared
 from fastnn.identifiers import resolve
@@ -24,7 +24,7 @@ class Initializer(Unchangeable, Declared):
     """
 
     def __init__(self, seed: int | None = None) -> None:
-        self.seed = seed
+        self.seed = checks.seed(seed)
 
     def __call__(self, shape: tuple[int, ...], dtype: Any = "float32") -> np.ndarray:
         """Return values of the given shape; a kernel's shape is (inputs, outputs)."""
@@ -64,15 +64,14 @@ class VarianceScaling(Initializer):
         seed: int | None = None,
     ) -> None:
         super().__init__(seed)
-        if not scale > 0:
-            raise ValueError(f"scale must be > 0; got {scale!r}")
+        self.scale = checks.number("scale", scale, 0.0, above=True)
         if mode not in ("fan_in", "fan_out", "fan_avg"):
             raise ValueError(f"mode must be 'fan_in', 'fan_out' or 'fan_avg'; got {mode!r}")
         if distribution not in ("truncated_normal", "untruncated_normal", "uniform"):
             raise ValueError(
                 f"distribution must be 'truncated_normal', 'untruncated_normal' or 'uniform'; got {distribution!r}"
             )
-        self.scale, self.mode, self.distribution = scale, mode, distribution
+        self.mode, self.distribution = str(mode), str(distribution)
 
     def sample(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         fan_in, fan_out = (shape[0], shape[-1]) if shape else (1, 1)
@@ -122,9 +121,10 @@ class RandomUniform(Initializer):
 
     def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None) -> None:
         super().__init__(seed)
-        if not minval <= maxval:
+        self.minval = checks.number("minval", minval, -math.inf, above=True)
+        self.maxval = checks.number("maxval", maxval, -math.inf, above=True)
+        if not self.minval <= self.maxval:
             raise ValueError(f"minval must not exceed maxval; got {minval!r} and {maxval!r}")
-        self.minval, self.maxval = minval, maxval
 
     def sample(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         return generator.uniform(self.minval, self.maxval, shape)
@@ -135,9 +135,8 @@ class RandomNormal(Initializer):
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
         super().__init__(seed)
-        if not stddev >= 0:
-            raise ValueError(f"stddev must be >= 0; got {stddev!r}")
-        self.mean, self.stddev = mean, stddev
+        self.mean = checks.number("mean", mean, -math.inf, above=True)
+        self.stddev = checks.number("stddev", stddev, 0.0)
 
     def sample(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         return generator.normal(self.mean, self.stddev, shape)
@@ -154,7 +153,7 @@ class Constant(Initializer):
     """The same value everywhere."""
 
     def __init__(self, value: float = 0.0) -> None:
-        self.value = value
+        self.value = checks.number("value", value, -math.inf, above=True)
         self.seed = None
 
     def sample(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -189,7 +188,7 @@ class Orthogonal(Initializer):
 
     def __init__(self, gain: float = 1.0, seed: int | None = None) -> None:
         super().__init__(seed)
-        self.gain = gain
+        self.gain = checks.number("gain", gain, -math.inf, above=True)
 
     def sample(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         _need_matrix(self, shape)
@@ -202,7 +201,7 @@ class Identity(Initializer):
     """Ones on the diagonal, times `gain`; for matrices."""
 
     def __init__(self, gain: float = 1.0) -> None:
-        self.gain = gain
+        self.gain = checks.number("gain", gain, -math.inf, above=True)
         self.seed = None
 
     def sample(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

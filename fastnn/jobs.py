@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -250,8 +250,8 @@ def _score(prepared: Preparation, model: "Sequential", x: np.ndarray, y: np.ndar
 
 def save(model: "Sequential", prepared: Preparation, path: Path, reads: Sequence[Path] = ()) -> None:
     """Write a model file that `load` reads; it must be none of the files that were read."""
-    model.metadata[PREPARATION] = asdict(prepared)
-    write(path, saving.to_bytes(model), reads)
+    model.metadata[PREPARATION] = prepared.to_dict()
+    write(path, saving.encoded(model), reads)
 
 
 def load(path: Path) -> tuple["Sequential", Preparation | None]:

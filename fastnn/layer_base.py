@@ -5,6 +5,7 @@ Shapes are tuples with None for the number of rows, as in Keras: (None, 8) is a 
 
 import copy
 import math
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
@@ -20,6 +21,8 @@ from fastnn.declarations import Declared
 from fastnn.identifiers import is_own
 
 Shape = tuple[int | None, ...]
+# What the layer finds out by itself
+_FOUND = ("kind", "statistics", "input_shape", "declared_shape", "auto_named", "weight_shapes")
 
 
 def row_shape(shape: Any) -> tuple[int, ...]:
@@ -74,17 +77,15 @@ class Layer(AlwaysTrained):
     kind: ClassVar[str]
     statistics: ClassVar[tuple[str, ...]] = ()  # names of the weights that are not trained
     input_shape: Shape | None = None
+    _model: weakref.ref[Any] | None = None  # that it belongs to; no layer keeps a model
 
     def __init__(self, *, name: str | None = None, input_shape: Any = None, input_dim: int | None = None) -> None:
-        if name is not None and (not isinstance(name, str) or not name or "/" in name):
-            raise ValueError(f"name must be a non-empty string without '/'; got {name!r}")
         if input_dim is not None:
             input_shape = (checks.integer("input_dim", input_dim, 1),)
         self.declared_shape: Shape | None = None if input_shape is None else (None, *row_shape(input_shape))
         self.auto_named = name is None
-        self.name = name or self.kind
+        self.name = self.kind if name is None else name
         self.weight_shapes: dict[str, tuple[int, ...]] = {}
-        self.in_model = False
         self._values: list[np.ndarray] = []  # the weights, as long as no engine holds them
         self._expected = False  # whether the weights that are there must fit, instead of being drawn anew
         self._engine: Any = None
@@ -100,11 +101,46 @@ class Layer(AlwaysTrained):
                 raise AttributeError(f"{kind!r} object has no attribute {name!r}")
             raise AttributeError(missing(kind, name, dir(type(self))))
 
+    @property
+    def name(self) -> str:
+        """Name within the model, under which files hold the weights: no other layer has it, and there is no "/" in it."""
+        return vars(self)["name"]
+
+    @name.setter
+    def name(self, value: str) -> None:
+        if not isinstance(value, str) or not value or "/" in value:
+            raise ValueError(f"name must be a non-empty string without '/'; got {value!r}")
+        name, model = checks.text("name", value), self._model and self._model()
+        if model is not None and any(other.name == name for other in model.every_layer() if other is not self):
+            raise ValueError(f"the name {name!r} is taken by another layer of this model")
+        vars(self)["name"] = name
+
+    @property
+    def in_model(self) -> bool:
+        """Whether it belongs to a model."""
+        return self._model is not None
+
+    def enter(self, model: Any) -> None:
+        """Belong to a model from now on."""
+        self._model = weakref.ref(model)
+
+    def leave(self) -> None:
+        """Belong to no model any more."""
+        self._model = None
+
+    def forget_shape(self) -> None:
+        """Wait for another ``build``; weights that then fit are kept."""
+        self.input_shape = None
+
     @classmethod
     def _guards(cls, name: str) -> bool:
-        return name != "name" and name in arguments(cls)
+        return name != "name" and (name in arguments(cls) or name in _FOUND)
 
     def _change(self, name: str, value: Any) -> Any:
+        if name in _FOUND:
+            raise AttributeError(
+                f"{name} of the layer {self.name!r} cannot be set, it follows from its arguments: make a new layer"
+            )
         if name not in self.get_config():
             return value
         if self._engine is not None:
@@ -246,7 +282,7 @@ class Layer(AlwaysTrained):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the attributes of a copy or pickle, which belongs to no model."""
-        return vars(self) | {"_values": self.get_weights(), "_engine": None, "_first": 0, "in_model": False}
+        return vars(self) | {"_values": self.get_weights(), "_engine": None, "_first": 0, "_model": None}
 
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refuse what Keras' functional models begin with."""

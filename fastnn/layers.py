@@ -176,7 +176,7 @@ class Dropout(Layer):
     ) -> None:
         super().__init__(name=name, input_shape=input_shape, input_dim=input_dim)
         self.rate = checks.number("rate", rate, 0.0, 1.0)
-        self.seed = seed
+        self.seed = checks.seed(seed)
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "rate": self.rate, "seed": self.seed}

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from fastnn import checks
 from fastnn.arithmetic import heedless
 from fastnn.attributes import Unchangeable
 from fastnn.declarations import Declared
@@ -35,7 +36,16 @@ class Metric(Unchangeable, Declared):
     def __init__(self, name: str | None = None, dtype: None = None) -> None:
         if dtype is not None:
             raise ValueError(f"metrics are computed in the dtype of the model: leave out dtype={dtype!r}")
-        self.name = name or self.kernel
+        self.name = self.kernel if name in (None, "") else name
+
+    @property
+    def name(self) -> str:
+        """Key in logs and history."""
+        return vars(self)["name"]
+
+    @name.setter
+    def name(self, value: str) -> None:
+        vars(self)["name"] = checks.text("name", value)
 
     @classmethod
     def _guards(cls, name: str) -> bool:

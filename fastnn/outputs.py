@@ -21,7 +21,7 @@ def check(path: Path, reads: Iterable[Path] = ()) -> None:
     target_of(path, reads, follow_links=False)
 
 
-def write(path: Path, content: bytes, reads: Iterable[Path] = ()) -> None:
+def write(path: Path, content: bytes | Iterable[Any], reads: Iterable[Path] = ()) -> None:
     """Write a file that is none of `reads`, under whatever name."""
     write_atomically(path, content, durable=True, reads=reads, follow_links=False)
 

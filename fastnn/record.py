@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
+
+import numpy as np
+
+from fastnn import states
 
 
 @dataclass
@@ -24,6 +29,37 @@ class Surroundings:
     stopped: bool
     callbacks: list[tuple[str, Any]]
 
+    def to_config(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return it as plain values, and the arrays of the states by the names that they have in a file.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a state holds what no file can.
+        """
+        callbacks, tensors = [], {}
+        for number, (kind, state) in enumerate(self.callbacks):
+            arrays: dict[str, np.ndarray] = {}
+            packed = states.pack(state, f"callback:{number}:", arrays, f"the state of the callback {kind}")
+            callbacks.append({"class_name": kind, "state": packed})
+            tensors.update(arrays)
+        return {"conditions": self.conditions, "stopped": self.stopped, "callbacks": callbacks}, tensors
+
+    @classmethod
+    def from_config(cls, packed: Any, tensors: Mapping[str, np.ndarray]) -> Surroundings:
+        """Return what a file holds.
+
+        Raises
+        ------
+        AttributeError, KeyError, TypeError
+            If it is damaged.
+        """
+        callbacks = [(each["class_name"], states.unpack(each["state"], tensors)) for each in packed["callbacks"]]
+        conditions, stopped = packed["conditions"], packed["stopped"]
+        if not (isinstance(conditions, dict) and isinstance(stopped, bool)):
+            raise TypeError(f"conditions {conditions!r}, stopped {stopped!r}")
+        return cls(conditions, stopped, callbacks)
+
 
 @dataclass
 class TrainingRecord:
@@ -40,7 +76,7 @@ class TrainingRecord:
     sums : list of float
         Sums of its loss and metrics over the rows of these steps.
     history : dict of str to list of float
-        Logs of the epochs that are done.
+        Logs of the epochs that are done; callbacks may put bools, strings and None there.
     epochs : list of int
         Their numbers.
     surroundings : Surroundings or None
@@ -56,10 +92,16 @@ class TrainingRecord:
     surroundings: Surroundings | None = None
 
     def to_config(self) -> dict[str, Any]:
-        """Return the record, without its surroundings, as plain values."""
-        config = asdict(replace(self, surroundings=None))
+        """Return the record, without its surroundings, as plain values.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If callbacks have put into the logs what no file can hold.
+        """
+        config = asdict(replace(self, surroundings=None, history={}))
         del config["surroundings"]
-        return config
+        return config | {"history": _plain_logs(self.history)}
 
     @classmethod
     def from_config(cls, config: Any) -> TrainingRecord:
@@ -77,5 +119,14 @@ class TrainingRecord:
         if type(record.seed) is not int or not 0 <= record.seed < 2**63:
             raise ValueError(f"the seed of the training must be a whole number; got {record.seed!r}")
         record.sums = [float(value) for value in record.sums]
-        record.history = {str(name): [float(v) for v in values] for name, values in record.history.items()}
+        record.history = _plain_logs(record.history)
         return record
+
+
+def _plain_logs(history: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    plain = states.plain(history, "history", states.as_number)
+    for name, values in plain.items():
+        for value in values:
+            if isinstance(value, (list, dict)):
+                raise TypeError(f"the logs of {name!r} must be numbers; got {value!r}")
+    return plain

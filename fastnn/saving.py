@@ -10,18 +10,20 @@ whose arrays are the tensors ``callback:<number>:<number>``.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fastnn import layers as layer_kinds
-from fastnn import states
+from fastnn import safetensors_format, states
 from fastnn.declarations import our_base
 from fastnn.identifiers import MissingClassError, custom_classes, custom_objects, serialize
 from fastnn.kernels.cache import write_atomically
+from fastnn.metrics import Metric, get_list
 from fastnn.record import Surroundings, TrainingRecord
+from fastnn.states import plain
 
 FORMAT, VERSION = "fastnn", 1
 COUNTERS = "optimizer:counters"
@@ -41,23 +43,28 @@ class OtherTrainingError(ModelFileError):
     """A file of another model or fit than the one that is to go on from it."""
 
 
-def to_bytes(model: Any, include_optimizer: bool = True, surroundings: Surroundings | None = None) -> bytes:
-    """Return a model as the content of a file; a backup has the surroundings of the fit in it."""
-    from safetensors.numpy import save
+def encoded(model: Any, include_optimizer: bool = True, surroundings: Surroundings | None = None) -> list[Any]:
+    """Return a model as the content of a file, in parts; a backup has the surroundings of the fit in it.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If the model holds what would not come back from the file as it is.
+    """
     own_classes(model)  # refuses two of one name
     config: dict[str, Any] = {
         "version": VERSION,
-        "model": model.get_config(),
+        "model": plain(model.get_config(), "get_config()", states.as_arguments),
         "compile": None,
-        "metadata": model.metadata,
+        "metadata": plain(model.metadata, "metadata"),
     }
     if model.optimizer is not None:
-        config["compile"] = {
+        compiled = {
             "optimizer": serialize(model.optimizer),
             "loss": model.loss and serialize(model.loss),
-            "metrics": [serialize(metric) for metric in model.metrics],
+            "metrics": [serialize(metric) for metric in _distinct(model.metrics)],
         }
+        config["compile"] = plain(compiled, "compile", states.as_arguments)
         if model.jit_compile != "auto":
             config["compile"]["jit_compile"] = model.jit_compile
     weights, state, record = model.snapshot()
@@ -71,9 +78,26 @@ def to_bytes(model: Any, include_optimizer: bool = True, surroundings: Surroundi
             if any(value.any() for value in values):
                 tensors |= {f"optimizer:{moment}:{place}": value for place, value in enumerate(values)}
     if surroundings is not None:
-        config["training"]["surroundings"], arrays = _pack(surroundings)
+        config["training"]["surroundings"], arrays = surroundings.to_config()
         tensors |= arrays
-    return save(tensors, {FORMAT: json.dumps(config)})
+    try:
+        return safetensors_format.encoded(tensors, {FORMAT: json.dumps(config)})
+    except safetensors_format.HeaderError as error:
+        size = len(json.dumps(config["metadata"]))
+        raise ValueError(f"{error}; metadata has {size:,} of them: keep large texts in files of their own") from None
+
+
+def to_bytes(model: Any) -> bytes:
+    """Return a model as the content of a file."""
+    return b"".join(encoded(model))
+
+
+def _distinct(metrics: Sequence[Metric]) -> Sequence[Metric]:
+    """Return metrics, which have their own names but for those that were changed since they came into the model."""
+    names = [metric.name for metric in metrics]
+    if names != [metric.name for metric in get_list(metrics)]:
+        raise ValueError(f"metrics must have names of their own, under which they are reported; got {names}")
+    return metrics
 
 
 def from_bytes(
@@ -135,7 +159,7 @@ def _model(
             if compiled and config["compile"] is not None:
                 ours.compile(model, **config["compile"])
                 _set_training(model, config, tensors)
-            model.metadata = dict(config.get("metadata", {}))
+            model.metadata = config.get("metadata") or {}  # former versions saved None
     except MemoryError:
         raise
     except MissingClassError as error:
@@ -182,30 +206,15 @@ def restore(model: Any, content: bytes, source: str) -> None:
     model.take_record(record)
 
 
-def _pack(surroundings: Surroundings) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    callbacks, tensors = [], {}
-    for number, (kind, state) in enumerate(surroundings.callbacks):
-        arrays: dict[str, np.ndarray] = {}
-        packed = states.pack(state, f"callback:{number}:", arrays, f"the state of the callback {kind}")
-        callbacks.append({"class_name": kind, "state": packed})
-        tensors.update(arrays)
-    config = {"conditions": surroundings.conditions, "stopped": surroundings.stopped, "callbacks": callbacks}
-    return config, tensors
-
-
 def _surroundings(config: dict[str, Any], tensors: dict[str, np.ndarray], source: str) -> Surroundings | None:
     """Return what a backup holds of the surroundings of its fit; None for files without it."""
     packed = (config.get("training") or {}).get("surroundings")
     if packed is None:
         return None
     try:
-        callbacks = [(each["class_name"], states.unpack(each["state"], tensors)) for each in packed["callbacks"]]
-        conditions, stopped = packed["conditions"], packed["stopped"]
-        if not (isinstance(conditions, dict) and isinstance(stopped, bool)):
-            raise TypeError(f"conditions {conditions!r}, stopped {stopped!r}")
-    except (AttributeError, KeyError, TypeError) as error:
+        return Surroundings.from_config(packed, tensors)
+    except (AttributeError, KeyError, TypeError, RecursionError) as error:
         raise _damaged(source, error) from error
-    return Surroundings(conditions, stopped, callbacks)
 
 
 def _set_training(model: Any, config: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
@@ -236,15 +245,10 @@ def _damaged(source: str, error: Exception) -> ModelFileError:
 
 
 def _parse(content: bytes, source: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return configuration and tensors; safetensors checks that the tensors fill the file to its end."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
+    """Return configuration and tensors, which fill the file to its end."""
     try:
-        tensors = load(content)
-        size = int.from_bytes(content[:8], "little")
-        metadata = json.loads(content[8 : 8 + size]).get("__metadata__") or {}
-    except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        tensors, metadata = safetensors_format.decoded(content)
+    except safetensors_format.FormatError as error:
         for start, what in _FOREIGN.items():
             if content.startswith(start):
                 raise ModelFileError(_foreign(source, what)) from None
@@ -267,7 +271,7 @@ def _parse(content: bytes, source: str) -> tuple[dict[str, Any], dict[str, np.nd
     return config, tensors
 
 
-def write(path: str | os.PathLike[str], content: bytes, overwrite: bool = True) -> None:
+def write(path: str | os.PathLike[str], content: bytes | Iterable[Any], overwrite: bool = True) -> None:
     """Write a model file, whole or not at all, and through to the disk; a symbolic link stays one.
 
     Raises

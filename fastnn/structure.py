@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn import checks
 from fastnn import layers as layer_kinds
 from fastnn.arithmetic import heedless
 from fastnn.identifiers import unknown_name
@@ -42,14 +43,12 @@ class LayerStack(AlwaysTrained):
         device: str | None = None,
         threads: int | None = None,
     ) -> None:
-        if name is not None and not isinstance(name, str):
-            raise TypeError(f"name must be a string; got {name!r}")
-        self.name = name or "sequential"
+        self.name = "sequential" if name in (None, "") else name
         self.dtype = dtype if isinstance(dtype, str) else np.dtype(dtype).name
         if self.dtype not in _DTYPES:
             raise unknown_name("dtype", self.dtype, _DTYPES)
         self._device, self._threads = device, threads
-        self.metadata: dict[str, Any] = {}
+        self.metadata = {}
         self._layers: list[Layer] = []
         self._engine: Any = None
         given = [layers] if isinstance(layers, (Layer, LayerStack)) else list(layers or [])
@@ -65,6 +64,30 @@ class LayerStack(AlwaysTrained):
         if name == "dtype":
             raise AttributeError(f"the dtype of a model cannot be changed: make one with dtype={value!r}")
         return value
+
+    @property
+    def name(self) -> str:
+        """Name in summaries and files."""
+        return vars(self)["name"]
+
+    @name.setter
+    def name(self, value: str) -> None:
+        vars(self)["name"] = checks.text("name", value)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Anything that JSON can hold, saved with the model."""
+        return vars(self)["metadata"]
+
+    @metadata.setter
+    def metadata(self, value: dict[str, Any]) -> None:
+        if not isinstance(value, dict):
+            raise TypeError(f"metadata must be a dict, {{}} for none; got one of type {type(value).__name__}")
+        vars(self)["metadata"] = value
+
+    def every_layer(self) -> list[Layer]:
+        """Return the layers in order, with `Input`."""
+        return self._layers
 
     @property
     def layers(self) -> list[Layer]:
@@ -114,7 +137,7 @@ class LayerStack(AlwaysTrained):
         with unchanged_on_failure([layer]):
             self._fit_in(layer)
             self._release_engine()
-        layer.in_model = True
+        layer.enter(self)
         self._layers.append(layer)
 
     def _fit_in(self, layer: Layer) -> None:
@@ -130,7 +153,7 @@ class LayerStack(AlwaysTrained):
         if self._layers:
             shape = self._layers[-1].output_shape if self._layers[-1].built else None
         if shape is None:
-            layer.input_shape = None  # known when those below are built; weights that then fit are kept
+            layer.forget_shape()  # it is known when those below are built
         elif layer.built and layer.weight_shapes and layer.input_shape != shape:
             raise ValueError(
                 f"the layer {layer.name!r} has weights for inputs of shape {layer.input_shape}, and would get {shape}: "
@@ -145,7 +168,7 @@ class LayerStack(AlwaysTrained):
             raise ValueError("there are no layers in the model")
         self._release_engine()
         layer = self._layers.pop()
-        layer.in_model = False
+        layer.leave()
         return layer
 
     @heedless

@@ -1,7 +1,7 @@
 """What stands between a table and a network, and what a model file must know to read the next table."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -119,9 +119,13 @@ class Preparation:
             f"trained on, which had no header); the file has {len(table.names)}"
         )
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON has them, with lists as tuples."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Preparation":
-        """Undo `dataclasses.asdict`, after JSON has made lists of the tuples."""
+        """Undo `to_dict`."""
         fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
         return cls(**fields)
 

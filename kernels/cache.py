@@ -51,14 +51,14 @@ def kernel_folder(target: str) -> Path | None:
 
 def write_atomically(
     path: Path,
-    content: bytes,
+    content: bytes | Iterable[Any],
     durable: bool = False,
     *,
     reads: Iterable[Path] = (),
     follow_links: bool = True,
     mode: int | None = None,
 ) -> None:
-    """Write ``content`` to a temporary name beside the file and rename it, so no reader sees half a file.
+    """Write ``content``, or its parts, to a temporary name beside the file and rename it: no reader sees half a file.
 
     A file that is replaced keeps its mode and its owner. With a ``mode``, which is for files that fastnn makes for
     itself, it gets that one, and is replaced whatever it is. With ``durable`` the content is on the disk before the
@@ -79,7 +79,7 @@ def write_atomically(
         elif mode:
             temporary.chmod(mode)
         with open(temporary, "wb") as file:
-            file.write(content)
+            file.writelines([content] if isinstance(content, bytes) else content)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())

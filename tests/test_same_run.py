@@ -322,7 +322,7 @@ def test_states_come_back_as_they_were(tmp_path):
     again = keeping(None)
     fit(compiled(), again, BackupAndRestore(tmp_path))
     assert again.state["plain"] == plain
-    assert (again.state["numpy"], again.state["tuple"]) == (0.5, [1, 2])
+    assert (again.state["numpy"], again.state["tuple"]) == (0.5, (1, 2))
     for mine, theirs in zip(again.state["arrays"], arrays, strict=True):
         assert mine.dtype == theirs.dtype.newbyteorder("=")
         np.testing.assert_array_equal(mine, theirs, strict=mine.dtype == theirs.dtype)
