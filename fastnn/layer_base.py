@@ -6,7 +6,7 @@ Shapes are tuples with None for the number of rows, as in Keras: (None, 8) is a 
 import copy
 import math
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
@@ -83,8 +83,8 @@ class Layer(AlwaysTrained):
         if input_dim is not None:
             input_shape = (checks.integer("input_dim", input_dim, 1),)
         self.declared_shape: Shape | None = None if input_shape is None else (None, *row_shape(input_shape))
-        self.auto_named = name is None
         self.name = self.kind if name is None else name
+        self.auto_named = name is None
         self.weight_shapes: dict[str, tuple[int, ...]] = {}
         self._values: list[np.ndarray] = []  # the weights, as long as no engine holds them
         self._expected = False  # whether the weights that are there must fit, instead of being drawn anew
@@ -113,7 +113,12 @@ class Layer(AlwaysTrained):
         name, model = checks.text("name", value), self._model and self._model()
         if model is not None and any(other.name == name for other in model.every_layer() if other is not self):
             raise ValueError(f"the name {name!r} is taken by another layer of this model")
-        vars(self)["name"] = name
+        vars(self)["name"], self.auto_named = name, False
+
+    def number(self, taken: Collection[str]) -> None:
+        """Take the first name of its kind that is not taken, as nobody gave it one."""
+        numbered = (f"{self.kind}_{number}" for number in range(1, len(taken) + 1))
+        vars(self)["name"] = next(name for name in numbered if name not in taken)
 
     @property
     def in_model(self) -> bool:

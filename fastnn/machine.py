@@ -10,7 +10,7 @@ from typing import Any
 
 # The features that decide which kernels run, of the hundred or so that a CPU reports.
 _TELLING_FEATURES = ("neon", "sve", "avx", "avx2", "fma", "avx512f", "avx512vl", "avx512dq", "avx512bf16", "amx-bf16")
-_DISTRIBUTIONS = ("numpy", "numba", "llvmlite", "numba-cuda", "scikit-learn", "safetensors")
+_DISTRIBUTIONS = ("numpy", "numba", "llvmlite", "numba-cuda", "scikit-learn")
 
 
 def cpu_model() -> str:

@@ -38,7 +38,9 @@ class Sequential(CompiledStack):
     Attributes
     ----------
     metadata : dict
-        Anything that JSON can hold, saved with the model: names of features and classes, for instance.
+        Saved with the model: names of features and classes, for instance. It holds what JSON has: None, bools,
+        numbers, strings, lists and dicts with strings as keys; `save` refuses the rest by its place. Texts of a file
+        may have 100 MB in all.
 
     Notes
     -----

@@ -6,6 +6,11 @@ several in any order, and equal models are to make equal files. Tensors are name
 ``dense/kernel``; the optimizer's are ``optimizer:counters`` and ``optimizer:<moment>:<number of the trained weight>``,
 moments that are all zero left out. In backups ``training`` has ``surroundings`` too, with the states of callbacks,
 whose arrays are the tensors ``callback:<number>:<number>``.
+
+Names of layers have no ``/`` in them and differ, so no two tensors have one name. What would not come back from JSON as
+it is, such as tuples in ``metadata``, is refused before anything is written: see `states.plain`. Configurations may have
+tuples, as constructors take lists as well. States of callbacks mark tuples, as ``{"tuple of the file": [...]}``.
+Files of former versions may have null as ``metadata``, and load with an empty dict.
 """
 
 import json
@@ -93,7 +98,10 @@ def to_bytes(model: Any) -> bytes:
 
 
 def _distinct(metrics: Sequence[Metric]) -> Sequence[Metric]:
-    """Return metrics, which have their own names but for those that were changed since they came into the model."""
+    """Return metrics, unless the user has changed their list or their names to what ``compile`` would not take."""
+    for metric in metrics:
+        if not isinstance(metric, Metric):
+            raise TypeError(f"metrics must be objects of fastnn.metrics; got one of type {type(metric).__name__}")
     names = [metric.name for metric in metrics]
     if names != [metric.name for metric in get_list(metrics)]:
         raise ValueError(f"metrics must have names of their own, under which they are reported; got {names}")

@@ -146,9 +146,7 @@ class LayerStack(AlwaysTrained):
         if layer.name in names:
             if not layer.auto_named:
                 raise ValueError(f"the name {layer.name!r} is taken by another layer of this model")
-            layer.name = next(
-                name for number in range(1, len(names) + 1) if (name := f"{layer.kind}_{number}") not in names
-            )
+            layer.number(names)
         shape = layer.input_shape or layer.declared_shape
         if self._layers:
             shape = self._layers[-1].output_shape if self._layers[-1].built else None
