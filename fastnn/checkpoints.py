@@ -125,6 +125,11 @@ class ModelCheckpoint(_Saver):
             raise KeyError(
                 f"filepath={self.filepath!r} asks for {error.args[0]!r}, which is not among the logs: {', '.join(logs)}"
             ) from None
+        except (AttributeError, IndexError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"filepath={self.filepath!r} cannot be filled in with epoch, batch and logs ({error}); a brace is "
+                "'{{'"
+            ) from None
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         self.model.save(path, include_optimizer=not self.save_weights_only)
         if self.verbose:

@@ -183,8 +183,9 @@ class CompiledStack(DescribedStack):
 
     def _has_stepped(self) -> bool:
         """Whether the optimizer, which may have been assigned since, has done a step."""
-        engine = self._engine
-        return self.optimizer is not None and engine is not None and engine.optimizer is self.optimizer and engine.step > 0
+        if self.optimizer is None or self._engine is None:
+            return False
+        return self._engine.optimizer is self.optimizer and self._engine.step > 0
 
     @contextmanager
     def _turn(self, what: str, begun: bool = False) -> Iterator[None]:

@@ -268,7 +268,10 @@ def load(path: Path) -> tuple["Sequential", Preparation | None]:
 
     model = saving.from_bytes(saving.read(path), repr(str(path)), Sequential, None, None, compiled=False)
     known = model.metadata.get(PREPARATION)
-    return model, None if known is None else Preparation.from_dict(known)
+    try:
+        return model, None if known is None else Preparation.from_dict(known)
+    except (AttributeError, TypeError) as error:
+        raise ValueError(f"{path}: metadata[{PREPARATION!r}] is not what `fastnn train` puts there ({error})") from None
 
 
 def predictions(

@@ -103,14 +103,14 @@ class Layer(AlwaysTrained):
 
     @property
     def name(self) -> str:
-        """Name within the model, under which files hold the weights: no other layer has it, and there is no "/" in it."""
+        """Name within the model, without a "/": files hold the weights under it, and no two layers have the same."""
         return vars(self)["name"]
 
     @name.setter
     def name(self, value: str) -> None:
         if not isinstance(value, str) or not value or "/" in value:
             raise ValueError(f"name must be a non-empty string without '/'; got {value!r}")
-        name, model = checks.text("name", value), self._model and self._model()
+        name, model = checks.text("name", value), None if self._model is None else self._model()
         if model is not None and any(other.name == name for other in model.every_layer() if other is not self):
             raise ValueError(f"the name {name!r} is taken by another layer of this model")
         vars(self)["name"], self.auto_named = name, False

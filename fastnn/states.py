@@ -68,7 +68,8 @@ def _plain(value: Any, path: tuple[Any, ...], other: Other, reserved: Collection
     if isinstance(value, dict):
         for key in value:
             if not isinstance(key, str):
-                raise TypeError(f"{_name(path)} must be a dict with strings as keys; got a key of type {type(key).__name__}")
+                kind = type(key).__name__
+                raise TypeError(f"{_name(path)} must be a dict with strings as keys; got a key of type {kind}")
             if key in reserved:
                 raise ValueError(f"{_name(path)} has the key {key!r}, which marks other things in the file")
             inner(key, key)
@@ -85,8 +86,9 @@ def _name(path: tuple[Any, ...]) -> str:
 
 def _type(value: Any) -> str:
     kind = type(value)
-    array = f" of {value.dtype}" if isinstance(value, np.ndarray) else ""
-    return f"one of type {kind.__name__ if kind.__module__ == 'builtins' else f'{kind.__module__}.{kind.__name__}'}{array}"
+    module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    items = f" of {value.dtype}" if isinstance(value, np.ndarray) else ""
+    return f"one of type {module}{kind.__name__}{items}"
 
 
 def _is_text(value: str) -> bool:
@@ -141,8 +143,8 @@ def pack(state: Any, prefix: str, tensors: dict[str, np.ndarray], where: str) ->
         if isinstance(value, np.generic):
             return as_number(value, where, inner)
         raise TypeError(
-            f"{where} must be None, a number, a string, an array of numbers, or a list, a tuple or a dict (with strings "
-            f"as keys) of those; got {_type(value)}"
+            f"{where} must be None, a number, a string, an array of numbers, or a list, tuple or dict (with strings as "
+            f"keys) of those; got {_type(value)}"
         )
 
     return plain(state, where, other, (ARRAY, TUPLE))

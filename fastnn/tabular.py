@@ -125,9 +125,20 @@ class Preparation:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Preparation":
-        """Undo `to_dict`."""
+        """Undo `to_dict`.
+
+        Raises
+        ------
+        AttributeError, TypeError
+            If these are other values.
+        """
         fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
-        return cls(**fields)
+        made = cls(**fields)
+        texts = (made.task, made.target, *made.features, *made.classes)
+        numbers = (made.columns, made.target_mean, made.target_scale, *made.mean, *made.scale)
+        if not (all(isinstance(text, str) for text in texts) and all(isinstance(n, (int, float)) for n in numbers)):
+            raise TypeError(f"got {made}")
+        return made
 
 
 def understand_target(

@@ -71,6 +71,7 @@ def write_atomically(
     """
     target = target_of(path, reads, follow_links) if mode is None else path
     kept = mode is None and target.exists()
+    parts: Iterable[Any] = [content] if isinstance(content, bytes) else content
     temporary = target.with_name(f"{target.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         temporary.touch(0o600 if kept or mode else 0o666, exist_ok=False)  # private until it has its mode
@@ -79,7 +80,7 @@ def write_atomically(
         elif mode:
             temporary.chmod(mode)
         with open(temporary, "wb") as file:
-            file.writelines([content] if isinstance(content, bytes) else content)
+            file.writelines(parts)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())

@@ -30,7 +30,7 @@ Y = (X[:, 0] > 0).astype(float)
 REFUSALS = (AttributeError, TypeError, ValueError, RuntimeError)  # clear ones: of the assignment
 
 
-class Text(str, enum.Enum):
+class Text(enum.StrEnum):
     A = "a"
 
 
@@ -91,7 +91,8 @@ def random_thing(choices):
     """One of fastnn's declared things, with one argument of its constructor odd, or of a type of NumPy."""
     kind, odd = choices.choice(CLASSES)
     signature = inspect.signature(kind).parameters
-    arguments = {name: REQUIRED[name] for name in signature if name in REQUIRED and signature[name].default is inspect._empty}
+    needed = [name for name, parameter in signature.items() if parameter.default is inspect.Parameter.empty]
+    arguments = {name: REQUIRED[name] for name in needed if name in REQUIRED}
     usual = arguments.get(odd, signature[odd].default)
     numbers = [number(usual) for number in (np.float32, np.float64, np.int64)] if type(usual) in (int, float) else []
     return kind(**arguments | {odd: choices.choice([choices.choice(ODD), *numbers])})
@@ -138,8 +139,9 @@ def attributes_of(thing):
 
 def assign(model, choices):
     """Put something odd somewhere; return what was done, or None if it was refused."""
+    ways = [put_into_metadata, put_into_metrics, rename, replace, replace, set_anything]
     try:
-        return choices.choice([put_into_metadata, put_into_metrics, rename, replace, replace, set_anything])(model, choices)
+        return choices.choice(ways)(model, choices)
     except REFUSALS:
         return None
 
@@ -249,7 +251,8 @@ def check(model, path, choices):
             with pytest.raises((TypeError, ValueError)):
                 refused(model)
         return False
-    way = choices.choice([lambda: load_model(path), lambda: pickle.loads(pickle.dumps(model)), lambda: copy.copy(model)])
+    ways = [lambda: load_model(path), lambda: pickle.loads(pickle.dumps(model)), lambda: copy.copy(model)]
+    way = choices.choice(ways)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a file that `fastnn train` seems to have written
         again = way()

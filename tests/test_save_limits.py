@@ -86,16 +86,10 @@ def sweep(tmp_path, run_python, action, points):
     return eval(run_python(code, FASTNN_NUM_THREADS="1").splitlines()[-1])
 
 
-@pytest.mark.parametrize("action", ["save", "load"])
-def test_memory_that_is_short(tmp_path, run_python, action):
-    found = sweep(tmp_path, run_python, action, 8)
-    assert set(found) == {0, 1}
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("action", ["save", "load", "pickle"])
-def test_memory_that_is_short_at_every_place(tmp_path, run_python, action):
-    assert set(sweep(tmp_path, run_python, action, 40)) == {0, 1}
+def test_memory_that_is_short(tmp_path, run_python, action):
+    assert set(sweep(tmp_path, run_python, action, 30)) == {0, 1}
 
 
 def big_model():
@@ -173,13 +167,15 @@ def test_parts_are_written_one_after_the_other(tmp_path):
     assert (tmp_path / "file").read_bytes() == b"abcd"
 
 
+@pytest.mark.slow
 def test_metadata_beyond_what_the_format_allows(tmp_path):
     """Said before anything is written, with the size and what to do."""
     model, path = big_model(), tmp_path / "model"
     model.save(path)
     before = path.read_bytes()
     model.metadata["text"] = "x" * 100_000_000
-    with pytest.raises(ValueError, match=r"100,00\d,\d* bytes .* may have 100,000,000; metadata has 100,000,012 of them"):
+    message = r"100,00\d,\d* bytes .* may have 100,000,000; metadata has 100,000,012 of them"
+    with pytest.raises(ValueError, match=message):
         model.save(path)
     assert path.read_bytes() == before
     model.metadata["text"] = "x" * (100_000_000 - 10_000)

@@ -12,8 +12,8 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from fastnn import initializers, models, optimizers
-from fastnn.callbacks import LambdaCallback
+from fastnn import initializers, jobs, models, optimizers
+from fastnn.callbacks import LambdaCallback, ModelCheckpoint
 from fastnn.layers import Activation, Dense, Dropout, Flatten, Input
 from fastnn.models import Sequential, load_model
 
@@ -210,7 +210,9 @@ def test_a_layer_is_renamed_as_the_constructor_would_name_it(name):
             Dense(2, name=name)
 
 
-@pytest.mark.parametrize("name", ["a:b", "optimizer:counters", "callback:0:0", "__metadata__", "ä😀", "nul\0", "x" * 9999])
+@pytest.mark.parametrize(
+    "name", ["a:b", "optimizer:counters", "callback:0:0", "__metadata__", "ä😀", "nul\0", "x" * 9999], ids=range(7)
+)
 def test_a_layer_may_have_any_other_name(tmp_path, name):
     model = trained()
     model.layers[1].name = name
@@ -425,3 +427,27 @@ def test_numbers_beyond_floats(value):
     for make in (optimizers.SGD, initializers.Constant):
         with pytest.raises(ValueError, match="must be >=? .*finite"):
             make(value)
+
+
+@pytest.mark.parametrize("filepath", ["{epoch", "}", "{}", "{0}", "{epoch:q}", "{epoch.no}", "{epoch[0]}", "{loss:d}"])
+def test_names_of_checkpoints_that_cannot_be_filled_in(tmp_path, filepath):
+    checkpoint = ModelCheckpoint(tmp_path / filepath)
+    with pytest.raises(ValueError, match="filepath='.*' cannot be filled in with epoch, batch and logs"):
+        trained().fit(X, Y, verbose=0, callbacks=[checkpoint])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "preparation",
+    [
+        "x", 3, [1], {"a": 1}, {"task": 1, "target": "t", "features": [], "columns": 3},
+        {"task": "regression", "target": "t", "features": 3, "columns": 3},
+    ],
+    ids=range(6),
+)  # fmt: skip
+def test_a_preparation_that_the_command_did_not_write(tmp_path, preparation):
+    model = trained()
+    model.metadata["preparation"] = preparation
+    model.save(tmp_path / "model")
+    with pytest.raises(ValueError, match=r"metadata\['preparation'\] is not what `fastnn train` puts there"):
+        jobs.load(tmp_path / "model")
