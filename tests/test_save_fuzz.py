@@ -24,7 +24,7 @@ from fastnn.models import Sequential, load_model
 from fastnn.optimizers import schedules
 from fastnn.states import plain
 
-MODELS = int(os.environ.get("FASTNN_TEST_MODELS", "1200"))
+MODELS = int(os.environ.get("FASTNN_TEST_MODELS", "400"))
 X = np.linspace(-1, 1, 24).reshape(8, 3)
 Y = (X[:, 0] > 0).astype(float)
 REFUSALS = (AttributeError, TypeError, ValueError, RuntimeError)  # clear ones: of the assignment
