@@ -158,14 +158,12 @@ class Layer(AlwaysTrained):
         self.weight_shapes, self._expected = shapes, False
 
     def expect(self, tensors: Mapping[str, np.ndarray] | None) -> None:
-        """Take the weights from the tensors of a file; ``build`` then checks them and draws none. None ends that."""
+        """Take these weights, by name; ``build`` then checks them and draws none. None ends that."""
         self._expected = tensors is not None
         if tensors is None:
             return
-        prefix = f"{self.name}/"
-        mine = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-        self._values = list(mine.values())
-        self.weight_shapes = {name: value.shape for name, value in mine.items()}
+        self._values = list(tensors.values())
+        self.weight_shapes = {name: value.shape for name, value in tensors.items()}
 
     def _shapes_of_weights(self, input_shape: Shape) -> dict[str, tuple[int, ...]]:
         return {}
@@ -196,7 +194,7 @@ class Layer(AlwaysTrained):
         """Return copies of the weights; for Dense the kernel (inputs, units) and the bias (units,)."""
         if self._engine is None:
             return [value.copy() for value in self._values]
-        return self._engine.get_weights()[self._first : self._first + len(self.weight_shapes)]
+        return self._engine.get_weights(slice(self._first, self._first + len(self.weight_shapes)))
 
     @heedless
     def set_weights(self, weights: Sequence[Any]) -> None:

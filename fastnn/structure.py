@@ -51,11 +51,14 @@ class LayerStack(AlwaysTrained):
         self._device, self._threads = device, threads
         self.metadata: dict[str, Any] = {}
         self._layers: list[Layer] = []
+        self._names: set[str] | None = set()  # of the layers, while they are put in one after the other
+        self._numbers: dict[str, int] = {}  # by kinds of layers: those below are taken
         self._engine: Any = None
         given = [layers] if isinstance(layers, (Layer, LayerStack)) else list(layers or [])
         with unchanged_on_failure([layer for layer in given if isinstance(layer, Layer)]):
             for layer in given:
                 self.add(layer)
+        self._names = None  # they may change
 
     @classmethod
     def _guards(cls, name: str) -> bool:
@@ -69,7 +72,7 @@ class LayerStack(AlwaysTrained):
     @property
     def layers(self) -> list[Layer]:
         """The layers that compute something, in order."""
-        return [layer for layer in self._layers if layer.kind != "input"]
+        return self._layers[bool(self._layers) and self._layers[0].kind == "input" :]
 
     @property
     def built(self) -> bool:
@@ -116,16 +119,19 @@ class LayerStack(AlwaysTrained):
             self._release_engine()
         layer.in_model = True
         self._layers.append(layer)
+        if self._names is not None:
+            self._names.add(layer.name)
 
     def _fit_in(self, layer: Layer) -> None:
         """Give a new layer its name and, where it is known, its shape."""
-        names = [other.name for other in self._layers]
+        names = {other.name for other in self._layers} if self._names is None else self._names
         if layer.name in names:
             if not layer.auto_named:
                 raise ValueError(f"the name {layer.name!r} is taken by another layer of this model")
-            layer.name = next(
-                name for number in range(1, len(names) + 1) if (name := f"{layer.kind}_{number}") not in names
-            )
+            number = self._numbers.get(layer.kind, 1)
+            while (name := f"{layer.kind}_{number}") in names:
+                number += 1
+            layer.name, self._numbers[layer.kind] = name, number
         shape = layer.input_shape or layer.declared_shape
         if self._layers:
             shape = self._layers[-1].output_shape if self._layers[-1].built else None
@@ -145,6 +151,7 @@ class LayerStack(AlwaysTrained):
             raise ValueError("there are no layers in the model")
         self._release_engine()
         layer = self._layers.pop()
+        self._numbers.clear()
         layer.in_model = False
         return layer
 
