@@ -110,7 +110,7 @@ class Engine:
         return int(self.state[0])
 
     def get_weights(self, some: slice = slice(None)) -> list[np.ndarray]:
-        """Copies of all weights, shaped like ``plan.weight_shapes``, or of some; of a whole step, whatever others do."""
+        """Copies of all weights, shaped like ``plan.weight_shapes``, or some of them; always of a whole step."""
         return self.gate.read(lambda: self.plan.unpack(self.params, some=some))
 
     def set_weights(self, weights: Sequence[np.ndarray], first: int | None = None) -> None:

@@ -208,7 +208,8 @@ GROWTH = """
     jit.KEPT_NETWORKS = 2
     x, y = np.ones((20, 3), np.float32), np.ones(20)
     def fit(units):
-        model = fastnn.Sequential([fastnn.Dense(units, "relu", input_shape=(3,)), fastnn.Dense(1, "sigmoid")], threads=1)
+        layers = [fastnn.Dense(units, "relu", input_shape=(3,)), fastnn.Dense(1, "sigmoid")]
+        model = fastnn.Sequential(layers, threads=1)
         model.compile("adam", "binary_crossentropy", jit_compile=True)
         model.fit(x, y, batch_size=10, verbose=0)
     def resident():
