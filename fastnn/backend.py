@@ -109,9 +109,9 @@ class Engine:
         """Optimizer steps done since the optimizer was reset."""
         return int(self.state[0])
 
-    def get_weights(self) -> list[np.ndarray]:
-        """Copies of all weights, shaped like ``plan.weight_shapes``; of a whole step, whatever other threads do."""
-        return self.gate.read(lambda: self.plan.unpack(self.params))
+    def get_weights(self, some: slice = slice(None)) -> list[np.ndarray]:
+        """Copies of all weights, shaped like ``plan.weight_shapes``, or some of them; always of a whole step."""
+        return self.gate.read(lambda: self.plan.unpack(self.params, some=some))
 
     def set_weights(self, weights: Sequence[np.ndarray], first: int | None = None) -> None:
         """Replace all weights, shaped like ``plan.weight_shapes``, or only these from position ``first`` on.
@@ -124,10 +124,7 @@ class Engine:
         """Return parameters with these weights."""
         params = aligned_zeros(self.params.size, self.plan.dtype)
         params[:] = self.params
-        if first is not None:
-            every = self.plan.unpack(params)
-            weights = [*every[:first], *weights, *every[first + len(weights) :]]
-        self.plan.pack(weights, params)
+        self.plan.pack(weights, params, first=first)
         if self.plan.mixed:
             round_weights(self.plan, params)
         return params

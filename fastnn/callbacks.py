@@ -1,6 +1,7 @@
 """Callbacks: code of the user's that runs during training, with Keras' hooks."""
 
 import warnings
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -36,11 +37,34 @@ class History(Strict, Callback):
         One value an epoch for the loss and each metric.
     epoch : list of int
         The epochs, counted from 0.
+    model : Sequential
+        The model that was fitted, for as long as something else keeps it: a model and its `history` that kept each
+        other would hold their memory until Python's garbage collector comes by. None in copies and pickles.
+
+    Raises
+    ------
+    AttributeError
+        If `model` is asked for when it is gone.
     """
 
     def __init__(self) -> None:
         self.history: dict[str, list[float]] = {}
         self.epoch: list[int] = []
+        self._model: Callable[[], Any] | None = None
+
+    @property
+    def model(self) -> Any:
+        model = None if self._model is None else self._model()
+        if model is None and self._model is not None:
+            raise AttributeError("the model of this history is gone, as nothing else kept it: keep the model itself")
+        return model
+
+    @model.setter
+    def model(self, model: Any) -> None:
+        self._model = None if model is None else weakref.ref(model)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_model": None}
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         self.epoch = []

@@ -20,13 +20,21 @@ class _Saver(Strict, Callback):
     """A callback that works after every epoch, or every so many steps, counted from the first of epoch 0."""
 
     def __init__(self, save_freq: int | str) -> None:
-        self.save_freq = save_freq
-        if save_freq == "epoch":
-            self.on_epoch_end = self._after_epoch  # type: ignore[method-assign]
-        else:  # only then training has to stop after every step
-            self.save_freq = checks.integer("save_freq", save_freq, 1)
-            self.on_epoch_begin = self._note_epoch  # type: ignore[method-assign]
-            self.on_train_batch_end = self._after_step  # type: ignore[method-assign]
+        self.save_freq = save_freq if save_freq == "epoch" else checks.integer("save_freq", save_freq, 1)
+
+    # training stops where a callback has a hook of its own: after every step only if it must
+
+    @property
+    def on_epoch_begin(self) -> Any:  # type: ignore[override]
+        return super().on_epoch_begin if self.save_freq == "epoch" else self._note_epoch
+
+    @property
+    def on_train_batch_end(self) -> Any:  # type: ignore[override]
+        return super().on_train_batch_end if self.save_freq == "epoch" else self._after_step
+
+    @property
+    def on_epoch_end(self) -> Any:  # type: ignore[override]
+        return self._after_epoch if self.save_freq == "epoch" else super().on_epoch_end
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         _ = self.model.save  # the model of an estimator says at once that it has none

@@ -1,5 +1,6 @@
 """Callbacks of the estimators: scikit-learn's, which it has from version 1.9 on, and what fastnn's get to see."""
 
+import weakref
 from types import SimpleNamespace
 from typing import Any
 
@@ -82,8 +83,15 @@ class Trainee(Strict):
 
     def __init__(self, estimator: Any, engine: Any) -> None:
         self.stop_training = False
-        self.estimator = estimator
+        self._estimator = weakref.ref(estimator)  # which has the callbacks, who keep their model
         self._engine = engine
+
+    @property
+    def estimator(self) -> Any:
+        estimator = self._estimator()
+        if estimator is None:
+            raise ReferenceError("the estimator that this callback was in a fit of is gone, as nothing else kept it")
+        return estimator
 
     @property
     def optimizer(self) -> Any:

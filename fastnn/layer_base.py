@@ -4,6 +4,7 @@ Shapes are tuples with None for the number of rows, as in Keras: (None, 8) is a 
 """
 
 import copy
+import itertools
 import math
 import weakref
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -115,10 +116,11 @@ class Layer(AlwaysTrained):
             raise ValueError(f"the name {name!r} is taken by another layer of this model")
         vars(self)["name"], self.auto_named = name, False
 
-    def number(self, taken: Collection[str]) -> None:
-        """Take the first name of its kind that is not taken, as nobody gave it one."""
-        numbered = (f"{self.kind}_{number}" for number in range(1, len(taken) + 1))
-        vars(self)["name"] = next(name for name in numbered if name not in taken)
+    def number(self, taken: Collection[str], first: int) -> int:
+        """Take the first name of its kind that is not taken, from a number on, which is returned."""
+        number = next(number for number in itertools.count(first) if f"{self.kind}_{number}" not in taken)
+        vars(self)["name"] = f"{self.kind}_{number}"
+        return number
 
     @property
     def in_model(self) -> bool:
@@ -199,14 +201,12 @@ class Layer(AlwaysTrained):
         self.weight_shapes, self._expected = shapes, False
 
     def expect(self, tensors: Mapping[str, np.ndarray] | None) -> None:
-        """Take the weights from the tensors of a file; ``build`` then checks them and draws none. None ends that."""
+        """Take these weights, by name; ``build`` then checks them and draws none. None ends that."""
         self._expected = tensors is not None
         if tensors is None:
             return
-        prefix = f"{self.name}/"
-        mine = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-        self._values = list(mine.values())
-        self.weight_shapes = {name: value.shape for name, value in mine.items()}
+        self._values = list(tensors.values())
+        self.weight_shapes = {name: value.shape for name, value in tensors.items()}
 
     def _shapes_of_weights(self, input_shape: Shape) -> dict[str, tuple[int, ...]]:
         return {}
@@ -237,7 +237,7 @@ class Layer(AlwaysTrained):
         """Return copies of the weights; for Dense the kernel (inputs, units) and the bias (units,)."""
         if self._engine is None:
             return [value.copy() for value in self._values]
-        return self._engine.get_weights()[self._first : self._first + len(self.weight_shapes)]
+        return self._engine.get_weights(slice(self._first, self._first + len(self.weight_shapes)))
 
     @heedless
     def set_weights(self, weights: Sequence[Any]) -> None:

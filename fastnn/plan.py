@@ -102,8 +102,10 @@ class Plan:
         """Multiplications and additions of one row's way forward."""
         return int(sum(2 * op[codes.INPUTS] * op[codes.OUTPUTS] for op in self.dense))
 
-    def pack(self, weights: Sequence[np.ndarray], flat: np.ndarray, trained: bool = False) -> None:
-        """Write weights of ``weight_shapes`` to a flat vector of ``memory_size``.
+    def pack(
+        self, weights: Sequence[np.ndarray], flat: np.ndarray, trained: bool = False, first: int | None = None
+    ) -> None:
+        """Write weights of ``weight_shapes`` to a flat vector of ``memory_size``: all, or those from ``first`` on.
 
         With ``trained``, the arrays are of the trained weights alone and ``n_parameters`` elements are enough.
 
@@ -112,22 +114,22 @@ class Plan:
         ValueError
             If the number of arrays or a shape is another one; nothing is written then.
         """
-        places = self._places(trained)
+        places = self._places(trained) if first is None else self.weights[first : first + len(weights)]
         shapes, wanted = [np.shape(weight) for weight in weights], [place.shape for place in places]
         if shapes != wanted:
             raise ValueError(f"the weights must have the shapes {wanted}; got {shapes}")
         for place, weight in zip(places, weights, strict=True):
             place.write(flat, weight)
-        if not trained:
+        if not trained and first is None:
             for place in self._ones:
                 place.write(flat, np.ones(place.shape))
 
-    def unpack(self, flat: np.ndarray, trained: bool = False) -> list[np.ndarray]:
-        """Return copies of the weights in a flat vector; the arguments are those of `pack`."""
-        return [place.read(flat) for place in self._places(trained)]
+    def unpack(self, flat: np.ndarray, trained: bool = False, some: slice = slice(None)) -> list[np.ndarray]:
+        """Return copies of the weights in a flat vector, or of some of them; the arguments are those of `pack`."""
+        return [place.read(flat) for place in self._places(trained)[some]]
 
     def _places(self, trained: bool) -> list[Place]:
-        return [place for place in self.weights if place.trained or not trained]
+        return [place for place in self.weights if place.trained] if trained else self.weights
 
     def objective(
         self,

@@ -156,8 +156,9 @@ def _model(
         with custom_objects(custom):
             described = config["model"]
             layers = [layer_kinds.get(layer) for layer in described["layers"]]
+            weights = _by_layer(tensors)
             for layer in layers:
-                layer.expect(tensors)
+                layer.expect(weights.get(layer.name, {}))
             ours.__init__(model, layers, described["name"], described["dtype"], device=device, threads=threads)
             if described.get("input_shape") is not None:
                 model.build(described["input_shape"])
@@ -175,6 +176,15 @@ def _model(
     except Exception as error:  # whatever a damaged configuration leads to
         raise _damaged(source, error) from error
     return model
+
+
+def _by_layer(tensors: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
+    """Return the weights in a file by their layers' names and their own."""
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for name, value in tensors.items():
+        layer, _, weight = name.rpartition("/")
+        found.setdefault(layer, {})[weight] = value
+    return found
 
 
 def own_classes(model: Any) -> dict[str, type]:

@@ -50,11 +50,14 @@ class LayerStack(AlwaysTrained):
         self._device, self._threads = device, threads
         self.metadata = {}
         self._layers: list[Layer] = []
+        self._names: set[str] | None = set()  # of the layers, while they are put in one after the other
+        self._numbers: dict[str, int] = {}  # by kinds of layers: those below are taken
         self._engine: Any = None
         given = [layers] if isinstance(layers, (Layer, LayerStack)) else list(layers or [])
         with unchanged_on_failure([layer for layer in given if isinstance(layer, Layer)]):
             for layer in given:
                 self.add(layer)
+        self._names = None  # they may change
 
     @classmethod
     def _guards(cls, name: str) -> bool:
@@ -92,7 +95,7 @@ class LayerStack(AlwaysTrained):
     @property
     def layers(self) -> list[Layer]:
         """The layers that compute something, in order."""
-        return [layer for layer in self._layers if layer.kind != "input"]
+        return self._layers[bool(self._layers) and self._layers[0].kind == "input" :]
 
     @property
     def built(self) -> bool:
@@ -139,14 +142,16 @@ class LayerStack(AlwaysTrained):
             self._release_engine()
         layer.enter(self)
         self._layers.append(layer)
+        if self._names is not None:
+            self._names.add(layer.name)
 
     def _fit_in(self, layer: Layer) -> None:
         """Give a new layer its name and, where it is known, its shape."""
-        names = [other.name for other in self._layers]
+        names = {other.name for other in self._layers} if self._names is None else self._names
         if layer.name in names:
             if not layer.auto_named:
                 raise ValueError(f"the name {layer.name!r} is taken by another layer of this model")
-            layer.number(names)
+            self._numbers[layer.kind] = layer.number(names, self._numbers.get(layer.kind, 1))
         shape = layer.input_shape or layer.declared_shape
         if self._layers:
             shape = self._layers[-1].output_shape if self._layers[-1].built else None
@@ -166,6 +171,7 @@ class LayerStack(AlwaysTrained):
             raise ValueError("there are no layers in the model")
         self._release_engine()
         layer = self._layers.pop()
+        self._numbers.clear()
         layer.leave()
         return layer
 

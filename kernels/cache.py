@@ -164,7 +164,11 @@ class ProgramCache:
         """Signature and program as bytes, for ``pickle``."""
         from numba.core.serialize import dumps
 
-        return dumps((signature, result._reduce()))
+        return dumps((signature, self._reduced(result)))
+
+    def _reduced(self, result: Any) -> Any:
+        """Return what is stored of a program."""
+        return result._reduce()
 
     def _restored(self, target_context: Any, reduced: Any) -> Any:
         """Return the program that was stored."""

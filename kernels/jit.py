@@ -13,7 +13,9 @@ import gc
 import hashlib
 import importlib
 import inspect
+import sys
 import types
+import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -190,10 +192,22 @@ def program(function: Callable, dtype: np.dtype, variant: str = "", known: Known
     key = (function, dtype, variant, Traits(**traits), known)
     found = _programs.get(key)
     if found is None:
-        found = _programs.setdefault(key, undisturbed(_program)(*key))
-        for oldest in [each for each in list(_programs) if each[-1]][:-KEPT_NETWORKS]:
-            _programs.pop(oldest, None)
+        found = undisturbed(_kept)(key)
     return found
+
+
+def _kept(key: tuple) -> Any:
+    """Make a program, unless another thread has made it, and free the oldest of those for networks.
+
+    That takes Python code, which no interrupt must strike: so it is done here, and not when a run ends.
+    """
+    if key not in _programs:
+        _programs[key] = _program(*key)
+    for oldest in [each for each in list(_programs) if each[-1]][:-KEPT_NETWORKS]:
+        program = _programs.pop(oldest)
+        if sys.getrefcount(program) > 2:  # a run works with it
+            _programs[oldest] = program
+    return _programs[key]
 
 
 def _with_settings(compile_program: Callable) -> Callable:
@@ -225,6 +239,7 @@ def _program(
 ) -> Any:
     from .cache import ProgramCache
     from .linking import NetworkCompiler, ProgramCompiler
+    from .networks import NetworkCache
 
     target = target_description()  # before Numba looks at its settings: they are checked
     pipeline = NetworkCompiler if known else ProgramCompiler
@@ -236,12 +251,13 @@ def _program(
         name += f"_{tile_choice()[0]}"
     if known:
         name += f"_for_{_digest(repr(known))}"
-        compiler = dispatcher._compiler
-        compiler.compile = _rewriting(compiler, function, dtype, traits, known)
     # Numba makes the symbol of it; its own count of functions may be the same for two programs of two processes
     dispatcher.py_func.__qualname__ = f"{name}_on_{_digest(target)}"
-    dispatcher._cache = ProgramCache(name, target, for_network=bool(known))
-    dispatcher.compile = undisturbed(_with_settings(dispatcher.compile))
+    dispatcher._cache = (NetworkCache if known else ProgramCache)(name, target)
+    if known:
+        _rewrite(dispatcher, function, dtype, traits, known)
+    compile_program, itself = type(dispatcher).compile, weakref.ref(dispatcher)  # a cycle would keep its machine code
+    dispatcher.compile = undisturbed(_with_settings(lambda signature: compile_program(itself(), signature)))
     return dispatcher
 
 
@@ -249,23 +265,33 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _rewriting(compiler: Any, function: Callable, dtype: np.dtype, traits: Traits, known: Known) -> Callable:
-    """``compiler.compile``, but of what is left of the function for known arguments; when it is not found on disk."""
+def _rewrite(dispatcher: Any, function: Callable, dtype: np.dtype, traits: Traits, known: Known) -> None:
+    """Let a dispatcher compile what is left of its function for known arguments, when it is not found on disk."""
+    from .networks import forget
+
+    compiler, cache, target_context = dispatcher._compiler, dispatcher._cache, dispatcher.targetctx
     compile_function = compiler.compile
 
     def call(*signature: Any) -> Any:
-        general, compiler.py_func = compiler.py_func, _for_known(function, dtype, traits, known)
+        kernels: list[Any] = []
+        general, compiler.py_func = compiler.py_func, _for_known(function, dtype, traits, known, kernels)
         compiler.py_func.__qualname__ = general.__qualname__
         try:
-            return compile_function(*signature)
+            return cache.loaded(target_context, compile_function(*signature))
         finally:
             compiler.py_func = general
+            forget(kernels)
 
-    return call
+    compiler.compile = call
 
 
-def _for_known(function: Callable, dtype: np.dtype, traits: Traits, known: Known) -> types.FunctionType:
-    """What is left of a program's function for known arguments, ready to be compiled."""
+def _for_known(
+    function: Callable, dtype: np.dtype, traits: Traits, known: Known, kernels: list[Any]
+) -> types.FunctionType:
+    """What is left of a program's function for known arguments, ready to be compiled.
+
+    Dispatchers made for this program alone are added to ``kernels``.
+    """
     from . import scalar
     from .partial_evaluation import UNKNOWN, Evaluator
 
@@ -286,6 +312,9 @@ def _for_known(function: Callable, dtype: np.dtype, traits: Traits, known: Known
 
     @functools.cache
     def compiled(kernel: Callable) -> Any:
-        return _dispatcher(kernel, dtype, traits, compiled) if kernel in rewritten else _inner(kernel, dtype, traits)
+        if kernel not in rewritten:
+            return _inner(kernel, dtype, traits)
+        kernels.append(_dispatcher(kernel, dtype, traits, compiled))
+        return kernels[-1]
 
     return specialised(left, dtype, compiled)

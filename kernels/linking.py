@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding as llvm
-from numba.core.codegen import JITCodeLibrary
+from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import register_pass
 from numba.core.typed_passes import InlineOverloads, NativeLowering, NopythonRewrites
@@ -76,6 +76,37 @@ class NetworkLibrary(ProgramLibrary):
         keep_to_itself(self._final_module)
         super()._optimize_final_module()
 
+    def _finalize_final_module(self) -> None:
+        self._verify_declare_only_symbols()
+        self._compiled_object = self._codegen._tm.emit_object(self._final_module)
+        self._finalized = True
+
+    def serialize_using_object_code(self) -> tuple[str, bytes]:
+        self._ensure_finalized()
+        return self.name, self._compiled_object
+
+
+class LoadedLibrary(JITCodeLibrary):
+    """The machine code of a program for one network."""
+
+    @classmethod
+    def _unserialize(cls, codegen: Any, state: tuple[str, bytes]) -> LoadedLibrary:
+        name, machine_code = state
+        library = codegen.create_library(name)
+        library.enable_object_caching()
+        library._set_compiled_object(machine_code)
+        library._finalize_final_module()
+        return library
+
+    def get_pointer_to_function(self, name: str) -> int:
+        return self._codegen._engine.get_function_address(name)
+
+
+class NetworkCodegen(JITCPUCodegen):
+    """Holds the machine code of one program, which is freed with it: Numba's own engine never frees any."""
+
+    _library_class = LoadedLibrary
+
 
 @register_pass(mutates_CFG=True, analysis_only=False)
 class InnerLowering(NativeLowering):
@@ -113,6 +144,10 @@ class NetworkLowering(ProgramLowering):
 
     _name = "network_lowering"
     library = NetworkLibrary
+
+    def run_pass(self, state: Any) -> bool:
+        state.flags.no_compile = True
+        return super().run_pass(state)
 
 
 def _compiler(lowering: type) -> type:

@@ -1,6 +1,7 @@
 """Programs made for one network (``jit_compile``): the same bits as the general ones, and when they are made."""
 
 import os
+import weakref
 
 import numpy as np
 import pytest
@@ -182,16 +183,51 @@ def test_only_the_programs_used_last_are_kept(fresh_cache, monkeypatch):
 
 
 def test_a_process_keeps_some_of_them(monkeypatch):
+    """The oldest goes, unless a run works with it."""
     monkeypatch.setattr(jit, "KEPT_NETWORKS", 2)
     monkeypatch.setattr(jit, "_programs", {})
-    monkeypatch.setattr(jit, "_program", lambda *key: object())
-    general = jit.program(data, np.dtype("float32"))
-    programs = [jit.program(data, np.dtype("float32"), "", (("rank", i),)) for i in range(3)]
-    assert jit.program(data, np.dtype("float32")) is general
-    assert [jit.program(data, np.dtype("float32"), "", (("rank", i),)) is each for i, each in enumerate(programs)] == [
-        False, False, False,
-    ]  # fmt: skip
+    monkeypatch.setattr(jit, "_program", lambda *key: type("Program", (), {})())
+
+    def of(number=None):
+        return jit.program(data, np.dtype("float32"), "", () if number is None else (("rank", number),))
+
+    general, at_work = weakref.ref(of()), of(0)
+    others = [weakref.ref(of(number)) for number in range(1, 4)]
+    assert [general() is of(), at_work is of(0)] == [True, True]
+    assert [other() is None for other in others] == [True, True, False]
+    del at_work
+    assert others[2]() is of(3)
+    of(4), of(5)
     assert len(jit._programs) == 3
+
+
+GROWTH = """
+    import gc, os
+    import numpy as np, fastnn
+    from fastnn.kernels import jit
+    jit.KEPT_NETWORKS = 2
+    x, y = np.ones((20, 3), np.float32), np.ones(20)
+    def fit(units):
+        layers = [fastnn.Dense(units, "relu", input_shape=(3,)), fastnn.Dense(1, "sigmoid")]
+        model = fastnn.Sequential(layers, threads=1)
+        model.compile("adam", "binary_crossentropy", jit_compile=True)
+        model.fit(x, y, batch_size=10, verbose=0)
+    def resident():
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    for units in range(3, {warm}):
+        fit(units)
+    before = resident()
+    for turn in range({turns}):
+        fit(3 + turn % {kinds})
+    print(resident() - before)
+"""
+
+
+@pytest.mark.slow
+def test_programs_that_are_loaded_give_their_memory_back(run_python):
+    """Each takes about 7 MB while it is in use."""
+    assert float(run_python(GROWTH.format(warm=7, turns=60, kinds=4))) < 8
 
 
 @pytest.mark.parametrize("value", [None, 1, "yes", "True"])
