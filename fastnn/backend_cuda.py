@@ -17,7 +17,7 @@ from fastnn.layout import aligned_zeros
 from fastnn.mirror import Mirror
 from fastnn.objective import Objective
 from fastnn.plan import Plan
-from fastnn.programs import operand, operands
+from fastnn.programs import operands
 from fastnn.runs import START
 from fastnn.runs_cuda import STATE, CudaRun, train_models
 from fastnn.streaming_cuda import chunk_rows

@@ -15,6 +15,7 @@ from sklearn.utils.validation import validate_data
 from fastnn import data
 from fastnn.arithmetic import heedless
 from fastnn.devices import get_device, resolve
+from fastnn.estimator_sparse import compressed
 from fastnn.gpu_arrays import is_on_gpu, on_host
 from fastnn.plan import MIXED
 
@@ -34,7 +35,7 @@ def check_rows(estimator: Any, X: Any, dtype: np.dtype) -> tuple[Any, np.dtype]:
     rows = _plain_rows(estimator, X, lambda *_: dtype, reset=False)
     if rows is not None:
         return rows, X.dtype
-    X = _validated(estimator, X, accept_sparse="csr", reset=False)
+    X = _validated(estimator, compressed(X, "X"), accept_sparse="csr", reset=False)
     return _converted(X, dtype), X.dtype
 
 
@@ -63,6 +64,7 @@ def check_rows_and_targets(
         if rows is not None:
             return rows, y, _fitted_in(X.dtype)
     sparse, dtypes = "csr" if takes_sparse(estimator) else False, (np.float64, np.float32)
+    X, y = compressed(X, "X"), compressed(y, "y")
     X, y = _validated(estimator, X, y, accept_sparse=sparse, multi_output=True, dtype=dtypes, reset=reset)
     return _converted(X, dtype_for(X.shape[0], X.dtype)), y, X.dtype
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+MOST_EPOCHS = 2**53  # of a fit, and steps of an epoch: all of them whole numbers in any file
+
 
 @dataclass
 class Surroundings:
@@ -72,7 +74,7 @@ class TrainingRecord:
         """
         record = replace(cls(**config), surroundings=None)
         counts = [record.epoch, record.step, *record.epochs]
-        if any(type(count) is not int or not 0 <= count < 2**53 for count in counts):
+        if any(type(count) is not int or not 0 <= count < MOST_EPOCHS for count in counts):
             raise ValueError(f"the epochs and steps of the training must be whole numbers; got {counts}")
         if type(record.seed) is not int or not 0 <= record.seed < 2**63:
             raise ValueError(f"the seed of the training must be a whole number; got {record.seed!r}")
