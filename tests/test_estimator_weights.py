@@ -397,6 +397,9 @@ def test_states_and_flat_parameters():
     ):
         with pytest.raises(ValueError, match="shape"):
             engine.set_state(wrong)
+    for counters in ([np.nan, 1, 1], [-1, 1, 1], [1e300, 1, 1], [1, np.inf, 1], [2.5, 1, 1]):
+        with pytest.raises(ValueError, match="counters of an optimizer must be a whole number of steps"):
+            engine.set_state({**state, "counters": np.array(counters)})
     for params in (np.ones(1), np.ones((1, engine.plan.n_parameters)), np.ones(engine.plan.memory_size + 1)):
         with pytest.raises(ValueError, match="params must have the shape"):
             engine.set_params(params)
