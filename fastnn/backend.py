@@ -292,7 +292,8 @@ class Engine:
         shuffle : draw a new order of the rows each epoch, from ``seed`` and the epoch's number alone
         seed : 0 <= seed < 2**64, for the order and for dropout
         first_epoch : number of the first epoch
-        order : int64 (n,), the order of the rows where ``shuffle`` is False; it may be changed between epochs
+        order : int64 (n,), the order of the rows where ``shuffle`` is False; it may be changed between epochs, and is
+            looked at when one begins
         loss_scale : factor of every row's loss
         loss_limit : the largest that one output adds to a cross-entropy of logits as it is reported, if labels are not
             smoothed; 0 for no limit
@@ -306,6 +307,8 @@ class Engine:
         """
         self.plan.check_trainable()
         x, y, weights = operands(self.plan, x, y, weights, objective.target_width)
+        if x.shape[0] < 1 or batch_size < 1:
+            raise ValueError(f"a run takes one row at least, and a batch_size >= 1; got {x.shape[0]} and {batch_size}")
         if order is not None:
             order = operand("order", order, (np.int64,), (x.shape[0],))
             check_order(order, x.shape[0])

@@ -11,7 +11,7 @@ from fastnn.arithmetic import heedless_but_for_callbacks
 from fastnn.backend import Engine
 from fastnn.devices import resolve
 from fastnn.estimator_callbacks import CallbackSupportMixin, FitTasks
-from fastnn.estimator_checks import check_rows, check_rows_and_targets, takes_sparse
+from fastnn.estimator_checks import check_rows, check_rows_and_targets, check_rows_to_predict, takes_sparse
 from fastnn.estimator_conversion import Conversion
 from fastnn.estimator_held_out import HeldOut, Rows, split, validation_arguments
 from fastnn.estimator_lbfgs import train_full_batch
@@ -297,7 +297,7 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
         if not hasattr(self, "coefs_"):
             check_is_fitted(self)
         engine = self._get_engine()
-        rows, given = check_rows(self, X, engine.plan.dtype)
+        rows, given = check_rows_to_predict(self, X, engine.plan.dtype)
         if isinstance(rows, OnGPU):
             return engine, rows, None
         single = self._kept_dtype == np.float32 and np.result_type(given, np.float32) == np.float32

@@ -77,6 +77,8 @@ def operand(name: str, array: Any, dtypes: Sequence[Any], shape: tuple[int | Non
     ValueError
         If it has another shape, in which None stands for any size, or an index of sparse rows is out of range.
     """
+    if isinstance(array, np.ndarray):
+        array = np.asarray(array)  # subclasses have other rules, and may have another shape to show
     if getattr(array, "dtype", None) not in dtypes:
         found = getattr(array, "dtype", type(array).__name__)
         raise TypeError(f"{name} must be of {' or '.join(str(np.dtype(dtype)) for dtype in dtypes)}; got {found}")
@@ -86,7 +88,7 @@ def operand(name: str, array: Any, dtypes: Sequence[Any], shape: tuple[int | Non
     if not isinstance(array, np.ndarray):
         return SparseRows.of(array, name) if getattr(array, "format", None) == "csr" else array
     if array.flags.c_contiguous and array.flags.aligned:
-        return np.asarray(array)  # subclasses have other rules
+        return array
     return np.array(array, order="C", copy=True)
 
 

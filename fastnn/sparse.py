@@ -11,6 +11,8 @@ import numpy as np
 
 LINES = {"csr": ("row", "column"), "csc": ("column", "row"), "bsr": ("block row", "block column")}
 
+_INT32, _INT64 = np.dtype(np.int32), np.dtype(np.int64)
+
 
 def check_indices(
     name: str, starts: Any, numbers: Any, values: Any, shape: tuple[int, int], kind: str = "csr", dimensions: int = 1
@@ -95,11 +97,13 @@ class SparseRows:
         A thread may change the matrix meanwhile, so what is checked is the copy.
         """
         starts, numbers, values, shape = x.indptr, x.indices, x.data, x.shape
-        if getattr(numbers, "dtype", None) != np.int32 or getattr(starts, "dtype", None) not in (np.int32, np.int64):
+        if getattr(numbers, "dtype", None) != _INT32 or getattr(starts, "dtype", None) not in (_INT32, _INT64):
             check_indices(name, starts, numbers, values, shape)  # copies hold the last bits only
         starts, columns = np.array(starts, np.int64, order="C"), np.array(numbers, np.int32, order="C")
         check_indices(name, starts, columns, values, shape)
-        return cls(np.require(values, requirements="CA"), columns, starts, shape[1])
+        if not values.flags.carray:
+            values = np.require(values, requirements="CA")
+        return cls(values, columns, starts, shape[1])
 
     def __getitem__(self, rows: slice) -> SparseRows:
         first, stop, _ = rows.indices(self.shape[0])

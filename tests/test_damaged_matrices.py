@@ -380,3 +380,20 @@ def test_rows_that_are_scored_anew_are_looked_at_anew():
     model.set_params(callbacks=[LambdaCallback(on_epoch_begin=Spoiler(held_out))])
     with pytest.raises(ValueError, match="is a damaged sparse matrix"):
         model.fit(x, LABELS, validation_data=(held_out, LABELS))
+
+
+def test_predictions_of_odd_sparse_rows(fitted):
+    """What the short way of single rows does not take goes scikit-learn's, to its errors."""
+    plain = sparse.csr_matrix(DENSE)
+    for value, message in ((np.nan, "Input X contains NaN"), (1e300, "too large for dtype")):
+        x = plain.copy()
+        x.data[7] = value
+        with pytest.raises(ValueError, match=message):
+            fitted.predict(x)
+    with pytest.raises(ValueError, match="X has 9 features, but MLPClassifier is expecting 10"):
+        fitted.predict(plain[:, :9])
+    with pytest.raises(ValueError, match="0 sample"):
+        fitted.predict(plain[:0])
+    for dtype in (np.float32, np.int8, bool, ">f8"):
+        x = (plain * 8).astype(dtype)
+        assert_same_bits(fitted.predict_proba(x), fitted.predict_proba(x.toarray()))

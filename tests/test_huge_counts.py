@@ -12,6 +12,7 @@ from fastnn.callbacks import LambdaCallback
 from fastnn.layers import Dense
 from fastnn.models import Sequential
 from fastnn.optimizers import Adam, schedules
+from fastnn.record import TrainingRecord
 
 X = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
 Y = (X[:, 0] > 0).astype(np.float32)
@@ -136,28 +137,33 @@ def test_room_grows_without_a_change_in_what_is_reported(monkeypatch):
             assert_same_bits(ours, theirs)
 
 
-def test_a_backup_in_a_far_epoch_needs_no_room_for_those_before(tmp_path, monkeypatch):
-    """Going on in the midst of an epoch, with the sums of its steps."""
-    from fastnn.record import TrainingRecord
+def going_on_from(record):
+    """History of a fit that goes on in the midst of an epoch, to its end."""
+    fastnn.set_random_seed(0)
+    model = Sequential([Dense(3, "relu"), Dense(1)])
+    model.compile("adam", "mse", metrics=["mae"])
+    model.fit(X, Y, epochs=1, batch_size=10, verbose=0)
 
-    def after(epoch):
-        fastnn.set_random_seed(0)
-        model = Sequential([Dense(3, "relu"), Dense(1)])
-        model.compile("adam", "mse", metrics=["mae"])
-        model.fit(X, Y, epochs=1, batch_size=10, verbose=0)
-        record = TrainingRecord(7, epoch, 2, [1.0, 2.0], {"loss": [0.0], "mae": [0.0]}, [0])
+    class GoOn(fastnn.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            self.model.take_record(record)
+            self.model._restored = True
 
-        class GoOn(fastnn.callbacks.Callback):
-            def on_train_begin(self, logs=None):
-                self.model.take_record(record)
-                self.model._restored = True
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.stop_training = True
 
-            def on_epoch_end(self, epoch, logs=None):
-                self.model.stop_training = True
+    return model.fit(X, Y, epochs=2**53 - 1, batch_size=10, verbose=0, callbacks=[GoOn()])
 
-        model.fit(X, Y, epochs=2**53 - 1, batch_size=10, verbose=0, callbacks=[GoOn()])
-        return model.history
 
-    far = after(10**15)
-    assert far.epoch == [0, 10**15]
-    assert far.history["loss"][-1] > 1 / 50
+def test_going_on_in_a_far_epoch_needs_no_room_for_those_before():
+    record = TrainingRecord(7, 10**15, 2, [1e6, 2e6], {"loss": [0.0], "mae": [0.0]}, [0])
+    history = going_on_from(record)
+    assert history.epoch == [0, 10**15]
+    assert history.history["loss"][-1] == pytest.approx(1e6 / 50, rel=1e-3)
+    assert history.history["mae"][-1] == pytest.approx(2e6 / 50, rel=1e-3)
+
+
+@pytest.mark.parametrize("sums", [[], [1.0], [1.0] * 3])
+def test_sums_of_other_metrics_are_refused(sums):
+    with pytest.raises(ValueError, match=f"has {len(sums)} sums of loss and metrics .* this one has 2"):
+        going_on_from(TrainingRecord(7, 3, 2, sums, {}, []))
