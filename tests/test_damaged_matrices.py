@@ -394,6 +394,7 @@ def test_predictions_of_odd_sparse_rows(fitted):
         fitted.predict(plain[:, :9])
     with pytest.raises(ValueError, match="0 sample"):
         fitted.predict(plain[:0])
-    for dtype in (np.float32, np.int8, bool, ">f8"):
-        x = (plain * 8).astype(dtype)
-        assert_same_bits(fitted.predict_proba(x), fitted.predict_proba(x.toarray()))
+    for dtype in (np.float32, np.float16, np.int8, bool, ">f8"):
+        x = plain.copy()
+        x.data = (8.0 * x.data).astype(dtype)
+        assert_same_bits(fitted.predict_proba(x), fitted.predict_proba((8.0 * DENSE).astype(dtype)))
