@@ -58,7 +58,7 @@ def _from_compressed(x: Any, name: str, shape: tuple[int, int]) -> Any:
     if x.format == "csc":
         lines = shape[::-1]
     elif blocks:
-        sizes = getattr(values, "shape", ())[1:]
+        sizes: tuple[int, ...] = np.shape(values)[1:]
         if len(sizes) != 2 or 0 in sizes or shape[0] % sizes[0] or shape[1] % sizes[1]:
             raise damaged(name, f"blocks of shape {sizes} do not fill {shape}")
         lines = shape[0] // sizes[0], shape[1] // sizes[1]

@@ -131,7 +131,7 @@ class Perceptron(ClassifierMixin, BaseEstimator):
         run = program(perceptron_epochs, np.dtype(np.float64))
         order = np.arange(len(x))
         passes_per_call = min(max(1, _PRODUCTS_PER_CALL // x.size), _PASSES_PER_CALL)
-        done, parts = 0, []
+        done, parts = 0, list[np.ndarray]()
         while done < self.max_iter and (done == 0 or parts[-1][-1]):
             mistakes = np.empty(min(passes_per_call, self.max_iter - done), np.int64)
             made = run(

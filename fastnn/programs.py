@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from fastnn.kernels import codes, jit
 from fastnn.kernels.known import UNKNOWN, Table
+from fastnn.layout import writable
 from fastnn.plan import Plan
 from fastnn.sparse import SparseRows, is_sparse
 
@@ -117,15 +117,6 @@ def counters_of(state: dict[str, Any]) -> np.ndarray:
     if not ((counters >= 0) & (counters < 2**53)).all() or counters[0] % 1.0:
         raise ValueError(f"the counters of an optimizer must be a whole number of steps and powers; got {counters}")
     return counters
-
-
-def writable(array: np.ndarray) -> np.ndarray:
-    """The same memory flagged writable: programs have one signature, and only read it."""
-    if array.flags.writeable:
-        return array
-    address, _ = array.__array_interface__["data"]
-    interface = {**array.__array_interface__, "data": (address, False)}
-    return np.asarray(SimpleNamespace(base=array, __array_interface__=interface))
 
 
 def input_program(function: Callable, plan: Plan, x: Any, clipped: bool = False, known: jit.Known = ()) -> Any:

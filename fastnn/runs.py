@@ -58,7 +58,7 @@ class Run:
         self,
         engine: Any,
         objective: Objective,
-        x: np.ndarray,
+        x: Any,
         y: np.ndarray,
         weights: np.ndarray | None,
         batch_size: int,

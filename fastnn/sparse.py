@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.layout import writable
+
 LINES = {"csr": ("row", "column"), "csc": ("column", "row"), "bsr": ("block row", "block column")}
 
 _INT32, _INT64 = np.dtype(np.int32), np.dtype(np.int64)
@@ -102,7 +104,7 @@ class SparseRows:
         starts, columns = np.array(starts, np.int64, order="C"), np.array(numbers, np.int32, order="C")
         check_indices(name, starts, columns, values, shape)
         if not values.flags.carray:
-            values = np.require(values, requirements="CA")
+            values = writable(np.require(values, requirements=["C", "A"]))
         return cls(values, columns, starts, shape[1])
 
     def __getitem__(self, rows: slice) -> SparseRows:

@@ -398,3 +398,15 @@ def test_predictions_of_odd_sparse_rows(fitted):
         x = plain.copy()
         x.data = (8.0 * x.data).astype(dtype)
         assert_same_bits(fitted.predict_proba(x), fitted.predict_proba((8.0 * DENSE).astype(dtype)))
+
+
+def test_read_only_rows_need_no_program_of_their_own():
+    """As joblib's memory maps are."""
+    engine, _ = network()
+    x = sparse.csr_matrix(DENSE.astype(np.float32))
+    expected = engine.predict(x)
+    x.data.flags.writeable = False
+    assert_same_bits(engine.predict(x), expected)
+    (predictor,) = engine._predictors.values()
+    (program,) = predictor._programs.values()
+    assert len(program.signatures) == 1
