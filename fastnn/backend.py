@@ -17,7 +17,7 @@ from fastnn.kernels import codes
 from fastnn.layout import aligned_zeros
 from fastnn.objective import Objective
 from fastnn.plan import Plan
-from fastnn.programs import operand, operands, round_weights, run_vector
+from fastnn.programs import check_order, counters_of, operand, operands, round_weights, run_vector
 from fastnn.runs import START, Run
 from fastnn.threads import get_num_threads, positive_threads, set_num_threads
 from fastnn.turns import Turns
@@ -43,14 +43,6 @@ def make_engine(plan: Plan, device: str | None = None, threads: int | None = Non
     from fastnn.backend_cuda import CudaEngine
 
     return CudaEngine(plan, threads)
-
-
-def _checked_order(order: np.ndarray, rows: int) -> np.ndarray:
-    """Return an order of rows that a run may keep, and the caller change, if it names rows that there are."""
-    order = operand("order", order, (np.int64,), (rows,))
-    if rows and (order.min() < 0 or order.max() >= rows):
-        raise ValueError(f"order must hold numbers of rows, from 0 to {rows - 1}; got {order.min()} to {order.max()}")
-    return order
 
 
 class Engine:
@@ -165,10 +157,10 @@ class Engine:
 
     def _packed_state(self, state: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
         """Return the counters and the flat vector of moments of a state."""
-        counters, slots = np.asarray(state["counters"], np.float64), np.zeros(self.slots.size, self.plan.dtype)
+        counters, slots = counters_of(state), np.zeros(self.slots.size, self.plan.dtype)
         for slot, moments in zip(np.split(slots, 2), state["moments"], strict=True):
             self.plan.pack(moments, slot, trained=True)
-        return operand("counters", counters, (np.float64,), self.state.shape), slots
+        return counters, slots
 
     def _replace_state(self, packed: tuple[np.ndarray, np.ndarray]) -> None:
         self.state[:], self.slots[:] = packed
@@ -297,7 +289,8 @@ class Engine:
         shuffle : draw a new order of the rows each epoch, from ``seed`` and the epoch's number alone
         seed : 0 <= seed < 2**64, for the order and for dropout
         first_epoch : number of the first epoch
-        order : int64 (n,), the order of the rows where ``shuffle`` is False; it may be changed between epochs
+        order : int64 (n,), the order of the rows where ``shuffle`` is False; it may be changed between epochs, and is
+            looked at when one begins
         loss_scale : factor of every row's loss
         loss_limit : the largest that one output adds to a cross-entropy of logits as it is reported, if labels are not
             smoothed; 0 for no limit
@@ -311,8 +304,11 @@ class Engine:
         """
         self.plan.check_trainable()
         x, y, weights = operands(self.plan, x, y, weights, objective.target_width)
+        if x.shape[0] < 1 or batch_size < 1:
+            raise ValueError(f"a run takes one row at least, and a batch_size >= 1; got {x.shape[0]} and {batch_size}")
         if order is not None:
-            order = _checked_order(order, x.shape[0])
+            order = operand("order", order, (np.int64,), (x.shape[0],))
+            check_order(order, x.shape[0])
         return self.run_type(
             self, objective, x, y, weights, batch_size, epochs, shuffle, seed, first_epoch, order, loss_scale,
             loss_limit, weighted_mean,

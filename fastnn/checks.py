@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 
 
-def integer(name: str, value: Any, low: int) -> int:
-    """Return `value` as an int, if it is an integer >= `low`."""
+def integer(name: str, value: Any, low: int, below: float = math.inf) -> int:
+    """Return `value` as an int, if it is an integer >= `low` and < `below`."""
     if not isinstance(value, (bool, np.bool_)):
         try:
-            if operator.index(value) >= low:
+            if low <= operator.index(value) < below:
                 return operator.index(value)
         except TypeError:
             pass
-    raise ValueError(f"{name} must be an integer >= {low}; got {value!r}")
+    upper = "" if below == math.inf else f" and < {below}"
+    raise ValueError(f"{name} must be an integer >= {low}{upper}; got {value!r}")
 
 
 def number(

@@ -320,8 +320,11 @@ def weigh_classes(rows: Samples, class_weight: Any, loss: Loss | None = None) ->
         raise TypeError(f"class_weight must be a dict such as {{0: 1.0, 1: 2.0}}; got {class_weight!r}")
     try:
         classes = [int(key) for key in class_weight]
+        whole = not any(isinstance(key, (float, np.floating)) and key % 1 for key in class_weight)
     except (TypeError, ValueError, OverflowError):
-        raise TypeError(f"the keys of class_weight must be integers, the classes; got {list(class_weight)}") from None
+        whole = False
+    if not whole:
+        raise TypeError(f"the keys of class_weight must be integers, the classes; got {list(class_weight)}")
     values = (checks.number(f"class_weight[{key!r}]", value, 0.0) for key, value in class_weight.items())
     table = dict(zip(classes, values, strict=True))
     y, given = (on_host(array, name, "cuda") for array, name in ((rows.y, "y"), (rows.weights, "sample_weight")))

@@ -11,12 +11,13 @@ from fastnn.arithmetic import heedless_but_for_callbacks
 from fastnn.backend import Engine
 from fastnn.devices import resolve
 from fastnn.estimator_callbacks import CallbackSupportMixin, FitTasks
-from fastnn.estimator_checks import check_rows, check_rows_and_targets, takes_sparse
+from fastnn.estimator_checks import check_rows, check_rows_and_targets, check_rows_to_predict, takes_sparse
 from fastnn.estimator_conversion import Conversion
 from fastnn.estimator_held_out import HeldOut, Rows, split, validation_arguments
 from fastnn.estimator_lbfgs import train_full_batch
 from fastnn.estimator_options import CLIPPING
 from fastnn.estimator_rules import EpochRules, largest_loss
+from fastnn.estimator_sparse import compressed
 from fastnn.estimator_training import Deadline, StochasticFit
 from fastnn.estimator_weights import as_dtype, rounded
 from fastnn.gpu_arrays import OnGPU, on_host
@@ -261,10 +262,10 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
 
     def _validation_rows(self, X: Any, y: Any, sample_weight: Any, dtype: Any) -> HeldOut:
         X, _ = check_rows(self, X, dtype)
-        y = on_host(y, "y of the validation data", resolve(self.device))
-        y = check_array(y, accept_sparse="csr", ensure_2d=False, dtype=None, input_name="y of the validation data")
-        check_consistent_length(X, y)
         name = "y of the validation data"
+        y = compressed(on_host(y, name, resolve(self.device)), name)
+        y = check_array(y, accept_sparse="csr", ensure_2d=False, dtype=None, input_name=name)
+        check_consistent_length(X, y)
         return self._rows(X, y, self._read_targets(y, name), sample_weight, name)
 
     def _check_weights(self, sample_weight: Any, X: np.ndarray) -> np.ndarray | None:
@@ -296,7 +297,7 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
         if not hasattr(self, "coefs_"):
             check_is_fitted(self)
         engine = self._get_engine()
-        rows, given = check_rows(self, X, engine.plan.dtype)
+        rows, given = check_rows_to_predict(self, X, engine.plan.dtype)
         if isinstance(rows, OnGPU):
             return engine, rows, None
         single = self._kept_dtype == np.float32 and np.result_type(given, np.float32) == np.float32

@@ -8,17 +8,20 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.sparse import issparse
+from scipy.sparse import csr_array, csr_matrix, issparse
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import validate_data
 
 from fastnn import data
 from fastnn.arithmetic import heedless
 from fastnn.devices import get_device, resolve
+from fastnn.estimator_sparse import compressed
 from fastnn.gpu_arrays import is_on_gpu, on_host
 from fastnn.plan import MIXED
+from fastnn.sparse import SparseRows
 
 _PLAIN = "biuf"  # kinds of dtypes: booleans, integers, floats
+_PLAIN_SPARSE = (csr_array, csr_matrix)
 
 
 def check_rows(estimator: Any, X: Any, dtype: np.dtype) -> tuple[Any, np.dtype]:
@@ -34,8 +37,21 @@ def check_rows(estimator: Any, X: Any, dtype: np.dtype) -> tuple[Any, np.dtype]:
     rows = _plain_rows(estimator, X, lambda *_: dtype, reset=False)
     if rows is not None:
         return rows, X.dtype
-    X = _validated(estimator, X, accept_sparse="csr", reset=False)
+    X = _validated(estimator, compressed(X, "X"), accept_sparse="csr", reset=False)
     return _converted(X, dtype), X.dtype
+
+
+def check_rows_to_predict(estimator: Any, X: Any, dtype: np.dtype) -> tuple[Any, np.dtype]:
+    """Return X as `check_rows` does, or as programs take sparse rows, with a short way for those beyond question."""
+    short = type(X) in _PLAIN_SPARSE and type(X.data) is np.ndarray and X.data.dtype.kind in _PLAIN
+    short = short and len(X.shape) == 2 and X.shape[0]
+    if short and X.shape[1] == estimator.n_features_in_ and not hasattr(estimator, "feature_names_in_"):
+        rows = SparseRows.of(X, "X")
+        with np.errstate(all="ignore"):
+            values = rows.values.astype(dtype, copy=False)
+            if np.isfinite(values.sum()):
+                return SparseRows(values, rows.columns, rows.starts, X.shape[1]), X.dtype
+    return check_rows(estimator, X, dtype)
 
 
 def check_rows_and_targets(
@@ -63,6 +79,7 @@ def check_rows_and_targets(
         if rows is not None:
             return rows, y, _fitted_in(X.dtype)
     sparse, dtypes = "csr" if takes_sparse(estimator) else False, (np.float64, np.float32)
+    X, y = compressed(X, "X"), compressed(y, "y")
     X, y = _validated(estimator, X, y, accept_sparse=sparse, multi_output=True, dtype=dtypes, reset=reset)
     return _converted(X, dtype_for(X.shape[0], X.dtype)), y, X.dtype
 

@@ -16,6 +16,7 @@ from fastnn.arithmetic import heedless
 from fastnn.devices import resolve
 from fastnn.estimator_base import BaseMLP
 from fastnn.estimator_labels import LabelTargets
+from fastnn.estimator_sparse import compressed
 from fastnn.estimator_weights import as_dtype
 from fastnn.gpu_arrays import like, on_host
 from fastnn.kernels import codes
@@ -307,7 +308,8 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
             if predicted.shape == y.shape:  # what scikit-learn does takes twenty times as long
                 return float(np.mean(predicted == y))
         device = resolve(self.device)
-        return super().score(X, on_host(y, "y", device), on_host(sample_weight, "sample_weight", device))
+        y, sample_weight = on_host(y, "y", device), on_host(sample_weight, "sample_weight", device)
+        return super().score(X, compressed(y, "y"), sample_weight)
 
     def _kind_of_labels(self) -> str:
         """Kind of the dtype of single labels where it is a simple one, else none."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn.backend import Engine, Evaluation
+from fastnn.estimator_sparse import compressed
 
 
 class Rows(NamedTuple):
@@ -18,7 +19,8 @@ class Rows(NamedTuple):
     weights: np.ndarray | None  # (n,), of the loss
 
     def take(self, index: np.ndarray) -> "Rows":
-        return Rows(self.x[index], self.y[index], None if self.weights is None else self.weights[index])
+        x = compressed(self.x, "X", own=True)  # of which SciPy takes rows without a look at its indices
+        return Rows(x[index], self.y[index], None if self.weights is None else self.weights[index])
 
 
 class HeldOut(NamedTuple):

@@ -20,10 +20,12 @@ from fastnn.estimator_schedules import SCHEDULES
 from fastnn.estimator_warnings import warn
 from fastnn.identifiers import is_own
 from fastnn.keras_arguments import accepting
+from fastnn.layer_base import MOST_SIZE
 from fastnn.layers import Activation, BatchNormalization, Dense, Dropout, Layer, LayerNormalization
 from fastnn.optimizers import Optimizer
 from fastnn.optimizers.schedules import LearningRateSchedule
 from fastnn.plan import DTYPES
+from fastnn.record import MOST_EPOCHS
 from fastnn.regularizers import L2
 
 _GLOROT_FACTOR = {"sigmoid": 2.0}  # 6 for the other activations
@@ -39,6 +41,7 @@ _ONLY_WITH = {
     "focal_gamma": ("loss", "focal"), "quantile": ("loss", "quantile"), "huber_delta": ("loss", "huber"),
     "scoring": ("early_stopping", True),
 }  # fmt: skip
+_MOST_LAYERS = 10**6
 _WIDTH = 100  # of a hidden layer that nothing is said about
 
 
@@ -62,7 +65,7 @@ class NetworkOptions(BaseEstimator):
         "learning_rate": [StrOptions({"constant", "invscaling", "adaptive", *SCHEDULES}), LearningRateSchedule],
         "learning_rate_init": [_real(0, closed="neither")],
         "power_t": [_real(0)],
-        "max_iter": [_whole(1)],
+        "max_iter": [Interval(Integral, 1, MOST_EPOCHS, closed="both")],
         "shuffle": ["boolean"],
         "random_state": ["random_state"],
         "tol": [_real(0)],
@@ -81,7 +84,7 @@ class NetworkOptions(BaseEstimator):
         "threads": [_whole(1), None],
         "device": [StrOptions({*DEVICES}), None],
         "jit_compile": ["boolean", StrOptions({"auto"})],
-        "n_layers": [_whole(0), None],
+        "n_layers": [Interval(Integral, 0, _MOST_LAYERS, closed="both"), None],
         "width": [_whole(1), None],
         "dropout": [_real(0, 1), "array-like"],
         "normalization": [StrOptions({"batch", "layer"}), None],
@@ -165,6 +168,8 @@ class NetworkOptions(BaseEstimator):
             raise TypeError(f"hidden_layer_sizes must be whole numbers, got {sizes}.")
         if any(size <= 0 for size in sizes):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+        if any(size >= MOST_SIZE for size in sizes):
+            raise ValueError(f"hidden_layer_sizes must be < {MOST_SIZE}, got {sizes}.")
         return sizes
 
     def _layers(self, hidden_sizes: Sequence[int], normalization: str | None) -> list[Layer]:

@@ -11,7 +11,7 @@ from fastnn.kernels import codes, jit, team
 from fastnn.objective import Objective
 from fastnn.plan import Plan
 from fastnn.programs import FLOPS_PER_SECOND, SLICE_SECONDS, compile_first, input_program, writable
-from fastnn.sparse import features, is_sparse
+from fastnn.sparse import is_sparse
 from fastnn.threads import sharing, team_size
 
 FLOPS_WORTH_STARTING = 2e7  # of a prediction; less would be lost in starting threads
@@ -65,7 +65,7 @@ class Inference:
     def __call__(
         self,
         params: np.ndarray,
-        x: np.ndarray,
+        x: Any,
         *,
         outputs: np.ndarray | None = None,
         y: np.ndarray | None = None,
@@ -102,7 +102,7 @@ class Inference:
     def _call(
         self,
         params: np.ndarray,
-        x: np.ndarray,
+        x: Any,
         outputs: np.ndarray | None,
         y: np.ndarray | None,
         weights: np.ndarray | None,
@@ -117,7 +117,7 @@ class Inference:
         arguments = (
             *self._tables,
             self._no_matrix if sparse else writable(x),
-            features(x, self._dtype) if sparse else None,
+            x.features(self._dtype) if sparse else None,
             self._no_matrix if y is None else writable(y),
             self._no_vector if weights is None else writable(weights),
             params,

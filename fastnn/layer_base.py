@@ -24,12 +24,13 @@ from fastnn.identifiers import is_own
 Shape = tuple[int | None, ...]
 # What the layer finds out by itself
 _FOUND = ("kind", "statistics", "input_shape", "declared_shape", "auto_named", "weight_shapes")
+MOST_SIZE = 2**31  # of a layer, and above: places in a row are numbered in int32
 
 
 def row_shape(shape: Any) -> tuple[int, ...]:
     """Return the shape of one row, from a tuple, list or single integer."""
     return tuple(
-        checks.integer("every size of an input shape", size, 1)
+        checks.integer("every size of an input shape", size, 1, MOST_SIZE)
         for size in (shape if isinstance(shape, Sequence) else (shape,))
     )
 

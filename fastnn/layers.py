@@ -7,7 +7,7 @@ import numpy as np
 
 from fastnn import absent, activations, checks, initializers, regularizers
 from fastnn.identifiers import resolve, serialize, what_came
-from fastnn.layer_base import Layer, Shape, row_shape
+from fastnn.layer_base import MOST_SIZE, Layer, Shape, row_shape
 from fastnn.normalization import BatchNormalization, LayerNormalization, Normalization
 
 
@@ -69,7 +69,7 @@ class Dense(Layer):
         input_dim: int | None = None,
     ) -> None:
         super().__init__(name=name, input_shape=input_shape, input_dim=input_dim)
-        self.units = checks.integer("units", units, 1)
+        self.units = checks.integer("units", units, 1, MOST_SIZE)
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)

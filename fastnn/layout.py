@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -115,3 +116,12 @@ def aligned_zeros(size: int, dtype: np.dtype, alignment: int = 64) -> np.ndarray
     memory = np.zeros(size * itemsize + alignment, np.uint8)
     offset = -memory.ctypes.data % alignment
     return memory[offset : offset + size * itemsize].view(dtype)
+
+
+def writable(array: np.ndarray) -> np.ndarray:
+    """The same memory flagged writable: programs have one signature, and only read it."""
+    if array.flags.writeable:
+        return array
+    address, _ = array.__array_interface__["data"]
+    interface = {**array.__array_interface__, "data": (address, False)}
+    return np.asarray(SimpleNamespace(base=array, __array_interface__=interface))

@@ -15,6 +15,7 @@ from fastnn.estimator_warnings import warn
 from fastnn.keras_arguments import accept, accepting
 from fastnn.precision import warn_of_lost_digits
 from fastnn.progress import ProgressLine
+from fastnn.record import MOST_EPOCHS
 
 
 class Sequential(CompiledStack):
@@ -86,7 +87,7 @@ class Sequential(CompiledStack):
         batch_size : int, default=32
             Rows of a step; the last of an epoch may be smaller.
         epochs : int, default=1
-            Number of the last epoch; 0 trains nothing.
+            Number of the last epoch; 0 trains nothing. As many as you like, below 2**53, if something ends the fit.
         verbose : {"auto", 0, 1, 2}, default="auto"
             Silent, progress line, or one line an epoch; ``"auto"`` is 1.
         callbacks : list of Callback, optional
@@ -125,7 +126,8 @@ class Sequential(CompiledStack):
         """
         self._need_compiled("fit")
         batch_size = _batch_size(batch_size)
-        run_epochs = range(checks.integer("initial_epoch", initial_epoch, 0), checks.integer("epochs", epochs, 0))
+        given = {"initial_epoch": initial_epoch, "epochs": epochs}
+        run_epochs = range(*(checks.integer(name, value, 0, MOST_EPOCHS) for name, value in given.items()))
         validation_split = checks.number("validation_split", validation_split, 0.0, 1.0)
         samples, validation = self._samples(x, y, sample_weight), None
         if validation_data is not None:

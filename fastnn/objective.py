@@ -71,6 +71,8 @@ def bind(
             f"loss {name!r} needs one output for each class; the last layer has {n_outputs}. "
             f"Use 'binary_crossentropy' for two classes on one output, or more units"
         )
+    if loss.sparse and n_outputs > 2 ** (np.finfo(dtype).nmant + 1):
+        raise ValueError(f"{dtype} cannot tell {n_outputs} class numbers from each other: use dtype='float64'")
     if loss.from_logits and function != "linear":
         raise ValueError(
             f"loss {name!r} with from_logits=True needs a last layer without activation; it has {function!r}. "

@@ -15,6 +15,7 @@ from fastnn.arithmetic import heedless
 from fastnn.estimator_warnings import warn
 
 _PRODUCTS_PER_CALL = 50_000_000  # about 0.1 s of compiled work, then Ctrl-C gets its turn
+_PASSES_PER_CALL = 4096
 
 
 class Perceptron(ClassifierMixin, BaseEstimator):
@@ -62,7 +63,7 @@ class Perceptron(ClassifierMixin, BaseEstimator):
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, 2**53, closed="both")],
         "shuffle": ["boolean"],
         "random_state": ["random_state"],
     }
@@ -129,11 +130,11 @@ class Perceptron(ClassifierMixin, BaseEstimator):
 
         run = program(perceptron_epochs, np.dtype(np.float64))
         order = np.arange(len(x))
-        passes_per_call = max(1, _PRODUCTS_PER_CALL // x.size)
-        mistakes = np.empty(self.max_iter, np.int64)
-        done = 0
-        while done < self.max_iter and (done == 0 or mistakes[done - 1]):
-            done += run(
+        passes_per_call = min(max(1, _PRODUCTS_PER_CALL // x.size), _PASSES_PER_CALL)
+        done, parts = 0, list[np.ndarray]()
+        while done < self.max_iter and (done == 0 or parts[-1][-1]):
+            mistakes = np.empty(min(passes_per_call, self.max_iter - done), np.int64)
+            made = run(
                 x,
                 target,
                 self.coef_[neuron],
@@ -144,9 +145,11 @@ class Perceptron(ClassifierMixin, BaseEstimator):
                 0,
                 done,
                 order,
-                mistakes[done : done + passes_per_call],
+                mistakes,
             )
-        return mistakes[:done].copy()
+            done += made
+            parts.append(mistakes[:made])
+        return np.concatenate(parts)
 
     @heedless
     def decision_function(self, X: Any) -> np.ndarray:

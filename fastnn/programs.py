@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from fastnn.kernels import codes, jit
 from fastnn.kernels.known import UNKNOWN, Table
+from fastnn.layout import writable
 from fastnn.plan import Plan
-from fastnn.sparse import is_sparse
+from fastnn.sparse import SparseRows, is_sparse
 
 SLICE_SECONDS = 0.1  # longest compiled call, so that Ctrl-C is answered soon
 FLOPS_PER_SECOND = 2e10  # cautious first guess of a core's speed, to size such calls
@@ -67,16 +67,18 @@ def flat_weights(weights: np.ndarray | None, dtype: np.dtype) -> np.ndarray:
 def operand(name: str, array: Any, dtypes: Sequence[Any], shape: tuple[int | None, ...]) -> Any:
     """Return an array as programs take it: itself, or a copy if its elements do not lie one after the other, aligned.
 
-    Programs look at no array's type, size or order: whatever is handed to one has come through here. Sparse rows, and
-    arrays on a GPU, have only their type and shape checked.
+    Programs look at no array's type, size or order: whatever is handed to one has come through here. Compressed sparse
+    rows have their indices copied and checked; arrays on a GPU have only their type and shape checked.
 
     Raises
     ------
     TypeError
         If it is no array of one of these types.
     ValueError
-        If it has another shape, in which None stands for any size.
+        If it has another shape, in which None stands for any size, or an index of sparse rows is out of range.
     """
+    if isinstance(array, np.ndarray):
+        array = np.asarray(array)  # subclasses have other rules, and may have another shape to show
     if getattr(array, "dtype", None) not in dtypes:
         found = getattr(array, "dtype", type(array).__name__)
         raise TypeError(f"{name} must be of {' or '.join(str(np.dtype(dtype)) for dtype in dtypes)}; got {found}")
@@ -84,9 +86,9 @@ def operand(name: str, array: Any, dtypes: Sequence[Any], shape: tuple[int | Non
     if not fits or any(wanted not in (None, size) for size, wanted in zip(found, shape, strict=True)):
         raise ValueError(f"{name} must have the shape {str(shape).replace('None', 'n')}; got {found}")
     if not isinstance(array, np.ndarray):
-        return array
+        return SparseRows.of(array, name) if getattr(array, "format", None) == "csr" else array
     if array.flags.c_contiguous and array.flags.aligned:
-        return np.asarray(array)  # subclasses have other rules
+        return array
     return np.array(array, order="C", copy=True)
 
 
@@ -103,13 +105,18 @@ def operands(
     return x, y, weights
 
 
-def writable(array: np.ndarray) -> np.ndarray:
-    """The same memory flagged writable: programs have one signature, and only read it."""
-    if array.flags.writeable:
-        return array
-    address, _ = array.__array_interface__["data"]
-    interface = {**array.__array_interface__, "data": (address, False)}
-    return np.asarray(SimpleNamespace(base=array, __array_interface__=interface))
+def check_order(order: np.ndarray, rows: int) -> None:
+    """Check that an order of rows names rows that there are, which programs follow."""
+    if rows and (order.min() < 0 or order.max() >= rows):
+        raise ValueError(f"order must hold numbers of rows, from 0 to {rows - 1}; got {order.min()} to {order.max()}")
+
+
+def counters_of(state: dict[str, Any]) -> np.ndarray:
+    """Return the counters of a state from ``Engine.get_state``: ValueError if nothing could go on from them."""
+    counters = operand("counters", np.asarray(state["counters"], np.float64), (np.float64,), (3,))
+    if not ((counters >= 0) & (counters < 2**53)).all() or counters[0] % 1.0:
+        raise ValueError(f"the counters of an optimizer must be a whole number of steps and powers; got {counters}")
+    return counters
 
 
 def input_program(function: Callable, plan: Plan, x: Any, clipped: bool = False, known: jit.Known = ()) -> Any:

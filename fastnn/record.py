@@ -10,6 +10,8 @@ import numpy as np
 
 from fastnn import states
 
+MOST_EPOCHS = 2**53  # of a fit, and steps of an epoch: all of them whole numbers in any file
+
 
 @dataclass
 class Surroundings:
@@ -114,7 +116,7 @@ class TrainingRecord:
         """
         record = replace(cls(**config), surroundings=None)
         counts = [record.epoch, record.step, *record.epochs]
-        if any(type(count) is not int or not 0 <= count < 2**53 for count in counts):
+        if any(type(count) is not int or not 0 <= count < MOST_EPOCHS for count in counts):
             raise ValueError(f"the epochs and steps of the training must be whole numbers; got {counts}")
         if type(record.seed) is not int or not 0 <= record.seed < 2**63:
             raise ValueError(f"the seed of the training must be a whole number; got {record.seed!r}")

@@ -33,6 +33,7 @@ class Rows:
     ----------
     order : int32 (models * n,) on the device
     in_chunks : bool
+    first_epoch : int
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Rows:
         chunk = chunk_rows(data, batch_size) if models == 1 else None
         self.in_chunks = chunk is not None
         self._order, self._no_weights = np.arange(len(x)), [] if weights is not None else [there(np.zeros(1, dtype))]
-        self._shuffle, self._first_epoch, self._dtype = shuffle, first_epoch, dtype
+        self._shuffle, self.first_epoch, self._dtype = shuffle, first_epoch, dtype
         self._drawn: tuple[int, int] | None = None
         self._steps_per_epoch = -(-len(x) // batch_size)
         if chunk is None:
@@ -74,7 +75,7 @@ class Rows:
             return self._data, stop
         epoch, number = self._chunk_of(step)
         if self._shuffle and self._drawn != (seed, epoch):
-            shuffled(self._order, self._first_epoch + epoch, seed, self._dtype)
+            shuffled(self._order, self.first_epoch + epoch, seed, self._dtype)
             self._drawn = seed, epoch
         data = self._chunks.take((seed, epoch, number), self._rows(number))
         last = epoch * self._steps_per_epoch + min((number + 1) * self._steps, self._steps_per_epoch)

@@ -19,6 +19,7 @@ from fastnn.objective import Objective
 from fastnn.programs import (
     FLOPS_PER_SECOND,
     SLICE_SECONDS,
+    check_order,
     compile_first,
     flat_weights,
     input_program,
@@ -28,7 +29,7 @@ from fastnn.programs import (
     writable,
 )
 from fastnn.rates import Rates
-from fastnn.sparse import features, is_sparse
+from fastnn.sparse import is_sparse
 from fastnn.threads import TeamSize, sharing, team_size
 
 START = (0.0, 1.0, 1.0)  # the optimizer's state before its first step
@@ -36,6 +37,7 @@ WATCHED = 2  # times the length of a slice after which a team is asked to stop
 FIRST_SLICE_SECONDS, GROWTH = 0.002, 8  # of the first call of a team; a call has at most so many times the steps before
 SMALL_NETWORK = 50_000  # most parameters of one for which a program of its own is made unasked,
 LONG_SECONDS = 30.0  # if the run has taken longer, and so will what is left of it
+ROOM = 64  # epochs at first that there is room for the results of
 FLOPS_WORTH_A_THREAD = 2e6  # of a training step; less would be lost in barriers
 
 
@@ -48,14 +50,15 @@ class Run:
     done : int
         Steps done in this run; it follows the optimizer's own count, so that no interrupt can part the two.
     order : int64 (n,)
-        Order of the rows in the present epoch.
+        Order of the rows in the present epoch. One that was given may be changed between epochs; the run works on a
+        copy, which it takes and checks when an epoch begins.
     """
 
     def __init__(
         self,
         engine: Any,
         objective: Objective,
-        x: np.ndarray,
+        x: Any,
         y: np.ndarray,
         weights: np.ndarray | None,
         batch_size: int,
@@ -75,11 +78,11 @@ class Run:
         plan, n, sparse = engine.plan, x.shape[0], is_sparse(x)
         batch_size = min(batch_size, n)
         flops = 3.0 * plan.flops_per_row * batch_size
-        self._begin(engine, n, batch_size, epochs, seed, order, flops / FLOPS_PER_SECOND + 1e-6)
+        self._begin(engine, n, batch_size, epochs, seed, first_epoch, order, flops / FLOPS_PER_SECOND + 1e-6)
         self._team = TeamSize(team_size(engine.threads, flops, FLOPS_WORTH_A_THREAD))
         self._rates = Rates(engine.optimizer, objective, loss_scale, loss_limit)
         clipped = any(self._rates.clips)
-        self._results = np.zeros((epochs, 1 + len(objective.metrics)))
+        self._results = np.zeros((min(epochs, ROOM), 1 + len(objective.metrics)))
         segments = plan.segments(batch_size, sparse)
         sums = 2 * sum(map(units, objective.ops)) if clipped else 0
         rows_at_once = PART_ROWS if segments else batch_size
@@ -97,8 +100,9 @@ class Run:
         )  # fmt: skip
         self._arguments = (
             run, self._rates.table, engine.state, layout.ops, plan.factors, objective.factors, plan.scaling,
-            np.empty((0, 1), plan.dtype) if sparse else writable(x), features(x, plan.dtype, batch_size), writable(y),
-            flat_weights(weights, plan.dtype), self.order, engine.params, engine.slots,
+            np.empty((0, 1), plan.dtype) if sparse else writable(x),
+            x.features(plan.dtype, batch_size) if sparse else None, writable(y),
+            flat_weights(weights, plan.dtype), self._order, engine.params, engine.slots,
             work, aligned_zeros(max(segments, clipped) * plan.n_parameters, plan.dtype),
             layout.scratch(self._team.full, plan.dtype), np.zeros(batch_size * (1 + len(objective.metrics)) + sums),
             self._results,
@@ -122,6 +126,7 @@ class Run:
         batch_size: int,
         epochs: int,
         seed: int,
+        first_epoch: int,
         order: np.ndarray | None,
         seconds_of_a_step: float,
     ) -> None:
@@ -130,6 +135,8 @@ class Run:
         self.rows, self.batch_size, self.epochs, self.seed = rows, batch_size, epochs, seed
         self.steps_per_epoch = -(-rows // batch_size)
         self.order = np.arange(rows) if order is None else order
+        self._order = self.order if order is None else order.copy()  # the one that programs work on
+        self._first_epoch, self._base = first_epoch, 0  # the base: epochs of this run before the first with results
         self._first_step = engine.step
         self._guess = seconds_of_a_step
         self._paces: dict[int, tuple[int, float]] = {}  # by size of the team: steps of the last slice, seconds of each
@@ -166,13 +173,17 @@ class Run:
             try:
                 size = self._team.size if self.engine.threads else share
                 steps = min(steps, self._steps_in(seconds, size))
+                self._make_room(done + steps)
+                if done % self.steps_per_epoch == 0:
+                    self._take_order()
+                start = done - self._base * self.steps_per_epoch
                 watch = team.Watch(WATCHED * SLICE_SECONDS)
                 begun, processor = time.perf_counter(), time.process_time()
                 if size == 1:
-                    team.run_team(self._program, 1, *self._arguments, done, done + steps)
+                    team.run_team(self._program, 1, *self._arguments, start, start + steps)
                 else:
                     gate.call_off = watch.call_off
-                    team.run_watched_team(self._program, size, watch, *self._arguments, done, done + steps)
+                    team.run_watched_team(self._program, size, watch, *self._arguments, start, start + steps)
             finally:
                 gate.shut, gate.call_off = False, None
         seconds = time.perf_counter() - begun
@@ -203,29 +214,52 @@ class Run:
         steps, pace = self._paces[size]
         return max(1, min(int(seconds / pace), GROWTH * steps))
 
+    def _take_order(self) -> None:
+        """Take over what the caller has made of an order that was given: programs believe every number of theirs."""
+        if self._order is not self.order:
+            self._order[:] = self.order
+            check_order(self._order, self.rows)
+
+    def _make_room(self, stop: int) -> None:
+        """Have room for the results of all epochs that are begun before step ``stop``.
+
+        There may be more epochs than memory has room for, if somebody counts on ending the run earlier.
+        """
+        epochs, room = -(-stop // self.steps_per_epoch) - self._base, len(self._results)
+        if epochs > room:
+            self._grow(min(max(epochs, 2 * room), self.epochs - self._base))
+
+    def _grow(self, epochs: int) -> None:
+        results = np.zeros((epochs, self._results.shape[1]))
+        results[: len(self._results)] = self._results
+        self._results, self._arguments = results, (*self._arguments[:-1], results)
+
     def seek(self, seed: int, epoch_index: int, step: int = 0, sums: Sequence[float] = ()) -> None:
         """Go on as a run with this seed does that has done so many epochs, and so many steps of the next with `sums`.
 
         Weights and the optimizer's state are left alone.
         """
         self.seed, self._first_step = seed, self.engine.step - epoch_index * self.steps_per_epoch - step
+        self._base = epoch_index
         run = self._arguments[0]
         run[codes.SEED_LOW], run[codes.SEED_HIGH] = seed & 0xFFFFFFFF, seed >> 32
+        run[codes.FIRST_EPOCH] = self._first_epoch + epoch_index
         if step:
-            self._results[epoch_index] = sums
+            self._results[0] = sums
             if run[codes.SHUFFLE]:  # else the program does it before the first step of an epoch
-                shuffled(self.order, int(run[codes.FIRST_EPOCH]) + epoch_index, seed, self.engine.plan.dtype)
+                shuffled(self._order, self._first_epoch + epoch_index, seed, self.engine.plan.dtype)
 
     def sums(self, epoch_index: int) -> np.ndarray:
         """Sums of the loss and the metrics over the rows seen so far in an epoch of this run."""
-        return self._results[epoch_index]
+        results, place = self._results, epoch_index - self._base
+        return results[place] if 0 <= place < len(results) else np.zeros(results.shape[1])
 
     def rewind(self) -> None:
-        """Go back to the first step; weights and the optimizer's state stay."""
-        self._first_step = self.engine.step
+        """Go back to the first step of this run, or the one that was sought; weights and the optimizer's state stay."""
+        self._first_step = self.engine.step - self._base * self.steps_per_epoch
         self._results[:] = 0.0
 
     def logs(self, epoch_index: int) -> np.ndarray:
         """Mean loss and metrics over the rows seen so far in an epoch of this run (0 is its first)."""
         steps = min(self.done - epoch_index * self.steps_per_epoch, self.steps_per_epoch)
-        return self._results[epoch_index] / max(1, min(steps * self.batch_size, self.rows))
+        return self.sums(epoch_index) / max(1, min(steps * self.batch_size, self.rows))

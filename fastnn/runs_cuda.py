@@ -19,7 +19,7 @@ from fastnn.plan import Plan
 from fastnn.programs import SLICE_SECONDS, run_vector, shuffled
 from fastnn.rates import Rates
 from fastnn.rows_cuda import Rows
-from fastnn.runs import GROWTH, START, Run
+from fastnn.runs import GROWTH, ROOM, START, Run
 
 FIRST_STEP_SECONDS = 5e-5  # cautious first guess
 STATE = len(START)  # numbers before the results
@@ -124,6 +124,12 @@ class Models:
         """Give the order of the rows, of a single model."""
         self._rows.set_order(order)
 
+    def begin_with(self, seed: int, first_epoch: int) -> None:
+        """Let the first epoch of a single model, none of whose steps is done, be another."""
+        run = self.run.write()
+        run[codes.SEED_LOW], run[codes.SEED_HIGH] = seed & 0xFFFFFFFF, seed >> 32
+        run[codes.FIRST_EPOCH] = self._rows.first_epoch = first_epoch
+
     def set_rates(self, iterations: int, wanted: int) -> int:
         """Take the optimizer's present hyper-parameters, which go to the device if they are new.
 
@@ -202,21 +208,31 @@ class CudaRun(Run):
         check_rows(x)
         n = x.shape[0]
         batch_size = min(batch_size, n)
-        self._begin(engine, n, batch_size, epochs, seed, order, FIRST_STEP_SECONDS)
-        self._shuffles, self._first_epoch = shuffle and batch_size < n, first_epoch
-        columns = 1 + len(objective.metrics)
-        self._shape = epochs, columns
-        self._progress = Mirror(np.concatenate([engine.state, np.zeros(epochs * columns)]))
+        self._begin(engine, n, batch_size, epochs, seed, first_epoch, order, FIRST_STEP_SECONDS)
+        self._shuffles = shuffle and batch_size < n
+        self._columns, room = 1 + len(objective.metrics), min(epochs, ROOM)
+        self._progress = Mirror(np.concatenate([engine.state, np.zeros(room * self._columns)]))
         engine.progress = self._progress
         self._models = Models(
-            engine.plan, objective, engine.optimizer, x, y, weights, batch_size=batch_size, epochs=epochs,
+            engine.plan, objective, engine.optimizer, x, y, weights, batch_size=batch_size, epochs=room,
             shuffle=shuffle, seeds=[seed], first_epoch=first_epoch, loss_scale=loss_scale, loss_limit=loss_limit,
             weighted_mean=weighted_mean, params=engine.mirror, slots=engine.slot_mirror, progress=self._progress,
         )  # fmt: skip
 
     @property
     def _results(self) -> np.ndarray:  # type: ignore[override]
-        return self._progress.read()[STATE:].reshape(self._shape)
+        return self._progress.read()[STATE:].reshape(-1, self._columns)
+
+    def _grow(self, epochs: int) -> None:
+        def larger() -> Mirror:
+            progress, there = np.zeros(STATE + epochs * self._columns), self._progress.read()
+            progress[: there.size] = there
+            return Mirror(progress)
+
+        def change(mirror: Mirror) -> None:
+            self._progress = self._models.progress = self.engine.progress = mirror
+
+        self.engine.gate.write(larger, change)
 
     def _take_state(self) -> None:
         """Take the optimizer's state over from a run that was begun after this one."""
@@ -233,14 +249,18 @@ class CudaRun(Run):
             try:
                 self._take_state()
                 steps = min(self._models.set_rates(self.engine.step, steps), self._steps_in(seconds, 1))
+                self._make_room(done + steps)
                 if not self._shuffles:
-                    self._models.set_order(self.order)
+                    if done % self.steps_per_epoch == 0:
+                        self._take_order()
+                    self._models.set_order(self._order)
+                start = done - self._base * self.steps_per_epoch
                 begun = time.perf_counter()
                 if self._models.takes_many_launches and threading.current_thread() is threading.main_thread():
                     gate.call_off = watch.call_off  # a handler of a signal must not come between two of them
-                    team.run_watched_team(self._do, 1, watch, done, done + steps)
+                    team.run_watched_team(self._do, 1, watch, start, start + steps)
                 else:
-                    self._models.do(done, done + steps)
+                    self._models.do(start, start + steps)
             finally:
                 gate.shut, gate.call_off = False, None
         steps = self.done - done
@@ -254,18 +274,18 @@ class CudaRun(Run):
 
     def seek(self, seed: int, epoch_index: int, step: int = 0, sums: Sequence[float] = ()) -> None:
         self.seed, self._first_step = seed, self.engine.step - epoch_index * self.steps_per_epoch - step
-        run = self._models.run.write()
-        run[codes.SEED_LOW], run[codes.SEED_HIGH] = seed & 0xFFFFFFFF, seed >> 32
+        self._base = epoch_index
+        self._models.begin_with(seed, self._first_epoch + epoch_index)
         if step:
             self._take_state()
-            self._progress.write()[STATE:].reshape(self._shape)[epoch_index] = sums
+            self._progress.write()[STATE : STATE + self._columns] = sums
             if self._shuffles:  # else the kernel does it before the first step of an epoch
-                shuffled(self.order, self._first_epoch + epoch_index, seed, self.engine.plan.dtype)
-                self._models.set_order(self.order)
+                shuffled(self._order, self._first_epoch + epoch_index, seed, self.engine.plan.dtype)
+                self._models.set_order(self._order)
 
     def rewind(self) -> None:
         self._take_state()
-        self._first_step = self.engine.step
+        self._first_step = self.engine.step - self._base * self.steps_per_epoch
         self._progress.write()[STATE:] = 0.0
 
 

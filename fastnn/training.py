@@ -144,6 +144,11 @@ class Training:
                 "here: give the same data and batch_size as before"
             )
         step = record.step if 0 <= place < len(self.epochs) else 0
+        if step and len(record.sums) != 1 + len(self.metrics):
+            raise ValueError(
+                f"the training to go on with has {len(record.sums)} sums of loss and metrics in the midst of an epoch, "
+                f"this one has {1 + len(self.metrics)}: compile with the same metrics as before"
+            )
         self.finished = min(max(0, place), len(self.epochs))
         self.run.seek(record.seed, self.finished, step, record.sums)
         history = self.callbacks.history

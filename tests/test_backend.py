@@ -102,6 +102,27 @@ def test_order_given_from_outside(dtype):
     assert_close(engine.get_weights(), weights, tolerance(dtype, 1e-5, 1e-12))
 
 
+@pytest.mark.parametrize("number", [43, -1, 2**62, -(2**62)])
+def test_an_order_that_becomes_wrong(dtype, number):
+    """Programs follow it wherever it leads, so they have a copy, which is looked at when an epoch begins."""
+    problem = small_problem(weighted=True)
+    results = []
+    for late in (False, True):
+        given = np.arange(43)[::-1].copy()
+        engine, run = start_run(problem, dtype, "sgd", shuffle=False, order=given)
+        run.advance(1)
+        given[7] = number if late else given[7]
+        while run.done < run.steps_per_epoch:
+            run.advance(run.steps_per_epoch - run.done)
+        results.append([engine.params.copy(), run.logs(0)])
+    assert_same_bits(*results)
+    with pytest.raises(ValueError, match=r"^order must hold numbers of rows, from 0 to 42; got .* to "):
+        run.advance(1)
+    assert run.done == run.steps_per_epoch
+    given[7] = 0
+    assert run.advance(1) == 1
+
+
 @pytest.mark.parametrize("batch_size", [43, 44, 1000])
 def test_batch_as_large_as_the_data_or_larger(dtype, batch_size):
     problem = small_problem()

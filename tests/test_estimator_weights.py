@@ -386,6 +386,23 @@ def test_weights_and_orders_of_rows(name, value):
         run_of(engine, squared_error(engine), x, y, **{name: value})
 
 
+def test_runs_without_rows_or_batches():
+    engine = Engine(lower([Dense(1)], 4))
+    for rows, batch_size in ((0, 5), (10, 0), (10, -3)):
+        x, y = np.ones((rows, 4), "f4"), np.ones((rows, 1), "f4")
+        options = {"batch_size": batch_size, "epochs": 1, "shuffle": False, "seed": 0}
+        with pytest.raises(ValueError, match="one row at least, and a batch_size >= 1"):
+            engine.train(squared_error(engine), x, y, **options)
+
+
+def test_a_subclass_that_shows_another_shape_than_it_has():
+    class Taller(np.ndarray):
+        shape = property(lambda self: (10**7, 4))
+
+    engine = Engine(lower([Dense(1)], 4))
+    assert engine.predict(np.ones((3, 4), "f4").view(Taller)).shape == (3, 1)
+
+
 def test_states_and_flat_parameters():
     engine = Engine(lower([Dense(3)], 4))
     engine.reset_optimizer(fastnn.optimizers.Adam())
@@ -397,6 +414,9 @@ def test_states_and_flat_parameters():
     ):
         with pytest.raises(ValueError, match="shape"):
             engine.set_state(wrong)
+    for counters in ([np.nan, 1, 1], [-1, 1, 1], [1e300, 1, 1], [1, np.inf, 1], [2.5, 1, 1]):
+        with pytest.raises(ValueError, match="counters of an optimizer must be a whole number of steps"):
+            engine.set_state({**state, "counters": np.array(counters)})
     for params in (np.ones(1), np.ones((1, engine.plan.n_parameters)), np.ones(engine.plan.memory_size + 1)):
         with pytest.raises(ValueError, match="params must have the shape"):
             engine.set_params(params)

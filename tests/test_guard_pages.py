@@ -6,6 +6,7 @@ end of its pages, and with every buffer at their beginning.
 
 import ctypes
 import functools
+import math
 import mmap
 import os
 import sys
@@ -16,8 +17,10 @@ from fastnn.kernels import codes, jit, team
 
 import fastnn
 from fastnn import losses, optimizers
+from fastnn.backend import Engine
 from fastnn.layers import Activation, Dense, Dropout
 from fastnn.models import Sequential
+from fastnn.plan import lower
 
 PAGE = mmap.PAGESIZE
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -176,6 +179,29 @@ def exercise_estimators(at_end, **options):
     return calls[0]
 
 
+ODD_LABELS = [math.nan, math.inf, -math.inf, -1.0, 0.5, 2.5, 1e30, -1e30, 2.0**31, 2.0**63, 17.0, 0.0]
+
+
+def exercise_class_numbers(at_end, **options):
+    """Labels that nobody has checked, as an array may be changed within a fit: nothing is looked up by them."""
+    calls, number = guard_programs(at_end, **options), 0
+    for kind in (losses.SparseCategoricalCrossentropy, losses.SparseCategoricalFocalCrossentropy):
+        for activation in ("softmax", "linear", "sigmoid"):
+            for outputs in (2, 3, 17, 40):
+                number += 1
+                loss = kind(from_logits=activation == "linear")
+                dtype = np.dtype(("float32", "float64")[number % 2])
+                plan = lower([Dense(5, "tanh"), Dense(outputs, activation)], 4, dtype.name)
+                metric = "sparse_categorical_accuracy"
+                engine, objective = Engine(plan, threads=1 + number % 2), plan.objective(loss, [metric])
+                x, y = np.ones((97, 4), dtype), np.resize(ODD_LABELS, (97, 1)).astype(dtype)
+                engine.reset_optimizer(optimizers.Adam())
+                options = {"batch_size": (33, 97)[number % 2], "epochs": 2, "shuffle": True, "seed": 0}
+                engine.train(objective, x, y, **options).advance(3)
+                engine.evaluate(x, y, None, objective)
+    return calls[0]
+
+
 CODE = """
     import sys, warnings
     warnings.simplefilter("ignore")
@@ -186,7 +212,7 @@ CODE = """
 
 
 @pytest.mark.parametrize("at_end", [True, False], ids=["end", "beginning"])
-@pytest.mark.parametrize("work", ["exercise", "exercise_estimators"])
+@pytest.mark.parametrize("work", ["exercise", "exercise_estimators", "exercise_class_numbers"])
 def test_nothing_beside_the_buffers_is_touched(run_python, work, at_end):
     calls = run_python(CODE.format(tests=os.path.dirname(__file__), work=work, at_end=at_end))
     assert int(calls) >= (100 if work == "exercise" else 8)

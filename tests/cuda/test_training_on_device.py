@@ -306,3 +306,38 @@ def test_places_in_the_workspace_suit_wide_loads(dtype):
     columns = ["WEIGHTS", "PANELS", "X", "X_ROW", "Z", "Y", "Y_ROW", "DX", "DY", "MASK", "NORMAL"]
     assert not (ops[:, [getattr(codes, column) for column in columns]] % 4).any()
     assert engine.plan.n_parameters % 4 == 0
+
+
+def test_room_for_results_grows(monkeypatch):
+    """With the epochs that are done, of which there may be more than memory has room for."""
+    options = {"batch_size": 4, "shuffle": True}
+    _, _, expected = small_problem(device="cuda").train("float32", "adam", epochs=7, **options)
+    for room in (1, 2, 3):
+        monkeypatch.setattr(runs_cuda, "ROOM", room)
+        _, _, logs = small_problem(device="cuda").train("float32", "adam", epochs=7, **options)
+        assert_same_bits(list(logs), list(expected))
+
+
+def test_a_run_of_ever_so_many_epochs_and_one_that_begins_late():
+    many = 10**12
+    problem = small_problem(device="cuda")
+    _, run = start_run(problem, "float32", "adam", epochs=many)
+    run.advance(2)
+    expected = run.sums(0).copy()
+    _, late = start_run(problem, "float32", "adam", epochs=many)
+    late.seek(late.seed, many - 1)
+    late.advance(1)
+    assert len(late._results) < 100
+    assert late.done == (many - 1) * late.steps_per_epoch + 1
+    assert late.sums(0).tolist() == [0.0] * len(expected)
+    assert late.sums(many - 1)[0] > 0
+
+
+def test_an_order_that_becomes_wrong():
+    given = np.arange(43)
+    _, run = start_run(small_problem(device="cuda"), "float32", "sgd", shuffle=False, order=given)
+    while run.done < run.steps_per_epoch:
+        run.advance(run.steps_per_epoch - run.done)
+    given[7] = 43
+    with pytest.raises(ValueError, match="order must hold numbers of rows, from 0 to 42"):
+        run.advance(1)
