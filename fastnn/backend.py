@@ -81,6 +81,7 @@ class Engine:
         self.optimizer: Any = None
         self.gate = Gate()
         self.turn = Turns()  # of fits of this network
+        self.in_fit = False  # of an estimator
         self._predictors: dict[int, Inference] = {}  # by their link
 
     @property
@@ -128,9 +129,13 @@ class Engine:
             every = self.plan.unpack(params)
             weights = [*every[:first], *weights, *every[first + len(weights) :]]
         self.plan.pack(weights, params)
+        self._round(params)
+        return params
+
+    def _round(self, params: np.ndarray) -> None:
+        """Renew the rounded weights of mixed precision that lie behind the others."""
         if self.plan.mixed:
             round_weights(self.plan, params)
-        return params
 
     def _replace_params(self) -> Callable[[np.ndarray], None]:
         """Return what puts other parameters in the place of the present ones, in one step."""

@@ -17,7 +17,7 @@ from fastnn.layout import aligned_zeros
 from fastnn.mirror import Mirror
 from fastnn.objective import Objective
 from fastnn.plan import Plan
-from fastnn.programs import operand, operands
+from fastnn.programs import operands
 from fastnn.runs import START
 from fastnn.runs_cuda import STATE, CudaRun, train_models
 from fastnn.streaming_cuda import chunk_rows
@@ -89,6 +89,9 @@ class CudaEngine(Engine):
     @property
     def operand(self) -> Mirror:
         return self.mirror
+
+    def _round(self, params: np.ndarray) -> None:
+        """Leave it to the device, which rounds on its way."""
 
     def _replace_params(self) -> Callable[[np.ndarray], None]:
         return self.mirror.replace
