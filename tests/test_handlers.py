@@ -105,7 +105,7 @@ def test_a_handler_that_saves_and_ends(tmp_path, threads, end):
     assert saved.record().epoch * 32 + saved.record().step == saved.optimizer_state()["counters"][0] - 32
 
 
-# --- what a handler does in the midst of every step of ours, without a signal ------------------------------------------
+# --- what a handler does in the midst of our steps, without a signal --------------------------------------------------
 
 
 def test_a_look_that_somebody_has_written_into_is_repeated():
@@ -270,7 +270,7 @@ def test_a_thread_that_trains_and_a_handler_that_looks():
     assert all("handler of a signal" in outcome for outcome in outcomes)
 
 
-# --- locks --------------------------------------------------------------------------------------------------------------
+# --- locks ------------------------------------------------------------------------------------------------------------
 
 NOT_REENTRANT = {"Lock", "allocate_lock", "Semaphore", "BoundedSemaphore", "Barrier"}
 
