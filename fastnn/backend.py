@@ -124,8 +124,8 @@ class Engine:
     def _packed(self, weights: Sequence[np.ndarray], first: int | None) -> np.ndarray:
         """Return parameters with these weights."""
         params = aligned_zeros(self.params.size, self.plan.dtype)
-        params[:] = self.params
         if first is not None:
+            params[:] = self.params
             every = self.plan.unpack(params)
             weights = [*every[:first], *weights, *every[first + len(weights) :]]
         self.plan.pack(weights, params)

@@ -188,7 +188,7 @@ class Estimator(Network):
     kind: type
 
     def compiled(self):
-        return self.kind((64, 64), max_iter=self.epochs, batch_size=100, random_state=1, threads=self.threads,
+        return self.kind(hidden_layer_sizes=(64, 64), max_iter=self.epochs, batch_size=100, random_state=1, threads=self.threads,
                          n_iter_no_change=10**6, dropout=0.2, learning_rate_init=1e-4)  # fmt: skip
 
     epochs = 100
