@@ -106,7 +106,7 @@ def main(seconds):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=0.15, help="from the beginning of a fit to its end by a signal")
+    parser.add_argument("--seconds", type=float, default=0.15, help="from the beginning of a fit to its signal")
     parser.add_argument("--train", choices=["nobody", "handler", "backup"], help="train here, with this answer")
     parser.add_argument("--folder", type=Path, default=Path(), help="where that keeps its file")
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Handlers of signals that use a model in the midst of its fit: nothing waits for itself, and nobody sees half a step."""
+"""Handlers of signals that use a model in its fit: nothing waits for itself, and nobody sees half a step."""
 
 import ast
 import os
