@@ -73,6 +73,7 @@ class Engine:
         self.optimizer: Any = None
         self.gate = Gate()
         self.turn = Turns()  # of fits of this network
+        self.in_fit = False  # of an estimator
         self._predictors: dict[int, Inference] = {}  # by their link
 
     @property
@@ -115,11 +116,16 @@ class Engine:
     def _packed(self, weights: Sequence[np.ndarray], first: int | None) -> np.ndarray:
         """Return parameters with these weights."""
         params = aligned_zeros(self.params.size, self.plan.dtype)
-        params[:] = self.params
+        if first is not None:
+            params[:] = self.params
         self.plan.pack(weights, params, first=first)
+        self._round(params)
+        return params
+
+    def _round(self, params: np.ndarray) -> None:
+        """Renew the rounded weights of mixed precision that lie behind the others."""
         if self.plan.mixed:
             round_weights(self.plan, params)
-        return params
 
     def _replace_params(self) -> Callable[[np.ndarray], None]:
         """Return what puts other parameters in the place of the present ones, in one step."""

@@ -90,6 +90,9 @@ class CudaEngine(Engine):
     def operand(self) -> Mirror:
         return self.mirror
 
+    def _round(self, params: np.ndarray) -> None:
+        """Leave it to the device, which rounds on its way."""
+
     def _replace_params(self) -> Callable[[np.ndarray], None]:
         return self.mirror.replace
 

@@ -153,9 +153,12 @@ class CompiledStack(DescribedStack):
             self._restored = True
 
     def restored_record(self) -> TrainingRecord | None:
-        """Return, once, the place of the training that `restore` has read."""
-        record, self._restored = self._record if self._restored else None, False
-        return record
+        """Return the place of the training that `restore` has read and from which no fit has gone on."""
+        return self._record if self._restored else None
+
+    def forget_restored(self) -> None:
+        """Take the place of the training in progress for that of the model again."""
+        self._restored = False
 
     def differences_from(self, record: TrainingRecord) -> list[str]:
         """Return in words why the fit in progress, if there is one, cannot go on from this record."""
@@ -163,7 +166,7 @@ class CompiledStack(DescribedStack):
 
     def record(self) -> TrainingRecord | None:
         """Return how far training has come."""
-        return self._training.record() if self._training is not None else self._record
+        return self._record if self._training is None or self._restored else self._training.record()
 
     def take_record(self, record: TrainingRecord | None) -> None:
         """Let the next fit with ``initial_epoch`` go on as the fit of this record would."""

@@ -213,7 +213,11 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
         fit = StochasticFit(
             self, engine, rows, held_out, random_state, tasks, deadline, incremental, dtype, limit
         )
-        self.stop_reason_ = fit.train()
+        engine.in_fit = True
+        try:
+            self.stop_reason_ = fit.train()
+        finally:
+            engine.in_fit = False
         weights = engine.get_weights()
         if precise:
             self._optimizer_state = engine.get_state()

@@ -121,7 +121,8 @@ class EngineKeeper(NetworkOptions):
         It is made anew after unpickling, when a parameter that it was made for was set, and when weights of other
         shapes were assigned, whose optimizer begins anew.
         """
-        if hasattr(self, "_engine") and self._parameters_of_engine() != self._engine_parameters:
+        changed = hasattr(self, "_engine") and self._parameters_of_engine() != self._engine_parameters
+        if changed and not self._engine.in_fit:  # else the fit goes on as it began
             if self._engine.step:
                 self._optimizer_state = self._engine.get_state()
             del self._engine  # the next one goes on with other parameters
@@ -194,7 +195,7 @@ class EngineKeeper(NetworkOptions):
         """Replace the engine by what it is rebuilt from: ``coefs_``, ``intercepts_`` and the optimizer's state."""
         state = {**super().__getstate__()}
         engine = self.__dict__.get("_engine")
-        if engine is not None and engine.step and self._is_in_fit() and not self._has_other_weights():
+        if engine is not None and engine.in_fit and engine.step and not self._has_other_weights():
             weights, optimizer_state, _ = engine.snapshot(bool)
             state |= attributes([weight.astype(self._kept_dtype) for weight in weights], self._normalization)
         else:

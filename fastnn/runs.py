@@ -166,7 +166,7 @@ class Run:
     def _work(self, done: int, steps: int, seconds: float) -> int:
         """Do up to ``steps`` steps from step ``done`` on, and return how many."""
         gate = self.engine.gate
-        steps = self._rates.take(self.engine.step, steps)
+        steps, watch = self._rates.take(self.engine.step, steps), None
         with sharing(self._team.size) as share, gate.lock:
             gate.shut = True
             gate.version += 1
@@ -177,18 +177,18 @@ class Run:
                 if done % self.steps_per_epoch == 0:
                     self._take_order()
                 start = done - self._base * self.steps_per_epoch
-                watch = team.Watch(WATCHED * SLICE_SECONDS)
                 begun, processor = time.perf_counter(), time.process_time()
                 if size == 1:
                     team.run_team(self._program, 1, *self._arguments, start, start + steps)
                 else:
+                    watch = team.Watch(WATCHED * SLICE_SECONDS)
                     gate.call_off = watch.call_off
                     team.run_watched_team(self._program, size, watch, *self._arguments, start, start + steps)
             finally:
                 gate.shut, gate.call_off = False, None
         seconds = time.perf_counter() - begun
         steps = self.done - done
-        if steps and not watch.called_off:
+        if steps and not (watch and watch.called_off):
             self._learn(size, steps, seconds, time.process_time() - processor)
         return steps
 

@@ -82,7 +82,7 @@ class Training:
         were finished.
         """
         self.model.stop_training = False
-        self.model.restored_record()  # before this fit, whose epochs are those it was asked for
+        self.model.forget_restored()  # before this fit, whose epochs are those it was asked for
         if self.callbacks.back_up:
             self.callbacks.kinds_with_state()  # tells what is wrong with them
             self._conditions = self._describe()  # before a callback changes the optimizer
@@ -158,6 +158,7 @@ class Training:
         if record.surroundings is not None:
             self.model.stop_training = self.model.stop_training or record.surroundings.stopped
             self.callbacks.set_states(record.surroundings.callbacks)
+        self.model.forget_restored()
         if step:
             self._begin_again(self.finished)
         if step == per_epoch:  # all steps of an epoch whose end nobody was told

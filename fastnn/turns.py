@@ -29,7 +29,7 @@ class Turns:
     def __call__(self) -> Iterator[bool]:
         lock = self._locks.setdefault(os.getpid(), threading.RLock())
         again = lock._is_owned()  # type: ignore[attr-defined]
-        if not (again or self._brief) and is_within_one() and not _is_free(lock):
+        if not (again or self._brief or _is_free(lock)) and is_within_one():
             raise RuntimeError(
                 "another thread trains this model, and may wait for the weights that this one has in its hands: a "
                 "handler of a signal that strikes here cannot wait for the end of that training"

@@ -171,12 +171,10 @@ def run_watched_team(program: Callable, size: int, watch: Watch, *arguments) -> 
     They stop after the step that they are in, if ``program`` calls `heed_stop` and `is_last` in each.
     """
     watch.size = size
-    targets = [(program, rank) for rank in range(1, size)]
     taken: set[int] = set()
-    members = [
-        _member(taken, watch.left, target, *first, size, watch.sync, *arguments)
-        for target, *first in [*targets, (watch.lead, program, 0)]
-    ]
+    rest = size, watch.sync, *arguments
+    members = [_member(taken, watch.left, program, rank, *rest) for rank in range(1, size)]
+    members.append(_member(taken, watch.left, watch.lead, program, 0, *rest))
     started = []
     try:
         for member in members:

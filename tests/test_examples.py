@@ -1,5 +1,6 @@
 """Every example runs, prints the numbers it promises and draws its pictures."""
 
+import os
 import re
 import runpy
 import sys
@@ -115,6 +116,20 @@ def test_sign_mnist(run, sign_mnist, tmp_path):
 def test_gpu(run):
     printed = run("10_gpu")
     assert printed.startswith("This example needs a GPU: ") or "largest difference" in printed
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="no such signals")
+def test_preemption(run):
+    printed = run("11_preemption")
+    assert printed.count(": saved\n") >= 1
+    undisturbed = re.match(r"undisturbed: (\w{16})\n", printed)[1]
+    ends = re.findall(r"(\w+): (\w+) after processes that ended with \[(.*)\]: the same bits", printed)
+    assert [(answer, digest) for answer, digest, _ in ends] == [("handler", undisturbed), ("backup", undisturbed)]
+    for (_, _, codes), code in zip(ends, ("75", "-9"), strict=True):
+        *struck, last = codes.split(", ")
+        assert last == "0"
+        assert set(struck) == {code}
 
 
 @pytest.mark.parametrize("name", ["06_pima", "07_sign_mnist", "08_grid_search"])
