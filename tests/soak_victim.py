@@ -229,7 +229,12 @@ def reference(folder):
         path.mkdir()
 
         def watch(model, name=name):
-            return [LambdaCallback(on_train_batch_end=lambda batch, logs: tell_step(model, name))]
+            def step(*_):
+                tell_step(model, name)
+
+            if isinstance(model, Sequential):
+                step()  # the beginning
+            return [LambdaCallback(on_train_begin=step, on_train_batch_end=step)]
 
         end = do(name, path, watch)
         tell_step(Shown.model, name)
