@@ -4,6 +4,7 @@
 VENV := .venv
 RUN := $(VENV)/bin/python -m
 PIP := $(VENV)/bin/pip --disable-pip-version-check
+TOGETHER := -n auto --maxprocesses 4 --dist worksteal
 # The first Python that is new enough; `make test PYTHON=...` chooses another.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -33,15 +34,18 @@ examples: $(VENV)/.plots
 	@failed=0; for example in examples/*.py; do \
 		echo; echo "# $$example"; $(VENV)/bin/python $$example || failed=1; done; exit $$failed
 
-# Slow tests want the machine for themselves: some measure, some look at what interrupts and many threads do.
+# Some of the slow tests want the machine for themselves: they look at what interrupts do and how soon.
+# The three sessions share what they compile.
 test: $(VENV)/.test
-	$(RUN) pytest -m "not slow" -n auto --maxprocesses 4
-	$(RUN) pytest -m slow
+	set -e; export FASTNN_TEST_CACHE=$$(mktemp -d); trap 'rm -rf "$$FASTNN_TEST_CACHE"' EXIT; \
+	$(RUN) pytest -m "not slow" $(TOGETHER); \
+	$(RUN) pytest -m "slow and not alone" $(TOGETHER); \
+	$(RUN) pytest -m alone
 
 # These libraries pin one another and are heavy, so they have an environment of their own: .venv stays small.
 test-clients:
 	$(MAKE) VENV=build/clients build/clients/.clients
-	build/clients/bin/python -m pytest tests/clients "tests/test_readme.py::test_python[docs/clients.md-2]"
+	build/clients/bin/python -m pytest $(TOGETHER) tests/clients "tests/test_readme.py::test_python[docs/clients.md-2]"
 
 test-gpu: $(VENV)/.test
 	FASTNN_TEST_GPU=1 $(RUN) pytest tests/cuda tests/test_devices.py
@@ -64,14 +68,16 @@ types: $(VENV)/.dev
 		--cache-dir "$(CURDIR)/.mypy_cache" -p fastnn -p benchmarks
 
 # The wheel's own environment and a copy of the tests lie outside the checkout, so nothing can be borrowed from it.
+# `make wheel WHEEL_PYTHON=...` tests it on another Python than the one that builds it.
+wheel: WHEEL_PYTHON ?= $(VENV)/bin/python
 wheel: $(VENV)/.test
 	rm -rf dist
 	$(RUN) build
 	set -e; away=$$(mktemp -d); trap 'rm -rf "$$away"' EXIT; \
 	cp -R pyproject.toml tests "$$away"; \
-	$(VENV)/bin/python -m venv "$$away/venv"; \
+	$(WHEEL_PYTHON) -m venv "$$away/venv"; "$$away/venv/bin/python" --version; \
 	"$$away/venv/bin/pip" --disable-pip-version-check install -q $(WHEEL_INSTALL) "$$(echo dist/*.whl)[test]"; \
-	cd "$$away"; venv/bin/python -m pytest -q -m "not slow" -n auto --maxprocesses 4 $(WHEEL_TEST)
+	cd "$$away"; venv/bin/python -m pytest -q -m "not slow" $(TOGETHER) $(WHEEL_TEST)
 
 # Old versions of one library warn about new versions of another.
 test-lowest: WHEEL_INSTALL := -c tests/lowest.txt

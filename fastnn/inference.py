@@ -19,11 +19,9 @@ FLOPS_WORTH_STARTING = 2e7  # of a prediction; less would be lost in starting th
 
 def finished(link: int, raw: np.ndarray) -> np.ndarray:
     """Return what a link of ``codes.LINKS`` makes of raw outputs (n, n_outputs), in float64."""
-    from fastnn.kernels.links_cpu import finish_all
-
     outputs = np.empty((len(raw), link_width(link, raw.shape[1])))
     spare = np.empty(2 * (raw.shape[1] + jit.lanes(outputs.dtype)))
-    jit.program(finish_all, outputs.dtype, f"_from_{raw.dtype}")(link, raw, outputs, spare)
+    jit.program(jit.kernels("links_cpu").finish_all, outputs.dtype, f"_from_{raw.dtype}")(link, raw, outputs, spare)
     return outputs
 
 
@@ -39,20 +37,19 @@ class Inference:
     """
 
     def __init__(self, plan: Plan, run: np.ndarray, objective: Objective | None = None) -> None:
-        from fastnn.kernels.infer_cpu import BLOCK_ROWS, infer_rows
-
+        infer_cpu = jit.kernels("infer_cpu")
+        block_rows = self._block_rows = infer_cpu.BLOCK_ROWS
         lanes = jit.lanes(plan.dtype)
         panels, input_vectors = int(plan.ops[:, codes.PANELS].max()), -(-plan.n_inputs // lanes)
-        self._block_rows = BLOCK_ROWS
         self._buffer_sizes = [
-            (2 * BLOCK_ROWS * (widest + 1) + int(plan.ops[-1, codes.PANELS])) * lanes
+            (2 * block_rows * (widest + 1) + int(plan.ops[-1, codes.PANELS])) * lanes
             for widest in (max(panels, input_vectors), panels)
         ]
         self._dtype = plan.dtype
         self._flops_per_row = plan.flops_per_row
         rows = SLICE_SECONDS * FLOPS_PER_SECOND / max(plan.flops_per_row, 100 * (plan.n_inputs + plan.n_outputs))
-        self._rows_at_once = BLOCK_ROWS * max(1, int(rows / BLOCK_ROWS))
-        self._program_for = functools.partial(input_program, infer_rows, plan)
+        self._rows_at_once = block_rows * max(1, int(rows / block_rows))
+        self._program_for = functools.partial(input_program, infer_cpu.infer_rows, plan)
         self._programs: dict[tuple[np.dtype, bool], Any] = {}
         self._program_of_rows: Any = None  # the one for dense rows of the plan's type, once it is compiled
         ops = plan.raw_ops if run[codes.LINK] else plan.ops if objective is None else objective.ops

@@ -125,10 +125,9 @@ class Perceptron(ClassifierMixin, BaseEstimator):
 
     def _learn(self, x: np.ndarray, target: np.ndarray, neuron: int, seed: int) -> np.ndarray:
         """Train one neuron; returns its mistakes in each pass."""
-        from fastnn.kernels.jit import program
-        from fastnn.kernels.perceptron_cpu import perceptron_epochs
+        from fastnn.kernels import jit
 
-        run = program(perceptron_epochs, np.dtype(np.float64))
+        run = jit.program(jit.kernels("perceptron_cpu").perceptron_epochs, np.dtype(np.float64))
         order = np.arange(len(x))
         passes_per_call = min(max(1, _PRODUCTS_PER_CALL // x.size), _PASSES_PER_CALL)
         done, parts = 0, list[np.ndarray]()

@@ -137,14 +137,10 @@ def known_arguments(run: np.ndarray, ops: np.ndarray, sparse: bool, alone: bool)
 
 def shuffled(order: np.ndarray, epoch: int, seed: int, dtype: np.dtype) -> None:
     """Bring ``order``, int64 (n,), to the order of the rows in an epoch of a run with this seed."""
-    from fastnn.kernels.rng import shuffle
-
-    jit.program(shuffle, dtype)(order, len(order), epoch, seed & 0xFFFFFFFF, seed >> 32)
+    jit.program(jit.kernels("rng").shuffle, dtype)(order, len(order), epoch, seed & 0xFFFFFFFF, seed >> 32)
 
 
 def round_weights(plan: Plan, params: np.ndarray) -> None:
     """Renew the rounded weights of mixed precision from the parameters."""
-    from fastnn.kernels.mixed_cpu import round_all_weights
-
     square = np.empty(jit.lanes(plan.dtype) ** 2, plan.dtype)
-    jit.program(round_all_weights, plan.dtype, mixed=True)(plan.ops, params, square)
+    jit.program(jit.kernels("mixed_cpu").round_all_weights, plan.dtype, mixed=True)(plan.ops, params, square)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.gate import SHORT_SLICE_SECONDS
-from fastnn.kernels import codes, team
+from fastnn.kernels import codes, jit, team
 from fastnn.kernels.jit import Known
 from fastnn.kernels.known import SourceMissing
 from fastnn.layout import aligned_zeros
@@ -71,10 +71,8 @@ class Run:
         loss_limit: float,
         weighted_mean: bool,
     ) -> None:
-        from fastnn.kernels.clipping_cpu import units
-        from fastnn.kernels.rows_cpu import PART_ROWS
-        from fastnn.kernels.train_cpu import train_steps
-
+        units, part_rows = jit.kernels("clipping_cpu").units, jit.kernels("rows_cpu").PART_ROWS
+        train_steps = jit.kernels("train_cpu").train_steps
         plan, n, sparse = engine.plan, x.shape[0], is_sparse(x)
         batch_size = min(batch_size, n)
         flops = 3.0 * plan.flops_per_row * batch_size
@@ -85,7 +83,7 @@ class Run:
         self._results = np.zeros((min(epochs, ROOM), 1 + len(objective.metrics)))
         segments = plan.segments(batch_size, sparse)
         sums = 2 * sum(map(units, objective.ops)) if clipped else 0
-        rows_at_once = PART_ROWS if segments else batch_size
+        rows_at_once = part_rows if segments else batch_size
         layout = plan.layout(objective.ops, rows_at_once, sparse)
         work = layout.workspace(rows_at_once, plan.dtype)[None]
         if segments:

@@ -177,6 +177,12 @@ def _dispatcher(
     return dispatcher
 
 
+@functools.cache
+def kernels(name: str) -> Any:
+    """Import a module of kernels, whole even if a signal strikes whose handler wants it too."""
+    return undisturbed(importlib.import_module)(f"fastnn.kernels.{name}")
+
+
 KEPT_NETWORKS = 64  # programs for single networks that a process keeps; there may be thousands in a search
 Known = tuple[tuple[str, Any], ...]
 _programs: dict[tuple, Any] = {}

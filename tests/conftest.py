@@ -16,16 +16,23 @@ import pytest
 # The tests of the CUDA backend run on a GPU, or in the simulator, which needs a process of its own: test_simulator.py.
 collect_ignore = [] if {"NUMBA_ENABLE_CUDASIM", "FASTNN_TEST_GPU"} & os.environ.keys() else ["cuda"]
 
+SHARED = "FASTNN_TEST_CACHE"  # names a folder for the programs of several sessions, kept by who made it
 if "PYTEST_XDIST_WORKER" not in os.environ:  # workers and other child processes inherit the folder of the session
-    os.environ["FASTNN_CACHE_DIR"] = tempfile.mkdtemp(prefix="fastnn-tests-")
+    os.environ["FASTNN_CACHE_DIR"] = os.environ.get(SHARED) or tempfile.mkdtemp(prefix="fastnn-tests-")
     os.environ["MPLBACKEND"] = "agg"
+LONG = ("test_amx", "test_attacked", "test_bounds", "test_simd_levels", "test_simulator", "test_soak")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # shells start so what runs in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure():
-    if "PYTEST_XDIST_WORKER" not in os.environ:
+    if "PYTEST_XDIST_WORKER" not in os.environ and not os.environ.get(SHARED):
         shutil.rmtree(os.environ["FASTNN_CACHE_DIR"], ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with what takes minutes, so that no core is without work at the end."""
+    items.sort(key=lambda item: not item.path.name.startswith(LONG))
 
 
 @pytest.fixture

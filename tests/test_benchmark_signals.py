@@ -118,6 +118,7 @@ class Said:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("number", "task", "grandchild"),
     [

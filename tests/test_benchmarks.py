@@ -311,11 +311,17 @@ def test_programs_for_one_network_are_used_where_the_task_says_so(name, monkeypa
     assert ("jit_compile" in task.title) is task.jit_compile
 
 
+@pytest.mark.slow
+@pytest.mark.alone
 def test_peak_is_above_any_product():
-    rate = peak.measure(1)
-    operands = np.ones((256, 256), np.float32)
-    seconds = min(session.seconds_of(lambda: operands @ operands) for _ in range(5))
-    assert rate > 0.7 * 2 * 256**3 / seconds
+    operands, rate = np.ones((256, 256), np.float32), 0.0
+    with threadpool_limits(1):
+        seconds = min(session.seconds_of(lambda: operands @ operands) for _ in range(5))
+    for _ in range(10):  # others may be at work on this machine
+        rate = max(rate, peak.measure(1))
+        if rate > 0.7 * 2 * 256**3 / seconds:
+            return
+    raise AssertionError(f"peak {rate:.2e} operations a second, a product {2 * 256**3 / seconds:.2e}")
 
 
 def test_tasks_and_peers_are_chosen_by_name():

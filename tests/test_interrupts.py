@@ -138,6 +138,7 @@ def test_fits(strike):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_fits_many_times(strike):
     interrupts_of_fits(strike, COUNT)
 
@@ -197,6 +198,7 @@ def test_compilation(strike):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_compilation_many_times(strike):
     choices = random.Random(6)
     took = [compile_interrupted(strike, 100 + number, choices.uniform(0, 0.3)) for number in range(COUNT // 2)]
@@ -242,6 +244,7 @@ def test_the_first_use_of_a_process(run_python):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_the_first_use_of_a_process_at_many_moments(run_python):
     """With and without compiled code on disk."""
     choices = random.Random(8)
@@ -251,6 +254,7 @@ def test_the_first_use_of_a_process_at_many_moments(run_python):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_the_first_use_ever(run_python, tmp_path):
     choices = random.Random(9)
     results = [first_use(lambda code, n=n, **o: run_python(code, FASTNN_CACHE_DIR=tmp_path / str(n), **o),
