@@ -29,7 +29,7 @@ from fastnn.programs import (
 )
 from fastnn.rates import Rates
 from fastnn.sparse import features, is_sparse
-from fastnn.threads import TeamSize, sharing, team_size
+from fastnn.threads import TeamSize, sharing, team_size, tell_fewer
 
 START = (0.0, 1.0, 1.0)  # the optimizer's state before its first step
 WATCHED = 2  # times the length of a slice after which a team is asked to stop
@@ -169,13 +169,14 @@ class Run:
                 watch = team.Watch(WATCHED * SLICE_SECONDS)
                 begun, processor = time.perf_counter(), time.process_time()
                 if size == 1:
-                    team.run_team(self._program, 1, *self._arguments, done, done + steps)
+                    worked = team.run_team(self._program, 1, *self._arguments, done, done + steps)
                 else:
                     gate.call_off = watch.call_off
-                    team.run_watched_team(self._program, size, watch, *self._arguments, done, done + steps)
+                    worked = team.run_watched_team(self._program, size, watch, *self._arguments, done, done + steps)
             finally:
                 gate.shut, gate.call_off = False, None
         seconds = time.perf_counter() - begun
+        tell_fewer(worked, size)
         steps = self.done - done
         if steps and not watch.called_off:
             self._learn(size, steps, seconds, time.process_time() - processor)
