@@ -5,7 +5,7 @@ import warnings
 
 from fastnn.kernels.streams import by_handler
 
-_BETWEEN = ("fastnn", "sklearn", "joblib", "numpy")  # packages through which the user's call may have come
+_BETWEEN = ("fastnn", "sklearn", "joblib", "numpy", "scipy")  # packages through which the user's call may have come
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:

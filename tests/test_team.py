@@ -86,7 +86,8 @@ def starts(monkeypatch):
     begin = threading.Thread.start
 
     class Starts(list):
-        errors = {}
+        def __init__(self):
+            self.errors = {}
 
     starts = Starts()
 
