@@ -49,13 +49,14 @@ STRUCK = """
                 pass
     thread = threading.Thread(target=first)
     thread.start()
-    for _ in range(100):
+    sent = 0
+    while sent < 10 and thread.is_alive():
         time.sleep({pause})
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Struck))
-        if not thread.is_alive() or "fastnn.kernels.train_cpu" in sys.modules:
-            break
+        if any(other.name == "fastnn-compiler" and other.is_alive() for other in threading.enumerate()):
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Struck))
+            sent += 1
     thread.join()
-    print(use())
+    print(sent > 0, use())
 """
 
 
@@ -70,14 +71,14 @@ def expected(first_use):
     return first_use("print(use())")[0]
 
 
-@pytest.mark.parametrize("first", [5, *(pytest.param(n, marks=pytest.mark.slow) for n in (7, 9, 11))])
+@pytest.mark.parametrize("first", [5, *(pytest.param(n, marks=pytest.mark.slow) for n in (8, 11))])
 @pytest.mark.parametrize("where", [pytest.param("(lambda f: f())", id="main"), pytest.param("elsewhere", id="other")])
 def test_deep_in_a_recursion(first_use, expected, where, first):
     """Deeper and deeper below the limit, until it works or there is room enough."""
     assert first_use(DEEP.format(where=where, first=first, step=8)) == ["True", expected]
 
 
-@pytest.mark.parametrize("limit", [80, *(pytest.param(n, marks=pytest.mark.slow) for n in (40, 60, 120, 200))])
+@pytest.mark.parametrize("limit", [80, *(pytest.param(n, marks=pytest.mark.slow) for n in (40, 120))])
 def test_a_low_limit_of_recursion(first_use, expected, limit):
     code = f"""
         sys.setrecursionlimit({limit})
@@ -92,9 +93,10 @@ def test_a_low_limit_of_recursion(first_use, expected, limit):
     assert first_use(code) == [str(limit), expected]
 
 
-@pytest.mark.parametrize("pause", [0.05, *(pytest.param(n, marks=pytest.mark.slow) for n in (0.011, 0.023, 0.13, 0.3))])
+@pytest.mark.parametrize("pause", [0.02, *(pytest.param(n, marks=pytest.mark.slow) for n in (0.005, 0.05))])
 def test_exceptions_sent_to_the_thread(first_use, expected, pause):
-    assert first_use(STRUCK.format(pause=pause)) == [expected]
+    """While it waits for Numba. In the midst of other imports, or of starting a thread, Python itself may not survive."""
+    assert first_use(STRUCK.format(pause=pause)) == ["True", expected]
 
 
 def test_an_import_that_fails_can_be_tried_again(first_use, expected):
