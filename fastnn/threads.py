@@ -58,8 +58,8 @@ def tell_fewer(worked: int, asked: int) -> None:
     if worked < asked:
         _tell_once(
             "fewer",
-            f"only {worked} of {asked} threads could be started, for want of memory, by a limit of the system or at the "
-            "end of the process: it takes longer, the result is the same",
+            f"only {worked} of {asked} threads could be started, for want of memory, by a limit of the system or at "
+            "the end of the process: it takes longer, the result is the same",
         )
 
 

@@ -95,7 +95,7 @@ def test_a_low_limit_of_recursion(first_use, expected, limit):
 
 @pytest.mark.parametrize("pause", [0.02, *(pytest.param(n, marks=pytest.mark.slow) for n in (0.005, 0.05))])
 def test_exceptions_sent_to_the_thread(first_use, expected, pause):
-    """While it waits for Numba. In the midst of other imports, or of starting a thread, Python itself may not survive."""
+    """While it waits for Numba; in the midst of other imports, or of starting a thread, Python itself may hang."""
     assert first_use(STRUCK.format(pause=pause)) == ["True", expected]
 
 

@@ -67,7 +67,7 @@ def test_many_teams_at_once():
 
 
 def run_watched(program, size, *arguments):
-    return run_watched_team(program, size, 60.0, *arguments)
+    return run_watched_team(program, size, team.Watch(60.0), *arguments)
 
 
 both_ways = pytest.mark.parametrize("run", [run_team, run_watched])
@@ -174,40 +174,6 @@ def test_an_exception_in_any_member_reaches_the_caller_with_all_or_nothing_done(
         assert_whole(log, 3)
     else:
         assert (log == 0).all()
-    assert not any(thread.is_alive() for thread in starts)
-
-
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-@pytest.mark.parametrize("failing", [1, 2, 3])
-def test_a_thread_that_ends_before_it_began_calls_a_watched_team_off(program, starts, monkeypatch, failing):
-    def run_thread(thread):
-        if len(starts) and thread is starts[failing - 1]:
-            raise MemoryError
-        begin(thread)
-
-    begin = threading.Thread.run
-    monkeypatch.setattr(threading.Thread, "run", run_thread)
-    log = np.zeros(9, np.int64)
-    with pytest.raises(MemoryError, match="ended before it began"):
-        run_watched(program, 3, log, 8)
-    assert (log == 0).all()
-
-
-@both_ways
-def test_nobody_is_at_work_when_interrupts_have_ended_the_waiting(program, starts, monkeypatch, run):
-    look, interrupts = team._Team._someone_works, [KeyboardInterrupt(), KeyboardInterrupt()]
-
-    def struck(self):
-        if interrupts:
-            raise interrupts.pop()
-        return look(self)
-
-    monkeypatch.setattr(team._Team, "_someone_works", struck)
-    log = np.zeros(9, np.int64)
-    with pytest.raises(KeyboardInterrupt):
-        run(program, 3, log, 8)
-    assert interrupts == []
-    assert_whole(log, 3)
     assert not any(thread.is_alive() for thread in starts)
 
 
