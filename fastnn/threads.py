@@ -35,10 +35,11 @@ def positive_threads(value: Any, name: str) -> int:
     number = _whole(value) if isinstance(value, str) else value
     if isinstance(number, bool) or not isinstance(number, Integral) or number < 1:
         raise ValueError(f"{name} must be a positive whole number of threads; got {value!r}")
+    number = int(number)
     if number > FEW and number > (most := most_threads()):
         _tell_once(name, f"{name} asks for more than {most}, all that this machine has use for: {most} are used")
         return most
-    return int(number)
+    return number
 
 
 def _whole(text: str) -> int | None:
