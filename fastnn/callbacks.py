@@ -1,6 +1,5 @@
 """Callbacks: code of the user's that runs during training, with Keras' hooks."""
 
-import warnings
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -10,6 +9,7 @@ from fastnn.arithmetic import as_the_caller
 from fastnn.attributes import Strict
 from fastnn.callback_base import HOOKS, Callback, modern
 from fastnn.checkpoints import BackupAndRestore, ModelCheckpoint
+from fastnn.estimator_warnings import warn
 from fastnn.kernels.streams import say
 from fastnn.monitoring import check_mode, check_monitor, smaller_is_better
 
@@ -202,10 +202,8 @@ class EarlyStopping(Strict, Callback):
     def _warn_missing(self, logs: Mapping[str, float]) -> None:
         if not self._warned:
             self._warned = True
-            warnings.warn(
+            warn(
                 f"EarlyStopping looks at {self.monitor!r}, which is not among the logs: {', '.join(logs)}",
-                UserWarning,
-                stacklevel=2,
             )
 
 

@@ -2,7 +2,6 @@
 
 import math
 import os
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from fastnn import checks
 from fastnn.attributes import Strict
 from fastnn.callback_base import Callback
+from fastnn.estimator_warnings import warn
 from fastnn.kernels.files import left_behind
 from fastnn.kernels.streams import say
 from fastnn.monitoring import check_mode, check_monitor, smaller_is_better
@@ -146,10 +146,8 @@ class ModelCheckpoint(_Saver):
     def _is_best(self, epoch: int, logs: Mapping[str, float]) -> bool:
         value = logs.get(self.monitor)
         if value is None:
-            warnings.warn(
+            warn(
                 f"ModelCheckpoint looks at {self.monitor!r}, which is not among the logs: {', '.join(logs)}",
-                UserWarning,
-                stacklevel=2,
             )
             return False
         if math.isnan(value):

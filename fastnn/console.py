@@ -1,4 +1,7 @@
-"""How the command line speaks: results on standard output, progress and errors on standard error."""
+"""How the command line speaks: results on standard output, progress and errors on standard error.
+
+Results that cannot be written are an error; progress that cannot is left out.
+"""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -8,19 +11,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from fastnn.callbacks import Callback
-from fastnn.kernels.streams import stderr, stdout
+from fastnn.kernels import streams
 
 _WIDTH_OF_FILES = 110  # of a table that is written to a file or a pipe, which have no width
 
 
 def results() -> Console:
     """Make a console on standard output."""
-    return _console(stdout())
+    return _console(streams.results())
 
 
 def messages() -> Console:
     """Make a console on standard error."""
-    return _console(stderr())
+    return _console(streams.stderr())
 
 
 def _console(stream: Any) -> Console:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import collections
 import itertools
 import operator
-import os
 import threading
 import time
 import weakref
 from collections.abc import Callable
 from typing import Any, TypeVar
+
+from fastnn.kernels import forking
 
 T = TypeVar("T")
 SHORT_SLICE_SECONDS = 0.005  # longest compiled call while others want to read
@@ -191,5 +192,4 @@ def _after_fork() -> None:
     _forks.pop().release()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+forking.hold(_before_fork, _after_fork)

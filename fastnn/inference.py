@@ -12,7 +12,7 @@ from fastnn.objective import Objective
 from fastnn.plan import Plan
 from fastnn.programs import FLOPS_PER_SECOND, SLICE_SECONDS, compile_first, input_program, writable
 from fastnn.sparse import is_sparse
-from fastnn.threads import sharing, team_size
+from fastnn.threads import sharing, team_size, tell_fewer
 
 FLOPS_WORTH_STARTING = 2e7  # of a prediction; less would be lost in starting threads
 
@@ -133,6 +133,7 @@ class Inference:
             program(*self._alone, *arguments)
             return buffers.item(0)
         with sharing(size) as share:
-            size = size if threads else share
-            team.run_team(program, size, *arguments)
+            asked = size if threads else share
+            size = team.run_team(program, asked, *arguments)
+        tell_fewer(size, asked)
         return buffers[:size, 0].sum().item()

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import copy
 import math
-import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from fastnn.estimator_warnings import warn
 from fastnn.kernels import codes, cpu, jit
 from fastnn.layout import Layout, layout
 from fastnn.losses import Loss
@@ -215,11 +215,10 @@ def _can_mix() -> bool:
     """Whether this CPU has products of bfloat16; a warning says so if not."""
     if cpu.has_bfloat16():
         return True
-    warnings.warn(
+    warn(
         "dtype 'mixed_bfloat16' needs a CPU with AVX512-BF16, which this one lacks, or FASTNN_SIMD leaves it out: "
         "float32 is used",
         RuntimeWarning,
-        stacklevel=3,
     )
     return False
 

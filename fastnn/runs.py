@@ -30,7 +30,7 @@ from fastnn.programs import (
 )
 from fastnn.rates import Rates
 from fastnn.sparse import is_sparse
-from fastnn.threads import TeamSize, sharing, team_size
+from fastnn.threads import TeamSize, sharing, team_size, tell_fewer
 
 START = (0.0, 1.0, 1.0)  # the optimizer's state before its first step
 WATCHED = 2  # times the length of a slice after which a team is asked to stop
@@ -177,14 +177,15 @@ class Run:
                 start = done - self._base * self.steps_per_epoch
                 begun, processor = time.perf_counter(), time.process_time()
                 if size == 1:
-                    team.run_team(self._program, 1, *self._arguments, start, start + steps)
+                    worked = team.run_team(self._program, 1, *self._arguments, start, start + steps)
                 else:
                     watch = team.Watch(WATCHED * SLICE_SECONDS)
                     gate.call_off = watch.call_off
-                    team.run_watched_team(self._program, size, watch, *self._arguments, start, start + steps)
+                    worked = team.run_watched_team(self._program, size, watch, *self._arguments, start, start + steps)
             finally:
                 gate.shut, gate.call_off = False, None
         seconds = time.perf_counter() - begun
+        tell_fewer(worked, size)
         steps = self.done - done
         if steps and not (watch and watch.called_off):
             self._learn(size, steps, seconds, time.process_time() - processor)

@@ -32,7 +32,8 @@ class LayerStack(AlwaysTrained):
         Where to compute. "cuda" is an NVIDIA GPU; "auto" is that where there is one that can be used, else the CPU.
         By default what `fastnn.set_device` said, at first "cpu".
     threads : int, optional
-        By default one thread for small steps, else the cores this process may use.
+        By default one thread for small steps, else the cores this process may use. At most 4 for each core of the
+        machine, or 64, are used.
     """
 
     def __init__(

@@ -11,19 +11,57 @@ from collections.abc import Iterator
 from numbers import Integral
 from typing import Any
 
+from fastnn.estimator_warnings import warn
 from fastnn.kernels import team
 
+FEW = 64  # threads that may be asked for on any machine
+DIGITS = 9  # of a number of threads that are looked at
 _num_threads: int | None = None
+_told: set[str] = set()
 _computing: weakref.WeakSet[_Computation] = weakref.WeakSet()  # runs and predictions of this process, right now
 _lock = threading.RLock()  # a handler of a signal may compute while its thread has it
 
 
+def most_threads() -> int:
+    """Most threads that a computation gets, whatever is asked for: 4 for each core of the machine, and at least 64.
+
+    Members of a team wait for each other many times a step, so more than the cores only take time.
+    """
+    return max(FEW, 4 * (os.cpu_count() or 1))
+
+
 def positive_threads(value: Any, name: str) -> int:
-    """Return a number of threads, or raise ValueError that names the argument it came from."""
-    number = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
+    """Return a number of threads, at most `most_threads`, or raise ValueError that names the argument it came from."""
+    number = _whole(value) if isinstance(value, str) else value
     if isinstance(number, bool) or not isinstance(number, Integral) or number < 1:
         raise ValueError(f"{name} must be a positive whole number of threads; got {value!r}")
-    return int(number)
+    number = int(number)
+    if number > FEW and number > (most := most_threads()):
+        _tell_once(name, f"{name} asks for more than {most}, all that this machine has use for: {most} are used")
+        return most
+    return number
+
+
+def _whole(text: str) -> int | None:
+    """The number in a text of digits, None if there is something else; of very many digits the first will do."""
+    digits = text.strip()
+    return int(digits.lstrip("0")[:DIGITS] or 0) if digits.isdecimal() else None
+
+
+def _tell_once(what: str, message: str) -> None:
+    if what not in _told:
+        _told.add(what)
+        warn(message, RuntimeWarning)
+
+
+def tell_fewer(worked: int, asked: int) -> None:
+    """Say once that a team could not have as many members as were asked for."""
+    if worked < asked:
+        _tell_once(
+            "fewer",
+            f"only {worked} of {asked} threads could be started, for want of memory, by a limit of the system or at "
+            "the end of the process: it takes longer, the result is the same",
+        )
 
 
 class TeamSize:
@@ -70,6 +108,10 @@ class TeamSize:
 def set_num_threads(threads: int | None) -> None:
     """Set the most threads that fits and predictions may use; None goes back to the default.
 
+    More than 4 for each core of the machine, and more than 64, are cut to that, with a warning: they would take time
+    and give nothing, and the result does not depend on their number. Where the system allows no such number, as many
+    are used as it allows, with a warning.
+
     Raises
     ------
     ValueError
@@ -96,8 +138,7 @@ def get_num_threads() -> int:
 
 def _openmp_threads() -> int | None:
     """Threads of the outermost level in ``OMP_NUM_THREADS``; None if it says nothing of use."""
-    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    return int(first) if first.isdecimal() and int(first) > 0 else None
+    return _whole(os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]) or None
 
 
 class _Computation:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib
 import os
 import re
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .undisturbed import undisturbed
+from .undisturbed import import_whole
 
 # Meant for the user's own functions: kernels have no form without compilation, and none that a debugger can step in.
 FIXED = {"DISABLE_JIT": 0, "DEBUGINFO_DEFAULT": 0, "EXTEND_VARIABLE_LIFETIMES": 0}
@@ -43,7 +42,7 @@ def import_numba() -> None:
         If it does.
     """
     try:
-        undisturbed(importlib.import_module)("numba")  # half imported it would stay unusable
+        import_whole("numba")
     except (ImportError, MemoryError, RecursionError):
         raise
     except Exception as error:  # its settings are all that it reads

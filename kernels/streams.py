@@ -1,9 +1,15 @@
-"""Where text for people goes: standard streams that never end a training, whatever is in their place."""
+"""Where text for people goes: standard streams that never end a training, whatever is in their place.
+
+What is told by the way (progress, announcements, what ``verbose`` asks for, a summary) decides nothing: if it cannot be
+written, it is not. What a command was called for is its result: if that cannot be written, the command fails.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +18,7 @@ class Tolerant:
     """A text stream before another: characters that the other cannot show become ``?``, and all else is passed on.
 
     The other may be None or closed, then text is dropped, and it needs no method but ``write``. What the operating
-    system refuses (a full disk, a pipe that nobody reads) is an error as ever.
+    system refuses (a full disk, a pipe that nobody reads) is an error as ever: this is for results.
 
     Parameters
     ----------
@@ -71,23 +77,69 @@ class Tolerant:
             return None
 
 
-def stdout() -> Any:  # type checkers do not take it for a text stream
-    """Standard output as it is now, tolerant."""
+class Telling(Tolerant):
+    """A text stream before another for what is told by the way: whatever the other raises, it is not heard.
+
+    But what a handler of a signal raises meanwhile has nothing to do with the stream.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        with _unheard():
+            return getattr(self._target, name)
+        raise AttributeError(name)
+
+    @property
+    def encoding(self) -> str:
+        with _unheard():
+            return super().encoding
+        return "utf-8"
+
+    def _write(self, text: str) -> None:
+        with _unheard():
+            super()._write(text)
+
+    def _call(self, method: str) -> Any:
+        with _unheard():
+            return super()._call(method)
+
+
+@contextlib.contextmanager
+def _unheard() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if by_handler(error):
+            raise
+
+
+def by_handler(error: BaseException) -> bool:
+    """Whether a handler of a signal raised this, and not the work that the signal cut short."""
+    handlers = {getattr(signal.getsignal(number), "__code__", None) for number in signal.valid_signals()}
+    return any(frame.f_code in handlers for frame, _ in traceback.walk_tb(error.__traceback__))
+
+
+def results() -> Any:
+    """Standard output as it is now, tolerant, for the results of a command."""
     return Tolerant(sys.stdout)
 
 
+def stdout() -> Any:  # type checkers do not take it for a text stream
+    """Standard output as it is now, for what is told by the way."""
+    return Telling(getattr(sys, "stdout", None))
+
+
 def stderr() -> Any:
-    """Standard error as it is now, tolerant."""
-    return Tolerant(sys.stderr)
+    """Standard error as it is now, for what is told by the way."""
+    return Telling(getattr(sys, "stderr", None))
 
 
 def say(text: str, end: str = "\n", flush: bool = False) -> None:
-    """Print on standard output as it is now."""
+    """Tell something on standard output as it is now."""
     print(text, end=end, file=stdout(), flush=flush)
 
 
 @contextlib.contextmanager
 def tolerant_streams() -> Iterator[None]:
     """Put tolerant streams in the place of standard output and error, for a command and the libraries it uses."""
-    with contextlib.redirect_stdout(stdout()), contextlib.redirect_stderr(stderr()):
+    with contextlib.redirect_stdout(results()), contextlib.redirect_stderr(stderr()):
         yield

@@ -16,10 +16,12 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from .intrinsics import atomic_add, atomic_load, atomic_store, pause, yield_core
+from .starting import CannotStart, start
 
 # Places in the int64 vector that members share, each on its own cache line.
 ARRIVED, GENERATION, ABORTED, STOP, LAST = 0, 16, 32, 48, 64
@@ -39,7 +41,7 @@ def barrier(sync, size):
     turns = 0
     while atomic_load(sync, GENERATION) == generation:
         if atomic_load(sync, ABORTED) != 0:
-            return False
+            return atomic_load(sync, GENERATION) != generation
         turns += 1
         if turns < SPINS:
             pause()
@@ -73,22 +75,34 @@ class Watch:
 
     def __init__(self, seconds: float | None) -> None:
         self.seconds = seconds
-        self.size = 0  # of the team, once it is known
+        self.called_off = False
+        self.begin(0)
+
+    def begin(self, size: int) -> None:
+        """Watch over a team of this size that has not begun."""
+        self.size = size
         self.sync = np.zeros(SYNC_SIZE, np.int64)
         self.finished = threading.Event()  # rank 0 has left the program, or will never enter it
-        self.error: BaseException | None = None
-        self.called_off = False
         self.left: list[None] = []  # one for each member that is through
         self._decision: dict[str, bool] = {}  # whether rank 0 enters: the first to say so decides
 
     def lead(self, program: Callable, *arguments) -> None:
         """Be rank 0."""
-        try:
-            if self._decision.setdefault("enters", True):
-                program(*arguments)
-        except BaseException as error:
-            self.error = error
-        finally:
+        if self._decision.setdefault("enters", True):
+            program(*arguments)
+
+    def leave(self) -> None:
+        """Note that a member is through."""
+        self.left.append(None)
+
+    def end(self) -> None:
+        """Note that rank 0 is through."""
+        self.leave()
+        self.finished.set()
+
+    def abandon(self) -> None:
+        """Call the team off if rank 0 will not be there."""
+        if self.cancel():
             self.finished.set()
 
     def cancel(self) -> bool:
@@ -106,7 +120,7 @@ class Watch:
         self.called_off = True
         self.sync[STOP] = 1
         if not self.cancel():
-            while len(self.left) < self.size and self.sync[ABORTED] == 0:
+            while len(self.left) < self.size:
                 time.sleep(0.0002)
 
     def wait(self, members: list[threading.Thread]) -> None:
@@ -152,73 +166,113 @@ def _take_core(taken: set[int]) -> None:
     taken.add(core)
 
 
-def _member(taken: set[int], left: list[None], target: Callable, *arguments) -> threading.Thread:
-    def work() -> None:
-        try:
-            _take_core(taken)
-            target(*arguments)
-        finally:
-            left.append(None)
+class _Members:
+    """Threads of one team. Whoever fails before the program began calls the team off, and the caller gets the error.
 
-    # a daemon, as Python's list of the others has a lock that no handler of a signal gets past; all are waited for
-    return threading.Thread(target=work, name="fastnn-team", daemon=True)
+    None passes its first barrier then, and nothing has changed. Who fails later, on the way back, keeps nobody from
+    ending the program.
+    """
+
+    def __init__(self, sync: np.ndarray) -> None:
+        self.taken: set[int] = set()
+        self.started: list[threading.Thread] = []
+        self.errors: list[BaseException] = []
+        self._sync = sync
+
+    def start(self, at_end: Callable[[], Any], target: Callable, *arguments) -> None:
+        """Start one more."""
+
+        def work() -> None:
+            try:
+                _take_core(self.taken)
+                target(*arguments)
+            except BaseException as error:
+                self._sync[ABORTED] = 1
+                self.errors.append(error)
+            finally:
+                at_end()
+
+        # a daemon, as Python's list of the others has a lock that no handler of a signal gets past; all are waited for
+        member = threading.Thread(target=work, name="fastnn-team", daemon=True)
+        start(member)
+        self.started.append(member)
+
+    def check(self) -> None:
+        """Raise what a member raised."""
+        if self.errors:
+            raise self.errors[0]
 
 
-def run_watched_team(program: Callable, size: int, watch: Watch, *arguments) -> None:
+def run_watched_team(program: Callable, size: int, watch: Watch, *arguments) -> int:
     """Call ``program`` on ``size`` threads beside the caller, who waits, until the watch asks them to stop.
 
     On a busy machine members wait long for one that got no core. An exception that strikes the caller stops them too.
     They stop after the step that they are in, if ``program`` calls `heed_stop` and `is_last` in each.
+    Returns on how many threads it ran, as `run_team`.
     """
-    watch.size = size
-    taken: set[int] = set()
-    rest = size, watch.sync, *arguments
-    members = [_member(taken, watch.left, program, rank, *rest) for rank in range(1, size)]
-    members.append(_member(taken, watch.left, watch.lead, program, 0, *rest))
-    started = []
-    try:
-        for member in members:
-            member.start()
-            started.append(member)
-        watch.finished.wait(watch.seconds)
-    except BaseException:
-        if watch.cancel():
-            watch.finished.set()
-        raise
-    finally:
-        watch.wait(started)
-    if watch.error is not None:
-        raise watch.error
+    while size > 1:
+        watch.begin(size)
+        members = _Members(watch.sync)
+        try:
+            for rank in range(1, size):
+                members.start(watch.leave, program, rank, size, watch.sync, *arguments)
+            members.start(watch.end, watch.lead, program, 0, size, watch.sync, *arguments)
+            watch.finished.wait(watch.seconds)
+        except CannotStart:
+            watch.abandon()
+        except BaseException:
+            watch.abandon()
+            raise
+        finally:
+            watch.wait(members.started)
+        members.check()
+        if len(members.started) == size:
+            return size
+        size = len(members.started)
+    return run_team(program, 1, *arguments)
 
 
-def run_team(program: Callable, size: int, *arguments) -> None:
+def run_team(program: Callable, size: int, *arguments) -> int:
     """Call ``program(rank, size, sync, *arguments)`` on ``size`` threads at once, the caller being rank 0.
 
-    ``program`` must pass its first barrier before it changes anything: if a member cannot be started, or the
-    caller is interrupted while starting them, the others leave there and nothing has happened.
+    ``program`` must pass its first barrier before it changes anything: if a member fails before that, or the caller is
+    interrupted while starting them, the others leave there and nothing has happened. Where the system allows no such
+    number of threads, there are as many as it allows, and be it the caller alone.
+
+    Returns
+    -------
+    int
+        On how many threads it ran.
     """
-    sync = np.zeros(SYNC_SIZE, np.int64)
-    if size == 1:
-        program(0, 1, sync, *arguments)
-        return
-    taken: set[int] = set()
-    members = [_member(taken, [], program, rank, size, sync, *arguments) for rank in range(1, size)]
-    started, process = [], os.getpid()
-    try:
-        _take_core(taken)
-        for member in members:
-            member.start()
-            started.append(member)
-        if os.getpid() == process:
-            program(0, size, sync, *arguments)
-    except BaseException:
-        sync[ABORTED] = 1
-        raise
-    finally:
-        for member in started:
-            member.join()
-    if os.getpid() != process:  # a handler of a signal has forked: the members are the parent's
-        run_team(program, size, *arguments)
+    process = os.getpid()
+    while size > 1:
+        sync = np.zeros(SYNC_SIZE, np.int64)
+        members = _Members(sync)
+        try:
+            _take_core(members.taken)
+            for rank in range(1, size):
+                members.start(_nothing, program, rank, size, sync, *arguments)
+            if os.getpid() == process:
+                program(0, size, sync, *arguments)
+        except CannotStart:
+            sync[ABORTED] = 1
+        except BaseException:
+            sync[ABORTED] = 1
+            raise
+        finally:
+            for member in members.started:
+                member.join()
+        if os.getpid() != process:  # a handler of a signal has forked: the members are the parent's
+            return run_team(program, size, *arguments)
+        members.check()
+        if len(members.started) == size - 1:
+            return size
+        size = 1 + len(members.started)
+    program(0, 1, np.zeros(SYNC_SIZE, np.int64), *arguments)
+    return 1
+
+
+def _nothing() -> None: ...
 
 
 def quota_cores(root: Path = Path("/sys/fs/cgroup")) -> int | None:

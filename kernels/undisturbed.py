@@ -1,48 +1,87 @@
-"""What must not be cut in two: compilations and imports, by an interrupt or by a fork in another thread."""
+"""What must not be cut in two: compilations and imports, by an exception or by a fork in another thread."""
 
 from __future__ import annotations
 
 import _imp
+import contextlib
 import functools
-import os
+import importlib
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from importlib import _bootstrap  # type: ignore[attr-defined]
 
+from . import forking
+from .starting import CannotStart, start
+
 IMPORT_SECONDS = 10.0  # longest wait of a fork for the imports of other threads
+DEPTH = 1000  # calls within each other that Numba may need: Python's usual limit
 
 _making = threading.RLock()  # held by the one thread that compiles
+_maker: int | None = None
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Be the one thread that compiles, with room for as many calls within each other as it takes."""
+    global _maker
+    with _making:
+        _maker, limit = threading.get_ident(), sys.getrecursionlimit()
+        try:
+            sys.setrecursionlimit(max(limit, DEPTH))
+            yield
+        finally:
+            _maker = None
+            if limit < DEPTH:
+                sys.setrecursionlimit(limit)
 
 
 def undisturbed(function: Callable) -> Callable:
     """Let ``function`` run to its end whatever happens, and one such function at a time.
 
-    Ctrl-C and handlers of other signals strike the main thread, between any two steps; in the midst of Numba they would
-    leave its tables half filled, and nothing could be compiled any more. So the main thread lets another one
-    work. An interrupt ends its waiting, not the work, whose result the next call finds.
+    Ctrl-C and handlers of other signals strike the main thread, and exceptions that are sent to a thread strike that,
+    between any two steps; deep in a recursion few calls are left. In the midst of Numba that would leave its tables
+    half filled, and nothing could be compiled any more. So a thread of its own does the work. What strikes the caller
+    ends its waiting, not the work, whose result the next call finds. Where no thread can be started, the caller works.
     """
 
     @functools.wraps(function)
     def call(*arguments, **options):
-        if threading.current_thread() is not threading.main_thread():
-            with _making:
-                return function(*arguments, **options)
+        if _maker == threading.get_ident():  # in the midst of such work
+            return function(*arguments, **options)
         outcome: Future = Future()
 
         def work() -> None:
             try:
-                with _making:
+                with _alone():
                     result = function(*arguments, **options)
-                outcome.set_result(result)  # free again: the main thread may be in a handler of a signal
             except BaseException as error:
                 outcome.set_exception(error)
+            else:
+                outcome.set_result(result)
 
-        threading.Thread(target=work, name="fastnn-compiler").start()
+        try:
+            start(threading.Thread(target=work, name="fastnn-compiler"))
+        except CannotStart:
+            work()
         return outcome.result()
 
     return call
+
+
+@undisturbed
+def import_whole(name: str) -> None:
+    """Import a module whole; if that fails, forget its parts, so that it can be tried again."""
+    before = set(sys.modules)
+    try:
+        importlib.import_module(name)
+    except BaseException:
+        for part in set(sys.modules) - before:
+            if part.partition(".")[0] == name.partition(".")[0]:
+                del sys.modules[part]
+        raise
 
 
 def _others_import() -> bool:
@@ -51,7 +90,7 @@ def _others_import() -> bool:
     return any(getattr(lock, "owner", None) not in (None, threading.get_ident()) for lock in locks)
 
 
-def _before_fork() -> None:
+def _wait_for_others() -> None:
     """Wait for what other threads compile and import, and let nobody begin.
 
     The child has no other threads: it would find Numba's tables half filled and wait for ever for a module that is
@@ -63,14 +102,13 @@ def _before_fork() -> None:
         _imp.acquire_lock()
         if not _others_import() or time.monotonic() > latest:
             return
-        _after_fork()
+        _let_others_begin()
         time.sleep(0.001)
 
 
-def _after_fork() -> None:
+def _let_others_begin() -> None:
     _imp.release_lock()
     _making.release()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+forking.hold(_wait_for_others, _let_others_begin)

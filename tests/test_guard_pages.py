@@ -112,6 +112,7 @@ def guard_programs(at_end, allow=lambda arrays, more=False: None):
             run_team(program, size, *arguments)
         else:  # one copy for all members
             program.call(functools.partial(run_team, program.as_member, size), *arguments)
+        return size
 
     jit.program = guarded_program
     team.run_team = run_guarded_team

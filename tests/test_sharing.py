@@ -46,6 +46,7 @@ def test_fits_side_by_side_share_the_cores(eight_cores, monkeypatch):
         if len(sizes) <= 2:
             both.wait(30)
         run_watched_team(program, min(size, 2), *arguments)
+        return size
 
     X = np.random.default_rng(0).normal(size=(512, 400))
     model = fastnn.MLPRegressor(hidden_layer_sizes=300, batch_size=512, max_iter=3, random_state=0)

@@ -2,17 +2,21 @@
 
 import io
 import os
+import signal
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
-from fastnn.kernels.streams import Tolerant
+from fastnn.kernels.streams import Telling, Tolerant
 from sklearn.exceptions import ConvergenceWarning
 from typer.testing import CliRunner
 
 from fastnn import BackupAndRestore, Dense, EarlyStopping, MLPClassifier, MLPRegressor, ModelCheckpoint, Sequential
 from fastnn.cli import app
+from fastnn.estimator_warnings import warn
+from fastnn.utils import set_random_seed
 
 X = np.random.default_rng(0).normal(size=(40, 3))
 Y = (X[:, 0] > 0).astype(int)
@@ -54,7 +58,63 @@ def detached():
     return stream
 
 
+class Full(WriteOnly):
+    """One that fails, as told by its class."""
+
+    error: BaseException = OSError(28, "No space left on device")
+
+    def write(self, text):
+        raise self.error
+
+    def flush(self):
+        raise self.error
+
+    def isatty(self):
+        raise self.error
+
+    def fileno(self):
+        raise self.error
+
+    @property
+    def encoding(self):
+        raise self.error
+
+
+class Interrupted(Full):
+    error = KeyboardInterrupt()
+
+
+class Unread(Full):
+    error = BrokenPipeError(32, "Broken pipe")
+
+
+class Foreign(Full):
+    error = RuntimeError("no console here")
+
+
+class Stateless(Full):
+    def __getattribute__(self, name):
+        raise ZeroDivisionError
+
+
+class FullDisk(WriteOnly):
+    """One that the operating system refuses."""
+
+    def write(self, text):
+        with open("/dev/full" if os.path.exists("/dev/full") else "/no such folder/file", "w") as file:
+            file.write(text)
+
+
+FAILING = {
+    "full": Full,
+    "full disk": FullDisk,
+    "unread": Unread,
+    "foreign": Foreign,
+    "no attributes": Stateless,
+    "no stream": int,
+}
 STREAMS = {
+    **FAILING,
     "write alone": WriteOnly,
     "ascii, untold": AsciiOnly,
     "none": lambda: None,
@@ -102,9 +162,9 @@ def test_no_stream_ends_a_training(tmp_path, monkeypatch, work, stream):
         patched.setattr(sys, "stdout", out)
         patched.setattr(sys, "stderr", err)
         work(tmp_path)
-    if isinstance(out, WriteOnly):
+    if type(out) in (WriteOnly, AsciiOnly):
         assert "loss" in out.text
-    elif isinstance(out, io.TextIOWrapper) and stream is not STREAMS["detached"]:
+    elif issubclass(type(out), io.TextIOWrapper) and stream is not STREAMS["detached"]:
         out.flush()
         assert b"loss" in out.buffer.getvalue()
 
@@ -125,12 +185,100 @@ def test_what_a_stream_cannot_show_is_replaced_and_nothing_else():
 
 
 def test_a_stream_that_fails_says_so():
-    class Full(WriteOnly):
-        def write(self, text):
-            raise OSError(28, "No space left on device")
-
     with pytest.raises(OSError, match="No space"):
         Tolerant(Full()).write("text")
+    with pytest.raises(OSError, match="No space"):
+        Tolerant(Full()).flush()
+
+
+@pytest.mark.parametrize("stream", FAILING.values(), ids=FAILING.keys())
+def test_a_stream_that_fails_changes_nothing_of_a_training(monkeypatch, stream):
+    def trained():
+        set_random_seed(0)
+        model = network()
+        return model.fit(X, Y, epochs=3, verbose=1).history, model.get_weights()[0].tobytes()
+
+    expected = trained()
+    monkeypatch.setattr(sys, "stdout", stream())
+    assert trained() == expected
+
+
+class Terminated(Exception):
+    pass
+
+
+@pytest.mark.skipif(not hasattr(signal, "raise_signal"), reason="no such signals")
+@pytest.mark.parametrize("error", [KeyboardInterrupt, Terminated, TimeoutError])
+def test_what_handlers_of_signals_raise_while_something_is_told_is_heard(monkeypatch, error):
+    """An alarm may be there to end the waiting for a pipe that nobody reads."""
+
+    def handle(*_):
+        raise error
+
+    class Blocked(WriteOnly):
+        def write(self, text):
+            signal.raise_signal(signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, handle)
+    try:
+        for name in ("stdout", "stderr"):
+            monkeypatch.setattr(sys, name, Blocked())
+        with pytest.raises(error):
+            network().fit(X, Y, epochs=1, verbose=1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.showwarning = lambda *_: sys.stderr.write("text")  # as Python's own, which hides OSErrors
+            with pytest.raises(error):
+                warn("something")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_an_interrupt_of_a_stream_is_heard():
+    with pytest.raises(KeyboardInterrupt):
+        print("text", file=Telling(Interrupted()))
+
+
+@pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS.keys())
+def test_warnings_decide_nothing_unless_a_filter_makes_errors_of_them(monkeypatch, stream):
+    with warnings.catch_warnings(), monkeypatch.context() as patched:
+        patched.setattr(warnings, "showwarning", lambda *_: print("text", file=sys.stderr))  # Python's hides OSErrors
+        patched.setattr(sys, "stderr", stream())
+        warnings.simplefilter("always")
+        MLPClassifier((3,), max_iter=1).fit(X, Y)
+        checkpoint = ModelCheckpoint("f", "nothing", save_best_only=True, mode="min")
+        callbacks = [EarlyStopping("nothing", mode="min"), checkpoint]
+        network().fit(X, Y, epochs=1, verbose=0, callbacks=callbacks)
+    with pytest.raises(UserWarning, match="something"):
+        warn("something")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no such device here")
+def test_a_command_whose_results_cannot_be_written_fails_and_one_without_progress_does_not(tables):
+    options = ["--target", "y", "--epochs", "2", "--output", "m"]
+    command = [sys.executable, "-m", "fastnn", "train", "numbers.csv", *options]
+    with open("/dev/full", "w") as full:
+        without_progress = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, text=True)
+        without_results = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert without_progress.returncode == 0
+    assert "saved m" in without_progress.stdout
+    assert without_results.returncode != 0
+    assert "No space left" in without_results.stderr
+
+
+def test_the_first_fit_of_a_process_whose_errors_cannot_be_written(run_python, fresh_cache):
+    code = """
+        import os, sys
+        sys.stderr = open(os.devnull, "w")
+        os.close(sys.stderr.fileno())
+        from fastnn.kernels import cache, jit
+        import numpy as np
+        from fastnn.kernels import rng
+        jit.program(rng.philox, np.dtype("float32"))(*range(6))
+        print(cache.announce.begun)
+        sys.stderr = None
+    """
+    assert run_python(code) == "{'machine'}\n"
 
 
 def test_compiling_is_announced_on_any_stream(monkeypatch):

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 from fastnn.kernels import jit, team
-from fastnn.kernels.team import barrier, run_team
+from fastnn.kernels.team import barrier, run_team, run_watched_team
 
 
 def team_case(rank, size, sync, log, rounds):
@@ -66,24 +66,132 @@ def test_many_teams_at_once():
     assert logs == [[200, *(turn % 3 for turn in range(200))]] * 4
 
 
-@pytest.mark.parametrize("failing", [1, 2, 3])
-@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), KeyboardInterrupt()], ids=repr)
-def test_a_member_that_cannot_be_started_calls_the_team_off(monkeypatch, failing, error):
+def run_watched(program, size, *arguments):
+    return run_watched_team(program, size, team.Watch(60.0), *arguments)
+
+
+both_ways = pytest.mark.parametrize("run", [run_team, run_watched])
+
+
+@pytest.fixture
+def program():
+    """A compiled `team_case`."""
     relay(1, 1)
-    begin, starts = threading.Thread.start, []
+    return jit.program(team_case, np.dtype("float32"))
+
+
+@pytest.fixture
+def starts(monkeypatch):
+    """Threads that were started; put into ``errors`` under a number, an error is what that start raises."""
+    begin = threading.Thread.start
+
+    class Starts(list):
+        def __init__(self):
+            self.errors = {}
+
+    starts = Starts()
 
     def start(thread):
         starts.append(thread)
-        if len(starts) == failing:
-            raise error
+        if len(starts) in starts.errors:
+            raise starts.errors[len(starts)]
         begin(thread)
 
     monkeypatch.setattr(threading.Thread, "start", start)
+    return starts
+
+
+def assert_whole(log, size):
+    assert log.tolist() == [8, *(turn % size for turn in range(8))]
+
+
+@both_ways
+@pytest.mark.parametrize("failing", [1, 2, 3])
+def test_an_interrupt_while_members_are_started_calls_the_team_off(program, starts, run, failing):
+    starts.errors = {failing: KeyboardInterrupt()}
     log = np.zeros(9, np.int64)
-    with pytest.raises(type(error)):
-        run_team(jit.program(team_case, np.dtype("float32")), 4, log, 8)
+    with pytest.raises(KeyboardInterrupt):
+        run(program, 4, log, 8)
     assert (log == 0).all()
     assert not any(thread.is_alive() for thread in starts)
+
+
+@pytest.mark.parametrize("allowed", [0, 1, 2])
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), MemoryError()], ids=["limit", "memory"])
+@both_ways
+def test_where_fewer_threads_can_be_started_the_team_is_smaller(program, starts, run, error, allowed):
+    starts.errors = {allowed + 1: error}
+    log = np.zeros(9, np.int64)
+    size = run(program, 4, log, 8)
+    assert size == (allowed + 1 if run is run_team else max(allowed, 1))
+    assert_whole(log, size)
+    assert not any(thread.is_alive() for thread in starts)
+
+
+def test_a_recursion_that_is_too_deep_is_no_lack_of_threads(program, starts):
+    starts.errors = {1: RecursionError()}
+    with pytest.raises(RecursionError):
+        run_team(program, 4, np.zeros(9, np.int64), 8)
+
+
+@both_ways
+@pytest.mark.parametrize("error", [MemoryError("no memory"), KeyboardInterrupt()], ids=["memory", "interrupt"])
+@pytest.mark.parametrize("failing", [1, 2, 3])
+def test_a_member_that_fails_before_its_program_calls_the_team_off(program, starts, monkeypatch, run, error, failing):
+    take, calls = team._take_core, []
+
+    def take_core(taken):
+        calls.append(taken)
+        if len(calls) == failing:
+            raise error
+        take(taken)
+
+    monkeypatch.setattr(team, "_take_core", take_core)
+    log = np.zeros(9, np.int64)
+    with pytest.raises(type(error)):
+        run(program, 3, log, 8)
+    assert (log == 0).all()
+    assert not any(thread.is_alive() for thread in starts)
+    monkeypatch.undo()
+    run(program, 3, log, 8)
+    assert_whole(log, 3)
+
+
+@both_ways
+@pytest.mark.parametrize("failing", [0, 1, 2])
+@pytest.mark.parametrize("entered", [False, True])
+def test_an_exception_in_any_member_reaches_the_caller_with_all_or_nothing_done(program, starts, run, failing, entered):
+    def failing_program(rank, *arguments):
+        if rank != failing or entered:
+            program(rank, *arguments)
+        if rank == failing:
+            raise ZeroDivisionError
+
+    log = np.zeros(9, np.int64)
+    with pytest.raises(ZeroDivisionError):
+        run(failing_program, 3, log, 8)
+    if entered:
+        assert_whole(log, 3)
+    else:
+        assert (log == 0).all()
+    assert not any(thread.is_alive() for thread in starts)
+
+
+def test_a_barrier_that_was_complete_counts_though_the_team_was_called_off_since(monkeypatch):
+    """A member may leave the last barrier and fail before another one has seen that it was complete."""
+
+    looked = []
+    sync = np.zeros(team.SYNC_SIZE, np.int64)
+
+    def look(sync, place):
+        looked.append(place)
+        if looked == [team.GENERATION, team.GENERATION, team.ABORTED]:
+            sync[[team.GENERATION, team.ABORTED]] = 1
+        return int(sync[place])
+
+    monkeypatch.setattr(team, "atomic_add", lambda sync, place, value: 0)
+    monkeypatch.setattr(team, "atomic_load", look)
+    assert barrier(sync, 2)
 
 
 def test_a_team_of_one_starts_no_thread(monkeypatch):

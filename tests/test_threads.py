@@ -3,7 +3,8 @@
 import pytest
 from fastnn.kernels import team
 
-from fastnn.threads import TeamSize, get_num_threads, positive_threads
+from fastnn import Dense, MLPClassifier, Sequential, threads
+from fastnn.threads import TeamSize, get_num_threads, most_threads, positive_threads, set_num_threads
 
 
 @pytest.fixture(autouse=True)
@@ -69,9 +70,64 @@ def test_numbers_of_threads_are_positive_and_whole(value):
     assert positive_threads("3", "threads") == positive_threads(3, "threads") == 3
 
 
+@pytest.fixture
+def few_cores(monkeypatch):
+    """A machine of 24 cores, which has said nothing yet; back to the default number of threads in the end."""
+    monkeypatch.setattr(threads.os, "cpu_count", lambda: 24)
+    monkeypatch.setattr(threads, "_told", set())
+    yield
+    set_num_threads(None)
+
+
+TOO_MANY = [97, 100_000, 10**30, 10**5000, "100000", "0" * 20 + "9" * 5000]
+
+
+@pytest.mark.parametrize("value", TOO_MANY, ids=["97", "100000", "1e30", "1e5000", "text", "long text"])
+def test_more_threads_than_a_machine_has_use_for_are_cut_with_a_word(few_cores, value):
+    with pytest.warns(RuntimeWarning, match="^threads asks for more than 96, all that this machine has use for: 96"):
+        assert positive_threads(value, "threads") == 96
+    assert positive_threads(value, "threads") == 96  # without another word
+    assert positive_threads(96, "threads") == 96
+
+
+@pytest.mark.parametrize(("cores", "most"), [(None, 64), (1, 64), (16, 64), (17, 68), (256, 1024)])
+def test_most_threads(monkeypatch, cores, most):
+    monkeypatch.setattr(threads.os, "cpu_count", lambda: cores)
+    assert most_threads() == most
+
+
+def test_wherever_threads_are_asked_for_there_is_a_bound(few_cores, monkeypatch):
+    x = [[0.0, 1.0]] * 30
+    model = Sequential([Dense(1, input_shape=(2,))], threads=10**5)
+    with pytest.warns(RuntimeWarning, match="threads asks for more than 96"):
+        assert model.engine.threads == 96
+    threads._told.clear()
+    with pytest.warns(RuntimeWarning, match="threads asks for more than 96"):
+        set_num_threads(10**5)
+    assert get_num_threads() == 96
+    set_num_threads(None)
+    monkeypatch.setenv("FASTNN_NUM_THREADS", "100000")
+    with pytest.warns(RuntimeWarning, match="FASTNN_NUM_THREADS asks for more than 96"):
+        assert get_num_threads() == 96
+    monkeypatch.delenv("FASTNN_NUM_THREADS")
+    threads._told.clear()
+    with pytest.warns(RuntimeWarning, match="threads asks for more than 96"):
+        estimator = MLPClassifier((2,), threads=10**5, tol=1e9, n_iter_no_change=1).fit(x, [0, 1] * 15)
+    assert estimator.get_params()["threads"] == 10**5
+
+
 @pytest.mark.parametrize(
     ("openmp", "own", "expected"),
-    [("1", None, 1), ("3,2", None, 3), ("9", None, 8), ("0", None, 8), ("x", None, 8), (None, None, 8), ("1", "5", 5)],
+    [
+        ("1", None, 1),
+        ("3,2", None, 3),
+        ("9", None, 8),
+        ("0", None, 8),
+        ("x", None, 8),
+        (None, None, 8),
+        ("1", "5", 5),
+        pytest.param("9" * 5000, None, 8, id="long"),
+    ],
 )
 def test_workers_of_joblib_and_dask_keep_to_their_share(monkeypatch, openmp, own, expected):
     monkeypatch.setattr(team, "available_cores", lambda: 8)
