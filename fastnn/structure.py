@@ -10,6 +10,7 @@ from fastnn import checks
 from fastnn import layers as layer_kinds
 from fastnn.arithmetic import heedless
 from fastnn.identifiers import unknown_name
+from fastnn.kernels.undisturbed import imported
 from fastnn.layer_base import AlwaysTrained, Layer, Shape, check_weights, row_shape, unchanged_on_failure
 from fastnn.turns import Turns
 
@@ -209,15 +210,13 @@ class LayerStack(AlwaysTrained):
     def _make_engine(self) -> None:
         if self._engine is None:
             self._need_built()
-            from fastnn.backend import make_engine
-            from fastnn.devices import resolve
-            from fastnn.plan import lower
-
+            backend, lowering = imported("fastnn.backend"), imported("fastnn.plan")
             if len(self.output_shape) != 2:
                 raise ValueError(f"a model gives flat rows, but the output shape is {self.output_shape}: add Flatten()")
             self._row_shape = row_shape(self.input_shape[1:])
-            plan = lower(self.layers, math.prod(self._row_shape), self.dtype, device=resolve(self._device))
-            engine = make_engine(plan, self._device, self._threads)
+            device = backend.resolve(self._device)
+            plan = lowering.lower(self.layers, math.prod(self._row_shape), self.dtype, device=device)
+            engine = backend.make_engine(plan, self._device, self._threads)
             engine.set_weights(self.get_weights())
             self._prepare_engine(engine)
             self._bind_layers(engine)

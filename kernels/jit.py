@@ -23,7 +23,7 @@ import numpy as np
 
 from .cpu import simd_level, target_description, tile_choice, vector_bytes
 from .numba_settings import prescribed
-from .undisturbed import undisturbed
+from .undisturbed import imported, undisturbed
 
 # NaN and infinity keep their meaning and sums keep their order: the same bits however the work is cut. Multiply-adds
 # are not fused, as the compiler would do it in one program and not in another.
@@ -177,10 +177,9 @@ def _dispatcher(
     return dispatcher
 
 
-@functools.cache
 def kernels(name: str) -> Any:
-    """Import a module of kernels, whole even if a signal strikes whose handler wants it too."""
-    return undisturbed(importlib.import_module)(f"fastnn.kernels.{name}")
+    """Return a module of kernels, which is imported whole."""
+    return imported(f"fastnn.kernels.{name}")
 
 
 KEPT_NETWORKS = 64  # programs for single networks that a process keeps; there may be thousands in a search

@@ -12,10 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from importlib import _bootstrap  # type: ignore[attr-defined]
+from typing import Any, TypeVar
 
 from . import forking
 from .starting import CannotStart, start
 
+T = TypeVar("T")
 IMPORT_SECONDS = 10.0  # longest wait of a fork for the imports of other threads
 DEPTH = 1000  # calls within each other that Numba may need: Python's usual limit
 
@@ -38,6 +40,25 @@ def _alone() -> Iterator[None]:
                 sys.setrecursionlimit(limit)
 
 
+def _elsewhere(work: Callable[[], T]) -> T:
+    """Let a thread of its own work, or the caller where none can be started, and return the result."""
+    outcome: Future = Future()
+
+    def fulfil() -> None:
+        try:
+            result = work()
+        except BaseException as error:
+            outcome.set_exception(error)
+        else:
+            outcome.set_result(result)
+
+    try:
+        start(threading.Thread(target=fulfil, name="fastnn-compiler"))
+    except CannotStart:
+        fulfil()
+    return outcome.result()
+
+
 def undisturbed(function: Callable) -> Callable:
     """Let ``function`` run to its end whatever happens, and one such function at a time.
 
@@ -51,22 +72,12 @@ def undisturbed(function: Callable) -> Callable:
     def call(*arguments, **options):
         if _maker == threading.get_ident():  # in the midst of such work
             return function(*arguments, **options)
-        outcome: Future = Future()
 
-        def work() -> None:
-            try:
-                with _alone():
-                    result = function(*arguments, **options)
-            except BaseException as error:
-                outcome.set_exception(error)
-            else:
-                outcome.set_result(result)
+        def work() -> Any:
+            with _alone():
+                return function(*arguments, **options)
 
-        try:
-            start(threading.Thread(target=work, name="fastnn-compiler"))
-        except CannotStart:
-            work()
-        return outcome.result()
+        return _elsewhere(work)
 
     return call
 
@@ -82,6 +93,17 @@ def import_whole(name: str) -> None:
             if part.partition(".")[0] == name.partition(".")[0]:
                 del sys.modules[part]
         raise
+
+
+@functools.cache
+def imported(name: str) -> Any:
+    """Return a module, whole even if a signal strikes its first import and the handler wants it too.
+
+    Other threads may import it as well, and compile meanwhile: modules have locks of their own.
+    """
+    if _maker == threading.get_ident():
+        return importlib.import_module(name)
+    return _elsewhere(lambda: importlib.import_module(name))
 
 
 def _others_import() -> bool:

@@ -1,4 +1,4 @@
-"""Handlers of signals that strike while a model imports kernels for the first time."""
+"""Handlers of signals that strike while a model imports what it needs for the first time."""
 
 import signal
 
@@ -24,10 +24,12 @@ STRUCK = """
         twin.fit(x, x[:, 0], shuffle=False, verbose=0)
         seen.append(predicted.tobytes())
 
+    MODULE, LAST = os.environ["MODULE"], os.environ["LAST"]  # which defines this in the end
+
     class Striker(importlib.abc.MetaPathFinder):
         def find_spec(self, name, path, target=None):
-            begun = sys.modules.get("fastnn.kernels.infer_cpu")
-            if begun is not None and not hasattr(begun, "infer_rows") and self in sys.meta_path:
+            begun = sys.modules.get(MODULE)
+            if begun is not None and not hasattr(begun, LAST) and self in sys.meta_path:
                 sys.meta_path.remove(self)
                 os.kill(os.getpid(), signal.SIGUSR1)
 
@@ -41,5 +43,9 @@ STRUCK = """
 """
 
 
-def test_a_handler_in_the_first_import_of_kernels(run_python):
-    assert run_python(STRUCK) == "right\n"
+@pytest.mark.parametrize(
+    ("module", "last"),
+    [("fastnn.backend", "Engine"), ("fastnn.programs", "operand"), ("fastnn.kernels.infer_cpu", "infer_rows")],
+)
+def test_a_handler_in_the_first_import_of_a_module(run_python, module, last):
+    assert run_python(STRUCK, MODULE=module, LAST=last) == "right\n"
