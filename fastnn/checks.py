@@ -9,13 +9,14 @@ import numpy as np
 
 def integer(name: str, value: Any, low: int, below: float = math.inf) -> int:
     """Return `value` as an int, if it is an integer >= `low` and < `below`."""
+    upper = ""
     if not isinstance(value, (bool, np.bool_)):
         try:
             if low <= operator.index(value) < below:
                 return operator.index(value)
+            upper = f" and < {below}" * (operator.index(value) >= below)
         except TypeError:
             pass
-    upper = "" if below == math.inf else f" and < {below}"
     raise ValueError(f"{name} must be an integer >= {low}{upper}; got {value!r}")
 
 

@@ -65,7 +65,7 @@ class NetworkOptions(BaseEstimator):
         "learning_rate": [StrOptions({"constant", "invscaling", "adaptive", *SCHEDULES}), LearningRateSchedule],
         "learning_rate_init": [_real(0, closed="neither")],
         "power_t": [_real(0)],
-        "max_iter": [Interval(Integral, 1, MOST_EPOCHS, closed="both")],
+        "max_iter": [_whole(1)],
         "shuffle": ["boolean"],
         "random_state": ["random_state"],
         "tol": [_real(0)],
@@ -136,6 +136,8 @@ class NetworkOptions(BaseEstimator):
         given = {name: value for name, value in given.items() if name not in defaults or value is not defaults[name]}
         constraints = {name: constraints[name] for name in given}
         validate_parameter_constraints(constraints, given, caller_name=type(self).__name__)
+        if self.max_iter > MOST_EPOCHS:
+            raise ValueError(f"max_iter must be at most {MOST_EPOCHS}; got {self.max_iter!r}")
 
     def _warn_of_idle_parameters(self) -> None:
         """Warn of parameters that were given and have no effect, as another one is not what they belong to."""

@@ -117,10 +117,8 @@ class EpochRules:
         return self.solver == "sgd" and self.learning_rate == "invscaling"
 
     def _record_loss(self, loss: float, n_rows: int) -> None:
-        self.n_iter_ += 1
-        self.t_ += n_rows
-        self.loss_ = loss
-        self.loss_curve_.append(loss)
+        self.loss_curve_.append(loss)  # the rest is one step, so that Ctrl-C comes before or after it
+        vars(self).update(n_iter_=self.n_iter_ + 1, t_=self.t_ + n_rows, loss_=loss)
         if self.verbose:
             say(f"Iteration {self.n_iter_}, loss = {loss:.8f}")
 

@@ -120,6 +120,7 @@ class StochasticFit:
             reason = self._train()
         except KeyboardInterrupt:
             reason = "interrupt"
+            del model.loss_curve_[self.first_epoch + model.n_iter_ :]  # of an epoch that is not recorded whole
             warn("Training interrupted by user.")
         if reason == "max_iter" and not self.incremental:
             warn(

@@ -208,9 +208,9 @@ def run_watched_team(program: Callable, size: int, watch: Watch, *arguments) -> 
 
     On a busy machine members wait long for one that got no core. An exception that strikes the caller stops them too.
     They stop after the step that they are in, if ``program`` calls `heed_stop` and `is_last` in each.
-    Returns on how many threads it ran, as `run_team`.
+    Returns on how many threads it ran, as `run_team`. If it is called off before, nothing has been done.
     """
-    while size > 1:
+    while size > 1 and not watch.called_off:
         watch.begin(size)
         members = _Members(watch.sync)
         try:
@@ -229,7 +229,7 @@ def run_watched_team(program: Callable, size: int, watch: Watch, *arguments) -> 
         if len(members.started) == size:
             return size
         size = len(members.started)
-    return run_team(program, 1, *arguments)
+    return size if watch.called_off else run_team(program, 1, *arguments)
 
 
 def run_team(program: Callable, size: int, *arguments) -> int:

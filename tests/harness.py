@@ -1,7 +1,9 @@
 """What the kernel tests share: one network as the engine and as the oracle know it, and comparisons of the two."""
 
+import textwrap
+
 import numpy as np
-from fastnn.kernels import cpu, reference
+from fastnn.kernels import reference
 from fastnn.kernels.reference_normalization import weights_of_normalization
 
 from fastnn import losses, optimizers
@@ -43,10 +45,14 @@ def same_weights(one, other):
         np.testing.assert_array_equal(mine, theirs)
 
 
-def with_amx():
-    """Environment in which compiled code may hold instructions of AMX."""
-    features = ",".join(f"+{name}" for name in sorted(cpu.cpu_features() | AMX_FEATURES))
-    return {"NUMBA_CPU_FEATURES": features, "FASTNN_AMX": ""}
+def with_amx(code):
+    """Code for a new process that compiles for a CPU like this one, but with AMX."""
+    return f"""
+import llvmlite.binding
+features = llvmlite.binding.get_host_cpu_features()
+features.update(dict.fromkeys({sorted(AMX_FEATURES)}, True))
+llvmlite.binding.get_host_cpu_features = lambda: features
+{textwrap.dedent(code)}"""
 
 
 def assert_padding_is_zero(engine):

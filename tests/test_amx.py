@@ -162,7 +162,8 @@ def test_machine_code_for_amx_does_what_the_emulation_does(run_python, tmp_path)
     library = tmp_path / "tile_traps.so"
     command = [compiler, "-O2", "-mfma", "-ffp-contract=off", "-shared", "-fPIC", HERE / "tile_traps.c", "-o", library]
     subprocess.run([*command, "-lm"], check=True)
-    trapped = run_python(TRAPS.format(library=str(library)) + TRAINING + AFTER_TRAPS + TELL, **with_amx())
+    code = TRAPS.format(library=str(library)) + TRAINING + AFTER_TRAPS + TELL
+    trapped = run_python(with_amx(code), FASTNN_AMX="")
     assert trapped == run_python(TRAINING + TELL, FASTNN_AMX="emulate")
 
 

@@ -169,7 +169,8 @@ class HalfWritten:
     def __exit__(self, *_):
         self.file.close()
 
-    def write(self, content):
+    def writelines(self, parts):
+        content = b"".join(parts)
         self.file.write(content[: len(content) // 2])
         raise OSError(28, "No space left on device")
 

@@ -129,12 +129,11 @@ def test_real_interrupts():
 def test_a_member_that_cannot_be_started(monkeypatch):
     problem = Problem([Dense(100, "relu"), Dense(90)], 80, "mean_squared_error", rows=43)  # work for every member
     engine, run = start_run(problem, threads=3)
-    before, begin = engine.params.copy(), threading.Thread.start
-    monkeypatch.setattr(threading.Thread, "start", failing_for_the_second(begin))
-    with pytest.raises(RuntimeError, match="can't start new thread"):
+    monkeypatch.setattr("fastnn.threads._told", set())  # whatever was said before
+    monkeypatch.setattr(threading.Thread, "start", failing_for_the_second(threading.Thread.start))
+    with pytest.raises(RuntimeWarning, match="threads could be started"):  # as a warning is an error here
         run.advance(5)
-    assert run.done == engine.step == 0
-    assert_same_bits(engine.params, before)
+    assert run.done == engine.step > 0
     monkeypatch.undo()
     assert_same_bits(finish_run(run), finish_run(start_run(problem)[1]))
 

@@ -154,7 +154,7 @@ def test_memory_is_bounded_by_the_file():
         for size in (10**6, 10**9, 10**15):
             for change in (claim, wide):
                 damaged = with_config(content, lambda config, c=change, s=size: c(config, s))
-                with pytest.raises(ModelFileError, match="has the shape"):
+                with pytest.raises(ModelFileError, match="has the shape|units must be|shape must"):
                     from_bytes(damaged, "the file", Sequential, "cpu", None)
         assert tracemalloc.get_traced_memory()[1] < 40 * len(content) + 2_000_000
     finally:

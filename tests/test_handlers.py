@@ -147,7 +147,7 @@ def test_a_team_that_is_called_off_before_it_begins_has_done_nothing():
     watch = team.Watch(None)
     watch.call_off()
     watch.call_off()
-    team.run_watched_team(lambda *arguments: calls.append(arguments), 1, watch)
+    team.run_watched_team(lambda *arguments: calls.append(arguments), 2, watch)
     assert calls == []
     assert watch.called_off
 
@@ -161,7 +161,7 @@ def test_a_run_begins_its_call_again_that_was_called_off(monkeypatch):
         if len(seen) < 3:
             seen.append(model.engine.step)
             model.get_weights()
-        run_watched_team(program, size, watch, *arguments)
+        return run_watched_team(program, size, watch, *arguments)
 
     monkeypatch.setattr(team, "run_watched_team", struck)
     x = np.ones((50, 2), np.float32)
