@@ -5,6 +5,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m
 PIP := $(VENV)/bin/pip --disable-pip-version-check
 TOGETHER := -n auto --maxprocesses 4 --dist worksteal
+ONE_BY_ONE := -n auto --maxprocesses 4 --dist load --maxschedchunk 1
 # The first Python that is new enough; `make test PYTHON=...` chooses another.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -39,7 +40,7 @@ examples: $(VENV)/.plots
 test: $(VENV)/.test
 	set -e; export FASTNN_TEST_CACHE=$$(mktemp -d); trap 'rm -rf "$$FASTNN_TEST_CACHE"' EXIT; \
 	$(RUN) pytest -m "not slow" $(TOGETHER); \
-	$(RUN) pytest -m "slow and not alone" $(TOGETHER); \
+	$(RUN) pytest -m "slow and not alone" $(ONE_BY_ONE); \
 	$(RUN) pytest -m alone
 
 # These libraries pin one another and are heavy, so they have an environment of their own: .venv stays small.
