@@ -76,7 +76,8 @@ def write_atomically(
     try:
         temporary.touch(0o600 if kept or mode else 0o666, exist_ok=False)  # private until it has its mode
         if kept:
-            take_over(target, temporary)
+            with contextlib.suppress(FileNotFoundError):  # somebody has just deleted it
+                take_over(target, temporary)
         elif mode:
             temporary.chmod(mode)
         with open(temporary, "wb") as file:

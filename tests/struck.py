@@ -6,6 +6,7 @@ bits as one that nobody has disturbed, and what a handler saw are the weights of
 
 import copy
 import faulthandler
+import itertools
 import multiprocessing
 import os
 import pickle
@@ -28,7 +29,7 @@ from fastnn.models import Sequential, load_model
 RNG = np.random.default_rng(7)
 X = RNG.normal(size=(1000, 20)).astype(np.float32)
 Y = (X[:, 0] > 0).astype(np.float32)
-FOLDER = Path(tempfile.gettempdir())
+FOLDER, NUMBERS = Path(tempfile.gettempdir()), itertools.count()
 TRIES = 20  # until a signal comes in the midst of a fit
 
 
@@ -120,7 +121,7 @@ class Network:
         assert history == expected, "other losses"
 
     def save(self):
-        path = FOLDER / f"struck-{os.getpid()}"
+        path = FOLDER / f"struck-{os.getpid()}-{next(NUMBERS)}"  # handlers that strike this one save too
         self.model.save(path)
         saved = load_model(path)
         path.unlink()
