@@ -94,6 +94,8 @@ class Foreign(Full):
 
 class Stateless(Full):
     def __getattribute__(self, name):
+        if name == "__class__":  # pytest asks for it
+            return object.__getattribute__(self, name)
         raise ZeroDivisionError
 
 
@@ -249,7 +251,8 @@ def test_warnings_decide_nothing_unless_a_filter_makes_errors_of_them(monkeypatc
         checkpoint = ModelCheckpoint("f", "nothing", save_best_only=True, mode="min")
         callbacks = [EarlyStopping("nothing", mode="min"), checkpoint]
         network().fit(X, Y, epochs=1, verbose=0, callbacks=callbacks)
-    with pytest.raises(UserWarning, match="something"):
+    with warnings.catch_warnings(), pytest.raises(UserWarning, match="something"):
+        warnings.simplefilter("error")
         warn("something")
 
 
