@@ -48,6 +48,8 @@ def import_numba() -> None:
     except Exception as error:  # its settings are all that it reads
         named = [f"{name}={value!r}" for name, value in os.environ.items() if name.startswith("NUMBA_")]
         named += [str(path) for path in [Path(".numba_config.yaml").absolute()] if path.exists()]
+        if not named:
+            raise
         raise ValueError(f"Numba refuses its settings ({', '.join(named)}): {error}") from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _imp
+import concurrent.futures.thread  # noqa: F401 - Numba needs it, and it cannot be imported once Python ends
 import contextlib
 import functools
 import importlib

@@ -112,10 +112,11 @@ FRESH = """
     import atexit, resource, sys, threading
     import numpy as np
     import fastnn
+    from fastnn import Dense, Sequential
     x = np.random.default_rng(0).normal(size=(3000, 8)).astype(np.float32)
     def use(threads):
         fastnn.set_random_seed(0)
-        model = fastnn.Sequential([fastnn.Dense(16, "relu", input_shape=(8,)), fastnn.Dense(1)], threads=threads)
+        model = Sequential([Dense(16, "relu", input_shape=(8,)), Dense(1)], threads=threads)
         model.compile("adam", "mse")
         model.fit(x[:300], x[:300, 0], epochs=2, verbose=0)
         return model.predict(x, verbose=0).tobytes()
