@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import threading
 
-from . import forking
+PATIENCE_SECONDS = 1.0
 
-_sizing = threading.RLock()  # a handler of a signal may start threads too, in the midst of `start`
-forking.hold(_sizing.acquire, _sizing.release)
+_sizing = threading.RLock()  # held while the size of stacks is another one than the program asked for
 
 
 class CannotStart(RuntimeError):
@@ -24,16 +23,25 @@ def start(thread: threading.Thread) -> None:
     CannotStart
         If there can be no such thread.
     """
-    with _sizing:
-        asked = threading.stack_size()
-        try:
-            if asked:
-                threading.stack_size(0)
-            thread.start()
-        except RecursionError:  # the caller's own
-            raise
-        except (RuntimeError, MemoryError) as error:
-            raise CannotStart(str(error)) from error
-        finally:
-            if asked:
-                threading.stack_size(asked)
+    # not for ever: who holds it may be in a handler of a signal that waits for this thread
+    held = _sizing.acquire(timeout=PATIENCE_SECONDS)
+    asked = threading.stack_size()  # which sets the system's usual size
+    if held and not asked:
+        _sizing.release()
+        held = False
+    try:
+        _begin(thread)
+    finally:
+        if asked:
+            threading.stack_size(asked)
+        if held:
+            _sizing.release()
+
+
+def _begin(thread: threading.Thread) -> None:
+    try:
+        thread.start()
+    except RecursionError:  # the caller's own
+        raise
+    except (RuntimeError, MemoryError) as error:
+        raise CannotStart(str(error)) from error

@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
-from fastnn.kernels import jit
+from fastnn.kernels import jit, starting
 from harness import assert_same_bits
 from test_at_once import X, Y, network
 
@@ -179,3 +179,23 @@ def test_a_process_without_memory_for_stacks(run_python):
         pytest.skip("this system does not say what a process uses")
     printed = run_python(textwrap.dedent(FRESH) + textwrap.dedent(LITTLE_MEMORY))
     assert printed.split() == ["True"] * 14
+
+
+@pytest.mark.parametrize("size", [0, 2**20])
+def test_who_is_struck_while_starting_a_thread_keeps_no_other_from_it(monkeypatch, size):
+    """A handler of a signal may wait, in the midst of a start, for a thread that starts another one."""
+    begin, done, struck = threading.Thread.start, threading.Event(), []
+
+    def start_and_be_struck(thread):
+        begin(thread)
+        if not struck:
+            struck.append(thread)
+            other = threading.Thread(target=starting.start, args=(threading.Thread(target=done.set),))
+            begin(other)
+            assert done.wait(60)
+
+    monkeypatch.setattr(threading.Thread, "start", start_and_be_struck)
+    before = threading.stack_size(size)
+    starting.start(threading.Thread(target=bool))
+    assert struck
+    assert threading.stack_size(before) == size
