@@ -21,7 +21,7 @@ import fastnn
 from fastnn import Dense, Dropout, Sequential
 from fastnn.callbacks import BackupAndRestore, LambdaCallback
 
-EPOCHS, KILLS = 60, 3
+EPOCHS, KILLS = 200, 3
 AGAIN = 75  # the exit code that says "start me again"
 
 
@@ -66,7 +66,7 @@ def train(answer, folder):
         callbacks = [BackupAndRestore(folder)]
     tell = LambdaCallback(on_train_begin=lambda logs: print("training", flush=True))
     model.fit(*data(), batch_size=50, epochs=EPOCHS, verbose=0, callbacks=[*callbacks, tell])
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # what is done need not be done again
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what is left takes no time, and need not be done again
     weights = b"".join(weight.tobytes() for weight in model.get_weights())
     print(f"done {hashlib.sha256(weights).hexdigest()[:16]}", flush=True)
 
@@ -98,7 +98,7 @@ def main(seconds):
             for kill in range(KILLS + 1):
                 code, digest = run(answer, folder, seconds, end if kill < KILLS else None)
                 codes.append(code)
-                if digest:
+                if code == 0:
                     break
         same = "the same bits" if digest == undisturbed else "OTHER BITS"
         print(f"{answer}: {digest} after processes that ended with {codes}: {same}")
