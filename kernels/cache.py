@@ -21,10 +21,12 @@ from typing import Any
 from . import sources
 from .cache_folder import MARK, MARK_TEXT, cache_root, files_of, make_folder, prune, say_once
 from .files import refusal, take_over, target_of
+from .room import check_room
 from .streams import stderr
 from .trusted import Unusable, check_own_folder, read_kept
 
 DIGEST_BYTES = 32
+ROOM_TO_COMPILE = 64  # MiB
 KEPT_NETWORKS = 500  # programs for single networks that a folder holds
 
 
@@ -129,8 +131,11 @@ class ProgramCache:
                     return self._restored(target_context, reduced)
         except Unusable as fault:
             say_once(f"kept programs are not used: {fault}")
+        except MemoryError:
+            raise
         except Exception:  # whatever is wrong with the file, compiling again is the cure
             pass
+        check_room(ROOM_TO_COMPILE, "compiling a program")
         announce.begin("network" if self.for_network else "machine")
         return None
 

@@ -23,12 +23,15 @@ import numpy as np
 
 from .cpu import simd_level, target_description, tile_choice, vector_bytes
 from .numba_settings import prescribed
+from .room import check_room
 from .undisturbed import imported, undisturbed
 
 # NaN and infinity keep their meaning and sums keep their order: the same bits however the work is cut. Multiply-adds
 # are not fused, as the compiler would do it in one program and not in another.
 FASTMATH = {"nsz"}
 IN_FLOAT64 = "fastnn.kernels.links_cpu"  # its kernels compute in float64 in programs of any element type
+ROOM_TO_LOAD = 32  # MiB, for one program
+ROOM_TO_BEGIN = 128  # MiB, for what Numba imports at its first
 OPTIONS = {"error_model": "numpy", "nogil": True, "fastmath": FASTMATH}
 
 
@@ -222,6 +225,7 @@ def _with_settings(compile_program: Callable) -> Callable:
     def call(*arguments, **options):
         from numba.core.compiler_lock import global_compiler_lock
 
+        check_room(ROOM_TO_LOAD if "scipy.linalg" in sys.modules else ROOM_TO_BEGIN, "loading a compiled program")
         # vectorised by hand; more would only make more code
         by_hand = {} if simd_level() == "none" else {"LOOP_VECTORIZE": 0, "SLP_VECTORIZE": 0}
         with global_compiler_lock, prescribed(**by_hand):

@@ -38,6 +38,7 @@ SIGNALS = {  # what may come of each
 }
 EARLY = {"INT", "KILL"}  # may strike before a victim has its handlers
 MEBIBYTE = 2**20
+LLVM_ENDS = ("out of memory", "bad_alloc", "Unable to allocate")  # the process, where memory runs out in its midst
 LIMITS = {  # bounds of the limit, and what may come of it; those of memory and processor time are beyond what is used
     "AS": (0, 32 * MEBIBYTE, {"MemoryError", "OSError", "ImportError", "RuntimeError"}),
     "CPU": (0, 1, {"TimeUp"}),
@@ -155,7 +156,7 @@ class Victim:
         last = next((line for line in reversed(self.errors) if line.strip()), "")
         if code == 1:  # a traceback, of an error between jobs
             kind = last.partition(":")[0].rpartition(".")[2]
-        elif any("out of memory" in line or "bad_alloc" in line for line in self.errors):  # LLVM ends the process
+        elif any(phrase in line for line in self.errors for phrase in LLVM_ENDS):
             kind = "MemoryError"
         elif code < 0:
             kind = "KeyboardInterrupt" if code == -signal.SIGINT else signal.Signals(-code).name
