@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: what is built carries a digest of its kernels (kernels/sources.py says why)."""
+"""What pyproject.toml cannot say: what is built carries a digest of its kernels (kernels/compiler/sources.py)."""
 
 import runpy
 from pathlib import Path
@@ -15,7 +15,7 @@ class BuildWithDigest(build_py):
         super().run()
         if not self.editable_mode:
             folder = Path(self.build_lib, "fastnn", "kernels")
-            sources = runpy.run_path(str(folder / "sources.py"))
+            sources = runpy.run_path(str(folder / "compiler/sources.py"))
             digest = sources["digest_of"](sources["files_of"](folder))
             (folder / f"{sources['BUILT']}.py").write_text(f'"""Written by setup.py."""\n\nDIGEST = {digest!r}\n')
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from fastnn.kernels.streams import tolerant_streams
+from fastnn.kernels.host.streams import tolerant_streams
 from rich.table import Table
 
 from benchmarks import report, runner, terms
@@ -18,8 +18,8 @@ from benchmarks.contenders import choose as choose_contenders
 from benchmarks.ending import Ending
 from benchmarks.results import BUSY, Results, TaskResult, machine_facts, machine_kind
 from benchmarks.worker import WorkerFailed
-from fastnn import outputs
-from fastnn.console import bars, messages, results
+from fastnn.commands import outputs
+from fastnn.commands.console import bars, messages, results
 
 ROUNDS, QUICK_ROUNDS = 5, 2
 

@@ -24,8 +24,8 @@ from benchmarks.contenders.base import NotOffered
 from benchmarks.kinds import Fit
 from benchmarks.results import machine_facts
 from benchmarks.tasks import TASKS
-from fastnn import outputs
-from fastnn.console import bars, results
+from fastnn.commands import outputs
+from fastnn.commands.console import bars, results
 
 EPOCHS = {"pima": 150, "sign-mnist-200": 6, "sign-mnist-200-bf16": 6}
 LEFT_OUT = ("pytorch-compiled", "onnxruntime")  # the arithmetic of another contender; no training

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.contenders import CONTENDERS, SUBJECT
 from benchmarks.results import Results, TaskResult
-from fastnn import outputs
+from fastnn.commands import outputs
 from fastnn.plotting import COLORS
 
 _COLORS = dict(zip(CONTENDERS, (*COLORS, "#555555"), strict=True))

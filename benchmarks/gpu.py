@@ -18,12 +18,13 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from fastnn.kernels.streams import say
+from fastnn.kernels.host.streams import say
 
 from benchmarks.data import load, missing
-from fastnn import backend, losses, optimizers
+from fastnn import losses, optimizers
+from fastnn.engine import engine as backend
 from fastnn.layers import Dense
-from fastnn.plan import lower
+from fastnn.lowering.plan import lower
 
 MANY = (64, 1024)  # networks at once
 

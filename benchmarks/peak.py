@@ -6,9 +6,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from fastnn.kernels import cpu, jit
-from fastnn.kernels.intrinsics import I64
-from fastnn.kernels.vectors import Vectors
+from fastnn.kernels.compiler import jit
+from fastnn.kernels.host import cpu
+from fastnn.kernels.llvm.instructions import I64
+from fastnn.kernels.llvm.vectors import Vectors
 from numba import types
 from numba.core.caching import NullCache
 from numba.extending import intrinsic

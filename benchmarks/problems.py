@@ -19,7 +19,7 @@ from fastnn.kernels import reference
 
 from benchmarks import data
 from benchmarks.kinds import Estimator, Fit, Predict, Product, Script, Search, Step, Task
-from fastnn.comparison import EPSILON, LEARNING_RATE
+from fastnn.commands.timed_comparison import EPSILON, LEARNING_RATE
 
 Array = np.ndarray
 Quality = dict[str, float]

@@ -10,12 +10,12 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastnn.kernels.streams import say
+from fastnn.kernels.host.streams import say
 
 from benchmarks import targets
 from benchmarks.contenders import CONTENDERS, SUBJECT
 from benchmarks.results import BUSY, Results, TaskResult
-from fastnn import outputs
+from fastnn.commands import outputs
 
 HEADINGS = {
     "training": "Training: time per epoch",

@@ -12,7 +12,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.contenders import SUBJECT
-from fastnn import outputs
+from fastnn.commands import outputs
 
 FORMAT = 1
 BUSY = 0.25  # load of each core from which times mean little
@@ -83,7 +83,7 @@ class Results:
     Attributes
     ----------
     machine : dict
-        `fastnn.machine.facts` without anything that names the machine or its folders.
+        `fastnn.commands.machine.facts` without anything that names the machine or its folders.
     busy : float
         Load of each core by others before the run; near 0 on a machine fit for measuring.
     versions : dict of str to str
@@ -137,8 +137,8 @@ def _compact(text: str) -> str:
 
 
 def machine_facts() -> dict[str, Any]:
-    """Facts of `fastnn.machine` that may be published: what the machine is, not which one."""
-    from fastnn.machine import facts
+    """Facts of `fastnn.commands.machine` that may be published: what the machine is, not which one."""
+    from fastnn.commands.machine import facts
 
     found = facts()
     kept = {key: found[key] for key in ("cpu", "memory_bytes", "simd", "cpu_features", "versions")}

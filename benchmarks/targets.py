@@ -19,7 +19,7 @@ from rich.table import Table
 from benchmarks.accuracy import distance
 from benchmarks.contenders import CONTENDERS, SUBJECT
 from benchmarks.results import BUSY, Results, TaskResult
-from fastnn.console import results as console
+from fastnn.commands.console import results as console
 
 Figure = Callable[[Results], float]
 

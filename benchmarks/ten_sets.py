@@ -25,8 +25,8 @@ from sklearn.preprocessing import StandardScaler
 
 import fastnn
 from benchmarks.results import machine_facts
-from fastnn import outputs
-from fastnn.console import bars, results
+from fastnn.commands import outputs
+from fastnn.commands.console import bars, results
 
 Set = tuple[np.ndarray, np.ndarray]
 SETS: dict[str, Callable[[], Set]] = {

@@ -76,7 +76,7 @@ def limit_instructions(level: str) -> None:
     ValueError
         If this CPU does not offer the level.
     """
-    from fastnn.kernels.cpu import simd_level
+    from fastnn.kernels.host.cpu import simd_level
 
     os.environ["FASTNN_SIMD"] = level
     simd_level.cache_clear()

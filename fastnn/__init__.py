@@ -22,18 +22,19 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test compar
     from fastnn import plotting as plotting
     from fastnn import regularizers as regularizers
     from fastnn import utils as utils
-    from fastnn.backend import get_device as get_device
-    from fastnn.backend import get_num_threads as get_num_threads
-    from fastnn.backend import set_device as set_device
-    from fastnn.backend import set_num_threads as set_num_threads
     from fastnn.callbacks import BackupAndRestore as BackupAndRestore
     from fastnn.callbacks import Callback as Callback
     from fastnn.callbacks import EarlyStopping as EarlyStopping
     from fastnn.callbacks import History as History
     from fastnn.callbacks import LambdaCallback as LambdaCallback
     from fastnn.callbacks import ModelCheckpoint as ModelCheckpoint
+    from fastnn.engine.engine import get_device as get_device
+    from fastnn.engine.engine import get_num_threads as get_num_threads
+    from fastnn.engine.engine import set_device as set_device
+    from fastnn.engine.engine import set_num_threads as set_num_threads
     from fastnn.estimators import MLPClassifier as MLPClassifier
     from fastnn.estimators import MLPRegressor as MLPRegressor
+    from fastnn.estimators.perceptron import Perceptron as Perceptron
     from fastnn.layers import Activation as Activation
     from fastnn.layers import BatchNormalization as BatchNormalization
     from fastnn.layers import Dense as Dense
@@ -43,7 +44,6 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test compar
     from fastnn.layers import LayerNormalization as LayerNormalization
     from fastnn.layers import Normalization as Normalization
     from fastnn.layers import Rescaling as Rescaling
-    from fastnn.loss_curve import LossCurveDisplay as LossCurveDisplay
     from fastnn.models import Sequential as Sequential
     from fastnn.models import load_model as load_model
     from fastnn.optimizers import SGD as SGD
@@ -54,7 +54,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test compar
     from fastnn.optimizers import Lion as Lion
     from fastnn.optimizers import Nadam as Nadam
     from fastnn.optimizers import RMSprop as RMSprop
-    from fastnn.perceptron import Perceptron as Perceptron
+    from fastnn.plotting.loss_curve import LossCurveDisplay as LossCurveDisplay
     from fastnn.utils import set_random_seed as set_random_seed
     from fastnn.utils import to_categorical as to_categorical
 
@@ -93,22 +93,22 @@ _HOME = {  # public name -> the module that defines it
     "LambdaCallback": "callbacks",
     "LayerNormalization": "layers",
     "Lion": "optimizers",
-    "LossCurveDisplay": "loss_curve",
+    "LossCurveDisplay": "plotting.loss_curve",
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
     "ModelCheckpoint": "callbacks",
     "Nadam": "optimizers",
     "Normalization": "layers",
-    "Perceptron": "perceptron",
+    "Perceptron": "estimators.perceptron",
     "RMSprop": "optimizers",
     "Rescaling": "layers",
     "SGD": "optimizers",
     "Sequential": "models",
-    "get_device": "backend",
-    "get_num_threads": "backend",
+    "get_device": "engine.engine",
+    "get_num_threads": "engine.engine",
     "load_model": "models",
-    "set_device": "backend",
-    "set_num_threads": "backend",
+    "set_device": "engine.engine",
+    "set_num_threads": "engine.engine",
     "set_random_seed": "utils",
     "to_categorical": "utils",
 }
@@ -128,7 +128,7 @@ def __getattr__(name: str) -> Any:
         return value
     if name.startswith("__"):
         raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
-    from fastnn.absent import refuse
+    from fastnn.common.absent import refuse
 
     refuse(__name__, name, __all__, sys._getframe(1))
 

@@ -1,5 +1,5 @@
 """``python -m fastnn``: the command line."""
 
-from fastnn.cli import main
+from fastnn.commands.cli import main
 
 main()

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import absent, checks
-from fastnn.arithmetic import heedless
-from fastnn.declarations import Declared
-from fastnn.identifiers import resolve, unknown_name
+from fastnn.common import absent, checks
+from fastnn.common.arithmetic import heedless
+from fastnn.common.declarations import Declared
+from fastnn.common.identifiers import resolve, unknown_name
 
 
 @dataclass(frozen=True, repr=False)

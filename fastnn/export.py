@@ -53,7 +53,7 @@ def register_with_skl2onnx(*classes: type) -> None:
     except ImportError:
         raise ImportError("the export to ONNX needs skl2onnx: pip install 'fastnn-core[export]'") from None
     from fastnn.estimators import MLPClassifier, MLPRegressor
-    from fastnn.perceptron import Perceptron
+    from fastnn.estimators.perceptron import Perceptron
 
     of_classes = {"parser": _parse_classifier, "options": _OPTIONS}
     ours: dict[type, dict[str, Any]] = {
@@ -234,7 +234,7 @@ class _Graph:
         if function.name == "elu":
             return self._elu(z, alpha)
         if function.name == "selu":
-            from fastnn.kernels.reference_activations import SELU_ALPHA, SELU_SCALE
+            from fastnn.kernels.reference.activations import SELU_ALPHA, SELU_SCALE
 
             return self("Mul", self._elu(z, self.numbers([SELU_ALPHA])), self.numbers([SELU_SCALE]))
         if function.name == "silu":

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import absent, checks, seeding
-from fastnn.attributes import Unchangeable
-from fastnn.declarations import Declared
-from fastnn.identifiers import resolve
+from fastnn.common import absent, checks, seeding
+from fastnn.common.attributes import Unchangeable
+from fastnn.common.declarations import Declared
+from fastnn.common.identifiers import resolve
 
 _TRUNCATED_STD = 0.87962566103423978  # standard deviation of a unit normal cut at +-2
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from fastnn import absent, checks
-from fastnn.declarations import Declared
-from fastnn.identifiers import resolve
+from fastnn.common import absent, checks
+from fastnn.common.declarations import Declared
+from fastnn.common.identifiers import resolve
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import absent, checks, data, seeding
+from fastnn.common import absent, checks, seeding
+from fastnn.data import samples
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
@@ -28,14 +29,14 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
     ValueError
         If a number is negative, too large or not whole, or if x is empty.
     """
-    labels = data.to_array(x, "x")
+    labels = samples.to_array(x, "x")
     if labels.ndim > 1 and labels.shape[-1] == 1:
         labels = labels[..., 0]
     if labels.size == 0:
         raise ValueError("x is empty: there are no class numbers in it")
     largest = labels.max()
     columns = int(largest) + 1 if num_classes is None else checks.integer("num_classes", num_classes, 1)
-    data.check_class_numbers(labels.reshape(-1), columns, "x")
+    samples.check_class_numbers(labels.reshape(-1), columns, "x")
     return np.eye(columns, dtype=np.float32)[labels.astype(np.int64)]
 
 

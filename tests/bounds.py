@@ -90,7 +90,7 @@ def with_checks(code):
 def install(folder):
     """Put checks into all programs compiled from now on; return the functions of ``bounds.c``."""
     import llvmlite.binding
-    from fastnn.kernels.linking import ProgramLibrary
+    from fastnn.kernels.compiler.linking import ProgramLibrary
 
     library = Path(folder) / "bounds.so"
     source = Path(__file__).with_name("bounds.c")

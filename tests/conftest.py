@@ -70,7 +70,7 @@ def table(tmp_path):
     """A function that writes text to a CSV file and opens it."""
 
     def table(text, header=None):
-        from fastnn.csv_files import CsvFile
+        from fastnn.commands.csv_files import CsvFile
 
         path = tmp_path / "table.csv"
         path.write_text(text)

@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from fastnn.kernels import cache, sources
+from fastnn.kernels.compiler import program_cache, sources
 
 import fastnn
 from fastnn.optimizers import Adam
@@ -43,4 +43,4 @@ for case in sys.argv[1:]:
     elif case == "estimator":
         print(case, fastnn.MLPClassifier((4,), max_iter=3, random_state=0).fit(x, y).predict_proba(x).sum())
     else:
-        print(case, (sources.digest() or b"").hex(), cache.kernel_folder("a"))
+        print(case, (sources.digest() or b"").hex(), program_cache.kernel_folder("a"))

@@ -1,18 +1,26 @@
 """What the kernel tests share: one network as the engine and as the oracle know it, and comparisons of the two."""
 
+import importlib
+import pkgutil
 import textwrap
 
 import numpy as np
 from fastnn.kernels import reference
-from fastnn.kernels.reference_normalization import weights_of_normalization
+from fastnn.kernels.reference.normalization import weights_of_normalization
 
 from fastnn import losses, optimizers
-from fastnn.backend import make_engine
+from fastnn.engine.engine import make_engine
 from fastnn.layers import Dense, Dropout
-from fastnn.plan import lower
+from fastnn.lowering.plan import lower
 
 ODD_SIZES = (1, 3, 17, 63, 100, 513)
 AMX_FEATURES = {"amx-tile", "amx-bf16"}
+
+
+def import_all(package):
+    """Import every module of a package and of those in it."""
+    for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
+        importlib.import_module(module.name)
 
 
 def tolerance(dtype, float32, float64):

@@ -12,7 +12,8 @@ import numpy as np
 from fastnn.kernels import reference
 from harness import declared_loss, described, random_weight, weight_names
 
-from fastnn import Sequential, layers, load_model, optimizers, seeding, utils
+from fastnn import Sequential, layers, load_model, optimizers, utils
+from fastnn.common import seeding
 from fastnn.regularizers import L2
 
 SMOOTH = ("linear", "sigmoid", "tanh", "softmax", "gelu", "silu", "softplus")

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from fastnn.kernels import jit, reference
-from fastnn.kernels.activation_cpu import activation_backward, activation_forward
+from fastnn.kernels import reference
 from fastnn.kernels.codes import ACTIVATIONS
-from fastnn.kernels.intrinsics import at
+from fastnn.kernels.compiler import jit
+from fastnn.kernels.llvm.instructions import at
+from fastnn.kernels.operations.activations import activation_backward, activation_forward
 from harness import Problem, assert_close, assert_same_bits, described, tolerance
 
 from fastnn.activations import Activation as Function

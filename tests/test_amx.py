@@ -14,10 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fastnn.kernels import cpu, jit, tiles
-from fastnn.kernels.intrinsics import I64, PROGRAM_MODE, at, float_mode, set_float_mode
+from fastnn.kernels.compiler import jit
+from fastnn.kernels.host import cpu
+from fastnn.kernels.llvm import amx_tiles
+from fastnn.kernels.llvm.instructions import I64, PROGRAM_MODE, at, float_mode, set_float_mode
+from fastnn.kernels.llvm.vectors import Vectors
 from fastnn.kernels.reference import bfloat16
-from fastnn.kernels.vectors import Vectors
 from harness import AMX_FEATURES, with_amx
 from numba import types
 from numba.extending import intrinsic
@@ -91,7 +93,7 @@ def pairs(values):
 
 
 @has_bfloat16
-@pytest.mark.parametrize("kind", [tiles.EmulatedTiles, pytest.param(tiles.AmxTiles, marks=has_amx)])
+@pytest.mark.parametrize("kind", [amx_tiles.EmulatedTiles, pytest.param(amx_tiles.AmxTiles, marks=has_amx)])
 def test_multiplication_is_intels_bit_for_bit(rng, kind):
     """Numbers of all sizes, so that every rounding shows, and products and operands that are flushed to zero."""
     program = multiplication(kind)
@@ -111,7 +113,7 @@ def test_multiplication_is_intels_bit_for_bit(rng, kind):
 def test_multiplication_keeps_nan_and_infinity_in_their_rows_and_columns():
     a, b, c = np.ones((16, 32), FLOAT), np.ones((16, 32), FLOAT), np.zeros((16, 16), FLOAT)
     a[3, 7], b[5, 2 * 4] = np.inf, np.nan
-    multiplication(tiles.EmulatedTiles)(c.ravel(), pairs(a).ravel(), pairs(b).ravel())
+    multiplication(amx_tiles.EmulatedTiles)(c.ravel(), pairs(a).ravel(), pairs(b).ravel())
     assert np.isnan(c[:, 4]).all()
     assert np.isinf(np.delete(c[3], 4)).all()
     assert (np.delete(np.delete(c, 3, axis=0), 4, axis=1) == 32).all()
@@ -138,8 +140,8 @@ TELL = "    print(digest.hexdigest())\n"
 
 TRAPS = """
     import ctypes
-    from fastnn.kernels import tiles
-    tiles.refusal = lambda: ""
+    from fastnn.kernels.llvm import amx_tiles
+    amx_tiles.refusal = lambda: ""
     traps = ctypes.CDLL({library!r})
     assert traps.install() == 0
 """
@@ -180,7 +182,7 @@ SELECTED = "way_forward or odd_shapes or training_is_the_oracles or follow_the_w
 def test_mixed_precision_on_emulated_tiles(run_python, selected):
     code = f"""
         import sys, pytest
-        from fastnn.kernels import cpu
+        from fastnn.kernels.host import cpu
         assert cpu.tile_choice()[0] == "emulated"
         sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", {str(HERE / "test_bfloat16.py")!r}, "-k", {selected!r}]))
     """
@@ -200,7 +202,7 @@ def test_mixed_precision_on_emulated_tiles(run_python, selected):
 )
 def test_environment_chooses(run_python, environment, choice):
     kind, reason = choice if cpu.has_bfloat16() else ("none", "AVX512-BF16")
-    printed = run_python("from fastnn.kernels import cpu; print(*cpu.tile_choice())", **environment)
+    printed = run_python("from fastnn.kernels.host import cpu; print(*cpu.tile_choice())", **environment)
     assert printed.startswith(kind)
     assert reason in printed
 
@@ -219,22 +221,22 @@ def test_permission_decides(monkeypatch):
     monkeypatch.setattr(cpu, "cpu_features", lambda: features - AMX_FEATURES)
     assert cpu.tile_choice.__wrapped__() == ("none", "this CPU has no AMX")
     monkeypatch.setattr(cpu, "cpu_features", lambda: features | AMX_FEATURES)
-    monkeypatch.setattr(tiles, "refusal", lambda: "Linux refuses permission")
+    monkeypatch.setattr(amx_tiles, "refusal", lambda: "Linux refuses permission")
     assert cpu.tile_choice.__wrapped__() == ("none", "Linux refuses permission")
-    monkeypatch.setattr(tiles, "refusal", lambda: "")
+    monkeypatch.setattr(amx_tiles, "refusal", lambda: "")
     assert cpu.tile_choice.__wrapped__() == ("amx", "")
 
 
 @pytest.mark.skipif(sys.platform != "linux" or cpu.cpu_features() >= AMX_FEATURES, reason="a CPU that has AMX")
 def test_system_refuses_what_the_cpu_lacks():
-    assert re.match("Linux (refuses|grants no) permission", tiles.refusal())
+    assert re.match("Linux (refuses|grants no) permission", amx_tiles.refusal())
 
 
 @has_bfloat16
 def test_programs_of_each_kind_are_kept_apart(run_python):
     code = """
-        from fastnn.kernels import jit
-        from fastnn.kernels.train_cpu import train_steps
+        from fastnn.kernels.compiler import jit
+        from fastnn.kernels.cpu.training import train_steps
         import numpy as np
         for mixed in (False, True):
             print(jit.program(train_steps, np.dtype(np.float32), mixed=mixed)._cache.path.name)

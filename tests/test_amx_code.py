@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from fastnn.kernels import cpu
+from fastnn.kernels.host import cpu
 from harness import with_amx
 
 HERE = Path(__file__).parent
@@ -15,17 +15,17 @@ has_bfloat16 = pytest.mark.skipif(not cpu.has_bfloat16(), reason="this CPU has n
 ASSEMBLY = f"""
     import sys
     import numpy as np
-    from fastnn.kernels import tiles
-    tiles.refusal = lambda: ""
+    from fastnn.kernels.llvm import amx_tiles
+    amx_tiles.refusal = lambda: ""
     sys.path.insert(0, {str(HERE)!r})
-    from fastnn import backend, inference, runs
-    from fastnn.kernels import jit
-    from fastnn.kernels.infer_cpu import infer_rows
-    from fastnn.kernels.train_cpu import train_steps
+    from fastnn.engine import engine, inference, run as runs
+    from fastnn.kernels.compiler import jit
+    from fastnn.kernels.cpu.inference import infer_rows
+    from fastnn.kernels.cpu.training import train_steps
     from fastnn.optimizers import Adam
     from test_training_kernels import deep
     problem = deep(mixed=True)
-    backend.Engine.set_weights = lambda engine, weights: None
+    engine.Engine.set_weights = lambda engine, weights: None
     class Compiled:
         def __init__(self, program):
             self.program, self.signatures, self.compile = program, program.signatures, program.compile

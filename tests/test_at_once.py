@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from fastnn.kernels import team
+from fastnn.kernels.operations import teamwork
 from harness import Problem, assert_same_bits, finish_run, small_problem, start_run
 
 import fastnn
@@ -161,11 +161,11 @@ RACE = """
 """
 ONE_CORE = "os.sched_setaffinity(0, [sorted(os.sched_getaffinity(0))[0]])"
 QUOTA = """import functools, pathlib, tempfile
-    from fastnn.kernels import team
+    from fastnn.kernels.operations import teamwork
     group = pathlib.Path(tempfile.mkdtemp())
     (group / "cpu.max").write_text("100000 100000")
-    team.quota_cores = functools.partial(team.quota_cores, group)
-    assert team.available_cores() == 1"""
+    teamwork.quota_cores = functools.partial(teamwork.quota_cores, group)
+    assert teamwork.available_cores() == 1"""
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")
@@ -212,7 +212,7 @@ def test_estimators_in_threads():
 
     in_threads(*[lambda seed=seed: fit(seed) for seed in range(8)])
     assert results == expected
-    assert team.available_cores() >= 1
+    assert teamwork.available_cores() >= 1
 
 
 def fitted_estimator(seed):

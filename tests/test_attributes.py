@@ -289,15 +289,15 @@ def test_iterations_and_rates_in_every_hook(optimizer):
 
 
 def test_iterations_after_an_interrupt(monkeypatch):
-    from fastnn import backend
+    from fastnn.engine import engine
 
-    model, work = small_model(), backend.Run._work
+    model, work = small_model(), engine.Run._work
 
     def interrupted(run, *arguments):
         work(run, *arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(backend.Run, "_work", interrupted)
+    monkeypatch.setattr(engine.Run, "_work", interrupted)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, Y, batch_size=5, verbose=0)
     assert model.optimizer.iterations == model.engine.step > 0
@@ -311,7 +311,7 @@ def test_a_rate_that_was_set_is_the_one_that_is_saved(tmp_path):
 
 
 def test_the_old_spelling_is_an_argument_only():
-    from fastnn import identifiers
+    from fastnn.common import identifiers
 
     identifiers._warned.discard("lr")
     with pytest.warns(FutureWarning, match="'lr' is an old spelling of 'learning_rate'"):

@@ -143,7 +143,7 @@ worker = Worker("numpy", 1)
 print(worker.call("begin", TASKS["predict-32"]).about)
 worker.close()
 """
-    from fastnn.kernels.cpu import cpu_features
+    from fastnn.kernels.host.cpu import cpu_features
 
     if not {"avx2", "fma"} <= cpu_features():
         pytest.skip("this CPU has no AVX2: NOT TESTED")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-import fastnn.bench
+import fastnn.commands.bench
 
 pytest.importorskip("benchmarks", reason="the suite is in the checkout only")
 
@@ -305,7 +305,7 @@ def test_programs_for_one_network_are_used_where_the_task_says_so(name, monkeypa
     def train(engine, *arguments, **options):
         raise RuntimeError(f"jit_compile is {engine.jit_compile}")
 
-    monkeypatch.setattr(fastnn.backend.Engine, "train", train)
+    monkeypatch.setattr(fastnn.engine.engine.Engine, "train", train)
     with pytest.raises(RuntimeError, match=f"jit_compile is {name == 'pima'}"):
         CONTENDERS["fastnn"]().prepare(problems.make(task, STAND_INS), 0).run()
     assert ("jit_compile" in task.title) is task.jit_compile
@@ -360,4 +360,4 @@ def test_the_command_runs_the_suite(checkout, tmp_path):
 def test_the_command_says_where_the_suite_is(monkeypatch, tmp_path):
     monkeypatch.setattr(fastnn, "__file__", str(tmp_path / "site" / "fastnn" / "__init__.py"))
     with pytest.raises(FileNotFoundError, match="part of fastnn's repository"):
-        fastnn.bench.run([])
+        fastnn.commands.bench.run([])

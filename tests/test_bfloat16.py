@@ -2,18 +2,20 @@
 
 import numpy as np
 import pytest
-from fastnn.kernels import codes, cpu, jit
-from fastnn.kernels.bfloat16 import round_columns, round_row_pairs
-from fastnn.kernels.intrinsics import at
-from fastnn.kernels.mixed_cpu import half
+from fastnn.kernels import codes
+from fastnn.kernels.compiler import jit
+from fastnn.kernels.cpu.mixed import half
+from fastnn.kernels.host import cpu
+from fastnn.kernels.llvm.bfloat16 import round_columns, round_row_pairs
+from fastnn.kernels.llvm.instructions import at
 from fastnn.kernels.reference import bfloat16
 from harness import ODD_SIZES, Problem, assert_close, assert_same_bits
 from test_training_kernels import SHAPES, deep, tiny, wide
 
 import fastnn
 from fastnn.layers import Dense, Rescaling
-from fastnn.layout import Layout
-from fastnn.plan import lower
+from fastnn.lowering.plan import lower
+from fastnn.lowering.workspace import Layout
 
 MIXED = "mixed_bfloat16"
 FLOAT = np.dtype(np.float32)
@@ -217,7 +219,7 @@ def test_nan_and_infinity_stay_in_their_rows():
 def test_bytes_are_scaled_before_they_are_rounded(rng):
     pixels = rng.integers(0, 256, (50, 33), np.uint8)
     plan = lower([Rescaling(1 / 255), Dense(7)], 33, MIXED)
-    engine = fastnn.backend.Engine(plan)
+    engine = fastnn.engine.engine.Engine(plan)
     kernel = rng.normal(size=(33, 7)).astype(np.float32)
     engine.set_weights([kernel, np.zeros(7, np.float32)])
     expected = bfloat16(pixels.astype(np.float32) * np.float32(1 / 255)) @ bfloat16(kernel)

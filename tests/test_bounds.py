@@ -8,7 +8,7 @@ import shutil
 import sys
 
 import pytest
-from fastnn.kernels import cpu
+from fastnn.kernels.host import cpu
 
 pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux") or not shutil.which("cc"), reason="needs Linux, cc"),

@@ -12,8 +12,11 @@ import time
 
 import numpy as np
 import pytest
-from fastnn.kernels import cache, cache_folder, cpu, jit, sources
+from fastnn.kernels.compiler import jit, program_cache, sources
+from fastnn.kernels.host import cache_folder, cpu
 from permissions import obeying_modes
+
+from fastnn import kernels
 
 SINGLE, DOUBLE = np.dtype("float32"), np.dtype("float64")
 
@@ -123,7 +126,7 @@ def test_without_a_folder(tmp_path, monkeypatch, folder):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("FASTNN_CACHE_DIR", folder.format(tmp=tmp_path))
     monkeypatch.chdir(tmp_path)
-    assert cache.cache_root() is None
+    assert program_cache.cache_root() is None
     assert not was_loaded(dispatcher())
     assert not was_loaded(dispatcher())
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
@@ -133,7 +136,7 @@ def test_without_a_folder(tmp_path, monkeypatch, folder):
 def test_a_folder_that_is_read_only(tmp_path, monkeypatch):
     monkeypatch.setenv("FASTNN_CACHE_DIR", str(tmp_path))
     tmp_path.chmod(0o500)
-    assert cache.cache_root() is None
+    assert program_cache.cache_root() is None
     assert not was_loaded(dispatcher())
     assert list(tmp_path.iterdir()) == []
 
@@ -177,7 +180,7 @@ class HalfWritten:
 
 def test_a_full_disk(fresh_cache, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(cache, "open", HalfWritten, raising=False)
+        patch.setattr(program_cache, "open", HalfWritten, raising=False)
         assert not was_loaded(dispatcher())
     assert list(fresh_cache.glob("kernels-*/*.bin")) == []
     assert not was_loaded(dispatcher())
@@ -188,37 +191,37 @@ def test_a_full_disk(fresh_cache, monkeypatch):
 
 
 def test_the_target_decides_the_folder(fresh_cache):
-    assert cache.kernel_folder("a").parent == fresh_cache
-    assert cache.kernel_folder("a") == cache.kernel_folder("a") != cache.kernel_folder("b")
+    assert program_cache.kernel_folder("a").parent == fresh_cache
+    assert program_cache.kernel_folder("a") == program_cache.kernel_folder("a") != program_cache.kernel_folder("b")
 
 
 @pytest.mark.parametrize("module", ["fastnn", "numba", "llvmlite"])
 def test_versions_decide_the_folder(fresh_cache, monkeypatch, module):
-    before = cache.kernel_folder("a")
+    before = program_cache.kernel_folder("a")
     monkeypatch.setattr(sys.modules[module], "__version__", "0.0")
-    assert cache.kernel_folder("a") != before
+    assert program_cache.kernel_folder("a") != before
 
 
 def test_every_kernel_source_decides_the_folder(fresh_cache, tmp_path, monkeypatch):
-    folder = shutil.copytree(os.path.dirname(cache.__file__), tmp_path / "kernels")
+    folder = shutil.copytree(os.path.dirname(kernels.__file__), tmp_path / "kernels")
     monkeypatch.setattr("importlib.resources.files", lambda package: folder)
     monkeypatch.setattr(sources, "digest", sources.digest.__wrapped__)
-    original = cache.kernel_folder("a")
-    for name in ("scalar.py", "gemm_cpu.py", "codes.py"):
+    original = program_cache.kernel_folder("a")
+    for name in ("formulas/elementary.py", "cpu/gemm.py", "codes.py"):
         content = (folder / name).read_bytes()
         (folder / name).write_bytes(content + b"\n")
-        assert cache.kernel_folder("a") != original
+        assert program_cache.kernel_folder("a") != original
         (folder / name).write_bytes(content)
-        assert cache.kernel_folder("a") == original
+        assert program_cache.kernel_folder("a") == original
     (folder / "within").mkdir()
-    (folder / ".#scalar.py").symlink_to("nowhere")  # as an editor marks what it edits
-    assert cache.kernel_folder("a") == original
-    for name in ("one_more.py", "within/scalar.py", "without_source.pyc"):
+    (folder / ".#codes.py").symlink_to("nowhere")  # as an editor marks what it edits
+    assert program_cache.kernel_folder("a") == original
+    for name in ("one_more.py", "within/codes.py", "without_source.pyc"):
         (folder / name).write_bytes(b"")
-        assert cache.kernel_folder("a") != original
+        assert program_cache.kernel_folder("a") != original
         (folder / name).unlink()
-    (folder / "scalar.py").rename(folder / "other.py")
-    assert cache.kernel_folder("a") != original
+    (folder / "codes.py").rename(folder / "other.py")
+    assert program_cache.kernel_folder("a") != original
 
 
 def test_the_cpu_decides_the_folder(monkeypatch):
@@ -272,7 +275,8 @@ def test_quiet(fresh_cache, run_python):
 def test_said_once_in_a_process(fresh_cache, run_python):
     code = (
         PERCEPTRON
-        + "    from fastnn.kernels import jit, rng\n    jit.program(rng.philox, np.dtype(float))(*range(6))\n"
+        + "    from fastnn.kernels.compiler import jit\n    from fastnn.kernels.operations import random\n"
+        + "    jit.program(random.philox, np.dtype(float))(*range(6))\n"
     )
     assert run_python(code).count("compiling") == 1
 
@@ -292,11 +296,11 @@ def test_processes_at_once(fresh_cache):
 
 def test_write_atomically(tmp_path):
     path = tmp_path / "file"
-    cache.write_atomically(path, b"one")
-    cache.write_atomically(path, b"two")
+    program_cache.write_atomically(path, b"one")
+    program_cache.write_atomically(path, b"two")
     assert path.read_bytes() == b"two"
     with pytest.raises(FileNotFoundError):
-        cache.write_atomically(tmp_path / "nowhere" / "file", b"one")
+        program_cache.write_atomically(tmp_path / "nowhere" / "file", b"one")
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
 

@@ -3,9 +3,10 @@
 import os
 
 import pytest
-from fastnn.kernels import cache, cache_folder
+from fastnn.kernels.compiler import program_cache
+from fastnn.kernels.host import cache_folder
 
-from fastnn.machine import clear_cache
+from fastnn.commands.machine import clear_cache
 
 PROGRAM = "train_steps_float32_for_0123456789abcdef.network.bin"
 
@@ -23,7 +24,7 @@ def program_folder(root, number, age=0.0):
 
 def save(name="case_float32", for_network=False):
     """A program that is stored, as a prediction or a fit in a new version does; its file."""
-    program = cache.ProgramCache(name, "any", for_network)
+    program = program_cache.ProgramCache(name, "any", for_network)
     program._payload = lambda *_: b"code"
     program.save_overload("signature", None)
     return program.path
@@ -197,7 +198,7 @@ def test_a_program_replaces_a_link_not_what_it_leads_to(fresh_cache):
 
 
 def test_only_programs_for_networks_give_way_to_newer_ones(fresh_cache, monkeypatch):
-    monkeypatch.setattr(cache, "KEPT_NETWORKS", 1)
+    monkeypatch.setattr(program_cache, "KEPT_NETWORKS", 1)
     folder = save("case_float32_for_0", True).parent
     foreign = [folder / "mine.network.bin", folder / "case_float32_of_mine.network.bin"]
     foreign[0].write_bytes(b"mine")

@@ -5,8 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from fastnn import backend
 from fastnn.callbacks import HOOKS, Callback, EarlyStopping, History, LambdaCallback
+from fastnn.engine import engine
 from fastnn.layers import Dense, Input
 from fastnn.models import Sequential
 from fastnn.utils import set_random_seed
@@ -107,8 +107,8 @@ def test_training_does_not_depend_on_who_looks():
 def test_training_stops_only_where_somebody_looks(monkeypatch, who, calls):
     model, asked = compiled(), []
     model.fit(X, Y, batch_size=8, verbose=0)  # the first step is timed and may be short
-    advance = backend.Run.advance
-    monkeypatch.setattr(backend.Run, "advance", lambda run, steps: asked.append(steps) or advance(run, steps))
+    advance = engine.Run.advance
+    monkeypatch.setattr(engine.Run, "advance", lambda run, steps: asked.append(steps) or advance(run, steps))
     model.fit(X, Y, batch_size=8, epochs=4, verbose=0, callbacks=WATCHERS[who])
     assert len(asked) == calls
     assert sum(asked) == 28
@@ -195,7 +195,7 @@ def test_an_error_in_a_callback_leaves_a_usable_model():
 
 @pytest.mark.parametrize("before", [True, False], ids=["before the steps", "after the steps"])
 def test_an_interrupt_keeps_whole_steps_and_finished_epochs(monkeypatch, before):
-    model, advance = compiled(), backend.Run.advance
+    model, advance = compiled(), engine.Run.advance
 
     def interrupted(run, steps):
         if run.done >= 12 and before:
@@ -206,7 +206,7 @@ def test_an_interrupt_keeps_whole_steps_and_finished_epochs(monkeypatch, before)
         return 6
 
     with monkeypatch.context() as patch:
-        patch.setattr(backend.Run, "advance", interrupted)
+        patch.setattr(engine.Run, "advance", interrupted)
         with pytest.raises(KeyboardInterrupt):
             model.fit(X, Y, batch_size=10, epochs=9, verbose=0)
     assert model.history.epoch == [0, 1]  # 12 steps are two epochs of 5 and a part of the third

@@ -6,12 +6,13 @@ import sys
 
 import numpy as np
 import pytest
-from fastnn.kernels import cache, cache_folder
+from fastnn.kernels.compiler import program_cache
+from fastnn.kernels.host import cache_folder
 from typer.testing import CliRunner
 
 import fastnn
-from fastnn import jobs
-from fastnn.cli import app
+from fastnn.commands import train_and_predict
+from fastnn.commands.cli import app
 
 SPEEDY = ["--hidden", "8", "--epochs", "30", "--learning-rate", "0.02"]
 
@@ -97,7 +98,7 @@ def test_the_same_seed_gives_the_same_model(animals, tmp_path):
     again, other = tmp_path / "again", tmp_path / "other"
     fastnn_command("train", data, "--target", "-1", "--output", again, *SPEEDY)
     fastnn_command("train", data, "--target", "-1", "--output", other, *SPEEDY, "--seed", "1")
-    first, second, third = (jobs.load(path)[0].get_weights()[0] for path in (model, again, other))
+    first, second, third = (train_and_predict.load(path)[0].get_weights()[0] for path in (model, again, other))
     np.testing.assert_array_equal(first, second)
     assert not np.array_equal(first, third)
 
@@ -187,7 +188,7 @@ def test_errors_are_short_and_leave_nothing_behind(animals, tmp_path, monkeypatc
 
 
 def test_an_interrupted_training_keeps_the_epochs_done(animals, tmp_path, monkeypatch):
-    from fastnn.console import EpochBar
+    from fastnn.commands.console import EpochBar
 
     def interrupt(self, epoch, logs=None):
         if epoch == 3:
@@ -241,11 +242,11 @@ def test_a_user_without_any_home_has_no_cache_folder(run_python, tmp_path):
     run_python(
         """
         import os, platformdirs
-        from fastnn.machine import cache_usage
+        from fastnn.commands.machine import cache_usage
         for name in ("HOME", "FASTNN_CACHE_DIR", "XDG_CACHE_HOME"):
             os.environ.pop(name, None)
-        import fastnn.kernels.cache, fastnn.kernels.jit  # before the installation may become unreadable
-        fastnn.kernels.cpu.target_description()
+        import fastnn.kernels.compiler.jit, fastnn.kernels.compiler.program_cache  # before it may become unreadable
+        fastnn.kernels.host.cpu.target_description()
         os.setuid(54321)
         assert cache_usage() == {"folder": None}
         assert os.listdir() == []
@@ -273,7 +274,7 @@ def test_cache_is_measured_and_cleared_and_nothing_else_is_touched(fresh_cache):
 
 
 def test_warmup_calls_each_program(monkeypatch):
-    from fastnn import machine
+    from fastnn.commands import machine
 
     done = []
     monkeypatch.setattr(
@@ -286,10 +287,10 @@ def test_warmup_calls_each_program(monkeypatch):
 
 @pytest.mark.skipif(os.name == "nt", reason="no modes of this kind there")
 def test_warmup_shares_programs(monkeypatch, fresh_cache):
-    from fastnn import machine
+    from fastnn.commands import machine
 
     def compile_one():
-        program = cache.ProgramCache("case_float32", "any")
+        program = program_cache.ProgramCache("case_float32", "any")
         program._payload = lambda *_: b"code"
         program.save_overload("", None)
 
@@ -309,7 +310,7 @@ def test_warmup_shares_programs(monkeypatch, fresh_cache):
 
 
 def test_a_cache_that_may_only_be_read_is_shown():
-    from fastnn.console import cache_line
+    from fastnn.commands.console import cache_line
 
     usage = {"folder": "x", "writable": False, "programs": 2, "bytes": 10**6, "old_bytes": 0, "unmarked": 0}
     assert cache_line(usage) == "x (2 programs, 1.0 MB; may only be read)"

@@ -9,7 +9,8 @@ import pytest
 from test_cli import SPEEDY, fastnn_command, read_table
 
 import fastnn
-from fastnn import Dense, Sequential, jobs
+from fastnn import Dense, Sequential
+from fastnn.commands import train_and_predict
 
 unix = pytest.mark.skipif(os.name == "nt", reason="no such files there")
 ROWS = ["1.5,2,a", "3,4,b", *(f"{i / 7:.3f},{-i},{'a' if i % 3 else 'b'}" for i in range(40))]
@@ -61,7 +62,7 @@ every_command = pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMAN
 def test_output_goes_to_no_surprising_place(folder, monkeypatch, command, make, reason):
     make("out")
     before, kind = contents(folder), os.lstat("out").st_mode
-    monkeypatch.setattr(jobs, "CsvFile", None)  # it fails before anything is read
+    monkeypatch.setattr(train_and_predict, "CsvFile", None)  # it fails before anything is read
     code, _, err = fastnn_command(*command, "--output", "out")
     assert (code, f"out cannot be written: {reason}" in err) == (2, True), err
     assert contents(folder) == before
@@ -93,7 +94,7 @@ def test_output_is_not_the_model_nor_a_file_of_a_named_set(folder, monkeypatch):
 @unix
 @pytest.mark.parametrize("make", [os.link, os.symlink, lambda read, path: os.mkfifo(path)])
 def test_output_is_looked_at_again_when_it_is_written(folder, monkeypatch, make):
-    before, fit, predictions = contents(folder), jobs.fit, jobs.predictions
+    before, fit, predictions = contents(folder), train_and_predict.fit, train_and_predict.predictions
 
     def meanwhile(work):
         def done(*arguments):
@@ -102,8 +103,8 @@ def test_output_is_looked_at_again_when_it_is_written(folder, monkeypatch, make)
 
         return done
 
-    monkeypatch.setattr(jobs, "fit", meanwhile(fit))
-    monkeypatch.setattr(jobs, "predictions", meanwhile(predictions))
+    monkeypatch.setattr(train_and_predict, "fit", meanwhile(fit))
+    monkeypatch.setattr(train_and_predict, "predictions", meanwhile(predictions))
     for command in COMMANDS.values():
         code, _, err = fastnn_command(*command, "--output", "out")
         assert (code, err.splitlines()[-1].startswith("fastnn: error: out: it is ")) == (1, True), err
@@ -194,7 +195,7 @@ def test_a_fit_that_diverged_is_not_saved(folder, arguments):
 
 
 def test_an_interrupted_fit_that_diverged_is_not_saved(folder, monkeypatch):
-    from fastnn.console import EpochBar
+    from fastnn.commands.console import EpochBar
 
     def interrupt(self, epoch, logs=None):
         if epoch == 1:

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from fastnn.kernels import cpu, reference_optimizers
+from fastnn.kernels.host import cpu
+from fastnn.kernels.reference import optimizers
 from harness import Problem, assert_close, assert_same_bits, finish_run, tolerance
 from test_optimizer_kernels import classifier, ten_steps
 
-from fastnn import plan
-from fastnn.backend import LossGradient
+from fastnn.engine.engine import LossGradient
 from fastnn.layers import Activation, BatchNormalization, Dense, LayerNormalization
+from fastnn.lowering import plan
 from fastnn.models import Sequential, load_model
 from fastnn.optimizers import SGD, Adagrad, Adam, AdamW, Lion, Nadam, RMSprop
 from fastnn.optimizers.schedules import ExponentialDecay
@@ -168,11 +169,11 @@ def test_the_gradient_alone_is_not_clipped():
 def test_the_oracle_by_hand():
     """Norms 5 and 12 of two arrays, 13 together."""
     gradients = [np.array([[3.0, -4.0]]), np.array([12.0])]
-    by_value = reference_optimizers.clipped(gradients, 3.5, 0.0, 0.0)
+    by_value = optimizers.clipped(gradients, 3.5, 0.0, 0.0)
     assert_close(by_value, [np.array([[3.0, -3.5]]), np.array([3.5])], 1e-15)
-    by_norm = reference_optimizers.clipped(gradients, 0.0, 6.0, 0.0)
+    by_norm = optimizers.clipped(gradients, 0.0, 6.0, 0.0)
     assert_close(by_norm, [gradients[0], np.array([6.0])], 1e-15)
-    by_all = reference_optimizers.clipped(gradients, 0.0, 0.0, 6.5)
+    by_all = optimizers.clipped(gradients, 0.0, 0.0, 6.5)
     assert_close(by_all, [g / 2.0 for g in gradients], 1e-15)
 
 

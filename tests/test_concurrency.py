@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from harness import Problem, assert_same_bits, finish_run, small_problem, start_run
 
-from fastnn.backend import Engine
+from fastnn.engine.engine import Engine
 from fastnn.layers import Dense
-from fastnn.plan import lower
+from fastnn.lowering.plan import lower
 
 
 def subnormals_work():
@@ -129,7 +129,7 @@ def test_real_interrupts():
 def test_a_member_that_cannot_be_started(monkeypatch):
     problem = Problem([Dense(100, "relu"), Dense(90)], 80, "mean_squared_error", rows=43)  # work for every member
     engine, run = start_run(problem, threads=3)
-    monkeypatch.setattr("fastnn.threads._told", set())  # whatever was said before
+    monkeypatch.setattr("fastnn.engine.threads._told", set())  # whatever was said before
     monkeypatch.setattr(threading.Thread, "start", failing_for_the_second(threading.Thread.start))
     with pytest.warns(RuntimeWarning, match="threads could be started"):
         run.advance(5)

@@ -10,8 +10,8 @@ import time
 import numpy as np
 import pytest
 
-from fastnn.csv_files import CsvFile
-from fastnn.tabular import Preparation
+from fastnn.commands.csv_files import CsvFile
+from fastnn.commands.csv_table import Preparation
 
 
 def test_header_is_found_and_columns_are_read(table):
@@ -173,7 +173,7 @@ def test_long_cells_are_read_and_endless_ones_refused(table, monkeypatch):
     limit = csv.field_size_limit()
     numbers, labels = table(f"a,b\n1,{'x' * 200_000}\n").read([0], 1)
     assert (numbers.tolist(), len(labels[0])) == ([[1.0]], 200_000)
-    monkeypatch.setattr("fastnn.csv_files._LONGEST_CELL", 1000)
+    monkeypatch.setattr("fastnn.commands.csv_files._LONGEST_CELL", 1000)
     with pytest.raises(ValueError, match="line 2: a cell has more than .* is a quote never closed"):
         table(f"a,b\n1,{'x' * 2000}\n").read([0])
     assert csv.field_size_limit() == limit

@@ -11,11 +11,12 @@ from numba.cuda import codegen, dispatcher, types
 device = SimpleNamespace(compute_capability=(8, 0))  # in the place of a GPU
 dispatcher.get_current_device = lambda: device
 codegen.CUDACodeLibrary._ensure_cc = lambda library, cc: (8, 0)
-from fastnn.kernels import infer_cuda, jit_cuda
-jit_cuda.cuda.get_current_device = lambda: device
+from fastnn.kernels.cuda import jit
+from fastnn.kernels.cuda.blocks import inference
+jit.cuda.get_current_device = lambda: device
 dispatcher._Kernel.bind = lambda kernel: kernel._codelibrary.get_cubin(cc=(8, 0))
 
-kernel = jit_cuda.kernel(infer_cuda.infer_blocks, np.dtype("float32"))
+kernel = jit.kernel(inference.infer_blocks, np.dtype("float32"))
 vectors = {"I": types.int64[::1], "N": types.float32[::1], "D": types.float64[::1]}
 compiled = kernel.compile(tuple(vectors[letter] for letter in "IIINNNNNNNNDN"))
 print(len(compiled._codelibrary.get_cubin(cc=(8, 0)).code), *kernel._cache_hits.values(), "loaded")

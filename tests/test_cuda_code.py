@@ -3,27 +3,24 @@
 PTX comes from Numba, machine code of it from NVIDIA's linker, which needs no driver and counts registers.
 """
 
-import importlib
 import re
-from pathlib import Path
 from types import SimpleNamespace
 
-import fastnn.kernels
 import numpy as np
 import pytest
+from harness import import_all
 
 pytest.importorskip("numba_cuda", reason="needs the extra fastnn-core[cuda]")
 nvjitlink = pytest.importorskip("cuda.bindings.nvjitlink", reason="needs the extra fastnn-core[cuda]")
-modules = {
-    file.stem: importlib.import_module(f"fastnn.kernels.{file.stem}")
-    for file in sorted(Path(fastnn.kernels.__file__).parent.glob("*_cuda.py"))
-}
-jit_cuda, ways_cuda = modules["jit_cuda"], modules["ways_cuda"]
-ENTRIES, cuda = jit_cuda.ENTRIES, jit_cuda.cuda
-for ways in ways_cuda.WAYS.values():
+import_all("fastnn.kernels.cuda")
+from fastnn.kernels.cuda import gemm_choice, jit  # noqa: E402
+from fastnn.kernels.cuda.launches import shuffle  # noqa: E402
+
+ENTRIES, cuda = jit.ENTRIES, jit.cuda
+for ways in gemm_choice.WAYS.values():
     for way in ways:
-        for product in ways_cuda.PRODUCTS:
-            ways_cuda.product_kernel(product, way)
+        for product in gemm_choice.PRODUCTS:
+            gemm_choice.product_kernel(product, way)
 
 REGISTERS = 65536  # of a multiprocessor
 STATIC_SHARED = 48 * 1024  # bytes that a block may have without asking for more
@@ -81,7 +78,7 @@ def compiled(function, dtype, signature, architecture, monkeypatch):
     device = SimpleNamespace(compute_capability=architecture)
     monkeypatch.setattr("numba.cuda.dispatcher.get_current_device", lambda: device)
     mixed = dtype == "mixed"
-    source = jit_cuda.source(function, np.dtype("float32" if mixed else dtype), mixed)
+    source = jit.source(function, np.dtype("float32" if mixed else dtype), mixed)
     return cuda.compile_ptx(source, signature, cc=architecture, launch_bounds=ENTRIES[function].threads)[0]
 
 
@@ -116,11 +113,11 @@ def test_machine_code(function, dtype, architecture, monkeypatch, record_propert
 
 
 def test_no_block_has_more_threads_than_its_kernel_was_compiled_for():
-    from fastnn import blocks_cuda, launches_cuda, steps_cuda
+    from fastnn.engine.cuda import inference, launches, training_launches
 
-    most = max(launches_cuda.THREADS, launches_cuda.ROW_THREADS, launches_cuda.FEW_THREADS, blocks_cuda.MOST_THREADS)
+    most = max(launches.THREADS, launches.ROW_THREADS, launches.FEW_THREADS, inference.MOST_THREADS)
     assert most <= min(entry.threads for function, entry in ENTRIES.items() if "_tiles_" not in function.__name__)
-    assert ENTRIES[modules["shuffle_cuda"].shuffle_epoch].threads >= steps_cuda.SHUFFLING_THREADS
-    for way in (way for ways in ways_cuda.WAYS.values() for way in ways):
-        for product in ways_cuda.PRODUCTS:
-            assert ENTRIES[ways_cuda.product_kernel(product, way)].threads == way.threads
+    assert ENTRIES[shuffle.shuffle_epoch].threads >= training_launches.SHUFFLING_THREADS
+    for way in (way for ways in gemm_choice.WAYS.values() for way in ways):
+        for product in gemm_choice.PRODUCTS:
+            assert ENTRIES[gemm_choice.product_kernel(product, way)].threads == way.threads

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("numba_cuda", reason="needs the extra fastnn-core[cuda]")
-device_cuda = pytest.importorskip("fastnn.kernels.device_cuda")
+device_cuda = pytest.importorskip("fastnn.kernels.cuda.device")
 
 
 class OnGPU:

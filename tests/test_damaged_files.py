@@ -14,7 +14,7 @@ from permissions import obeying_modes
 
 from fastnn.layers import Dense
 from fastnn.models import Sequential, load_model
-from fastnn.saving import ModelFileError, from_bytes, to_bytes
+from fastnn.models.model_file import ModelFileError, from_bytes, to_bytes
 
 FILES = int(os.environ.get("FASTNN_TEST_FILES", "20000"))
 GOLDEN = [path.read_bytes() for path in sorted((Path(__file__).parent / "golden").glob("*.fastnn"))]

@@ -14,10 +14,10 @@ from scipy import sparse
 
 import fastnn
 from fastnn import losses, optimizers
-from fastnn.backend import Engine, Evaluation, LossGradient
 from fastnn.callbacks import LambdaCallback
+from fastnn.engine.engine import Engine, Evaluation, LossGradient
 from fastnn.layers import Dense
-from fastnn.plan import lower
+from fastnn.lowering.plan import lower
 
 RNG = np.random.default_rng(0)
 DENSE = (RNG.random((60, 10)) < 0.3) * RNG.normal(size=(60, 10))
@@ -332,7 +332,7 @@ def test_many_rows_in_parts(monkeypatch):
     rows = sparse.csr_matrix(np.tile(DENSE, (20, 1)).astype(np.float32))
     y = np.tile(LABELS, 20)[:, np.newaxis].astype(np.float32)
     expected = engine.predict(rows), engine.evaluate(rows, y, None, objective)
-    monkeypatch.setattr("fastnn.inference.SLICE_SECONDS", 1e-9)
+    monkeypatch.setattr("fastnn.engine.inference.SLICE_SECONDS", 1e-9)
     engine, objective = network()
     assert_same_bits([engine.predict(rows), engine.evaluate(rows, y, None, objective)], list(expected))
     assert_same_bits(engine.predict(rows), engine.predict(rows.toarray()))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fastnn import datasets
-from fastnn.published import read_plain
+from fastnn.datasets.published_file import read_plain
 
 PIMA_ROWS = b"6,148,72,35,0,33.6,0.627,50,1\n1,85,66,29,0,26.6,0.351,31,0"
 

@@ -8,7 +8,8 @@ import pytest
 from fastnn.kernels import codes
 
 import fastnn
-from fastnn import activations, identifiers, initializers, losses, metrics, optimizers, regularizers
+from fastnn import activations, initializers, losses, metrics, optimizers, regularizers
+from fastnn.common import identifiers
 from fastnn.utils import set_random_seed, to_categorical
 
 

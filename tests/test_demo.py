@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fastnn import comparison, datasets, demo
-from fastnn.comparison import Task, run_fastnn, run_sklearn
+from fastnn import datasets
+from fastnn.commands import demo, timed_comparison
+from fastnn.commands.timed_comparison import Task, run_fastnn, run_sklearn
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_time_spent_on_watching_is_taken_off(blobs):
 
 def test_both_sides_start_from_the_same_kind_of_weights(blobs):
     task = blobs(3, epochs=1, hidden=(64, 64))
-    model, _, _ = comparison._fit_fastnn(replace(task, x_train=0 * task.x_train), 0, [])
+    model, _, _ = timed_comparison._fit_fastnn(replace(task, x_train=0 * task.x_train), 0, [])
     kernel = model.get_weights()[2]  # inputs of zero leave the second kernel as it was drawn
     bound = np.sqrt(6 / (64 + 64))
     assert 0.95 * bound < np.abs(kernel).max() <= bound

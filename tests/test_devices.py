@@ -5,7 +5,8 @@ import importlib.util
 import pytest
 
 import fastnn
-from fastnn import MLPClassifier, Sequential, devices
+from fastnn import MLPClassifier, Sequential
+from fastnn.engine import devices
 from fastnn.layers import Dense
 
 ASKING = """
@@ -77,7 +78,7 @@ def test_a_fit_on_the_cpu_loads_no_driver(run_python):
         import sys
         from fastnn import MLPClassifier
         MLPClassifier(max_iter=1).partial_fit([[0.0], [1.0]], [0, 1], classes=[0, 1])
-        print([name for name in sys.modules if name.startswith(("cuda.", "numba_cuda", "fastnn.kernels.jit_cuda"))])
+        print([name for name in sys.modules if name.startswith(("cuda.", "numba_cuda", "fastnn.kernels.cuda.jit"))])
         """
     )
     assert printed.strip() == "[]"

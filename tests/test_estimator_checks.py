@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from sklearn.utils.validation import validate_data
 
-from fastnn import MLPClassifier, MLPRegressor, estimator_checks
-from fastnn.estimator_checks import check_rows, check_rows_and_targets
+from fastnn import MLPClassifier, MLPRegressor
+from fastnn.estimators import input_checks
+from fastnn.estimators.input_checks import check_rows, check_rows_and_targets
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 RNG = np.random.default_rng(0)
@@ -52,7 +53,7 @@ def test_rows(kind, dtype):
 
 def test_plain_arrays_go_the_short_way(monkeypatch):
     model = MLPClassifier(max_iter=2).fit(ROWS, LABELS)
-    monkeypatch.setattr(estimator_checks, "validate_data", None)
+    monkeypatch.setattr(input_checks, "validate_data", None)
     assert model.fit(ROWS, LABELS).predict(ROWS[:1]).shape == (1,)
 
 

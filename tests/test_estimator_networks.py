@@ -100,7 +100,7 @@ def test_normalization_goes_with_everything(kind, solver):
 
 
 def test_mixed_precision():
-    if not fastnn.kernels.cpu.has_bfloat16():
+    if not fastnn.kernels.host.cpu.has_bfloat16():
         pytest.skip("this CPU has no products of bfloat16")
     settings = {"max_iter": 40, "learning_rate_init": 0.01, "random_state": 0}
     mixed, full = (MLPClassifier(dtype=dtype, **settings).fit(X, Y) for dtype in ("mixed_bfloat16", "float32"))

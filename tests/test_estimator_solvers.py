@@ -11,7 +11,7 @@ from sklearn.model_selection import GridSearchCV
 
 import fastnn
 from fastnn import MLPClassifier, MLPRegressor, Sequential, optimizers
-from fastnn.estimator_schedules import SCHEDULES
+from fastnn.estimators.schedules import SCHEDULES
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 X, Y = make_classification(120, 6, n_informative=4, n_classes=3, random_state=0)

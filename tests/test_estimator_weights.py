@@ -8,9 +8,9 @@ import pytest
 from scipy.special import expit
 
 import fastnn
-from fastnn.backend import Engine
+from fastnn.engine.engine import Engine
 from fastnn.layers import Activation, BatchNormalization, Dense
-from fastnn.plan import lower
+from fastnn.lowering.plan import lower
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 RNG = np.random.default_rng(0)

@@ -134,7 +134,7 @@ def test_no_warning_when_it_converged():
 
 def test_a_fit_without_looks_is_one_run(monkeypatch):
     calls = []
-    train = fastnn.backend.Engine.train
+    train = fastnn.engine.engine.Engine.train
 
     def counted(*arguments, **keywords):
         run = train(*arguments, **keywords)
@@ -142,7 +142,7 @@ def test_a_fit_without_looks_is_one_run(monkeypatch):
         run.advance = lambda steps: calls.append(steps) or advance(steps)
         return run
 
-    monkeypatch.setattr(fastnn.backend.Engine, "train", counted)
+    monkeypatch.setattr(fastnn.engine.engine.Engine, "train", counted)
     fastnn.MLPClassifier(max_iter=50, n_iter_no_change=np.inf).fit(X, BINARY)
     assert calls[0] == 50
     calls.clear()
@@ -207,7 +207,7 @@ def test_inside_scikit_learns_tools():
 
 
 def test_an_interrupted_fit_leaves_a_model(monkeypatch):
-    train = fastnn.backend.Engine.train
+    train = fastnn.engine.engine.Engine.train
 
     def interrupted(*arguments, **keywords):
         run = train(*arguments, **keywords)
@@ -221,7 +221,7 @@ def test_an_interrupted_fit_leaves_a_model(monkeypatch):
         run.advance = advance_once
         return run
 
-    monkeypatch.setattr(fastnn.backend.Engine, "train", interrupted)
+    monkeypatch.setattr(fastnn.engine.engine.Engine, "train", interrupted)
     with pytest.warns(UserWarning, match="interrupted"):
         model = fastnn.MLPClassifier(batch_size=10).fit(X, BINARY)
     assert model.predict(X).shape == (ROWS,)

@@ -135,7 +135,7 @@ def test_preemption(run):
 @pytest.mark.parametrize("name", ["06_pima", "07_sign_mnist", "08_grid_search"])
 def test_without_data_the_message_says_what_to_do(run, fresh_cache, tmp_path, monkeypatch, name):
     monkeypatch.setenv("FASTNN_DATA", str(tmp_path))
-    monkeypatch.setattr("fastnn.published.PublishedFile.load", nothing_to_be_had)
+    monkeypatch.setattr("fastnn.datasets.published_file.PublishedFile.load", nothing_to_be_had)
     with pytest.raises(SystemExit, match=r"This example needs the .* data\.\nset FASTNN_DATA"):
         run(name)
 

@@ -7,11 +7,13 @@ import warnings
 
 import numpy as np
 import pytest
-from fastnn.kernels import jit, starting
+from fastnn.kernels.compiler import jit
+from fastnn.kernels.host import starting
 from harness import assert_same_bits
 from test_at_once import X, Y, network
 
-from fastnn import MLPClassifier, MLPRegressor, Perceptron, threads
+from fastnn import MLPClassifier, MLPRegressor, Perceptron
+from fastnn.engine import threads
 
 ROWS = np.random.default_rng(1).normal(size=(3000, X.shape[1])).astype(np.float32)
 

@@ -45,7 +45,11 @@ STRUCK = """
 
 @pytest.mark.parametrize(
     ("module", "last"),
-    [("fastnn.backend", "Engine"), ("fastnn.programs", "operand"), ("fastnn.kernels.infer_cpu", "infer_rows")],
+    [
+        ("fastnn.engine.engine", "Engine"),
+        ("fastnn.engine.programs", "operand"),
+        ("fastnn.kernels.cpu.inference", "infer_rows"),
+    ],
 )
 def test_a_handler_in_the_first_import_of_a_module(run_python, module, last):
     assert run_python(STRUCK, MODULE=module, LAST=last) == "right\n"

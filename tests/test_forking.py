@@ -6,7 +6,7 @@ import textwrap
 import threading
 
 import pytest
-from fastnn.kernels import forking
+from fastnn.kernels.host import forking
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here"),
@@ -16,7 +16,7 @@ WAITING = """
     import os, signal, sys, threading, time
     import numpy as np
     import fastnn
-    from fastnn.kernels import undisturbed
+    from fastnn.kernels.host import uninterrupted
     {setting}
     class Terminated(Exception): ...
     def end(*_): raise Terminated
@@ -70,7 +70,7 @@ SETTINGS = {
         own = work
     """,
     "step": """
-        from fastnn.gate import Gate
+        from fastnn.engine.weights_lock import Gate
         busy, free, gate = threading.Event(), threading.Event(), Gate()
         def work():
             with gate.lock:

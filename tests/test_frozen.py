@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from fastnn.kernels import sources
+from fastnn.kernels.compiler import sources
 
 PROGRAM = Path(__file__).with_name("frozen_program.py")
 PERCEPTRON = """
@@ -22,7 +22,7 @@ RIGHT, WRONG = "[1 0]\n", "[0 0]\n"
 
 def upgraded(site):
     """Change a kernel, as a new version may."""
-    kernel = site / "fastnn" / "kernels" / "perceptron_cpu.py"
+    kernel = site / "fastnn" / "kernels" / "cpu" / "perceptron.py"
     text = kernel.read_text()
     assert "change = rate * error" in text
     kernel.write_text(text.replace("change = rate * error", "change = error * (0 - rate)"))
@@ -115,7 +115,7 @@ CHANGES |= {f"{name}-edited": (form, False) for name, form in FORMS.items() if f
 def test_versions_have_folders_of_their_own(versions, tmp_path, fresh_cache, run_python, form, digest):
     if digest:
         built(versions[1])
-    code = "from fastnn.kernels import cache; print(cache.kernel_folder('a'))"
+    code = "from fastnn.kernels.compiler import program_cache; print(program_cache.kernel_folder('a'))"
     older, newer = (run_python(code, cwd=tmp_path, PYTHONPATH=form(site)) for site in versions)
     assert older != newer
     assert {Path(each).parent for each in (older, newer)} == {fresh_cache}
@@ -138,21 +138,22 @@ def test_without_files_and_digest_nothing_is_kept(wheel, tmp_path, fresh_cache, 
     site = shutil.copytree(wheel, tmp_path / "site")
     (site / "fastnn" / "kernels" / "_digest.py").unlink()
     folder = in_memory(site)
-    stray = folder / "fastnn" / "kernels" / "scalar.py"  # as of another version
+    stray = folder / "fastnn" / "kernels" / "codes.py"  # as of another version
     stray.parent.mkdir(parents=True)
     stray.write_text("")
     code = """
         import sys
         sys.stderr = sys.stdout
         from importlib import resources
-        from fastnn import console, kernels, machine
-        from fastnn.kernels import cache
+        from fastnn import kernels
+        from fastnn.commands import console, machine
+        from fastnn.kernels.compiler import program_cache
         print([file.name for file in resources.files(kernels).iterdir()])
-        print(cache.kernel_folder("a"), cache.kernel_folder("b"))
+        print(program_cache.kernel_folder("a"), program_cache.kernel_folder("b"))
         print(console.cache_line(machine.cache_usage()))
         """
     files, told, folders, usage = run_python(code, cwd=tmp_path, PYTHONPATH=folder, FASTNN_QUIET="").splitlines()
-    assert files == "['scalar.py']"
+    assert files == "['codes.py']"
     assert told.startswith("fastnn: compiled programs are not kept, as nothing here tells these kernels from those of")
     assert folders == "None None"
     assert "every process compiles anew" in usage
@@ -160,11 +161,12 @@ def test_without_files_and_digest_nothing_is_kept(wheel, tmp_path, fresh_cache, 
 
 SOURCE = """
     import ast
-    from fastnn.kernels import known, partial_evaluation, perceptron_cpu
+    from fastnn.kernels.compiler import partial_expressions, partial_evaluation
+    from fastnn.kernels.cpu import perceptron
     try:
-        definition = partial_evaluation._definition(perceptron_cpu.perceptron_epochs)
+        definition = partial_evaluation._definition(perceptron.perceptron_epochs)
         print("0 - rate" in ast.unparse(definition))
-    except known.SourceMissing as error:
+    except partial_expressions.SourceMissing as error:
         print(error)
 """
 
@@ -177,7 +179,7 @@ def test_sources_are_those_of_what_runs(versions, run_python, form):
     if form in (as_folder, as_zip):
         assert printed == "True\n"
     else:
-        assert "the source of fastnn's kernels, but that of fastnn.kernels.perceptron_cpu is not here" in printed
+        assert "the source of fastnn's kernels, but that of fastnn.kernels.cpu.perceptron is not here" in printed
 
 
 def test_sources_that_are_not_what_runs(versions, run_python):
@@ -186,7 +188,7 @@ def test_sources_that_are_not_what_runs(versions, run_python):
     folder = in_memory(newer)
     (folder / "fastnn").mkdir()
     shutil.copytree(older / "fastnn" / "kernels", folder / "fastnn" / "kernels")
-    assert "perceptron_cpu is that of another version" in run_python(SOURCE, PYTHONPATH=folder)
+    assert "cpu.perceptron is that of another version" in run_python(SOURCE, PYTHONPATH=folder)
 
 
 def test_the_digest_of_the_wheel(wheel, checkout):

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from fastnn.kernels import jit
-from fastnn.kernels.gemm_cpu import product, product_transposed
-from fastnn.kernels.intrinsics import at
-from fastnn.kernels.simd import MODE_ADD, MODE_INIT, MODE_ZERO
+from fastnn.kernels.compiler import jit
+from fastnn.kernels.cpu.gemm import product, product_transposed
+from fastnn.kernels.llvm.instructions import at
+from fastnn.kernels.llvm.register_tiles import MODE_ADD, MODE_INIT, MODE_ZERO
 from harness import ODD_SIZES, assert_same_bits, tolerance
 
 GUARD = 12345.0

@@ -19,7 +19,7 @@ from fastnn import callbacks, optimizers
 from fastnn.callbacks import BackupAndRestore, Callback, ModelCheckpoint
 from fastnn.layers import Dense, Dropout
 from fastnn.models import Sequential, load_model
-from fastnn.saving import ModelFileError
+from fastnn.models.model_file import ModelFileError
 from fastnn.utils import set_random_seed
 
 RNG = np.random.default_rng(7)

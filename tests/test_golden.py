@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fastnn.models import load_model
-from fastnn.saving import VERSION
+from fastnn.models.model_file import VERSION
 
 FILES = sorted((Path(__file__).parent / "golden").glob("*.fastnn"))
 

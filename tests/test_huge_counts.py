@@ -9,10 +9,10 @@ from harness import assert_same_bits
 import fastnn
 from fastnn import Perceptron
 from fastnn.callbacks import LambdaCallback
+from fastnn.engine.training_record import TrainingRecord
 from fastnn.layers import Dense
 from fastnn.models import Sequential
 from fastnn.optimizers import Adam, schedules
-from fastnn.record import TrainingRecord
 
 X = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
 Y = (X[:, 0] > 0).astype(np.float32)
@@ -132,7 +132,7 @@ def test_room_grows_without_a_change_in_what_is_reported(monkeypatch):
 
     expected = histories()
     for room in (1, 2, 10**4):
-        monkeypatch.setattr("fastnn.runs.ROOM", room)
+        monkeypatch.setattr("fastnn.engine.run.ROOM", room)
         for ours, theirs in zip(histories(), expected, strict=True):
             assert_same_bits(ours, theirs)
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from fastnn import data, losses
+from fastnn import losses
+from fastnn.data import samples
 from fastnn.layers import Dense, Flatten, Input
 from fastnn.models import Sequential
 from fastnn.utils import set_random_seed
@@ -67,7 +68,7 @@ def test_read_only_and_strided_arrays():
 
 def test_matching_float32_is_not_copied():
     x = np.ones((4, 3), np.float32)
-    assert np.shares_memory(data.inputs(x, (3,), np.float32), x)
+    assert np.shares_memory(samples.inputs(x, (3,), np.float32), x)
 
 
 def test_images_are_flattened_by_the_model():
@@ -154,7 +155,7 @@ def test_predictions_of_numbers_too_large_for_the_type():
 
 def test_large_finite_values_are_no_infinities():
     x = np.full((4, 3), 3e38, np.float32)  # their sum overflows
-    assert data.inputs(x, (3,), np.float32) is not None
+    assert samples.inputs(x, (3,), np.float32) is not None
 
 
 ONE_HOT = np.eye(4)[[0, 1, 2, 3, 0, 1, 2, 3]]
@@ -195,18 +196,18 @@ def test_string_labels():
 @pytest.mark.parametrize("loss", ["mse", "sparse_categorical_crossentropy"])
 def test_flat_targets_are_columns(loss, shape):
     outputs = 1 if loss == "mse" else 2
-    y = data.targets(Y.reshape(shape), 8, outputs, losses.get(loss), np.float32)
+    y = samples.targets(Y.reshape(shape), 8, outputs, losses.get(loss), np.float32)
     np.testing.assert_array_equal(y, Y[:, None])
     assert y.flags.c_contiguous
 
 
 def test_sample_weights_and_class_weights_multiply():
     x = X.astype(np.float32)
-    rows = data.Samples(x, Y[:, None].astype(np.float32), np.arange(8, dtype=np.float32))
-    weights = data.weigh_classes(rows, {0: 1.0, 1: 10.0}).weights
+    rows = samples.Samples(x, Y[:, None].astype(np.float32), np.arange(8, dtype=np.float32))
+    weights = samples.weigh_classes(rows, {0: 1.0, 1: 10.0}).weights
     np.testing.assert_array_equal(weights, np.arange(8) * np.where(Y == 1, 10, 1))
-    one_hot = data.Samples(x, np.eye(2, dtype=np.float32)[Y], None)
-    np.testing.assert_array_equal(data.weigh_classes(one_hot, {0: 1, 1: 2}).weights, Y + 1)
+    one_hot = samples.Samples(x, np.eye(2, dtype=np.float32)[Y], None)
+    np.testing.assert_array_equal(samples.weigh_classes(one_hot, {0: 1, 1: 2}).weights, Y + 1)
 
 
 def test_class_weights_do_not_touch_the_validation():
@@ -282,9 +283,9 @@ class OnlyDLPack:
 
 def test_arrays_that_have_dlpack_alone():
     x = np.arange(6, dtype=np.float32).reshape(3, 2)
-    taken = data.to_array(OnlyDLPack(x), "x")
+    taken = samples.to_array(OnlyDLPack(x), "x")
     assert np.shares_memory(taken, x)
-    np.testing.assert_array_equal(data.inputs(OnlyDLPack(x), (2,), np.float32), x)
+    np.testing.assert_array_equal(samples.inputs(OnlyDLPack(x), (2,), np.float32), x)
 
 
 @pytest.mark.parametrize("attribute", ["__cuda_array_interface__", "__dlpack_device__"])
@@ -292,7 +293,7 @@ def test_a_model_on_the_cpu_takes_no_array_on_a_gpu(attribute):
     values = {"__cuda_array_interface__": {}, "__dlpack_device__": lambda array: (2, 0)}
     array = type("Array", (), {attribute: values[attribute]})()
     with pytest.raises(TypeError, match=r"x lies in the memory of a GPU, .* x.cpu\(\) of PyTorch or x.get\(\) of CuPy"):
-        data.inputs(array, (2,), np.float32)
+        samples.inputs(array, (2,), np.float32)
 
 
 def test_a_column_that_is_always_true():

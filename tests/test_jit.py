@@ -11,10 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fastnn.kernels import cache, cpu, jit, numba_settings, reference, scalar
-from fastnn.kernels.infer_cpu import infer_rows
-from fastnn.kernels.scalar import exp, sigmoid
-from fastnn.kernels.train_cpu import train_steps
+from fastnn.kernels import reference
+from fastnn.kernels.compiler import jit, program_cache
+from fastnn.kernels.cpu.inference import infer_rows
+from fastnn.kernels.cpu.training import train_steps
+from fastnn.kernels.formulas import elementary
+from fastnn.kernels.formulas.elementary import exp, sigmoid
+from fastnn.kernels.host import cpu, numba_settings
 from harness import Problem, tolerance
 
 import fastnn
@@ -64,7 +67,7 @@ def test_plain_functions_stay_as_they_are():
     assert copy.__globals__["exp"] is len
     assert copy.__name__ == "sigmoid_float32"
     assert sigmoid.__code__ is code
-    assert scalar.__dict__ == scope
+    assert elementary.__dict__ == scope
 
 
 def test_lanes_are_those_of_the_level(dtype):
@@ -169,7 +172,7 @@ def undefined_symbols(elf):
 def symbols_of(function, dtype):
     """Symbols of a program by way of its cache file: (signature, (library, ...)), (name, kind, (object, bitcode))."""
     path = jit.program(function, dtype)._cache.path
-    _, (library, *_) = pickle.loads(path.read_bytes()[cache.DIGEST_BYTES :])
+    _, (library, *_) = pickle.loads(path.read_bytes()[program_cache.DIGEST_BYTES :])
     return undefined_symbols(library[2][0])
 
 
@@ -203,8 +206,8 @@ elif way == "set late":
     os.environ["NUMBA_DISABLE_JIT"] = "1"
 import numpy as np
 import fastnn
-from fastnn.kernels import jit
-from fastnn.kernels.rng import shuffle
+from fastnn.kernels.compiler import jit
+from fastnn.kernels.operations.random import shuffle
 
 order = np.arange(9)
 jit.program(shuffle, np.dtype("float32"))(order, 9, 3, 5, 0)

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import Dense, Input, Sequential, data
+from fastnn import Dense, Input, Sequential
+from fastnn.data import samples
 from fastnn.models import load_model
 
 X, Y = np.linspace(0, 1, 24, dtype=np.float32).reshape(8, 3), np.arange(8.0) % 2
@@ -66,7 +67,7 @@ def test_import_in_the_midst_of_a_line():
 
 
 def test_names_are_loaded_no_earlier_than_before():
-    code = "import fastnn, sys; assert 'fastnn.absent' not in sys.modules; assert not hasattr(fastnn, 'Conv2D')"
+    code = "import fastnn, sys; assert 'fastnn.common.absent' not in sys.modules; assert not hasattr(fastnn, 'Conv2D')"
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
@@ -148,7 +149,7 @@ def test_data_in_a_dict():
     ],
 )  # fmt: skip
 def test_data_that_lie_there_whole_are_taken(values):
-    np.testing.assert_array_equal(np.ravel(data.to_array(values, "x")), [0, 1, 2])
+    np.testing.assert_array_equal(np.ravel(samples.to_array(values, "x")), [0, 1, 2])
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastnn import identifiers
+from fastnn.common import identifiers
 
 PIMA = """
 from fastnn.models import Sequential

@@ -5,7 +5,8 @@ import warnings
 import numpy as np
 import pytest
 
-from fastnn import identifiers, layers
+from fastnn import layers
+from fastnn.common import identifiers
 from fastnn.models import Sequential
 from fastnn.utils import set_random_seed
 

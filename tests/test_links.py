@@ -6,10 +6,10 @@ from fastnn.kernels import codes
 from harness import assert_same_bits, tolerance
 from scipy.special import expit, log_expit, logsumexp, softmax
 
-from fastnn.backend import Engine
-from fastnn.inference import finished
+from fastnn.engine.engine import Engine
+from fastnn.engine.inference import finished
 from fastnn.layers import Dense
-from fastnn.plan import lower
+from fastnn.lowering.plan import lower
 
 LINKS = {
     "identity": lambda z: z,

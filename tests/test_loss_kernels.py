@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from fastnn.kernels import jit, reference
+from fastnn.kernels import reference
 from fastnn.kernels.codes import LOSSES, METRICS
-from fastnn.kernels.intrinsics import at
-from fastnn.kernels.loss_cpu import loss_row, metric_row
+from fastnn.kernels.compiler import jit
+from fastnn.kernels.llvm.instructions import at
+from fastnn.kernels.operations.losses import loss_row, metric_row
 from harness import Problem, declared_loss, tolerance
 
 from fastnn import losses, metrics

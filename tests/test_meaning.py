@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from fastnn import MLPClassifier, MLPRegressor, data, losses
+from fastnn import MLPClassifier, MLPRegressor, losses
+from fastnn.data import samples
 from fastnn.layers import Dense
 from fastnn.metrics import BinaryAccuracy
 from fastnn.models import Sequential
@@ -23,8 +24,8 @@ def compiled(outputs, activation, loss, metrics=()):
 
 
 def weights_of_classes(y, loss, table):
-    rows = data.Samples(X, np.asarray(y, np.float32).reshape(len(y), -1), None)
-    return data.weigh_classes(rows, table, losses.get(loss)).weights
+    rows = samples.Samples(X, np.asarray(y, np.float32).reshape(len(y), -1), None)
+    return samples.weigh_classes(rows, table, losses.get(loss)).weights
 
 
 @pytest.mark.parametrize(

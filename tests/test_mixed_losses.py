@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fastnn.kernels import cpu
+from fastnn.kernels.host import cpu
 from harness import Problem, assert_close
 
 from fastnn import losses

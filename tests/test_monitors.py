@@ -7,7 +7,7 @@ import sklearn.metrics
 import fastnn
 from fastnn import Dense, EarlyStopping, LambdaCallback, Sequential, metrics
 from fastnn.callbacks import ModelCheckpoint
-from fastnn.monitoring import direction_of_name
+from fastnn.callbacks.monitoring import direction_of_name
 
 X = np.random.default_rng(0).normal(size=(12, 3))
 LARGER = (

@@ -19,7 +19,7 @@ WATCHED = """
     warnings.simplefilter("ignore")
     fastnn.MLPClassifier((3,), max_iter=2).fit(x, np.arange(20) % 2).predict(x)
     from typer.testing import CliRunner
-    from fastnn.cli import app
+    from fastnn.commands.cli import app
     with open("table.csv", "w") as file:
         file.writelines(["a,b\\n", *(f"{n},{n % 2}\\n" for n in range(60))])
     fastnn.datasets.load_breast_cancer(), fastnn.datasets.load_digits()

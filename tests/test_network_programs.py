@@ -5,11 +5,13 @@ import weakref
 
 import numpy as np
 import pytest
-from fastnn.kernels import cache, cpu, jit
+from fastnn.kernels.compiler import jit, program_cache
+from fastnn.kernels.host import cpu
 from harness import Problem, assert_same_bits, finish_run
 
 import fastnn
-from fastnn import optimizers, runs
+from fastnn import optimizers
+from fastnn.engine import run as runs
 from fastnn.layers import Activation, BatchNormalization, Dense, Dropout, LayerNormalization
 from fastnn.losses import SparseCategoricalCrossentropy
 from fastnn.regularizers import L2
@@ -161,7 +163,7 @@ def test_it_is_kept_on_disk(fresh_cache, run_python):
         model = fastnn.Sequential([fastnn.Dense(5, "relu"), fastnn.Dense(1, "sigmoid")])
         model.compile("adam", "binary_crossentropy", jit_compile=True)
         model.fit(np.ones((20, int(sys.argv[1]) if sys.argv[1:] else 3)), np.ones(20), verbose=0)
-        print("fastnn.kernels.partial_evaluation" in sys.modules)
+        print("fastnn.kernels.compiler.partial_evaluation" in sys.modules)
         """
     assert run_python(code, FASTNN_CACHE_DIR=fresh_cache).split() == ["True"]
     (kept,) = fresh_cache.rglob("train_steps_float32_for_*.network.bin")
@@ -171,9 +173,9 @@ def test_it_is_kept_on_disk(fresh_cache, run_python):
 
 
 def test_only_the_programs_used_last_are_kept(fresh_cache, monkeypatch):
-    monkeypatch.setattr(cache, "KEPT_NETWORKS", 2)
-    kept = [cache.ProgramCache(f"case_float32_for_{i}", "", for_network=True) for i in range(4)]
-    general = cache.ProgramCache("case_float32", "")
+    monkeypatch.setattr(program_cache, "KEPT_NETWORKS", 2)
+    kept = [program_cache.ProgramCache(f"case_float32_for_{i}", "", for_network=True) for i in range(4)]
+    general = program_cache.ProgramCache("case_float32", "")
     for age, each in enumerate([general, *kept]):
         monkeypatch.setattr(each, "_payload", lambda signature, result: b"")
         each.save_overload("", None)
@@ -204,7 +206,7 @@ def test_a_process_keeps_some_of_them(monkeypatch):
 GROWTH = """
     import gc, os
     import numpy as np, fastnn
-    from fastnn.kernels import jit
+    from fastnn.kernels.compiler import jit
     jit.KEPT_NETWORKS = 2
     x, y = np.ones((20, 3), np.float32), np.ones(20)
     def fit(units):

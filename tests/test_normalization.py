@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from fastnn.kernels import cpu
+from fastnn.kernels.host import cpu
 from harness import Problem, assert_close, assert_same_bits, tolerance
 
 from fastnn import initializers
-from fastnn.backend import LossGradient
+from fastnn.engine.engine import LossGradient
 from fastnn.layers import Activation, BatchNormalization, Dense, Input, LayerNormalization
 from fastnn.models import Sequential
 from fastnn.optimizers import SGD

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import llvmlite.binding
 import pytest
-from fastnn.kernels import cpu, numba_settings, reference
+from fastnn.kernels import reference
+from fastnn.kernels.host import cpu, numba_settings
 from numba.core import config
 from numba.core.registry import cpu_target
 
@@ -120,11 +121,11 @@ if sys.argv[1] == "set":
     import numba
     numba.config.DEBUGINFO_DEFAULT = 1
 elif sys.argv[1] == "late":
-    import fastnn.kernels.jit
+    import fastnn.kernels.compiler.jit
     os.environ["NUMBA_DEBUGINFO"] = os.environ["NUMBA_ENABLE_PROFILING"] = "1"
 import numpy as np
-from fastnn.kernels import jit
-from fastnn.kernels.rng import shuffle
+from fastnn.kernels.compiler import jit
+from fastnn.kernels.operations.random import shuffle
 
 order = np.arange(9)
 jit.program(shuffle, np.dtype("float32"))(order, 9, 3, 5, 0)
@@ -169,11 +170,11 @@ def test_a_file_that_numba_refuses_is_named(run_python, tmp_path, text):
     pytest.importorskip("yaml")
     (tmp_path / ".numba_config.yaml").write_text(text)
     with pytest.raises(AssertionError) as error:
-        run_python("import fastnn.kernels.cpu", cwd=tmp_path, PYTHONPATH=Path(fastnn.__file__).parents[1])
+        run_python("import fastnn.kernels.host.cpu", cwd=tmp_path, PYTHONPATH=Path(fastnn.__file__).parents[1])
     assert f"ValueError: Numba refuses its settings ({tmp_path / '.numba_config.yaml'}): " in str(error.value)
 
 
 def test_settings_are_plain_and_the_same_in_every_process(run_python):
-    code = "from fastnn.kernels import cpu; print(cpu.target_description())"
+    code = "from fastnn.kernels.host import cpu; print(cpu.target_description())"
     assert run_python(code) == run_python(code, NUMBA_NUM_THREADS="1", PYTHONHASHSEED="1")
     assert " at 0x" not in cpu.target_description()

@@ -5,8 +5,8 @@ import warnings
 
 import numpy as np
 import pytest
-from fastnn.kernels import jit
-from fastnn.kernels.scalar import erf, exp, tanh
+from fastnn.kernels.compiler import jit
+from fastnn.kernels.formulas.elementary import erf, exp, tanh
 from harness import Problem, small_problem, start_run
 
 import fastnn
@@ -115,7 +115,7 @@ def test_subnormals_work_after_exceptions(monkeypatch):
     timer.join()
     assert subnormals_work()
     run._team.size = 2  # whatever share of the cores the first slices had
-    monkeypatch.setattr("fastnn.threads._told", set())  # whatever was said before
+    monkeypatch.setattr("fastnn.engine.threads._told", set())  # whatever was said before
     monkeypatch.setattr(threading.Thread, "start", _fail)
     with pytest.warns(RuntimeWarning, match="only 1 of 2 threads could be started"):
         run.advance(5)

@@ -20,7 +20,7 @@ def test_wheel_holds_the_whole_source(wheel, checkout):
 
 def test_command_line_is_declared(wheel):
     (metadata,) = wheel.glob("*.dist-info")
-    assert "fastnn = fastnn.cli:main" in (metadata / "entry_points.txt").read_text()
+    assert "fastnn = fastnn.commands.cli:main" in (metadata / "entry_points.txt").read_text()
     assert f"Name: fastnn-core\nVersion: {fastnn.__version__}\n" in (metadata / "METADATA").read_text()
 
 

@@ -6,8 +6,8 @@ import itertools
 
 import numpy as np
 import pytest
-from fastnn.kernels.known import UNKNOWN, Expressions, Table
-from fastnn.kernels.partial_evaluation import Evaluator
+from fastnn.kernels.compiler.partial_evaluation import Evaluator
+from fastnn.kernels.compiler.partial_expressions import UNKNOWN, Expressions, Table
 
 WIDTH, FACTOR = 3, 0.5
 

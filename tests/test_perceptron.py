@@ -62,7 +62,7 @@ def test_updates_are_rosenblatts(learning_rate):
 def test_calls_in_pieces_change_nothing(monkeypatch):
     x, y = separable()
     whole = Perceptron(random_state=3).fit(x, y)
-    monkeypatch.setattr("fastnn.perceptron._PRODUCTS_PER_CALL", 1)
+    monkeypatch.setattr("fastnn.estimators.perceptron._PRODUCTS_PER_CALL", 1)
     pieces = Perceptron(random_state=3).fit(x, y)
     assert whole.n_iter_ > 2
     np.testing.assert_array_equal(pieces.coef_, whole.coef_)

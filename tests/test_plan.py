@@ -4,13 +4,14 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from fastnn.kernels import codes, jit
+from fastnn.kernels import codes
+from fastnn.kernels.compiler import jit
 from harness import assert_same_bits
 
 from fastnn import losses
 from fastnn.layers import Activation, Dense, Dropout, Flatten, Input, Rescaling
-from fastnn.layout import aligned_zeros
-from fastnn.plan import lower
+from fastnn.lowering.plan import lower
+from fastnn.lowering.workspace import aligned_zeros
 from fastnn.regularizers import L2
 
 DEEP = [

@@ -25,11 +25,12 @@ FORKS = """
             run.advance(10**6)
     def compile_in_background():
         import numpy as np
-        from fastnn.kernels import jit, rng
+        from fastnn.kernels.compiler import jit
+        from fastnn.kernels.operations import random
         for number in range(100):
             if stop.is_set():
                 break
-            jit.program(rng.philox, np.dtype("float32"), str(number))(*range(6))
+            jit.program(random.philox, np.dtype("float32"), str(number))(*range(6))
     workers = [threading.Thread(target=background), threading.Thread(target=compile_in_background)]
     for worker in workers:
         worker.start()
@@ -74,14 +75,14 @@ LOST_THREADS = {
             model.fit(X, Y, epochs=1, verbose=0)
     """,
     "make an engine": """
-        from fastnn import backend
-        slow, make = threading.Event(), backend.make_engine
+        from fastnn.engine import engine
+        slow, make = threading.Event(), engine.make_engine
         def make_slowly(*arguments):
             if not slow.is_set():
                 slow.set()
                 time.sleep(1)
             return make(*arguments)
-        backend.make_engine = make_slowly
+        engine.make_engine = make_slowly
         def other():
             network(0).predict(X)
         def own():

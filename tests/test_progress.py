@@ -6,10 +6,9 @@ import sys
 
 import pytest
 
-from fastnn import progress
 from fastnn.layers import Dense, Dropout, Input
-from fastnn.models import Sequential
-from fastnn.progress import ProgressLine
+from fastnn.models import Sequential, progress_line
+from fastnn.models.progress_line import ProgressLine
 
 LOGS = {"accuracy": 0.72141, "loss": 0.54321}
 BAR = "━" * 20
@@ -31,7 +30,7 @@ class Terminal(io.TextIOWrapper):
 def clock(monkeypatch):
     """A clock that is moved by hand; returns the function that moves it."""
     now = [100.0]
-    monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(progress_line.time, "perf_counter", lambda: now[0])
     return lambda seconds: now.__setitem__(0, now[0] + seconds)
 
 
@@ -116,7 +115,7 @@ def test_a_narrow_terminal_is_not_filled_with_lines(monkeypatch, clock):
 
 @pytest.mark.parametrize(("seconds", "expected"), [(59.9, "59s"), (61, "1:01"), (3600 * 5 + 62, "5:01:02")])
 def test_remaining_time(seconds, expected):
-    assert progress._duration(seconds) == expected
+    assert progress_line._duration(seconds) == expected
 
 
 def test_a_terminal_without_the_bar_s_sign(monkeypatch, clock):

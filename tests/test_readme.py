@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import typer
-from fastnn.kernels import cpu
+from fastnn.kernels.host import cpu
 
-import fastnn.cli
+import fastnn.commands.cli
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = {
@@ -105,7 +105,7 @@ def fault_of(program, *words):
             suite.command()(bench)
             return unknown_options(typer.main.get_command(suite), words)
         case "fastnn", *words:
-            command = typer.main.get_command(fastnn.cli.app)
+            command = typer.main.get_command(fastnn.commands.cli.app)
             while words and not words[0].startswith("-") and hasattr(command, "commands"):
                 if (name := words.pop(0)) not in command.commands:
                     return f"no command {name}"

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from fastnn.kernels import jit, reference
-from fastnn.kernels.intrinsics import at
-from fastnn.kernels.rng import FIRST_DROPOUT_STREAM, dropout_row, philox, shuffle
+from fastnn.kernels import reference
+from fastnn.kernels.compiler import jit
+from fastnn.kernels.llvm.instructions import at
+from fastnn.kernels.operations.random import FIRST_DROPOUT_STREAM, dropout_row, philox, shuffle
 from harness import Problem, assert_close, assert_same_bits, tolerance
 
 from fastnn.layers import Activation, Dense, Dropout

@@ -9,8 +9,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 from test_damaged_files import GOLDEN, assembled, mutated, parts
 
-from fastnn import safetensors_format
-from fastnn.safetensors_format import FormatError, HeaderError, decoded, encoded
+from fastnn.models import safetensors_format
+from fastnn.models.safetensors_format import FormatError, HeaderError, decoded, encoded
 
 KINDS = ["f4", "f8", "f2", "?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"]
 

@@ -9,11 +9,11 @@ import pytest
 from harness import assert_same_bits
 from test_going_on import Stop, StopAt, X, Y, assert_same_models, compiled
 
-from fastnn import Dense, Dropout, Sequential, layers, losses, saving
+from fastnn import Dense, Dropout, Sequential, layers, losses
 from fastnn.callbacks import BackupAndRestore, Callback, EarlyStopping, History, LambdaCallback, ModelCheckpoint
-from fastnn.models import load_model
+from fastnn.models import load_model, model_file
+from fastnn.models.model_file import ModelFileError
 from fastnn.optimizers import Adam, schedules
-from fastnn.saving import ModelFileError
 
 F1 = [0.5, 0.7, 0.6, 0.8, 0.7, 0.7, 0.75, 0.1, 0.1, 0.1]  # stops after epoch 6 with patience 3
 
@@ -363,7 +363,7 @@ def test_a_callback_that_does_not_take_its_state(tmp_path):
 
 def read(path):
     """The configuration in a file, and its tensors."""
-    return saving._parse(path.read_bytes(), "the file")
+    return model_file._parse(path.read_bytes(), "the file")
 
 
 def write(path, config, tensors):

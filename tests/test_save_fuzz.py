@@ -20,9 +20,9 @@ import pytest
 
 from fastnn import initializers, layers, losses, metrics, optimizers, regularizers, utils
 from fastnn.callbacks import LambdaCallback
+from fastnn.common.plain_values import plain
 from fastnn.models import Sequential, load_model
 from fastnn.optimizers import schedules
-from fastnn.states import plain
 
 MODELS = int(os.environ.get("FASTNN_TEST_MODELS", "400"))
 X = np.linspace(-1, 1, 24).reshape(8, 3)

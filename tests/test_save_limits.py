@@ -8,11 +8,11 @@ import sys
 
 import numpy as np
 import pytest
-from fastnn.kernels import cache
+from fastnn.kernels.compiler import program_cache
 
 from fastnn.layers import Dense
 from fastnn.models import Sequential, load_model
-from fastnn.saving import encoded, to_bytes
+from fastnn.models.model_file import encoded, to_bytes
 
 SWEEP = """
 import collections, os, pickle, resource, sys
@@ -163,7 +163,8 @@ def test_a_file_is_cut_while_it_is_read(tmp_path, monkeypatch):
 
 
 def test_parts_are_written_one_after_the_other(tmp_path):
-    cache.write_atomically(tmp_path / "file", [b"a", bytearray(b"b"), np.frombuffer(b"cd", np.uint8), memoryview(b"")])
+    parts = [b"a", bytearray(b"b"), np.frombuffer(b"cd", np.uint8), memoryview(b"")]
+    program_cache.write_atomically(tmp_path / "file", parts)
     assert (tmp_path / "file").read_bytes() == b"abcd"
 
 

@@ -12,8 +12,9 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from fastnn import initializers, jobs, models, optimizers
+from fastnn import initializers, models, optimizers
 from fastnn.callbacks import LambdaCallback, ModelCheckpoint
+from fastnn.commands import train_and_predict
 from fastnn.layers import Activation, Dense, Dropout, Flatten, Input
 from fastnn.models import Sequential, load_model
 
@@ -450,4 +451,4 @@ def test_a_preparation_that_the_command_did_not_write(tmp_path, preparation):
     model.metadata["preparation"] = preparation
     model.save(tmp_path / "model")
     with pytest.raises(ValueError, match=r"metadata\['preparation'\] is not what `fastnn train` puts there"):
-        jobs.load(tmp_path / "model")
+        train_and_predict.load(tmp_path / "model")

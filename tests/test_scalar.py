@@ -7,7 +7,9 @@ import re
 
 import numpy as np
 import pytest
-from fastnn.kernels import formulas, jit, loss_formulas, optimizer_formulas, reference, scalar
+from fastnn.kernels import reference
+from fastnn.kernels.compiler import jit
+from fastnn.kernels.formulas import activations, elementary, losses, optimizers
 from scipy import special
 
 FLOATS = (np.float32, np.float64)
@@ -27,22 +29,22 @@ ELEMENTARY = {
 
 # name: (pre-activation z -> derivative) from the output y or from z, with the slope parameter where there is one
 DERIVATIVES = {
-    "relu": (formulas.relu, formulas.relu_grad, "y"),
-    "sigmoid": (scalar.sigmoid, formulas.sigmoid_grad, "y"),
-    "tanh": (scalar.tanh, formulas.tanh_grad, "y"),
-    "leaky_relu": (lambda z: formulas.leaky_relu(z, 0.2), lambda y: formulas.leaky_relu_grad(y, 0.2), "y"),
-    "elu": (lambda z: formulas.elu(z, 1.5), lambda y: formulas.elu_grad(y, 1.5), "y"),
-    "selu": (formulas.selu, formulas.selu_grad, "y"),
-    "softplus": (formulas.softplus, formulas.softplus_grad, "y"),
-    "gelu": (formulas.gelu, formulas.gelu_grad, "z"),
-    "silu": (formulas.silu, formulas.silu_grad, "z"),
-    "exponential": (scalar.exp, formulas.exponential_grad, "y"),
+    "relu": (activations.relu, activations.relu_grad, "y"),
+    "sigmoid": (elementary.sigmoid, activations.sigmoid_grad, "y"),
+    "tanh": (elementary.tanh, activations.tanh_grad, "y"),
+    "leaky_relu": (lambda z: activations.leaky_relu(z, 0.2), lambda y: activations.leaky_relu_grad(y, 0.2), "y"),
+    "elu": (lambda z: activations.elu(z, 1.5), lambda y: activations.elu_grad(y, 1.5), "y"),
+    "selu": (activations.selu, activations.selu_grad, "y"),
+    "softplus": (activations.softplus, activations.softplus_grad, "y"),
+    "gelu": (activations.gelu, activations.gelu_grad, "z"),
+    "silu": (activations.silu, activations.silu_grad, "z"),
+    "exponential": (elementary.exp, activations.exponential_grad, "y"),
 }
 ALPHA = {"leaky_relu": 0.2, "elu": 1.5}
 
 
 def formula(name):
-    return next(getattr(module, name) for module in (scalar, formulas, loss_formulas) if hasattr(module, name))
+    return next(getattr(module, name) for module in (elementary, activations, losses) if hasattr(module, name))
 
 
 def plain(name, x):
@@ -163,13 +165,13 @@ def test_exp_passes_to_its_limits(evaluate, dtype):
 
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_plain_functions_keep_the_type(dtype):
-    for module in (scalar, formulas, loss_formulas, optimizer_formulas):
+    for module in (elementary, activations, losses, optimizers):
         for name, function in inspect.getmembers(module, inspect.isfunction):
             if function.__module__ == module.__name__ and name not in ("select", "_is_single", "_by_precision"):
                 arguments = [dtype(0.25)] * len(inspect.signature(function).parameters)
                 result = function(*arguments)
                 assert type(result) is dtype or result in (0.0, 1.0), name  # constants serve either type
-    assert type(scalar.select(True, 1.0, dtype(2.0))) is dtype
+    assert type(elementary.select(True, 1.0, dtype(2.0))) is dtype
 
 
 def library_calls(loop, dtype):
@@ -213,10 +215,10 @@ def test_derivative_is_the_slope(name):
 
 
 def test_derivatives_at_zero():
-    assert formulas.relu_grad(0.0) == 0.0
-    assert formulas.leaky_relu_grad(0.0, 0.2) == 0.2
-    assert formulas.elu_grad(0.0, 1.0) == 1.0
-    assert loss_formulas.absolute_error_grad(3.0, 3.0) == 0.0
+    assert activations.relu_grad(0.0) == 0.0
+    assert activations.leaky_relu_grad(0.0, 0.2) == 0.2
+    assert activations.elu_grad(0.0, 1.0) == 1.0
+    assert losses.absolute_error_grad(3.0, 3.0) == 0.0
 
 
 LOSSES = {  # value, gradient, parameters of the oracle, and of the formulas
@@ -244,7 +246,7 @@ ON_PROBABILITIES = ("binary_crossentropy", "binary_focal_crossentropy")
 @pytest.mark.parametrize("name", LOSSES)
 def test_loss_and_its_slope(name, target):
     *formulas_of_it, options, parameters = LOSSES[name]
-    value, gradient = (getattr(loss_formulas, formula) for formula in formulas_of_it)
+    value, gradient = (getattr(losses, formula) for formula in formulas_of_it)
     points = [1e-9, 1e-4, 0.21, 0.7, 0.9999, 1.0 - 1e-9]
     others = {"poisson": [40.0], "poisson_deviance": [40.0], "binary_focal_crossentropy_from_logits": [-30.0, 30.0]}
     points += [] if name in ON_PROBABILITIES else others.get(name, [-800.0, -3.0, 40.0])
@@ -264,29 +266,29 @@ def test_loss_and_its_slope(name, target):
 
 def test_huge_logits_of_focal_losses():
     for target, z in ((0.0, 1e30), (1.0, -1e30)):
-        assert loss_formulas.logit_focal(z, target, 2.0, 1.0, 1.0) == 1e30
-        assert loss_formulas.logit_focal_grad(z, target, 2.0, 1.0, 1.0) == 1.0 - 2.0 * target
-        assert loss_formulas.logit_focal(-z, target, 0.5, 1.0, 1.0) == 0.0
-        assert abs(loss_formulas.logit_focal_grad(-z, target, 0.5, 1.0, 1.0)) < 1e-15
+        assert losses.logit_focal(z, target, 2.0, 1.0, 1.0) == 1e30
+        assert losses.logit_focal_grad(z, target, 2.0, 1.0, 1.0) == 1.0 - 2.0 * target
+        assert losses.logit_focal(-z, target, 0.5, 1.0, 1.0) == 0.0
+        assert abs(losses.logit_focal_grad(-z, target, 0.5, 1.0, 1.0)) < 1e-15
 
 
 def test_power():
     for x in (1e-3, 0.3, 1.0, 7.0):
         for y in (0.0, 0.5, 2.0, 5.0):
-            assert scalar.power(x, y) == pytest.approx(x**y, rel=1e-14)
-    assert scalar.power(0.0, 0.0) == 1.0
-    assert scalar.power(0.0, 2.0) < 1e-75
-    assert math.isnan(scalar.power(math.nan, 2.0))
+            assert elementary.power(x, y) == pytest.approx(x**y, rel=1e-14)
+    assert elementary.power(0.0, 0.0) == 1.0
+    assert elementary.power(0.0, 2.0) < 1e-75
+    assert math.isnan(elementary.power(math.nan, 2.0))
 
 
 def test_crossentropy_terms_sum_to_the_oracles_loss(rng):
     p = reference.activation("softmax", rng.normal(size=(5, 4)))
     target = np.eye(4)[[0, 1, 2, 3, 0]]
-    term = loss_formulas.crossentropy
+    term = losses.crossentropy
     terms = [[term(*pair) for pair in zip(*rows, strict=True)] for rows in zip(p, target, strict=True)]
     np.testing.assert_allclose(np.sum(terms, axis=1), reference.loss("categorical_crossentropy", target, p), rtol=1e-13)
-    assert loss_formulas.crossentropy_grad(0.25, 1.0) == -4.0
-    assert loss_formulas.crossentropy_grad(1e-8, 1.0) == 0.0
+    assert losses.crossentropy_grad(0.25, 1.0) == -4.0
+    assert losses.crossentropy_grad(1e-8, 1.0) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -308,23 +310,23 @@ def test_optimizers_are_the_oracles(rng, name, hyperparameters):
     flat, state = np.array([w]), {}
     for count, g in enumerate(gradients, 1):
         if name == "sgd":
-            m = optimizer_formulas.velocity(m, g, beta_1, rate)
-            w = optimizer_formulas.nesterov(w, m, g, beta_1, rate) if nesterov else w + m
+            m = optimizers.velocity(m, g, beta_1, rate)
+            w = optimizers.nesterov(w, m, g, beta_1, rate) if nesterov else w + m
             if beta_1 == 0.0:
-                assert optimizer_formulas.sgd(flat[0], g, rate) == pytest.approx(w, rel=1e-14)
+                assert optimizers.sgd(flat[0], g, rate) == pytest.approx(w, rel=1e-14)
         elif name == "rmsprop":
-            v = optimizer_formulas.second_moment(v, g, 1.0 - beta_2)
-            m = optimizer_formulas.rmsprop_momentum(m, optimizer_formulas.rmsprop_step(g, v, rate, epsilon), beta_1)
+            v = optimizers.second_moment(v, g, 1.0 - beta_2)
+            m = optimizers.rmsprop_momentum(m, optimizers.rmsprop_step(g, v, rate, epsilon), beta_1)
             w -= m
         else:
-            w = optimizer_formulas.decayed(w, rate * decay)
-            m = optimizer_formulas.first_moment(m, g, 1.0 - beta_1)
-            v = optimizer_formulas.second_moment(v, g, 1.0 - beta_2)
+            w = optimizers.decayed(w, rate * decay)
+            m = optimizers.first_moment(m, g, 1.0 - beta_1)
+            v = optimizers.second_moment(v, g, 1.0 - beta_2)
             corrected = rate * math.sqrt(1.0 - beta_2**count) / (1.0 - beta_1**count)
-            w -= optimizer_formulas.adam_step(m, v, corrected, epsilon)
+            w -= optimizers.adam_step(m, v, corrected, epsilon)
         reference.optimizer_step(name, hyperparameters, flat, np.array([g]), state)
         assert w == pytest.approx(flat[0], rel=1e-13)
 
 
 def test_l2_gradient():
-    assert optimizer_formulas.l2_grad(3.0, 0.5) == 3.0
+    assert optimizers.l2_grad(3.0, 0.5) == 3.0

@@ -5,7 +5,8 @@ import pytest
 from fastnn.kernels import reference
 from harness import Problem, assert_close, finish_run
 
-from fastnn import Dense, Sequential, identifiers
+from fastnn import Dense, Sequential
+from fastnn.common import identifiers
 from fastnn.models import load_model
 from fastnn.optimizers import SGD, Adam, schedules
 from fastnn.optimizers.schedules import CosineDecay
@@ -88,12 +89,12 @@ def test_every_step_has_its_rate(schedule, threads):
 
 
 def test_more_steps_than_fit_a_call(monkeypatch):
-    from fastnn import rates
+    from fastnn.engine import hyperparameters
 
     problem = Problem([Dense(1)], 3, "mean_squared_error", rows=40)
     schedule = schedules.ExponentialDecay(0.1, 20, 0.5)
     whole, _, _ = problem.train("float64", SGD(schedule), batch_size=4)
-    monkeypatch.setattr(rates, "SCHEDULED_STEPS", 3)
+    monkeypatch.setattr(hyperparameters, "SCHEDULED_STEPS", 3)
     engine, objective = problem.engine("float64")
     engine.reset_optimizer(SGD(schedule))
     run = engine.train(objective, *problem.data("float64"), batch_size=4, epochs=2, shuffle=True, seed=5)

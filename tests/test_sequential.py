@@ -5,7 +5,8 @@ import pytest
 from fastnn.kernels import reference
 
 import fastnn
-from fastnn import identifiers, losses, metrics, optimizers, seeding
+from fastnn import losses, metrics, optimizers
+from fastnn.common import identifiers, seeding
 from fastnn.layers import Activation, Dense, Dropout, Input
 from fastnn.models import Sequential
 from fastnn.utils import set_random_seed, to_categorical

@@ -7,20 +7,20 @@ import threading
 import joblib
 import numpy as np
 import pytest
-from fastnn.kernels import team
+from fastnn.kernels.operations import teamwork
 from sklearn.base import clone
 
 import fastnn
-from fastnn import gate as gate_module
-from fastnn import threads
-from fastnn.gate import Gate
+from fastnn.engine import threads
+from fastnn.engine import weights_lock as gate_module
+from fastnn.engine.weights_lock import Gate
 
 
 @pytest.fixture
 def eight_cores(monkeypatch):
     monkeypatch.delenv("FASTNN_NUM_THREADS", raising=False)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(team, "available_cores", lambda: 8)
+    monkeypatch.setattr(teamwork, "available_cores", lambda: 8)
 
 
 def test_shares(eight_cores):
@@ -39,7 +39,7 @@ def test_shares(eight_cores):
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 def test_fits_side_by_side_share_the_cores(eight_cores, monkeypatch):
     """Two large fits at once: each on half of the cores, and the same weights as alone."""
-    sizes, run_watched_team, both = [], team.run_watched_team, threading.Barrier(2)
+    sizes, run_watched_team, both = [], teamwork.run_watched_team, threading.Barrier(2)
 
     def noted(program, size, *arguments):
         sizes.append(size)
@@ -51,7 +51,7 @@ def test_fits_side_by_side_share_the_cores(eight_cores, monkeypatch):
     X = np.random.default_rng(0).normal(size=(512, 400))
     model = fastnn.MLPRegressor(hidden_layer_sizes=300, batch_size=512, max_iter=3, random_state=0)
     expected = model.fit(X, X[:, 0]).coefs_[0].copy()
-    monkeypatch.setattr(team, "run_watched_team", noted)
+    monkeypatch.setattr(teamwork, "run_watched_team", noted)
     with joblib.parallel_config("threading", n_jobs=2):
         fits = joblib.Parallel()(joblib.delayed(clone(model).fit)(X, X[:, 0]) for _ in range(2))
     assert sorted(sizes[:2]) == [4, 8]

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from fastnn.kernels import cpu
+from fastnn.kernels.host import cpu
 
 SUITES = ("gemm", "activation_kernels", "loss_kernels", "training_kernels")
 
@@ -24,7 +24,7 @@ LESSER += [("none", {"NUMBA_CPU_NAME": "generic"})] if cpu.cpu_features() else [
 @pytest.mark.parametrize(("level", "settings"), LESSER, ids=["-".join(settings.values()) for _, settings in LESSER])
 def test_kernels(level, settings):
     environment = {**os.environ, **settings}
-    code = f"from fastnn.kernels import cpu; assert cpu.simd_level() == {level!r}"
+    code = f"from fastnn.kernels.host import cpu; assert cpu.simd_level() == {level!r}"
     subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=60)
     suites = [str(Path(__file__).with_name(f"test_{suite}.py")) for suite in SUITES]
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *suites]

@@ -6,9 +6,9 @@ from harness import assert_same_bits
 from scipy import sparse
 
 from fastnn import losses, optimizers
-from fastnn.backend import Engine, LossGradient
+from fastnn.engine.engine import Engine, LossGradient
 from fastnn.layers import Dense, Dropout
-from fastnn.plan import lower
+from fastnn.lowering.plan import lower
 from fastnn.regularizers import L2
 
 NETWORKS = {

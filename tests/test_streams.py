@@ -9,13 +9,13 @@ import warnings
 
 import numpy as np
 import pytest
-from fastnn.kernels.streams import Telling, Tolerant
+from fastnn.kernels.host.streams import Telling, Tolerant
 from sklearn.exceptions import ConvergenceWarning
 from typer.testing import CliRunner
 
 from fastnn import BackupAndRestore, Dense, EarlyStopping, MLPClassifier, MLPRegressor, ModelCheckpoint, Sequential
-from fastnn.cli import app
-from fastnn.estimator_warnings import warn
+from fastnn.commands.cli import app
+from fastnn.common.user_warnings import warn
 from fastnn.utils import set_random_seed
 
 X = np.random.default_rng(0).normal(size=(40, 3))
@@ -275,23 +275,23 @@ def test_the_first_fit_of_a_process_whose_errors_cannot_be_written(run_python, f
         import os, sys
         sys.stderr = open(os.devnull, "w")
         os.close(sys.stderr.fileno())
-        from fastnn.kernels import cache, jit
+        from fastnn.kernels.compiler import program_cache, jit
         import numpy as np
-        from fastnn.kernels import rng
-        jit.program(rng.philox, np.dtype("float32"))(*range(6))
-        print(cache.announce.begun)
+        from fastnn.kernels.operations import random
+        jit.program(random.philox, np.dtype("float32"))(*range(6))
+        print(program_cache.announce.begun)
         sys.stderr = None
     """
     assert run_python(code) == "{'machine'}\n"
 
 
 def test_compiling_is_announced_on_any_stream(monkeypatch):
-    from fastnn.kernels import cache
+    from fastnn.kernels.compiler import program_cache
 
     monkeypatch.delenv("FASTNN_QUIET", raising=False)
     for stream in STREAMS.values():
         monkeypatch.setattr(sys, "stderr", stream())
-        cache._Announcer().begin()
+        program_cache._Announcer().begin()
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from fastnn.jobs import csv_problem
-from fastnn.tabular import Preparation, understand_target
+from fastnn.commands.csv_table import Preparation, understand_target
+from fastnn.commands.train_and_predict import csv_problem
 
 
 @pytest.mark.parametrize(

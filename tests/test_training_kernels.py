@@ -2,15 +2,18 @@
 
 import numpy as np
 import pytest
-from fastnn.kernels import codes, jit
+from fastnn.kernels import codes
+from fastnn.kernels.compiler import jit
 from harness import ODD_SIZES, Problem, assert_close, assert_same_bits, tolerance
 
-from fastnn import activations, backend, plan
+from fastnn import activations
+from fastnn.engine import engine as backend
 from fastnn.layers import Activation, BatchNormalization, Dense, Dropout, LayerNormalization, Normalization
 from fastnn.losses import BinaryCrossentropy
+from fastnn.lowering import plan
+from fastnn.lowering.plan import Layout
+from fastnn.lowering.weight_places import NORMALIZATIONS, WITH_WEIGHTS
 from fastnn.optimizers import SGD
-from fastnn.places import NORMALIZATIONS, WITH_WEIGHTS
-from fastnn.plan import Layout
 from fastnn.regularizers import L2
 
 THREADS = (1, 2, 3)

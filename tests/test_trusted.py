@@ -11,7 +11,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from fastnn.kernels import cache, cache_folder, trusted
+from fastnn.kernels.compiler import program_cache
+from fastnn.kernels.host import cache_folder, trusted
 from permissions import obeying_modes
 
 from fastnn import datasets
@@ -26,7 +27,7 @@ def told(monkeypatch, capsys):
     """Whatever is said is said as if for the first time; a function that returns it."""
     monkeypatch.delenv("FASTNN_QUIET", raising=False)
     monkeypatch.setattr(cache_folder, "_said", set())
-    monkeypatch.setattr(cache.announce, "begun", {"machine", "network"})
+    monkeypatch.setattr(program_cache.announce, "begun", {"machine", "network"})
     return lambda: capsys.readouterr().err
 
 
@@ -43,9 +44,9 @@ class Planted:
 @pytest.fixture
 def planted(fresh_cache):
     """A file of a program as an attacker writes it: with the right name and digest."""
-    program = cache.ProgramCache("case_float32", "any")
+    program = program_cache.ProgramCache("case_float32", "any")
     program.path.parent.mkdir(mode=0o700)
-    content = cache.sealed(pickle.dumps(("signature", Planted(fresh_cache.parent / "struck"))))
+    content = program_cache.sealed(pickle.dumps(("signature", Planted(fresh_cache.parent / "struck"))))
     program.path.write_bytes(content)
     program.path.chmod(0o600)
     return program.path
@@ -53,7 +54,7 @@ def planted(fresh_cache):
 
 def strikes(path):
     """Whether code in the file runs when a program is looked for."""
-    program = cache.ProgramCache("case_float32", "any")
+    program = program_cache.ProgramCache("case_float32", "any")
     program._restored = lambda *_: "loaded"
     loaded = program.load_overload("signature", SimpleNamespace(refresh=lambda: None))
     struck = path.parents[2] / "struck"
@@ -213,7 +214,7 @@ def test_a_user_reads_what_root_wrote_and_root_nothing_of_a_users(planted, run_p
     code = """
         import os
         from pathlib import Path
-        from fastnn.kernels import trusted
+        from fastnn.kernels.host import trusted
         path = Path(os.environ["PLANTED"])
         def outcome():
             try:
@@ -247,7 +248,7 @@ def test_new_folders_are_private_whatever_the_mask(fresh_cache, monkeypatch):
     monkeypatch.setenv("FASTNN_CACHE_DIR", str(fresh_cache / "a" / "b"))
     before = os.umask(0)
     try:
-        program = cache.ProgramCache("case_float32", "any")
+        program = program_cache.ProgramCache("case_float32", "any")
         program._payload = lambda *_: b"code"
         program.save_overload("signature", None)
         modes = [stat.S_IMODE(path.stat().st_mode) for path in (program.path, *program.path.parents[:4])]
@@ -296,7 +297,7 @@ def test_a_folder_that_cannot_be_is_said_once(tmp_path, monkeypatch, told, name)
     monkeypatch.setenv("FASTNN_CACHE_DIR", folder)
     for _ in range(2):
         assert cache_folder.cache_root() is None
-        assert cache.ProgramCache("case_float32", "any").path is None
+        assert program_cache.ProgramCache("case_float32", "any").path is None
     text = told()
     assert text.startswith("fastnn: nothing is kept in ")
     assert text.count("\n") == 1
@@ -367,7 +368,7 @@ def arrays(fresh_cache, tmp_path, monkeypatch):
     (path,) = (fresh_cache / "data").iterdir()
     file = io.BytesIO()
     np.savez(file, x=np.zeros((2, 8)), y=np.zeros(2))
-    path.write_bytes(cache.sealed(file.getvalue(), pima._origin))
+    path.write_bytes(program_cache.sealed(file.getvalue(), pima._origin))
     return path
 
 
@@ -380,11 +381,11 @@ def test_kept_data_are_believed(arrays):
 
 
 def without_digest(path):
-    path.write_bytes(path.read_bytes()[cache.DIGEST_BYTES :])
+    path.write_bytes(path.read_bytes()[program_cache.DIGEST_BYTES :])
 
 
 def of_another_file(path):
-    path.write_bytes(cache.sealed(path.read_bytes()[cache.DIGEST_BYTES :], bytes(32)))
+    path.write_bytes(program_cache.sealed(path.read_bytes()[program_cache.DIGEST_BYTES :], bytes(32)))
 
 
 DATA = {
@@ -418,7 +419,7 @@ def common(monkeypatch):
 
 
 def save(name="case_float32"):
-    program = cache.ProgramCache(name, "any")
+    program = program_cache.ProgramCache(name, "any")
     program._payload = lambda *_: b"code"
     program.save_overload("signature", None)
     return program.path
@@ -466,7 +467,8 @@ def test_root_makes_programs_for_another_user(common, run_python):
         sys.stderr = sys.stdout
         import numpy as np
         from fastnn import Perceptron
-        from fastnn.kernels import cache, cache_folder, jit
+        from fastnn.kernels.compiler import program_cache, jit
+        from fastnn.kernels.host import cache_folder
 
         def fit():
             x = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
@@ -482,7 +484,7 @@ def test_root_makes_programs_for_another_user(common, run_python):
                 os.setgid({OTHER})
                 os.setuid({OTHER})
                 jit._programs.clear()
-                cache.announce.begun.clear()
+                program_cache.announce.begun.clear()
                 cache_folder._said.clear()
                 fit()
                 os._exit(0)

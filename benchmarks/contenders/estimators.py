@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.contenders.base import Work
 from benchmarks.kinds import Search
 from benchmarks.problems import EstimatorProblem
-from fastnn.comparison import sklearn_terms
+from fastnn.commands.timed_comparison import sklearn_terms
 
 
 def work(kind: type, problem: EstimatorProblem, seed: int, threads: int, workers: str) -> Work:

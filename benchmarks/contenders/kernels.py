@@ -10,17 +10,18 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from fastnn.kernels import codes, jit
-from fastnn.kernels.dense_cpu import pack, product_by_transposing
-from fastnn.kernels.gemm_cpu import product
-from fastnn.kernels.intrinsics import at
-from fastnn.kernels.jit import LANES
-from fastnn.kernels.optimizer_cpu import update
-from fastnn.kernels.simd import MODE_ZERO
+from fastnn.kernels import codes
+from fastnn.kernels.compiler import jit
+from fastnn.kernels.compiler.jit import LANES
+from fastnn.kernels.cpu.dense import pack, product_by_transposing
+from fastnn.kernels.cpu.gemm import product
+from fastnn.kernels.llvm.instructions import at
+from fastnn.kernels.llvm.register_tiles import MODE_ZERO
+from fastnn.kernels.operations.optimizers import update
 
 from benchmarks.contenders.base import Work
 from benchmarks.problems import ADAM
-from fastnn.layout import aligned_zeros
+from fastnn.lowering.workspace import aligned_zeros
 
 Array = np.ndarray
 FLOAT32 = np.dtype(np.float32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from fastnn.kernels.cpu import has_bfloat16
+from fastnn.kernels.host.cpu import has_bfloat16
 
 import fastnn
 from benchmarks.contenders import estimators

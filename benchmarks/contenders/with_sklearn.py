@@ -9,7 +9,7 @@ from benchmarks.contenders import estimators
 from benchmarks.contenders.base import Contender, Work, need, pairs
 from benchmarks.kinds import Fit, Predict, Search, Task
 from benchmarks.problems import ADAM, EstimatorProblem, FitProblem, PredictProblem, ScriptProblem, StepProblem
-from fastnn.comparison import sklearn_terms
+from fastnn.commands.timed_comparison import sklearn_terms
 
 _SCRIPT = """
 import sys

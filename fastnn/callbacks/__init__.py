@@ -4,14 +4,14 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from fastnn import absent
-from fastnn.arithmetic import as_the_caller
-from fastnn.attributes import Strict
-from fastnn.callback_base import HOOKS, Callback, modern
-from fastnn.checkpoints import BackupAndRestore, ModelCheckpoint
-from fastnn.estimator_warnings import warn
-from fastnn.kernels.streams import say
-from fastnn.monitoring import check_mode, check_monitor, smaller_is_better
+from fastnn.callbacks.base import HOOKS, Callback, modern
+from fastnn.callbacks.checkpoints import BackupAndRestore, ModelCheckpoint
+from fastnn.callbacks.monitoring import check_mode, check_monitor, smaller_is_better
+from fastnn.common import absent
+from fastnn.common.arithmetic import as_the_caller
+from fastnn.common.attributes import Strict
+from fastnn.common.user_warnings import warn
+from fastnn.kernels.host.streams import say
 
 _OLD_NAMES = {modern(name): name for name in ("on_batch_begin", "on_batch_end")}
 CallbackState = tuple[str, Any]  # the name of its class, and what its `get_state` gave

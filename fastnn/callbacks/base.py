@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from fastnn.declarations import take_arguments
-from fastnn.identifiers import is_own
+from fastnn.common.declarations import take_arguments
+from fastnn.common.identifiers import is_own
 
 HOOKS = tuple(
     f"on_{phase}_{moment}"

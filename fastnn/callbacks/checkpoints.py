@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fastnn import checks
-from fastnn.attributes import Strict
-from fastnn.callback_base import Callback
-from fastnn.estimator_warnings import warn
-from fastnn.kernels.files import left_behind
-from fastnn.kernels.streams import say
-from fastnn.monitoring import check_mode, check_monitor, smaller_is_better
-from fastnn.saving import OtherTrainingError
+from fastnn.callbacks.base import Callback
+from fastnn.callbacks.monitoring import check_mode, check_monitor, smaller_is_better
+from fastnn.common import checks
+from fastnn.common.attributes import Strict
+from fastnn.common.model_file_errors import OtherTrainingError
+from fastnn.common.user_warnings import warn
+from fastnn.kernels.host.files import left_behind
+from fastnn.kernels.host.streams import say
 
 
 class _Saver(Strict, Callback):

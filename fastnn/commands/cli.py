@@ -13,9 +13,10 @@ import typer
 from typer.core import TyperGroup
 
 import fastnn
-from fastnn import optimizers, outputs
-from fastnn.csv_files import CsvFile, whole_number
-from fastnn.kernels.streams import stdout, tolerant_streams
+from fastnn import optimizers
+from fastnn.commands import outputs
+from fastnn.commands.csv_files import CsvFile, whole_number
+from fastnn.kernels.host.streams import stdout, tolerant_streams
 
 
 class _Commands(TyperGroup):
@@ -111,7 +112,7 @@ def demo(
     matrix and a grid of misread hands are written as PNG. Set FASTNN_DATA to the folder of the data files; data that
     cannot be had are replaced by sets that ship with scikit-learn. Takes less than two minutes on two cores.
     """
-    from fastnn.demo import run
+    from fastnn.commands.demo import run
 
     run(full=full, output=output, threads=threads, seed=seed)
 
@@ -119,7 +120,7 @@ def demo(
 @app.command(add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
 def bench(ctx: typer.Context) -> None:
     """Measure fastnn beside other libraries on equal terms; needs the checkout. `fastnn bench --help` says more."""
-    from fastnn.bench import run
+    from fastnn.commands.bench import run
 
     run(ctx.args)
 
@@ -151,38 +152,40 @@ def train(
     All columns but the target must be numbers. A target of text or of few whole numbers means classification. The model
     file remembers columns, scaling and class names, so that `fastnn predict` needs nothing else.
     """
-    from fastnn import jobs
-    from fastnn.console import EpochBar, bars, results, working
-    from fastnn.machine import warm_up_steps
+    from fastnn.commands import train_and_predict
+    from fastnn.commands.console import EpochBar, bars, results, working
+    from fastnn.commands.machine import warm_up_steps
+    from fastnn.commands.train_and_predict import NAMED_SETS
 
     widths = _widths(hidden)
-    reads = jobs.files_of(data)
+    reads = train_and_predict.files_of(data)
     _check_output(output, reads)
     fastnn.set_random_seed(seed)
     fastnn.set_num_threads(threads)
     with working(f"reading {data}"):
-        if data in jobs.NAMED_SETS:
-            problem = jobs.named_problem(data, validation, seed)
+        if data in NAMED_SETS:
+            problem = train_and_predict.named_problem(data, validation, seed)
         else:
             if not Path(data).exists():
-                raise typer.BadParameter(f"{data!r} is neither a file nor one of {', '.join(jobs.NAMED_SETS)}")
+                raise typer.BadParameter(f"{data!r} is neither a file nor one of {', '.join(NAMED_SETS)}")
             if target is None:
                 raise typer.BadParameter("name the column to predict", param_hint="--target")
-            problem = jobs.csv_problem(Path(data), target, task.value, drop or (), header, validation, seed)
+            table = Path(data)
+            problem = train_and_predict.csv_problem(table, target, task.value, drop or (), header, validation, seed)
     if scale:
         problem = problem.scaled()
-    model = jobs.build(problem.preparation, widths, activation, optimizer, learning_rate, dtype.value)
+    model = train_and_predict.build(problem.preparation, widths, activation, optimizer, learning_rate, dtype.value)
     out = results()
-    out.print(jobs.describe(problem, widths), soft_wrap=True)
+    out.print(train_and_predict.describe(problem, widths), soft_wrap=True)
     with working("making kernels ready"):
         for _, step in warm_up_steps([dtype.value]):
             step()
     begun = time.perf_counter()
     with bars() as progress:
-        done = jobs.fit(model, problem, epochs, batch_size, EpochBar(progress, "training", epochs))
+        done = train_and_predict.fit(model, problem, epochs, batch_size, EpochBar(progress, "training", epochs))
     seconds = time.perf_counter() - begun
-    jobs.save(model, problem.preparation, output, reads)
-    out.print(jobs.scores(problem, model), soft_wrap=True)
+    train_and_predict.save(model, problem.preparation, output, reads)
+    out.print(train_and_predict.scores(problem, model), soft_wrap=True)
     out.print(f"{done} epoch{'s' * (done > 1)} in {seconds:.2f} s; saved {output}", soft_wrap=True)
     if done < epochs:
         raise KeyboardInterrupt
@@ -201,16 +204,16 @@ def predict(
     Columns are found by name, in any order; others, the target included, are ignored. The first line has names if that
     of the training file had; without names, columns must stand in the order of the training file.
     """
-    from fastnn import jobs
-    from fastnn.console import working
+    from fastnn.commands import train_and_predict
+    from fastnn.commands.console import working
 
     if output is not None:
         _check_output(output, [model, data])
     with working(f"reading {data}"):
-        network, prepared = jobs.load(model)
+        network, prepared = train_and_predict.load(model)
         taken = header if header is not None or prepared is None else prepared.has_header
         table = CsvFile(data, taken)
-        names, rows = jobs.predictions(network, prepared, table, proba)
+        names, rows = train_and_predict.predictions(network, prepared, table, proba)
     if header is None:
         print(table.decision, file=sys.stderr)
     text = outputs.csv_text(names, rows)
@@ -226,8 +229,8 @@ def predict(
 @app.command()
 def info(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False) -> None:
     """Show the machine, the kernels chosen for it, threads, cache folder and versions."""
-    from fastnn.console import info_lines
-    from fastnn.machine import facts
+    from fastnn.commands.console import info_lines
+    from fastnn.commands.machine import facts
 
     found = facts()
     if as_json:
@@ -249,9 +252,9 @@ def warmup(
     private; where root makes them for another user, as in the image of a container, name a folder that both may enter
     with FASTNN_CACHE_DIR, and share it.
     """
-    from fastnn.console import bars
-    from fastnn.kernels.cache_folder import cache_root, check_shareable, share
-    from fastnn.machine import cache_usage, warm_up_steps
+    from fastnn.commands.console import bars
+    from fastnn.commands.machine import cache_usage, warm_up_steps
+    from fastnn.kernels.host.cache_folder import cache_root, check_shareable, share
 
     root = cache_root()
     if shared:
@@ -279,8 +282,8 @@ def warmup(
 @cache_app.command("info")
 def cache_info() -> None:
     """Show where compiled programs are kept and how much room they take."""
-    from fastnn.console import cache_line
-    from fastnn.machine import cache_usage
+    from fastnn.commands.console import cache_line
+    from fastnn.commands.machine import cache_usage
 
     print(cache_line(cache_usage()))
 
@@ -288,8 +291,8 @@ def cache_info() -> None:
 @cache_app.command("clear")
 def cache_clear() -> None:
     """Delete compiled programs of this and of other versions; the next fit compiles again. Data sets stay."""
-    from fastnn.console import megabytes
-    from fastnn.machine import clear_cache
+    from fastnn.commands.console import megabytes
+    from fastnn.commands.machine import clear_cache
 
     folders, size = clear_cache()
     print(f"deleted {folders} folder{'s' * (folders != 1)}, {megabytes(size)}")

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from fastnn.callbacks import Callback
-from fastnn.kernels import streams
+from fastnn.kernels.host import streams
 
 _WIDTH_OF_FILES = 110  # of a table that is written to a file or a pipe, which have no width
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.csv_files import MISSING, CsvFile, is_number, listing, numbered
+from fastnn.commands.csv_files import MISSING, CsvFile, is_number, listing, numbered
 
 _MOST_CLASSES = 30  # whole numbers with at most so many different values are taken for class labels
 _ROUNDING = 10 * np.finfo(float).eps  # of the largest value: columns that vary less are constant

@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 import fastnn
-from fastnn import datasets, outputs
-from fastnn.comparison import Outcome, Task, run_fastnn, run_sklearn, warm_up
-from fastnn.console import bars, results, working
+from fastnn import datasets
+from fastnn.commands import outputs
+from fastnn.commands.console import bars, results, working
+from fastnn.commands.timed_comparison import Outcome, Task, run_fastnn, run_sklearn, warm_up
 
 _SHORT_EPOCHS, _ALL_EPOCHS = 8, 20
 _TEST_SHARE = 0.2
@@ -174,8 +175,8 @@ def _load_remark() -> list[str]:
 
 def _kernels(seconds: float) -> str:
     """Say what warming up meant and how long it took."""
-    from fastnn.kernels.cache import announce
-    from fastnn.machine import cache_usage
+    from fastnn.commands.machine import cache_usage
+    from fastnn.kernels.compiler.program_cache import announce
 
     usage = cache_usage()
     folder = usage["folder"]
@@ -185,8 +186,8 @@ def _kernels(seconds: float) -> str:
 
 
 def _machine() -> str:
-    from fastnn.kernels.cpu import simd_level
-    from fastnn.machine import cpu_model
+    from fastnn.commands.machine import cpu_model
+    from fastnn.kernels.host.cpu import simd_level
 
     return f"{cpu_model()} ({simd_level()})"
 

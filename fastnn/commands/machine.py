@@ -48,8 +48,8 @@ def versions() -> dict[str, str]:
 
 def threads() -> dict[str, Any]:
     """How many threads a large enough fit takes, and what that number comes from."""
-    from fastnn.backend import get_num_threads
-    from fastnn.kernels.team import quota_cores
+    from fastnn.engine.engine import get_num_threads
+    from fastnn.kernels.operations.teamwork import quota_cores
 
     cores = os.cpu_count() or 1
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
@@ -74,8 +74,8 @@ def facts() -> dict[str, Any]:
         models that are not given one; ``cuda``: name of the GPU, or empty; ``reason``: why it cannot be used),
         ``cpu_features`` (those that matter for the choice), ``threads``, ``cache`` and ``versions``.
     """
-    from fastnn.devices import cuda_name, cuda_refusal, get_device
-    from fastnn.kernels.cpu import cpu_features, simd_level, tile_choice
+    from fastnn.engine.devices import cuda_name, cuda_refusal, get_device
+    from fastnn.kernels.host.cpu import cpu_features, simd_level, tile_choice
 
     return {
         "system": platform.platform(),
@@ -101,9 +101,9 @@ def cache_usage() -> dict[str, Any]:
         ``programs`` and ``bytes`` in it, ``old_bytes`` of other versions, ``unmarked`` (number of subfolders that are
         named alike, but are not fastnn's by their mark: they are left alone).
     """
-    from fastnn.kernels.cache import kernel_folder
-    from fastnn.kernels.cache_folder import cache_root, program_folders, unmarked_folders
-    from fastnn.kernels.cpu import target_description
+    from fastnn.kernels.compiler.program_cache import kernel_folder
+    from fastnn.kernels.host.cache_folder import cache_root, program_folders, unmarked_folders
+    from fastnn.kernels.host.cpu import target_description
 
     root, current = cache_root(to_write=False), kernel_folder(target_description())
     if root is None or current is None:
@@ -129,7 +129,7 @@ def clear_cache() -> tuple[int, int]:
     OSError
         If a folder may not be written.
     """
-    from fastnn.kernels.cache_folder import cache_root, delete_programs, program_folders
+    from fastnn.kernels.host.cache_folder import cache_root, delete_programs, program_folders
 
     root = cache_root()
     folders = program_folders(root) if root else []
@@ -141,7 +141,7 @@ def clear_cache() -> tuple[int, int]:
 
 def _sizes(folder: Path) -> list[int]:
     """Bytes of each program in a folder of them."""
-    from fastnn.kernels.cache_folder import MARK, files_of
+    from fastnn.kernels.host.cache_folder import MARK, files_of
 
     return [file.stat().st_size for file in files_of(folder) if not file.name.startswith(MARK)]
 

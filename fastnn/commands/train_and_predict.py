@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn import saving
 from fastnn.callbacks import LambdaCallback
-from fastnn.csv_files import CsvFile, listing
-from fastnn.outputs import write
-from fastnn.saving import PREPARATION
-from fastnn.tabular import Preparation, understand_target
+from fastnn.commands.csv_files import CsvFile, listing
+from fastnn.commands.csv_table import Preparation, understand_target
+from fastnn.commands.outputs import write
+from fastnn.models import model_file
+from fastnn.models.model_file import PREPARATION
 
 if TYPE_CHECKING:
     from fastnn.callbacks import Callback
@@ -251,7 +251,7 @@ def _score(prepared: Preparation, model: "Sequential", x: np.ndarray, y: np.ndar
 def save(model: "Sequential", prepared: Preparation, path: Path, reads: Sequence[Path] = ()) -> None:
     """Write a model file that `load` reads; it must be none of the files that were read."""
     model.metadata[PREPARATION] = prepared.to_dict()
-    write(path, saving.encoded(model), reads)
+    write(path, model_file.encoded(model), reads)
 
 
 def load(path: Path) -> tuple["Sequential", Preparation | None]:
@@ -266,7 +266,7 @@ def load(path: Path) -> tuple["Sequential", Preparation | None]:
     """
     from fastnn.models import Sequential
 
-    model = saving.from_bytes(saving.read(path), repr(str(path)), Sequential, None, None, compiled=False)
+    model = model_file.from_bytes(model_file.read(path), repr(str(path)), Sequential, None, None, compiled=False)
     known = model.metadata.get(PREPARATION)
     try:
         return model, None if known is None else Preparation.from_dict(known)

@@ -4,9 +4,9 @@ import inspect
 from dataclasses import dataclass
 from typing import Any, Self
 
-from fastnn.attributes import Strict
-from fastnn.identifiers import is_own
-from fastnn.keras_arguments import accepting
+from fastnn.common.attributes import Strict
+from fastnn.common.identifiers import is_own
+from fastnn.common.keras_arguments import accepting
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any
 
-from fastnn.estimator_warnings import warn
-from fastnn.states import as_arguments, plain
+from fastnn.common.plain_values import as_arguments, plain
+from fastnn.common.user_warnings import warn
 
 _CUSTOM = "Custom>"  # stands before the names of classes of the user's in configurations
 _OWN = "a class of your own needs a get_config that returns the arguments of its constructor"

@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from fastnn.identifiers import old_spelling
+from fastnn.common.identifiers import old_spelling
 
 _LAYER = {"activity_regularizer": None, "autocast": True, "dtype": None, "trainable": True}
 _NORMALIZATION = _LAYER | dict.fromkeys(

@@ -3,7 +3,7 @@
 import sys
 import warnings
 
-from fastnn.kernels.streams import by_handler
+from fastnn.kernels.host.streams import by_handler
 
 _BETWEEN = ("fastnn", "sklearn", "joblib", "numpy", "scipy")  # packages through which the user's call may have come
 

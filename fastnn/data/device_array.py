@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.gpu_arrays import OnGPU
-from fastnn.kernels import arrays_cuda, device_cuda, jit_cuda
-from fastnn.kernels.jit_cuda import SIMULATED, cuda
-from fastnn.streaming_cuda import up
+from fastnn.data.placement import OnGPU
+from fastnn.data.streaming import up
+from fastnn.kernels.cuda import arrays, device, jit
+from fastnn.kernels.cuda.jit import SIMULATED, cuda
 
 THREADS = 8 if SIMULATED else 256
 MOST_BLOCKS = 4 if SIMULATED else 4096
@@ -45,7 +45,7 @@ class DeviceArray(OnGPU):
         """Return the same memory as an array of another library's; see `gpu_arrays.device_array`."""
         if isinstance(value, cls):
             return value
-        pointer, dtype, shape, strides, owner = device_cuda.shared(value, name)
+        pointer, dtype, shape, strides, owner = device.shared(value, name)
         if dtype is None or dtype.kind not in "biuf":
             raise TypeError(
                 f"{name} holds {'bfloat16' if dtype is None else dtype}, expected booleans, integers, or floats of 16, "
@@ -60,7 +60,7 @@ class DeviceArray(OnGPU):
                 f"{name}.contiguous() of PyTorch, or cupy.ascontiguousarray({name})"
             )
         extent = 1 + sum((size - 1) * step for size, step in zip(shape, steps, strict=True)) if math.prod(shape) else 0
-        memory = device_cuda.foreign_memory(pointer, dtype, extent, owner) if extent else _memory(0, dtype)
+        memory = device.foreign_memory(pointer, dtype, extent, owner) if extent else _memory(0, dtype)
         return cls(memory, shape, steps)
 
     @property
@@ -108,7 +108,7 @@ class DeviceArray(OnGPU):
         if self.dtype not in (np.float32, np.float64):
             return send(self.to_host()[chosen])
         taken, index = DeviceArray.empty((len(chosen), *self.shape[1:]), self.dtype), cuda.to_device(chosen)
-        _launch(arrays_cuda.take_rows, taken.size, self.dtype, self.memory, index, width, taken.memory)
+        _launch(arrays.take_rows, taken.size, self.dtype, self.memory, index, width, taken.memory)
         return taken
 
     def rows(self) -> DeviceArray:
@@ -124,7 +124,7 @@ class DeviceArray(OnGPU):
         if dtype == self.dtype and self.is_packed and not copy:
             return self
         rows, converted = self.rows(), DeviceArray.empty(self.shape, dtype)
-        function = arrays_cuda.convert_bytes if dtype == np.uint8 else arrays_cuda.convert
+        function = arrays.convert_bytes if dtype == np.uint8 else arrays.convert
         kernel_dtype = np.dtype(np.float32) if dtype == np.uint8 else dtype
         _launch(
             function, converted.size, kernel_dtype, self.memory, *rows.strides, max(1, rows.shape[1]), converted.memory
@@ -136,7 +136,7 @@ class DeviceArray(OnGPU):
         nothing = np.iinfo(np.int64).max
         found = cuda.to_device(np.array([nothing]))
         numbers = self.memory[: self.size]
-        _launch(arrays_cuda.first_outside, self.size, self.dtype, numbers, float(low), float(high), int(whole), found)
+        _launch(arrays.first_outside, self.size, self.dtype, numbers, float(low), float(high), int(whole), found)
         return int(found.copy_to_host()[0]) == nothing
 
     def to_host(self) -> np.ndarray:
@@ -154,17 +154,17 @@ class DeviceArray(OnGPU):
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
         return {
-            "shape": self.shape, "typestr": self.dtype.str, "data": (device_cuda.pointer(self.memory), False),
+            "shape": self.shape, "typestr": self.dtype.str, "data": (device.pointer(self.memory), False),
             "version": 3, "stream": None,
             "strides": None if self.is_packed else tuple(step * self.dtype.itemsize for step in self.strides),
         }  # fmt: skip
 
     def __dlpack__(self, **options: Any) -> Any:
         """Return a DLPack capsule; nothing is left to wait for."""
-        return device_cuda.exporter(self).__dlpack__(**options)
+        return device.exporter(self).__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return device_cuda.exporter(self).__dlpack_device__()
+        return device.exporter(self).__dlpack_device__()
 
 
 def joined(parts: list[DeviceArray]) -> DeviceArray:
@@ -197,7 +197,7 @@ def _packed(shape: Iterable[int]) -> tuple[int, ...]:
 
 
 def _memory(size: int, dtype: Any) -> Any:
-    jit_cuda.check_process()
+    jit.check_process()
     return cuda.device_array(max(1, size), np.dtype(dtype))[:size]
 
 
@@ -205,5 +205,5 @@ def _launch(function: Any, items: int, dtype: np.dtype, *arguments: Any) -> None
     """Launch with about as many threads as there are items, and wait."""
     if items:
         blocks = min(MOST_BLOCKS, -(-items // THREADS))
-        jit_cuda.configured(jit_cuda.kernel(function, dtype), blocks, THREADS)(*arguments)
+        jit.configured(jit.kernel(function, dtype), blocks, THREADS)(*arguments)
         cuda.synchronize()

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.estimator_warnings import warn
-from fastnn.gpu_arrays import on_host
+from fastnn.common.user_warnings import warn
+from fastnn.data.placement import on_host
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
 

@@ -48,7 +48,7 @@ def device_array(value: Any, name: str, device: str) -> Any:
             f"{name} lies in the memory of a GPU, but the model computes on the CPU: bring it to the host first, with "
             f"{name}.cpu() of PyTorch or {name}.get() of CuPy, or give the model device='cuda'"
         )
-    from fastnn.arrays_cuda import DeviceArray
+    from fastnn.data.device_array import DeviceArray
 
     return DeviceArray.of(value, name)
 
@@ -62,7 +62,7 @@ def join(parts: list[Any]) -> Any:
     """Concatenate arrays of rows, all on the host or all on the GPU."""
     if isinstance(parts[0], np.ndarray):
         return np.concatenate(parts)
-    from fastnn.arrays_cuda import joined
+    from fastnn.data.device_array import joined
 
     return joined(parts)
 
@@ -71,6 +71,6 @@ def like(values: np.ndarray, array: Any) -> Any:
     """Return values where ``array`` lies: a copy of numbers on the GPU, or themselves."""
     if isinstance(array, np.ndarray) or values.dtype.kind not in "biuf":
         return values
-    from fastnn.arrays_cuda import send
+    from fastnn.data.device_array import send
 
     return send(values)

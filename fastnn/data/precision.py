@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.estimator_warnings import warn
+from fastnn.common.user_warnings import warn
 
 WAY_OUT = 'subtract the mean and scale (sklearn.preprocessing.StandardScaler), or use dtype="float64"'
 FEW_STEPS = 64  # of float32 in the spread of a column: with fewer of them it is coarse or constant

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import checks, meaning
-from fastnn.gpu_arrays import device_array, is_on_gpu, on_host
-from fastnn.identifiers import article
+from fastnn.common import checks
+from fastnn.common.identifiers import article
+from fastnn.data import meaning
+from fastnn.data.placement import device_array, is_on_gpu, on_host
 from fastnn.losses import Loss
 
 _BIT_BY_BIT = (

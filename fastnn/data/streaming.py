@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.kernels import device_cuda
-from fastnn.kernels.device_cuda import copies
-from fastnn.kernels.jit_cuda import cuda
+from fastnn.kernels.cuda import device
+from fastnn.kernels.cuda.device import copies
+from fastnn.kernels.cuda.jit import cuda
 
 SHARE_OF_FREE = 0.8  # of the device's free memory, which data may take
 LIMIT = "FASTNN_GPU_MEMORY"
@@ -34,7 +34,7 @@ def room() -> float:
     """
     given = os.environ.get(LIMIT)
     if not given:
-        return SHARE_OF_FREE * device_cuda.free_bytes()
+        return SHARE_OF_FREE * device.free_bytes()
     try:
         wanted = float(given)
     except ValueError:

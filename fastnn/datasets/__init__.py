@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fastnn import absent
-from fastnn.published import Array, PublishedFile, read_plain
+from fastnn.common import absent
+from fastnn.datasets.published_file import Array, PublishedFile, read_plain
 
 __all__ = [
     "PIMA_FEATURES",

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.kernels.cache import sealed, unsealed, write_atomically
-from fastnn.kernels.cache_folder import cache_root, make_folder, say_once
-from fastnn.kernels.streams import stderr
-from fastnn.kernels.trusted import Unusable, check_own_folder, read_kept
+from fastnn.kernels.compiler.program_cache import sealed, unsealed, write_atomically
+from fastnn.kernels.host.cache_folder import cache_root, make_folder, say_once
+from fastnn.kernels.host.streams import stderr
+from fastnn.kernels.host.trusted import Unusable, check_own_folder, read_kept
 
 Array = NDArray[Any]
 

@@ -63,7 +63,7 @@ def cuda_refusal() -> str:
     if importlib.util.find_spec("numba_cuda") is None:
         return "the package numba-cuda is not installed; pip install 'fastnn-core[cuda]' brings it"
     try:
-        from fastnn.kernels.device_cuda import refusal
+        from fastnn.kernels.cuda.device import refusal
     except Exception as error:  # versions that do not go together fail in many ways
         return (
             f"numba-cuda {metadata.version('numba-cuda')} cannot be imported beside numba {metadata.version('numba')} "
@@ -77,6 +77,6 @@ def cuda_name() -> str:
     """Return the name of the GPU; empty if none can be used."""
     if cuda_refusal():
         return ""
-    from fastnn.kernels.device_cuda import device_name
+    from fastnn.kernels.cuda.device import device_name
 
     return device_name()

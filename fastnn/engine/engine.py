@@ -9,18 +9,18 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from fastnn.devices import get_device, resolve, set_device
-from fastnn.evaluation import Evaluation, LossGradient
-from fastnn.gate import Gate
-from fastnn.inference import Inference, link_width
+from fastnn.engine.devices import get_device, resolve, set_device
+from fastnn.engine.evaluation import Evaluation, LossGradient
+from fastnn.engine.inference import Inference, link_width
+from fastnn.engine.programs import check_order, counters_of, operand, operands, round_weights, run_vector
+from fastnn.engine.run import START, Run
+from fastnn.engine.threads import get_num_threads, positive_threads, set_num_threads
+from fastnn.engine.turns import Turns
+from fastnn.engine.weights_lock import Gate
 from fastnn.kernels import codes
-from fastnn.layout import aligned_zeros
-from fastnn.objective import Objective
-from fastnn.plan import Plan
-from fastnn.programs import check_order, counters_of, operand, operands, round_weights, run_vector
-from fastnn.runs import START, Run
-from fastnn.threads import get_num_threads, positive_threads, set_num_threads
-from fastnn.turns import Turns
+from fastnn.lowering.objective import Objective
+from fastnn.lowering.plan import Plan
+from fastnn.lowering.workspace import aligned_zeros
 
 T = TypeVar("T")
 __all__ = [
@@ -40,7 +40,7 @@ def make_engine(plan: Plan, device: str | None = None, threads: int | None = Non
     """
     if resolve(device) == "cpu":
         return Engine(plan, threads)
-    from fastnn.backend_cuda import CudaEngine
+    from fastnn.engine.cuda.engine import CudaEngine
 
     return CudaEngine(plan, threads)
 

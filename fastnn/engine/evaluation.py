@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn.engine.programs import operands, run_vector
 from fastnn.kernels import codes
-from fastnn.objective import Objective
-from fastnn.programs import operands, run_vector
+from fastnn.lowering.objective import Objective
 
 if TYPE_CHECKING:
-    from fastnn.backend import Engine
+    from fastnn.engine.engine import Engine
 
 
 class Evaluation:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.kernels import codes
-from fastnn.objective import Objective
+from fastnn.lowering.objective import Objective
 
 SCHEDULED_STEPS = 4096  # most steps of a call with a learning rate for each step
 

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.kernels import codes, jit, team
-from fastnn.objective import Objective
-from fastnn.plan import Plan
-from fastnn.programs import FLOPS_PER_SECOND, SLICE_SECONDS, compile_first, input_program, writable
-from fastnn.sparse import is_sparse
-from fastnn.threads import sharing, team_size, tell_fewer
+from fastnn.engine.programs import FLOPS_PER_SECOND, SLICE_SECONDS, compile_first, input_program, writable
+from fastnn.engine.sparse_rows import is_sparse
+from fastnn.engine.threads import sharing, team_size, tell_fewer
+from fastnn.kernels import codes
+from fastnn.kernels.compiler import jit
+from fastnn.kernels.operations import teamwork
+from fastnn.lowering.objective import Objective
+from fastnn.lowering.plan import Plan
 
 FLOPS_WORTH_STARTING = 2e7  # of a prediction; less would be lost in starting threads
 
@@ -21,7 +23,8 @@ def finished(link: int, raw: np.ndarray) -> np.ndarray:
     """Return what a link of ``codes.LINKS`` makes of raw outputs (n, n_outputs), in float64."""
     outputs = np.empty((len(raw), link_width(link, raw.shape[1])))
     spare = np.empty(2 * (raw.shape[1] + jit.lanes(outputs.dtype)))
-    jit.program(jit.kernels("links_cpu").finish_all, outputs.dtype, f"_from_{raw.dtype}")(link, raw, outputs, spare)
+    finish = jit.kernels("cpu.output_links").finish_all
+    jit.program(finish, outputs.dtype, f"_from_{raw.dtype}")(link, raw, outputs, spare)
     return outputs
 
 
@@ -37,8 +40,8 @@ class Inference:
     """
 
     def __init__(self, plan: Plan, run: np.ndarray, objective: Objective | None = None) -> None:
-        infer_cpu = jit.kernels("infer_cpu")
-        block_rows = self._block_rows = infer_cpu.BLOCK_ROWS
+        inference = jit.kernels("cpu.inference")
+        block_rows = self._block_rows = inference.BLOCK_ROWS
         lanes = jit.lanes(plan.dtype)
         panels, input_vectors = int(plan.ops[:, codes.PANELS].max()), -(-plan.n_inputs // lanes)
         self._buffer_sizes = [
@@ -49,13 +52,13 @@ class Inference:
         self._flops_per_row = plan.flops_per_row
         rows = SLICE_SECONDS * FLOPS_PER_SECOND / max(plan.flops_per_row, 100 * (plan.n_inputs + plan.n_outputs))
         self._rows_at_once = block_rows * max(1, int(rows / block_rows))
-        self._program_for = functools.partial(input_program, infer_cpu.infer_rows, plan)
+        self._program_for = functools.partial(input_program, inference.infer_rows, plan)
         self._programs: dict[tuple[np.dtype, bool], Any] = {}
         self._program_of_rows: Any = None  # the one for dense rows of the plan's type, once it is compiled
         ops = plan.raw_ops if run[codes.LINK] else plan.ops if objective is None else objective.ops
         loss_factors = np.empty((0, 0), plan.dtype) if objective is None else objective.factors
         self._tables = (run, ops, plan.factors, loss_factors, plan.scaling)
-        self._alone = (0, 1, np.zeros(team.SYNC_SIZE, np.int64))
+        self._alone = (0, 1, np.zeros(teamwork.SYNC_SIZE, np.int64))
         self._no_matrix, self._no_vector = np.empty((0, 1), plan.dtype), np.empty(0, plan.dtype)
         self._no_stats = self._nothing_finished = np.empty((0, 1))
 
@@ -134,6 +137,6 @@ class Inference:
             return buffers.item(0)
         with sharing(size) as share:
             asked = size if threads else share
-            size = team.run_team(program, asked, *arguments)
+            size = teamwork.run_team(program, asked, *arguments)
         tell_fewer(size, asked)
         return buffers[:size, 0].sum().item()

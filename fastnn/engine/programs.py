@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.kernels import codes, jit
-from fastnn.kernels.known import UNKNOWN, Table
-from fastnn.layout import writable
-from fastnn.plan import Plan
-from fastnn.sparse import SparseRows, is_sparse
+from fastnn.engine.sparse_rows import SparseRows, is_sparse
+from fastnn.kernels import codes
+from fastnn.kernels.compiler import jit
+from fastnn.kernels.compiler.partial_expressions import UNKNOWN, Table
+from fastnn.lowering.plan import Plan
+from fastnn.lowering.workspace import writable
 
 SLICE_SECONDS = 0.1  # longest compiled call, so that Ctrl-C is answered soon
 FLOPS_PER_SECOND = 2e10  # cautious first guess of a core's speed, to size such calls
@@ -137,10 +138,11 @@ def known_arguments(run: np.ndarray, ops: np.ndarray, sparse: bool, alone: bool)
 
 def shuffled(order: np.ndarray, epoch: int, seed: int, dtype: np.dtype) -> None:
     """Bring ``order``, int64 (n,), to the order of the rows in an epoch of a run with this seed."""
-    jit.program(jit.kernels("rng").shuffle, dtype)(order, len(order), epoch, seed & 0xFFFFFFFF, seed >> 32)
+    shuffle = jit.kernels("operations.random").shuffle
+    jit.program(shuffle, dtype)(order, len(order), epoch, seed & 0xFFFFFFFF, seed >> 32)
 
 
 def round_weights(plan: Plan, params: np.ndarray) -> None:
     """Renew the rounded weights of mixed precision from the parameters."""
     square = np.empty(jit.lanes(plan.dtype) ** 2, plan.dtype)
-    jit.program(jit.kernels("mixed_cpu").round_all_weights, plan.dtype, mixed=True)(plan.ops, params, square)
+    jit.program(jit.kernels("cpu.mixed").round_all_weights, plan.dtype, mixed=True)(plan.ops, params, square)

@@ -10,13 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.gate import SHORT_SLICE_SECONDS
-from fastnn.kernels import codes, jit, team
-from fastnn.kernels.jit import Known
-from fastnn.kernels.known import SourceMissing
-from fastnn.layout import aligned_zeros
-from fastnn.objective import Objective
-from fastnn.programs import (
+from fastnn.engine.hyperparameters import Rates
+from fastnn.engine.programs import (
     FLOPS_PER_SECOND,
     SLICE_SECONDS,
     check_order,
@@ -28,9 +23,16 @@ from fastnn.programs import (
     shuffled,
     writable,
 )
-from fastnn.rates import Rates
-from fastnn.sparse import is_sparse
-from fastnn.threads import TeamSize, sharing, team_size, tell_fewer
+from fastnn.engine.sparse_rows import is_sparse
+from fastnn.engine.threads import TeamSize, sharing, team_size, tell_fewer
+from fastnn.engine.weights_lock import SHORT_SLICE_SECONDS
+from fastnn.kernels import codes
+from fastnn.kernels.compiler import jit
+from fastnn.kernels.compiler.jit import Known
+from fastnn.kernels.compiler.partial_expressions import SourceMissing
+from fastnn.kernels.operations import teamwork
+from fastnn.lowering.objective import Objective
+from fastnn.lowering.workspace import aligned_zeros
 
 START = (0.0, 1.0, 1.0)  # the optimizer's state before its first step
 WATCHED = 2  # times the length of a slice after which a team is asked to stop
@@ -71,8 +73,8 @@ class Run:
         loss_limit: float,
         weighted_mean: bool,
     ) -> None:
-        units, part_rows = jit.kernels("clipping_cpu").units, jit.kernels("rows_cpu").PART_ROWS
-        train_steps = jit.kernels("train_cpu").train_steps
+        units, part_rows = jit.kernels("cpu.clipping").units, jit.kernels("cpu.row_segments").PART_ROWS
+        train_steps = jit.kernels("cpu.training").train_steps
         plan, n, sparse = engine.plan, x.shape[0], is_sparse(x)
         batch_size = min(batch_size, n)
         flops = 3.0 * plan.flops_per_row * batch_size
@@ -114,7 +116,7 @@ class Run:
     def _take_program(self, known: Known) -> None:
         """Work with the program for these known arguments from now on; it computes the same bits as any other."""
         program = self._make_program(known)
-        compile_first(program, (0, 1, np.zeros(team.SYNC_SIZE, np.int64)), (*self._arguments, 0, 0))
+        compile_first(program, (0, 1, np.zeros(teamwork.SYNC_SIZE, np.int64)), (*self._arguments, 0, 0))
         self._program = program
 
     def _begin(
@@ -177,11 +179,12 @@ class Run:
                 start = done - self._base * self.steps_per_epoch
                 begun, processor = time.perf_counter(), time.process_time()
                 if size == 1:
-                    worked = team.run_team(self._program, 1, *self._arguments, start, start + steps)
+                    worked = teamwork.run_team(self._program, 1, *self._arguments, start, start + steps)
                 else:
-                    watch = team.Watch(WATCHED * SLICE_SECONDS)
+                    watch = teamwork.Watch(WATCHED * SLICE_SECONDS)
                     gate.call_off = watch.call_off
-                    worked = team.run_watched_team(self._program, size, watch, *self._arguments, start, start + steps)
+                    steps_here = (*self._arguments, start, start + steps)
+                    worked = teamwork.run_watched_team(self._program, size, watch, *steps_here)
             finally:
                 gate.shut, gate.call_off = False, None
         seconds = time.perf_counter() - begun

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.layout import writable
+from fastnn.lowering.workspace import writable
 
 LINES = {"csr": ("row", "column"), "csc": ("column", "row"), "bsr": ("block row", "block column")}
 
@@ -112,7 +112,7 @@ class SparseRows:
         return SparseRows(self.values, self.columns, self.starts[first : stop + 1], self.shape[1])
 
     def features(self, dtype: np.dtype, batch_size: int = 0) -> tuple[np.ndarray, ...]:
-        """Arrays for the programs, as ``kernels/sparse_cpu.py`` has them, with room for ``batch_size`` rows at once."""
+        """Arrays for the programs, as ``kernels/cpu/sparse.py`` has them, with room for ``batch_size`` rows at once."""
         starts = self.starts
         room = int(np.sort(np.diff(starts))[len(starts) - 1 - batch_size :].sum()) if batch_size else 0
         return (

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import states
+from fastnn.common import plain_values
 
 MOST_EPOCHS = 2**53  # of a fit, and steps of an epoch: all of them whole numbers in any file
 
@@ -20,7 +20,7 @@ class Surroundings:
     Attributes
     ----------
     conditions : dict
-        Plain values that say what the fit is made of: see `fastnn.conditions`.
+        Plain values that say what the fit is made of: see `fastnn.models.conditions`.
     stopped : bool
         Whether something set ``stop_training``, so that no step is left to do.
     callbacks : list of (str, Any)
@@ -42,7 +42,7 @@ class Surroundings:
         callbacks, tensors = [], {}
         for number, (kind, state) in enumerate(self.callbacks):
             arrays: dict[str, np.ndarray] = {}
-            packed = states.pack(state, f"callback:{number}:", arrays, f"the state of the callback {kind}")
+            packed = plain_values.pack(state, f"callback:{number}:", arrays, f"the state of the callback {kind}")
             callbacks.append({"class_name": kind, "state": packed})
             tensors.update(arrays)
         return {"conditions": self.conditions, "stopped": self.stopped, "callbacks": callbacks}, tensors
@@ -56,7 +56,7 @@ class Surroundings:
         AttributeError, KeyError, TypeError
             If it is damaged.
         """
-        callbacks = [(each["class_name"], states.unpack(each["state"], tensors)) for each in packed["callbacks"]]
+        callbacks = [(each["class_name"], plain_values.unpack(each["state"], tensors)) for each in packed["callbacks"]]
         conditions, stopped = packed["conditions"], packed["stopped"]
         if not (isinstance(conditions, dict) and isinstance(stopped, bool)):
             raise TypeError(f"conditions {conditions!r}, stopped {stopped!r}")
@@ -126,7 +126,7 @@ class TrainingRecord:
 
 
 def _plain_logs(history: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    plain = states.plain(history, "history", states.as_number)
+    plain = plain_values.plain(history, "history", plain_values.as_number)
     for name, values in plain.items():
         for value in values:
             if isinstance(value, (list, dict)):

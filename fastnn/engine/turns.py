@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Iterator
 
-from fastnn.gate import is_within_one
+from fastnn.engine.weights_lock import is_within_one
 
 
 class Turns:

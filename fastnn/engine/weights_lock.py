@@ -16,7 +16,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from fastnn.kernels import forking
+from fastnn.kernels.host import forking
 
 T = TypeVar("T")
 SHORT_SLICE_SECONDS = 0.005  # longest compiled call while others want to read

@@ -7,24 +7,24 @@ from sklearn.base import _fit_context, is_classifier
 from sklearn.utils import check_array, check_consistent_length, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from fastnn.arithmetic import heedless_but_for_callbacks
-from fastnn.backend import Engine
-from fastnn.devices import resolve
-from fastnn.estimator_callbacks import CallbackSupportMixin, FitTasks
-from fastnn.estimator_checks import check_rows, check_rows_and_targets, check_rows_to_predict, takes_sparse
-from fastnn.estimator_conversion import Conversion
-from fastnn.estimator_held_out import HeldOut, Rows, split, validation_arguments
-from fastnn.estimator_lbfgs import train_full_batch
-from fastnn.estimator_options import CLIPPING
-from fastnn.estimator_rules import EpochRules, largest_loss
-from fastnn.estimator_sparse import compressed
-from fastnn.estimator_training import Deadline, StochasticFit
-from fastnn.estimator_weights import as_dtype, rounded
-from fastnn.gpu_arrays import OnGPU, on_host
+from fastnn.common.arithmetic import heedless_but_for_callbacks
+from fastnn.data.placement import OnGPU, on_host
+from fastnn.data.precision import nonfinite_weights, warn_of_lost_digits
+from fastnn.engine.devices import resolve
+from fastnn.engine.engine import Engine
+from fastnn.estimators.callback_bridge import CallbackSupportMixin, FitTasks
+from fastnn.estimators.conversion import Conversion
+from fastnn.estimators.input_checks import check_rows, check_rows_and_targets, check_rows_to_predict, takes_sparse
+from fastnn.estimators.lbfgs import train_full_batch
+from fastnn.estimators.parameters import CLIPPING
+from fastnn.estimators.sparse_input import compressed
+from fastnn.estimators.stochastic_fit import Deadline, StochasticFit
+from fastnn.estimators.stopping_rules import EpochRules, largest_loss
+from fastnn.estimators.validation import HeldOut, Rows, split, validation_arguments
+from fastnn.estimators.weights import as_dtype, rounded
 from fastnn.kernels import codes
 from fastnn.losses import Loss
-from fastnn.plan import MIXED
-from fastnn.precision import nonfinite_weights, warn_of_lost_digits
+from fastnn.lowering.plan import MIXED
 
 _SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 # what the last activation is computed by in float64
@@ -314,7 +314,7 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
 
     def plot_loss_curve(self, *, ax: Any = None, name: str | None = None, **kwargs: Any) -> Any:
         """Draw ``loss_curve_`` and ``validation_loss_curve_``; see `fastnn.LossCurveDisplay.from_estimator`."""
-        from fastnn.loss_curve import LossCurveDisplay
+        from fastnn.plotting.loss_curve import LossCurveDisplay
 
         return LossCurveDisplay.from_estimator(self, ax=ax, name=name, **kwargs)
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.arithmetic import as_the_caller
-from fastnn.attributes import Strict
-from fastnn.estimator_weights import attributes, names
-from fastnn.layer_base import check_weights
+from fastnn.common.arithmetic import as_the_caller
+from fastnn.common.attributes import Strict
+from fastnn.estimators.weights import attributes, names
+from fastnn.layers.base import check_weights
 
 try:
     from sklearn.callback import CallbackSupportMixin

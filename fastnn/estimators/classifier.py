@@ -12,13 +12,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 
-from fastnn.arithmetic import heedless
-from fastnn.devices import resolve
-from fastnn.estimator_base import BaseMLP
-from fastnn.estimator_labels import LabelTargets
-from fastnn.estimator_sparse import compressed
-from fastnn.estimator_weights import as_dtype
-from fastnn.gpu_arrays import like, on_host
+from fastnn.common.arithmetic import heedless
+from fastnn.data.placement import like, on_host
+from fastnn.engine.devices import resolve
+from fastnn.estimators.base import BaseMLP
+from fastnn.estimators.labels import LabelTargets
+from fastnn.estimators.sparse_input import compressed
+from fastnn.estimators.weights import as_dtype
 from fastnn.kernels import codes
 from fastnn.losses import (
     BinaryCrossentropy,

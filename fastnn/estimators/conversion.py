@@ -9,10 +9,11 @@ from sklearn.base import is_classifier
 from sklearn.utils._param_validation import make_constraint
 from sklearn.utils.validation import check_is_fitted
 
-from fastnn import activations, estimator_moments
-from fastnn.arithmetic import heedless
-from fastnn.estimator_going_on import GoingOn
-from fastnn.estimator_warnings import warn
+from fastnn import activations
+from fastnn.common.arithmetic import heedless
+from fastnn.common.user_warnings import warn
+from fastnn.estimators import optimizer_moments
+from fastnn.estimators.going_on import GoingOn
 from fastnn.layers import BatchNormalization
 
 # parameters that need not be lost in a conversion
@@ -66,7 +67,7 @@ class Conversion(GoingOn):
         if self._normalization is not None:
             _fold(self.normalizations_, twin)
         twin._best_coefs, twin._best_intercepts = twin.coefs_, twin.intercepts_  # as after a fit of its own
-        goes_on = not hasattr(self, "_optimizer") or estimator_moments.give(self, twin)
+        goes_on = not hasattr(self, "_optimizer") or optimizer_moments.give(self, twin)
         if lost:
             training = "" if goes_on else ", partial_fit begins with a new optimizer"
             reason = f"since scikit-learn has nothing like it; predictions stay the same{training}"
@@ -115,7 +116,7 @@ class Conversion(GoingOn):
         twin._keep_drawn()
         if hasattr(estimator, "loss_curve_"):
             twin.validation_loss_curve_ = None
-        if hasattr(estimator, "_optimizer") and not estimator_moments.take(estimator, twin):
+        if hasattr(estimator, "_optimizer") and not optimizer_moments.take(estimator, twin):
             warn(_OTHER_SHAPES)
         if is_classifier(twin):
             twin._multilabel = estimator._label_binarizer.y_type_.startswith("multilabel")

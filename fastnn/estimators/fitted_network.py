@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from sklearn.base import is_classifier
 
-from fastnn.backend import Engine, make_engine
-from fastnn.devices import resolve
-from fastnn.estimator_options import NetworkOptions
-from fastnn.estimator_weights import assigned_weights, attributes, flattened
+from fastnn.engine.devices import resolve
+from fastnn.engine.engine import Engine, make_engine
+from fastnn.estimators.parameters import NetworkOptions
+from fastnn.estimators.weights import assigned_weights, attributes, flattened
+from fastnn.lowering.plan import MIXED, lower
 from fastnn.optimizers import Optimizer
-from fastnn.plan import MIXED, lower
 
 _WEIGHTS = ("coefs_", "intercepts_", "normalizations_")
 _fits: set[tuple[int, int, int]] = set()  # in progress: process, estimator and thread

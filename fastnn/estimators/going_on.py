@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.estimator_engine import EngineKeeper
+from fastnn.estimators.fitted_network import EngineKeeper
 
 _OF_OPTIMIZER = (
     "solver", "learning_rate", "learning_rate_init", "momentum", "nesterovs_momentum", "beta_1", "beta_2", "epsilon",

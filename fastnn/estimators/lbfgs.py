@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 from sklearn.utils.optimize import _check_optimize_result
 
-from fastnn.backend import LossGradient
-from fastnn.estimator_callbacks import FitTasks
-from fastnn.estimator_held_out import Rows
-from fastnn.estimator_training import Deadline
-from fastnn.kernels.streams import say
+from fastnn.engine.engine import LossGradient
+from fastnn.estimators.callback_bridge import FitTasks
+from fastnn.estimators.stochastic_fit import Deadline
+from fastnn.estimators.validation import Rows
+from fastnn.kernels.host.streams import say
 
 _STOPPED = 99  # SciPy's status after StopIteration
 

@@ -15,17 +15,17 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions, valid
 
 from fastnn import activations, optimizers
 from fastnn.callbacks import Callback
-from fastnn.devices import DEVICES
-from fastnn.estimator_schedules import SCHEDULES
-from fastnn.estimator_warnings import warn
-from fastnn.identifiers import is_own
-from fastnn.keras_arguments import accepting
-from fastnn.layer_base import MOST_SIZE
+from fastnn.common.identifiers import is_own
+from fastnn.common.keras_arguments import accepting
+from fastnn.common.user_warnings import warn
+from fastnn.engine.devices import DEVICES
+from fastnn.engine.training_record import MOST_EPOCHS
+from fastnn.estimators.schedules import SCHEDULES
 from fastnn.layers import Activation, BatchNormalization, Dense, Dropout, Layer, LayerNormalization
+from fastnn.layers.base import MOST_SIZE
+from fastnn.lowering.plan import DTYPES
 from fastnn.optimizers import Optimizer
 from fastnn.optimizers.schedules import LearningRateSchedule
-from fastnn.plan import DTYPES
-from fastnn.record import MOST_EPOCHS
 from fastnn.regularizers import L2
 
 _GLOROT_FACTOR = {"sigmoid": 2.0}  # 6 for the other activations

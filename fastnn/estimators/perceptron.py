@@ -11,8 +11,8 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastnn.arithmetic import heedless
-from fastnn.estimator_warnings import warn
+from fastnn.common.arithmetic import heedless
+from fastnn.common.user_warnings import warn
 
 _PRODUCTS_PER_CALL = 50_000_000  # about 0.1 s of compiled work, then Ctrl-C gets its turn
 _PASSES_PER_CALL = 4096
@@ -125,9 +125,9 @@ class Perceptron(ClassifierMixin, BaseEstimator):
 
     def _learn(self, x: np.ndarray, target: np.ndarray, neuron: int, seed: int) -> np.ndarray:
         """Train one neuron; returns its mistakes in each pass."""
-        from fastnn.kernels import jit
+        from fastnn.kernels.compiler import jit
 
-        run = jit.program(jit.kernels("perceptron_cpu").perceptron_epochs, np.dtype(np.float64))
+        run = jit.program(jit.kernels("cpu.perceptron").perceptron_epochs, np.dtype(np.float64))
         order = np.arange(len(x))
         passes_per_call = min(max(1, _PRODUCTS_PER_CALL // x.size), _PASSES_PER_CALL)
         done, parts = 0, list[np.ndarray]()

@@ -12,12 +12,12 @@ from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
-from fastnn.arithmetic import heedless
-from fastnn.devices import resolve
-from fastnn.estimator_base import BaseMLP
-from fastnn.estimator_classifier import MLPClassifier
-from fastnn.estimator_docs import with_entries_of
-from fastnn.gpu_arrays import on_host
+from fastnn.common.arithmetic import heedless
+from fastnn.data.placement import on_host
+from fastnn.engine.devices import resolve
+from fastnn.estimators.base import BaseMLP
+from fastnn.estimators.classifier import MLPClassifier
+from fastnn.estimators.docstrings import with_entries_of
 from fastnn.losses import Huber, Loss, MeanAbsoluteError, MeanSquaredError, PoissonDeviance, Quantile
 
 _LOSSES: dict[str, type[Loss]] = {

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from fastnn.sparse import check_indices, damaged
+from fastnn.engine.sparse_rows import check_indices, damaged
 
 
 def compressed(x: Any, name: str, own: bool = False) -> Any:

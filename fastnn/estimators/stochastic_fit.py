@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from fastnn.backend import Engine
 from fastnn.callbacks import CallbackList
-from fastnn.estimator_callbacks import FitTasks, Trainee
-from fastnn.estimator_held_out import HeldOut, Judge, Rows
-from fastnn.estimator_warnings import warn
+from fastnn.common.user_warnings import warn
+from fastnn.engine.engine import Engine
+from fastnn.estimators.callback_bridge import FitTasks, Trainee
+from fastnn.estimators.validation import HeldOut, Judge, Rows
 
 
 class Deadline:

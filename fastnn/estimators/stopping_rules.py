@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.estimator_warnings import warn
-from fastnn.kernels.streams import say
+from fastnn.common.user_warnings import warn
+from fastnn.kernels.host.streams import say
 from fastnn.optimizers import Optimizer
 
 _LARGEST_AUTOMATIC_BATCH = 200

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn.backend import Engine, Evaluation
-from fastnn.estimator_sparse import compressed
+from fastnn.engine.engine import Engine, Evaluation
+from fastnn.estimators.sparse_input import compressed
 
 
 class Rows(NamedTuple):

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import absent, activations, checks, initializers, regularizers
-from fastnn.identifiers import resolve, serialize, what_came
-from fastnn.layer_base import MOST_SIZE, Layer, Shape, row_shape
-from fastnn.normalization import BatchNormalization, LayerNormalization, Normalization
+from fastnn import activations, initializers, regularizers
+from fastnn.common import absent, checks
+from fastnn.common.identifiers import resolve, serialize, what_came
+from fastnn.layers.base import MOST_SIZE, Layer, Shape, row_shape
+from fastnn.layers.normalization import BatchNormalization, LayerNormalization, Normalization
 
 
 class Input(Layer):

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 import numpy as np
 
-from fastnn import checks, initializers
-from fastnn.absent import missing
-from fastnn.arithmetic import as_the_caller, heedless
-from fastnn.attributes import arguments, as_the_constructor_takes_it
-from fastnn.data import to_array
-from fastnn.declarations import Declared
-from fastnn.identifiers import is_own
+from fastnn import initializers
+from fastnn.common import checks
+from fastnn.common.absent import missing
+from fastnn.common.arithmetic import as_the_caller, heedless
+from fastnn.common.attributes import arguments, as_the_constructor_takes_it
+from fastnn.common.declarations import Declared
+from fastnn.common.identifiers import is_own
+from fastnn.data.samples import to_array
 
 Shape = tuple[int | None, ...]
 # What the layer finds out by itself

@@ -1,14 +1,15 @@
-"""Layers that normalize: declarations, as in ``layers.py``."""
+"""Layers that normalize: declarations, as in ``layers/``."""
 
 import math
 from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn import checks, initializers
-from fastnn.arithmetic import heedless
-from fastnn.identifiers import serialize
-from fastnn.layer_base import Layer, Shape
+from fastnn import initializers
+from fastnn.common import checks
+from fastnn.common.arithmetic import heedless
+from fastnn.common.identifiers import serialize
+from fastnn.layers.base import Layer, Shape
 
 
 def _columns(axis: int) -> int:

@@ -6,8 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import absent, checks
-from fastnn.crossentropies import (
+from fastnn.common import absent, checks
+from fastnn.common.identifiers import resolve
+from fastnn.common.keras_arguments import accepting
+from fastnn.losses.base import Loss, as_rows
+from fastnn.losses.crossentropy import (
     BinaryCrossentropy,
     BinaryFocalCrossentropy,
     CategoricalCrossentropy,
@@ -15,9 +18,6 @@ from fastnn.crossentropies import (
     SparseCategoricalCrossentropy,
     SparseCategoricalFocalCrossentropy,
 )
-from fastnn.identifiers import resolve
-from fastnn.keras_arguments import accepting
-from fastnn.loss_base import Loss, as_rows
 
 __all__ = [
     "BinaryCrossentropy",

@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn.arithmetic import heedless
-from fastnn.attributes import Unchangeable
-from fastnn.declarations import Declared
+from fastnn.common.arithmetic import heedless
+from fastnn.common.attributes import Unchangeable
+from fastnn.common.declarations import Declared
 
 
 class Loss(Unchangeable, Declared):

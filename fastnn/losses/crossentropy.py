@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import checks
-from fastnn.loss_base import Loss
+from fastnn.common import checks
+from fastnn.losses.base import Loss
 
 
 class Crossentropy(Loss):

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.estimator_warnings import warn
-from fastnn.kernels import codes, cpu, jit
-from fastnn.layout import Layout, layout
+from fastnn.common.user_warnings import warn
+from fastnn.kernels import codes
+from fastnn.kernels.compiler import jit
+from fastnn.kernels.host import cpu
 from fastnn.losses import Loss
-from fastnn.objective import Objective, bind
-from fastnn.places import (
+from fastnn.lowering.objective import Objective, bind
+from fastnn.lowering.weight_places import (
     NORMALIZATIONS,
     WITH_WEIGHTS,
     Place,
@@ -28,6 +29,7 @@ from fastnn.places import (
     row_major,
     weight_places,
 )
+from fastnn.lowering.workspace import Layout, layout
 
 DTYPES = ("float32", "float64", MIXED := "mixed_bfloat16")
 SMALL_PARAMETERS = 16384  # of networks whose batches may be cut into segments: their gradients stay in the cache
@@ -138,7 +140,7 @@ class Plan:
         factors: Iterable[np.ndarray] = (),
         limit: float = math.inf,
     ) -> Objective:
-        """Bind a loss and names of metrics to this network, see `fastnn.objective.bind`."""
+        """Bind a loss and names of metrics to this network, see `fastnn.lowering.objective.bind`."""
         return bind(self.ops, self.dtype, loss, metrics, factors, limit)
 
     def row_major(self) -> Plan:

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import absent, checks, losses
-from fastnn.identifiers import resolve, serialize
-from fastnn.metric_base import Metric
-from fastnn.objective import FROM_LOGITS
+from fastnn import losses
+from fastnn.common import absent, checks
+from fastnn.common.identifiers import resolve, serialize
+from fastnn.lowering.objective import FROM_LOGITS
+from fastnn.metrics.base import Metric
 
 
 class MeanSquaredError(Metric):

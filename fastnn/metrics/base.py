@@ -4,12 +4,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn import checks
-from fastnn.arithmetic import heedless
-from fastnn.attributes import Unchangeable
-from fastnn.declarations import Declared
-from fastnn.loss_base import as_rows
-from fastnn.objective import metric_factors
+from fastnn.common import checks
+from fastnn.common.arithmetic import heedless
+from fastnn.common.attributes import Unchangeable
+from fastnn.common.declarations import Declared
+from fastnn.losses.base import as_rows
+from fastnn.lowering.objective import metric_factors
 
 
 class Metric(Unchangeable, Declared):

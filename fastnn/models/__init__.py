@@ -7,15 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import absent, checks, conditions, data, meaning, saving, seeding, training
-from fastnn.arithmetic import heedless, heedless_but_for_callbacks
 from fastnn.callbacks import CallbackList, History
-from fastnn.compiled import CompiledStack
-from fastnn.estimator_warnings import warn
-from fastnn.keras_arguments import accept, accepting
-from fastnn.precision import warn_of_lost_digits
-from fastnn.progress import ProgressLine
-from fastnn.record import MOST_EPOCHS
+from fastnn.common import absent, checks, seeding
+from fastnn.common.arithmetic import heedless, heedless_but_for_callbacks
+from fastnn.common.keras_arguments import accept, accepting
+from fastnn.common.user_warnings import warn
+from fastnn.data import meaning
+from fastnn.data import samples as data
+from fastnn.data.precision import warn_of_lost_digits
+from fastnn.engine.training_record import MOST_EPOCHS
+from fastnn.models import conditions, model_file
+from fastnn.models import fit as training
+from fastnn.models.progress_line import ProgressLine
+from fastnn.models.training_setup import CompiledStack
 
 
 class Sequential(CompiledStack):
@@ -355,9 +359,9 @@ def load_model(
         If ``fastnn train`` wrote the file: the network alone neither scales its inputs nor names its outputs.
     """
     source = repr(os.fspath(filepath))
-    content = saving.read(filepath)
-    model = saving.from_bytes(content, source, Sequential, device, threads, compile, custom_objects)
-    if saving.PREPARATION in model.metadata:
+    content = model_file.read(filepath)
+    model = model_file.from_bytes(content, source, Sequential, device, threads, compile, custom_objects)
+    if model_file.PREPARATION in model.metadata:
         warn(
             f"{source} was written by `fastnn train`. This is the network alone: it does not scale its inputs and does "
             "not name its outputs, as `fastnn predict` does. model.metadata['preparation'] holds the columns, their "

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.data import Samples
-from fastnn.identifiers import serialize
-from fastnn.states import as_arguments, plain
+from fastnn.common.identifiers import serialize
+from fastnn.common.plain_values import as_arguments, plain
+from fastnn.data.samples import Samples
 
 WHOLE_BYTES, SAMPLED_ROWS = 4 << 20, 1024  # of an array whose digest is of all its rows; of a larger one
 

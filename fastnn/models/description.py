@@ -7,10 +7,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from fastnn import identifiers
-from fastnn.identifiers import is_own, serialize
-from fastnn.structure import LayerStack
-from fastnn.summary import html_summary, print_summary
+from fastnn.common import identifiers
+from fastnn.common.identifiers import is_own, serialize
+from fastnn.models.network import LayerStack
+from fastnn.models.summary import html_summary, print_summary
 
 
 class DescribedStack(LayerStack):

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from fastnn.callbacks import CallbackList
-from fastnn.conditions import differences
-from fastnn.data import Samples
-from fastnn.gpu_arrays import join
+from fastnn.data.placement import join
+from fastnn.data.samples import Samples
+from fastnn.engine.training_record import Surroundings, TrainingRecord
 from fastnn.metrics import Metric
-from fastnn.progress import ProgressLine
-from fastnn.record import Surroundings, TrainingRecord
+from fastnn.models.conditions import differences
+from fastnn.models.progress_line import ProgressLine
 
 Logs = dict[str, float]
 
@@ -45,7 +45,7 @@ class Training:
     validate : callable, optional
         Returns the logs of a validation.
     describe : callable, optional
-        Returns what the fit is made of, for backups: see `fastnn.conditions`.
+        Returns what the fit is made of, for backups: see `fastnn.models.conditions`.
     """
 
     def __init__(

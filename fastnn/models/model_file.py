@@ -22,13 +22,15 @@ from typing import Any
 import numpy as np
 
 from fastnn import layers as layer_kinds
-from fastnn import safetensors_format, states
-from fastnn.declarations import our_base
-from fastnn.identifiers import MissingClassError, custom_classes, custom_objects, serialize
-from fastnn.kernels.cache import write_atomically
+from fastnn.common import plain_values
+from fastnn.common.declarations import our_base
+from fastnn.common.identifiers import MissingClassError, custom_classes, custom_objects, serialize
+from fastnn.common.model_file_errors import ModelFileError, OtherTrainingError
+from fastnn.common.plain_values import plain
+from fastnn.engine.training_record import Surroundings, TrainingRecord
+from fastnn.kernels.compiler.program_cache import write_atomically
 from fastnn.metrics import Metric, get_list
-from fastnn.record import Surroundings, TrainingRecord
-from fastnn.states import plain
+from fastnn.models import safetensors_format
 
 FORMAT, VERSION = "fastnn", 1
 COUNTERS = "optimizer:counters"
@@ -38,14 +40,6 @@ _FOREIGN = {  # how files of others begin
     b"\x89HDF\r\n\x1a\n": "an HDF5 file, as Keras' .h5 files are",
     b"\x80": "a pickle",
 }
-
-
-class ModelFileError(ValueError):
-    """A file that is no model of fastnn, or a damaged one, or one of a newer format."""
-
-
-class OtherTrainingError(ModelFileError):
-    """A file of another model or fit than the one that is to go on from it."""
 
 
 def encoded(model: Any, include_optimizer: bool = True, surroundings: Surroundings | None = None) -> list[Any]:
@@ -59,7 +53,7 @@ def encoded(model: Any, include_optimizer: bool = True, surroundings: Surroundin
     own_classes(model)  # refuses two of one name
     config: dict[str, Any] = {
         "version": VERSION,
-        "model": plain(model.get_config(), "get_config()", states.as_arguments),
+        "model": plain(model.get_config(), "get_config()", plain_values.as_arguments),
         "compile": None,
         "metadata": plain(model.metadata, "metadata"),
     }
@@ -69,7 +63,7 @@ def encoded(model: Any, include_optimizer: bool = True, surroundings: Surroundin
             "loss": model.loss and serialize(model.loss),
             "metrics": [serialize(metric) for metric in _distinct(model.metrics)],
         }
-        config["compile"] = plain(compiled, "compile", states.as_arguments)
+        config["compile"] = plain(compiled, "compile", plain_values.as_arguments)
         if model.jit_compile != "auto":
             config["compile"]["jit_compile"] = model.jit_compile
     weights, state, record = model.snapshot()

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import checks
 from fastnn import layers as layer_kinds
-from fastnn.arithmetic import heedless
-from fastnn.identifiers import unknown_name
-from fastnn.kernels.undisturbed import imported
-from fastnn.layer_base import AlwaysTrained, Layer, Shape, check_weights, row_shape, unchanged_on_failure
-from fastnn.turns import Turns
+from fastnn.common import checks
+from fastnn.common.arithmetic import heedless
+from fastnn.common.identifiers import unknown_name
+from fastnn.engine.turns import Turns
+from fastnn.kernels.host.uninterrupted import imported
+from fastnn.layers.base import AlwaysTrained, Layer, Shape, check_weights, row_shape, unchanged_on_failure
 
 _making = Turns(brief=True)  # an engine: two threads must not make one each for a model
 _DTYPES = ("float32", "float64", "mixed_bfloat16")
@@ -210,7 +210,7 @@ class LayerStack(AlwaysTrained):
     def _make_engine(self) -> None:
         if self._engine is None:
             self._need_built()
-            backend, lowering = imported("fastnn.backend"), imported("fastnn.plan")
+            backend, lowering = imported("fastnn.engine.engine"), imported("fastnn.lowering.plan")
             if len(self.output_shape) != 2:
                 raise ValueError(f"a model gives flat rows, but the output shape is {self.output_shape}: add Flatten()")
             self._row_shape = row_shape(self.input_shape[1:])

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Mapping
 
-from fastnn.kernels.streams import say, stdout
+from fastnn.kernels.host.streams import say, stdout
 
 _CELLS = 20
 _INTERVAL = 0.05  # seconds between two drawings of a line in progress

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from fastnn.kernels.streams import say, stdout
-from fastnn.layer_base import Layer
+from fastnn.kernels.host.streams import say, stdout
+from fastnn.layers.base import Layer
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import data, losses, meaning, optimizers, saving
-from fastnn.arithmetic import heedless
-from fastnn.declarations import our_base
-from fastnn.description import DescribedStack
-from fastnn.devices import resolve
+from fastnn import losses, optimizers
+from fastnn.common.arithmetic import heedless
+from fastnn.common.declarations import our_base
+from fastnn.data import meaning
+from fastnn.data import samples as data
+from fastnn.engine.devices import resolve
+from fastnn.engine.training_record import TrainingRecord
 from fastnn.metrics import Metric, get_list
-from fastnn.record import TrainingRecord
+from fastnn.models import model_file
+from fastnn.models.description import DescribedStack
 
 
 class CompiledStack(DescribedStack):
@@ -115,7 +118,7 @@ class CompiledStack(DescribedStack):
             Likewise.
         """
         self._need_built()
-        saving.write(filepath, saving.encoded(self, include_optimizer), overwrite)
+        model_file.write(filepath, model_file.encoded(self, include_optimizer), overwrite)
 
     def back_up(self, path: str | os.PathLike[str]) -> None:
         """Write the model with the state of the callbacks of the fit that it is in, so that the same fit can go on.
@@ -131,7 +134,7 @@ class CompiledStack(DescribedStack):
         """
         if self._training is None:
             raise RuntimeError("back_up is for callbacks in a fit; save writes a model at any time")
-        saving.write(path, saving.encoded(self, surroundings=self._training.surroundings()))
+        model_file.write(path, model_file.encoded(self, surroundings=self._training.surroundings()))
 
     @heedless
     def restore(self, path: str | os.PathLike[str]) -> None:
@@ -149,7 +152,7 @@ class CompiledStack(DescribedStack):
         """
         self._need_built()
         with self._turn("restore", begun=True):
-            saving.restore(self, saving.read(path), repr(os.fspath(path)))
+            model_file.restore(self, model_file.read(path), repr(os.fspath(path)))
             self._restored = True
 
     def restored_record(self) -> TrainingRecord | None:
@@ -220,11 +223,11 @@ class CompiledStack(DescribedStack):
                 self.optimizer.count(0)  # the next engine begins anew
 
     def __reduce__(self) -> Any:
-        about = (type(self), self._device, self._threads, True, saving.own_classes(self))
+        about = (type(self), self._device, self._threads, True, model_file.own_classes(self))
         ours = our_base(type(self))
         known = set(vars(ours())).union(*map(vars, ours.__mro__))
         attributes = {name: value for name, value in vars(self).items() if name not in known}
-        return saving.from_bytes, (saving.to_bytes(self), "the pickle", *about), attributes or None
+        return model_file.from_bytes, (model_file.to_bytes(self), "the pickle", *about), attributes or None
 
     def _prepare_engine(self, engine: Any) -> None:
         engine.jit_compile = self.jit_compile

@@ -5,8 +5,8 @@ Arguments, defaults and formulas are those of Keras 3 (``keras/src/optimizers``)
 
 from typing import Any, Unpack
 
-from fastnn import absent, checks
-from fastnn.identifiers import resolve
+from fastnn.common import absent, checks
+from fastnn.common.identifiers import resolve
 from fastnn.optimizers import schedules as schedules
 from fastnn.optimizers.base import Common, Limits, Optimizer
 from fastnn.optimizers.schedules import LearningRateSchedule

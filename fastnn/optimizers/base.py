@@ -5,10 +5,10 @@ from typing import Any, ClassVar, TypedDict
 
 import numpy as np
 
-from fastnn import checks
-from fastnn.attributes import arguments, as_the_constructor_takes_it
-from fastnn.declarations import Declared
-from fastnn.identifiers import serialize
+from fastnn.common import checks
+from fastnn.common.attributes import arguments, as_the_constructor_takes_it
+from fastnn.common.declarations import Declared
+from fastnn.common.identifiers import serialize
 from fastnn.optimizers import schedules
 from fastnn.optimizers.schedules import LearningRateSchedule
 

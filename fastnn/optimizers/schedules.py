@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import absent, checks
-from fastnn.arithmetic import as_the_caller
-from fastnn.attributes import Unchangeable
-from fastnn.declarations import Declared
-from fastnn.identifiers import is_own, resolve
+from fastnn.common import absent, checks
+from fastnn.common.arithmetic import as_the_caller
+from fastnn.common.attributes import Unchangeable
+from fastnn.common.declarations import Declared
+from fastnn.common.identifiers import is_own, resolve
 
 
 class LearningRateSchedule(Unchangeable, Declared):

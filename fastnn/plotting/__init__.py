@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn import absent, canvas
-from fastnn.arithmetic import heedless
-from fastnn.confusion import numbered, shortened
-from fastnn.confusion import plot_confusion_matrix as plot_confusion_matrix
+from fastnn.common import absent
+from fastnn.common.arithmetic import heedless
+from fastnn.plotting import axes as canvas
+from fastnn.plotting.confusion import numbered, shortened
+from fastnn.plotting.confusion import plot_confusion_matrix as plot_confusion_matrix
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

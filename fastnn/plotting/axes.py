@@ -27,7 +27,7 @@ def pyplot() -> ModuleType:
 def panels(rows: int, columns: int, size: tuple[float, float]) -> Any:
     """Return a new figure, which a notebook shows once, and its axes (rows, columns)."""
     plt = pyplot()
-    from fastnn.notebook import ShownOnce
+    from fastnn.plotting.notebook import ShownOnce
 
     return plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False, FigureClass=ShownOnce)
 

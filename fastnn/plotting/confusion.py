@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn import canvas
-from fastnn.arithmetic import heedless
+from fastnn.common.arithmetic import heedless
+from fastnn.plotting import axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,7 +64,7 @@ def plot_confusion_matrix(
     margin = 1.2 + 0.075 * max(longest - 3, 0)  # inches for names and title
     side = min(max(3.6, margin + max(0.36 * k, 1.8)), _LARGEST_SIDE)
     cell = (side - margin) / k
-    ax = canvas.axes(ax, (side, side))
+    ax = axes.axes(ax, (side, side))
     shades = np.sqrt(shares)  # so that rare confusions can be seen
     ax.imshow(shades, cmap="Blues", vmin=0, vmax=1.1)
     if k <= _MOST_CELLS_WITH_NUMBERS:

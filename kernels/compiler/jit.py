@@ -2,7 +2,7 @@
 
 Kernels are plain Python functions. ``program(function, dtype)`` rebuilds a function and all kernels it
 calls for one element type: float constants become constants of that type (Numba would compute in float64
-otherwise), formulas with precision-dependent coefficients pick theirs, and the primitives of ``scalar.py``
+otherwise), formulas with precision-dependent coefficients pick theirs, and the primitives of ``formulas/elementary.py``
 become single instructions. So each formula stands once, in Python, for every type and target.
 """
 
@@ -21,15 +21,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .cpu import simd_level, target_description, tile_choice, vector_bytes
-from .numba_settings import prescribed
-from .room import check_room
-from .undisturbed import imported, undisturbed
+from ..host.cpu import simd_level, target_description, tile_choice, vector_bytes
+from ..host.numba_settings import prescribed
+from ..host.room import check_room
+from ..host.uninterrupted import imported, undisturbed
 
 # NaN and infinity keep their meaning and sums keep their order: the same bits however the work is cut. Multiply-adds
 # are not fused, as the compiler would do it in one program and not in another.
 FASTMATH = {"nsz"}
-IN_FLOAT64 = "fastnn.kernels.links_cpu"  # its kernels compute in float64 in programs of any element type
+IN_FLOAT64 = "fastnn.kernels.cpu.output_links"  # its kernels compute in float64 in programs of any element type
 ROOM_TO_LOAD = 32  # MiB, for one program
 ROOM_TO_BEGIN = 128  # MiB, for what Numba imports at its first
 OPTIONS = {"error_model": "numpy", "nogil": True, "fastmath": FASTMATH}
@@ -104,21 +104,21 @@ def _twins(traits: Traits) -> list[dict]:
     """What replaces kernels in programs with these traits, one table after the other."""
     modules: list[Any] = []
     if traits.normalised:
-        from . import normalised_cpu
+        from ..cpu import variants
 
-        modules.append(normalised_cpu)
+        modules.append(variants)
     if traits.clipped:
-        from . import clipping_cpu
+        from ..cpu import clipping
 
-        modules.append(clipping_cpu)
+        modules.append(clipping)
     if traits.mixed:
-        from . import mixed_cpu
+        from ..cpu import mixed as mixed_cpu
 
         modules.append(mixed_cpu)
         if tile_choice()[0] != "none":
-            from . import amx_cpu
+            from ..cpu import amx
 
-            modules.append(amx_cpu)
+            modules.append(amx)
     return [module.TWINS for module in modules]
 
 
@@ -151,15 +151,16 @@ def _for_cpu(
 @functools.cache
 def _inner(function: Callable, dtype: np.dtype, traits: Traits) -> Any:
     """What programs call in the place of a kernel; it must not be called from Python."""
-    from . import intrinsics, scalar
+    from ..formulas import elementary
+    from ..llvm import instructions
 
     function = _twin(function, traits)
     if function.__module__ == IN_FLOAT64:
         dtype = np.dtype(np.float64)
-    if function.__name__ in scalar.PRIMITIVES:
-        return getattr(intrinsics, function.__name__)
-    if function.__name__ in scalar.BY_PRECISION:
-        function = scalar.BY_PRECISION[function.__name__][dtype.itemsize == 8]
+    if function.__name__ in elementary.PRIMITIVES:
+        return getattr(instructions, function.__name__)
+    if function.__name__ in elementary.BY_PRECISION:
+        function = elementary.BY_PRECISION[function.__name__][dtype.itemsize == 8]
     return _dispatcher(function, dtype, traits)
 
 
@@ -246,9 +247,9 @@ def _with_settings(compile_program: Callable) -> Callable:
 def _program(
     function: Callable, dtype: np.dtype, variant: str = "", traits: Traits = PLAIN, known: Known = ()
 ) -> Any:
-    from .cache import ProgramCache
     from .linking import NetworkCompiler, ProgramCompiler
-    from .networks import NetworkCache
+    from .network_programs import NetworkCache
+    from .program_cache import ProgramCache
 
     target = target_description()  # before Numba looks at its settings: they are checked
     pipeline = NetworkCompiler if known else ProgramCompiler
@@ -276,7 +277,7 @@ def _digest(text: str) -> str:
 
 def _rewrite(dispatcher: Any, function: Callable, dtype: np.dtype, traits: Traits, known: Known) -> None:
     """Let a dispatcher compile what is left of its function for known arguments, when it is not found on disk."""
-    from .networks import forget
+    from .network_programs import forget
 
     compiler, cache, target_context = dispatcher._compiler, dispatcher._cache, dispatcher.targetctx
     compile_function = compiler.compile
@@ -301,11 +302,11 @@ def _for_known(
 
     Dispatchers made for this program alone are added to ``kernels``.
     """
-    from . import scalar
+    from ..formulas import elementary
     from .partial_evaluation import UNKNOWN, Evaluator
 
     def stands_for(value: Any) -> Callable | None:
-        if not _is_kernel(value) or value.__name__ in {*scalar.PRIMITIVES, *scalar.BY_PRECISION}:
+        if not _is_kernel(value) or value.__name__ in {*elementary.PRIMITIVES, *elementary.BY_PRECISION}:
             return None
         twin = _twin(value, traits)
         return twin if _is_kernel(twin) else None

@@ -12,8 +12,8 @@ from typing import Any
 
 from numba.core.compiler import CompileResult
 
-from .cache import ProgramCache
 from .linking import NetworkCodegen
+from .program_cache import ProgramCache
 
 
 class NetworkCache(ProgramCache):

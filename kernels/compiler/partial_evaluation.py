@@ -19,8 +19,8 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .known import UNKNOWN, SourceMissing, Table, folded, is_pure, is_scalar, known
-from .known_statements import Statements, assigned_names
+from .partial_expressions import UNKNOWN, SourceMissing, Table, folded, is_pure, is_scalar, known
+from .partial_statements import Statements, assigned_names
 
 COMPUTED = (min, max, int, abs)  # functions of integers
 _MISSING = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
-from .known import UNKNOWN, Expressions, Table, is_scalar, known
+from .partial_expressions import UNKNOWN, Expressions, Table, is_scalar, known
 
 FEW_TURNS = 4  # of a loop that is unrolled
 MOST_TURNS = 16  # of one whose turns look up different places of a table, and of a ``while``

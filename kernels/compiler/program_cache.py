@@ -18,12 +18,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ..host.cache_folder import MARK, MARK_TEXT, cache_root, files_of, make_folder, prune, say_once
+from ..host.files import refusal, take_over, target_of
+from ..host.streams import stderr
+from ..host.trusted import Unusable, check_own_folder, read_kept
 from . import sources
-from .cache_folder import MARK, MARK_TEXT, cache_root, files_of, make_folder, prune, say_once
-from .files import refusal, take_over, target_of
-from .room import check_room
-from .streams import stderr
-from .trusted import Unusable, check_own_folder, read_kept
 
 DIGEST_BYTES = 32
 ROOM_TO_COMPILE = 64  # MiB

@@ -54,11 +54,11 @@ def digest() -> bytes | None:
     except OSError:  # a frozen program may have no such folder
         files = {}
     try:
-        from ._digest import DIGEST
+        from fastnn.kernels._digest import DIGEST
     except ModuleNotFoundError:
         if files and isinstance(__spec__.loader, READING):
             return digest_of(files)
-        from .cache_folder import say_once
+        from ..host.cache_folder import say_once
 
         say_once(
             "compiled programs are not kept, as nothing here tells these kernels from those of other versions, neither "

@@ -1,4 +1,4 @@
-"""Dense layers in mixed precision on tiles of AMX: twins of some functions of ``mixed_cpu.py``.
+"""Dense layers in mixed precision on tiles of AMX: twins of some functions of ``cpu/mixed.py``.
 
 Operands are pairs laid out as there, sums filled up with zeros to 16 pairs, the height of a tile. Only the input of
 the weight gradient stands otherwise: transposed, in squares ready to be loaded. At ``BATCH_PAIRS`` there is
@@ -14,17 +14,18 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from . import codes, mixed_cpu
-from .bfloat16 import Pairs, round_columns
-from .cpu import tile_choice
-from .dense_cpu import begin_products, end_products, share
-from .intrinsics import I64, at
-from .jit import LANES
-from .mixed_cpu import BLOCK_ROWS
-from .simd import MODE_INIT, MODE_ZERO
-from .team import barrier
-from .tiles import ROWS, AmxTiles, EmulatedTiles, thread_instruction
-from .vectors import for_range
+from .. import codes
+from ..compiler.jit import LANES
+from ..host.cpu import tile_choice
+from ..llvm.amx_tiles import ROWS, AmxTiles, EmulatedTiles, thread_instruction
+from ..llvm.bfloat16 import Pairs, round_columns
+from ..llvm.instructions import I64, at
+from ..llvm.register_tiles import MODE_INIT, MODE_ZERO
+from ..llvm.vectors import for_range
+from ..operations.teamwork import barrier
+from . import mixed
+from .dense import begin_products, end_products, share
+from .mixed import BLOCK_ROWS
 
 Tiles = AmxTiles if tile_choice()[0] == "amx" else EmulatedTiles
 configure_tiles, release_tiles = thread_instruction(Tiles.configure), thread_instruction(Tiles.release)
@@ -32,12 +33,12 @@ LEFT, RIGHT = (4, 5), (6, 7)  # tiles of operands; the first four hold sums
 
 
 def begin_tiles():
-    """Twin of ``dense_cpu.begin_products``: size the tiles of this thread."""
+    """Twin of ``dense.begin_products``: size the tiles of this thread."""
     configure_tiles()
 
 
 def end_tiles():
-    """Twin of ``dense_cpu.end_products``: give them back."""
+    """Twin of ``dense.end_products``: give them back."""
     release_tiles()
 
 
@@ -148,7 +149,7 @@ def tile_product(
 
 
 def product(a, a_row, a_k, b, b_panel, c, c_row, c_panel, panels, rows, count, init, init_panel, mode, relu):
-    """Twin of ``gemm_cpu.product`` for rows of pairs (a_k = 1), ``count`` of them filled up; not for MODE_ADD."""
+    """Twin of ``gemm.product`` for rows of pairs (a_k = 1), ``count`` of them filled up; not for MODE_ADD."""
     steps = (count + LANES - 1) // LANES
     tile_product(
         a, a_row, LANES, ROWS * a_row, b, b_panel, c, c_row, c_panel, panels, rows, steps, init, init_panel, mode, relu
@@ -181,7 +182,7 @@ def transpose_pairs(typingctx, rows, target, source, source_row):
 
 
 def input_operand(rank, size, sync, op, work, rows):
-    """Twin of ``dense_cpu.input_operand``: round the input, for this product and transposed for the update."""
+    """Twin of ``dense.input_operand``: round the input, for this product and transposed for the update."""
     first, last = share(rank, size, rows)
     row, x = op[codes.X_ROW], at(work, op[codes.X])
     pairs = at(work, op[codes.ROW_PAIRS] + first * row)
@@ -197,7 +198,7 @@ def input_operand(rank, size, sync, op, work, rows):
 
 
 def weight_gradient(op, work, first, count, packed, rows, gradient, panels):
-    """Twin of ``mixed_cpu.weight_gradient``; row -1 is a product with ones."""
+    """Twin of ``mixed.weight_gradient``; row -1 is a product with ones."""
     steps = (rows + 2 * LANES - 1) // (2 * LANES)
     stride = steps * LANES * LANES
     place, a_row = op[codes.BATCH_PAIRS] + first * steps * LANES, LANES
@@ -212,7 +213,7 @@ def weight_gradient(op, work, first, count, packed, rows, gradient, panels):
 TWINS = {
     begin_products: begin_tiles,
     end_products: end_tiles,
-    mixed_cpu.product: product,
-    mixed_cpu.input_operand: input_operand,
-    mixed_cpu.weight_gradient: weight_gradient,
+    mixed.product: product,
+    mixed.input_operand: input_operand,
+    mixed.weight_gradient: weight_gradient,
 }

@@ -1,4 +1,4 @@
-"""Training steps that clip gradients: twins of two functions of ``step_cpu.py``, for the programs of runs that do.
+"""Training steps that clip gradients: twins of two functions of ``cpu/step.py``, for the programs of runs that do.
 
 All gradients of a step are stored in one vector that lies like the weights; once they are whole, penalties included,
 their sizes are added up, and the optimizer gets what the limits leave of them. The three ways are those of Keras 3
@@ -12,16 +12,17 @@ beta. Every member adds them up in the same order, so no norm depends on the tea
 
 from __future__ import annotations
 
-from . import codes, step_cpu
-from .activation_cpu import scale_vectors
-from .dense_cpu import COLUMNS, renew_operands
-from .intrinsics import at, sqrt
-from .jit import LANES
-from .optimizer_cpu import update
-from .scalar import select
-from .team import barrier
-from .tracing import vector_loop
-from .vectors import sum_of_squares
+from .. import codes
+from ..compiler.jit import LANES
+from ..formulas.elementary import select
+from ..llvm.instructions import at, sqrt
+from ..llvm.vector_loops import vector_loop
+from ..llvm.vectors import sum_of_squares
+from ..operations.activations import scale_vectors
+from ..operations.optimizers import update
+from ..operations.teamwork import barrier
+from . import step as step_cpu
+from .dense import COLUMNS, renew_operands
 
 SQUARES_AT_ONCE = 64  # vectors whose squares are added up in the element type, before float64
 
@@ -88,14 +89,14 @@ def factor_within(limit, norm):
 
 
 def gradient_use(run, slot_0, gradients):
-    """Twin of ``step_cpu.gradient_use``: store it."""
+    """Twin of ``step.gradient_use``: store it."""
     return codes.GRADIENT, gradients
 
 
 def finish_step(
     rank, size, sync, run, hyper, rate, momentum, epsilon, ops, count, params, slot_0, slot_1, gradients, sums, scratch
 ):
-    """Twin of ``step_cpu.finish_step``: a member's share of clipping and of the optimizer's step."""
+    """Twin of ``step.finish_step``: a member's share of clipping and of the optimizer's step."""
     share_1, share_2 = 1.0 - hyper[codes.BETA_1], 1.0 - hyper[codes.BETA_2]
     decay = hyper[codes.LEARNING_RATE] * hyper[codes.WEIGHT_DECAY]
     limit, own_limit = hyper[codes.CLIPVALUE], hyper[codes.CLIPNORM]

@@ -7,8 +7,12 @@ A member ``rank`` of ``size`` does its share; no share depends on another member
 
 from __future__ import annotations
 
-from . import codes
-from .activation_cpu import (
+from .. import codes
+from ..compiler.jit import LANES
+from ..llvm.instructions import at
+from ..llvm.register_tiles import MODE_INIT, MODE_ZERO
+from ..llvm.vectors import load_strided, transpose_square
+from ..operations.activations import (
     activation_backward,
     activation_forward,
     copy_vectors,
@@ -16,15 +20,11 @@ from .activation_cpu import (
     product_vectors,
     softmax,
 )
-from .gemm_cpu import product, product_transposed
-from .intrinsics import at
-from .jit import LANES
-from .optimizer_cpu import penalise_vectors, update
-from .rng import dropout_row
-from .simd import MODE_INIT, MODE_ZERO
-from .sparse_cpu import sparse_gradient_tile
-from .team import barrier
-from .vectors import load_strided, transpose_square
+from ..operations.optimizers import penalise_vectors, update
+from ..operations.random import dropout_row
+from ..operations.teamwork import barrier
+from .gemm import product, product_transposed
+from .sparse import sparse_gradient_tile
 
 COLUMNS, FACTORS = len(codes.OPERATION_COLUMNS), len(codes.FACTOR_COLUMNS)
 MANY_ROWS = 24  # of a batch, for which transposing weights pays

@@ -6,10 +6,10 @@ panel. Left operands and results are row-major with any row stride. Pointers and
 
 from __future__ import annotations
 
-from .cpu import simd_level
-from .intrinsics import at
-from .jit import LANES
-from .simd import DOT_COLUMNS, DOT_ROWS, MODE_ADD, MODE_INIT, TILE_ROWS, dot_tile, outer_strip
+from ..compiler.jit import LANES
+from ..host.cpu import simd_level
+from ..llvm.instructions import at
+from ..llvm.register_tiles import DOT_COLUMNS, DOT_ROWS, MODE_ADD, MODE_INIT, TILE_ROWS, dot_tile, outer_strip
 
 LEVEL = simd_level()
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from . import codes
-from .activation_cpu import activation_forward, softmax
-from .dense_cpu import COLUMNS, FACTORS, begin_products, dense_forward, end_products, round_block, share
-from .intrinsics import PROGRAM_MODE, as_float64, at, float_mode, pointers, set_float_mode
-from .jit import LANES, NUMBER
-from .lanes_cpu import forward_groups, load_groups, unload_column, unload_groups
-from .links_cpu import finish_rows
-from .loss_cpu import loss_row, row_metrics
-from .sparse_cpu import STARTS, sparse_forward
-from .team import barrier
-from .vectors import load_row, zero_if_finite
+from .. import codes
+from ..compiler.jit import LANES, NUMBER
+from ..llvm.instructions import PROGRAM_MODE, as_float64, at, float_mode, pointers, set_float_mode
+from ..llvm.vectors import load_row, zero_if_finite
+from ..operations.activations import activation_forward, softmax
+from ..operations.losses import loss_row, row_metrics
+from ..operations.teamwork import barrier
+from .dense import COLUMNS, FACTORS, begin_products, dense_forward, end_products, round_block, share
+from .output_links import finish_rows
+from .row_per_lane import forward_groups, load_groups, unload_column, unload_groups
+from .sparse import STARTS, sparse_forward
 
 BLOCK_ROWS = 96  # rows that go through the whole network together, a multiple of every tile's rows
 
@@ -128,12 +128,12 @@ def infer_rows(
     run : int64, as in ``train_steps``; LOSS = NO_LOSS for predictions
     loss_factors : as in ``train_steps``; not read for predictions
     scaling : (2,), factor and summand of every input
-    x : (n, inputs), of the parameters' type or uint8; features : None, or sparse rows, see ``sparse_cpu.py``
+    x : (n, inputs), of the parameters' type or uint8; features : None, or sparse rows, see ``cpu/sparse.py``
     y : (n, TARGETS), weights : (n,) or (0,)
     buffers : (size, 2 * BLOCK_ROWS * row + outputs), one row of buffers a member; its first element becomes 0, or NaN
         if there are NaN or infinities in the rows of x that are the member's
     stats : float64 (n, 1 + metrics), written where there is a loss: weighted loss and metrics of each row
-    outputs : (n, C), written where there is none and LINK is no link of ``links_cpu.py``,
+    outputs : (n, C), written where there is none and LINK is no link of ``cpu/output_links.py``,
     finished : float64 (n, C), or (n, 2) of a pair, written where it is one; the last operation has no activation then
     """
     if not barrier(at(sync, 0), size):

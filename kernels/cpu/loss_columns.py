@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from . import codes
-from .intrinsics import at
-from .jit import LANES
-from .loss_formulas import (
+from .. import codes
+from ..compiler.jit import LANES
+from ..formulas.elementary import exp, select, sigmoid
+from ..formulas.losses import (
     absolute_error,
     absolute_error_grad,
     binary_crossentropy,
@@ -29,9 +29,9 @@ from .loss_formulas import (
     squared_error,
     squared_error_grad,
 )
-from .scalar import exp, select, sigmoid
-from .tracing import vector_loop
-from .vectors import load_chosen, load_strided
+from ..llvm.instructions import at
+from ..llvm.vector_loops import vector_loop
+from ..llvm.vectors import load_chosen, load_strided
 
 
 def on_outputs(value, gradient):

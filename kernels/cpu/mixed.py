@@ -11,18 +11,19 @@ when they have changed: ``params`` holds, behind the float32 weights that the op
 
 from __future__ import annotations
 
-from . import codes, dense_cpu, gemm_cpu
-from .bfloat16 import Pairs, round_columns, round_row_pairs
-from .dense_cpu import COLUMNS, share, update_tile
-from .intrinsics import at
-from .jit import LANES
-from .simd import MODE_ZERO, TILE_ROWS, outer_strip
-from .team import barrier
-from .vectors import transpose_square
+from .. import codes
+from ..compiler.jit import LANES
+from ..llvm.bfloat16 import Pairs, round_columns, round_row_pairs
+from ..llvm.instructions import at
+from ..llvm.register_tiles import MODE_ZERO, TILE_ROWS, outer_strip
+from ..llvm.vectors import transpose_square
+from ..operations.teamwork import barrier
+from . import dense, gemm
+from .dense import COLUMNS, share, update_tile
 
 BLOCK_ROWS = 48  # rows of weights updated and rounded in one visit: whole register tiles, whole transposed squares
 
-product = gemm_cpu.tiled_product(*(outer_strip(TILE_ROWS[vectors]["avx512"], vectors, Pairs) for vectors in (1, 2)))
+product = gemm.tiled_product(*(outer_strip(TILE_ROWS[vectors]["avx512"], vectors, Pairs) for vectors in (1, 2)))
 
 
 def half(count):
@@ -36,18 +37,18 @@ def whole(count, lanes):
 
 
 def forward_weights(op, panel):
-    """Twin of ``dense_cpu.forward_weights``: pairs of weights."""
+    """Twin of ``dense.forward_weights``: pairs of weights."""
     stride = whole(op[codes.INPUTS], LANES) * LANES
     return op[codes.W_PAIRS] + panel * stride, stride, half(op[codes.INPUTS])
 
 
 def round_block(op, x, row, rows):
-    """Twin of ``dense_cpu.round_block``: round rows of inputs in place."""
+    """Twin of ``dense.round_block``: round rows of inputs in place."""
     round_columns(rows, op[codes.INPUTS], x, row, x, row, LANES)
 
 
 def input_operand(rank, size, sync, op, work, rows):
-    """Twin of ``dense_cpu.input_operand``: round the input, for this product and as pairs of rows for the update."""
+    """Twin of ``dense.input_operand``: round the input, for this product and as pairs of rows for the update."""
     first, last = share(rank, size, half(rows))
     row, count = op[codes.X_ROW], min(rows, 2 * last) - 2 * first
     x = at(work, op[codes.X] + 2 * first * row)
@@ -59,7 +60,7 @@ def input_operand(rank, size, sync, op, work, rows):
 
 
 def gradient_operand(rank, size, sync, op, work, rows):
-    """Twin of ``dense_cpu.gradient_operand``: round the gradient with respect to the output."""
+    """Twin of ``dense.gradient_operand``: round the gradient with respect to the output."""
     first, last = share(rank, size, rows)
     row = op[codes.Y_ROW]
     dy, pairs = at(work, op[codes.DY] + first * row), at(work, op[codes.ROW_PAIRS] + first * row)
@@ -69,7 +70,7 @@ def gradient_operand(rank, size, sync, op, work, rows):
 
 
 def input_gradient(op, params, dy, dx, scratch, rows, column, columns, transposes):
-    """Twin of ``dense_cpu.input_gradient`` for pairs dy."""
+    """Twin of ``dense.input_gradient`` for pairs dy."""
     stride = half(op[codes.PANELS]) * LANES * LANES
     product(
         dy, op[codes.Y_ROW], 1, at(params, op[codes.WT_PAIRS] + column // LANES * stride), stride,
@@ -99,7 +100,7 @@ def round_weights(op, params, pair, first, count, scratch):
 
 
 def renew_operands(op, params, pair, scratch):
-    """Twin of ``dense_cpu.renew_operands``: round the weights."""
+    """Twin of ``dense.renew_operands``: round the weights."""
     for first in range(0, op[codes.INPUTS], BLOCK_ROWS):
         round_weights(op, params, pair, first, min(BLOCK_ROWS, op[codes.INPUTS] - first), scratch)
 
@@ -138,7 +139,7 @@ def dense_update_share(
     rank, size, op, index, work, features, params, slot_0, slot_1, scratch, rows, optimizer, l2,
     rate, momentum, share_1, share_2, epsilon, decay, nesterov,
 ):  # fmt: skip
-    """Twin of ``dense_cpu.dense_update_share`` for dense rows: new weights are rounded while they are in the cache.
+    """Twin of ``dense.dense_update_share`` for dense rows: new weights are rounded while they are in the cache.
 
     ``scratch`` holds gradients of ``BLOCK_ROWS`` rows of two panels, then dy of two panels as pairs of rows.
     """
@@ -166,12 +167,12 @@ def dense_update_share(
 
 
 TWINS = {
-    gemm_cpu.product: product,
-    dense_cpu.renew_operands: renew_operands,
-    dense_cpu.forward_weights: forward_weights,
-    dense_cpu.round_block: round_block,
-    dense_cpu.input_operand: input_operand,
-    dense_cpu.gradient_operand: gradient_operand,
-    dense_cpu.input_gradient: input_gradient,
-    dense_cpu.dense_update_share: dense_update_share,
+    gemm.product: product,
+    dense.renew_operands: renew_operands,
+    dense.forward_weights: forward_weights,
+    dense.round_block: round_block,
+    dense.input_operand: input_operand,
+    dense.gradient_operand: gradient_operand,
+    dense.input_gradient: input_gradient,
+    dense.dense_update_share: dense_update_share,
 }

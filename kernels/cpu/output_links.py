@@ -14,14 +14,14 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from . import codes
-from .activation_cpu import largest_of, map_exponential, map_sigmoid, shifted_exp
-from .formulas import softplus
-from .intrinsics import I32, I64, at
-from .jit import LANES
-from .scalar import log, select, sigmoid
-from .tracing import Traced, row_sum, traceable, vector_loop
-from .vectors import Vectors, for_range
+from .. import codes
+from ..compiler.jit import LANES
+from ..formulas.activations import softplus
+from ..formulas.elementary import log, select, sigmoid
+from ..llvm.instructions import I32, I64, at
+from ..llvm.vector_loops import Traced, row_sum, traceable, vector_loop
+from ..llvm.vectors import Vectors, for_range
+from ..operations.activations import largest_of, map_exponential, map_sigmoid, shifted_exp
 
 
 def same(x):

@@ -1,7 +1,7 @@
 """The perceptron's learning rule, in plain loops."""
 
-from .formulas import step
-from .rng import shuffle
+from ..formulas.activations import step
+from ..operations.random import shuffle
 
 
 def perceptron_epochs(x, target, weights, bias, rate, shuffled, key_0, key_1, first_epoch, order, mistakes):

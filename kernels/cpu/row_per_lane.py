@@ -6,14 +6,14 @@ the sums, and a vector for each column. The weights are the left operand of the 
 
 from __future__ import annotations
 
-from . import codes
-from .activation_cpu import activation_forward
-from .dense_cpu import COLUMNS, FACTORS
-from .gemm_cpu import product
-from .intrinsics import at
-from .jit import LANES
-from .simd import MODE_ZERO
-from .vectors import load_transposed, transpose_square
+from .. import codes
+from ..compiler.jit import LANES
+from ..llvm.instructions import at
+from ..llvm.register_tiles import MODE_ZERO
+from ..llvm.vectors import load_transposed, transpose_square
+from ..operations.activations import activation_forward
+from .dense import COLUMNS, FACTORS
+from .gemm import product
 
 
 def load_groups(rows, width, buffer, stride, x, scaling):

@@ -7,13 +7,13 @@ order, so the result does not depend on the size of the team.
 
 from __future__ import annotations
 
-from . import codes
-from .activation_cpu import add_vectors
-from .dense_cpu import COLUMNS, FACTORS, dense_backward_input_share, pack, update_panel
-from .gemm_cpu import product
-from .intrinsics import at
-from .jit import LANES
-from .simd import MODE_ADD, MODE_ZERO
+from .. import codes
+from ..compiler.jit import LANES
+from ..llvm.instructions import at
+from ..llvm.register_tiles import MODE_ADD, MODE_ZERO
+from ..operations.activations import add_vectors
+from .dense import COLUMNS, FACTORS, dense_backward_input_share, pack, update_panel
+from .gemm import product
 
 PART_ROWS = 96  # rows that go through the whole network together, a multiple of every tile's rows
 

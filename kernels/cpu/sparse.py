@@ -8,11 +8,11 @@ row i. And room for the entries of one batch by columns: ``places`` int64 (input
 
 from __future__ import annotations
 
-from . import codes
-from .activation_cpu import activation_forward, copy_vectors
-from .intrinsics import at
-from .jit import LANES
-from .tracing import vector_loop
+from .. import codes
+from ..compiler.jit import LANES
+from ..llvm.instructions import at
+from ..llvm.vector_loops import vector_loop
+from ..operations.activations import activation_forward, copy_vectors
 
 
 def scaled_sum(y, x, factor):

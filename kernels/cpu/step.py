@@ -6,9 +6,16 @@ does not depend on the size of the team.
 
 from __future__ import annotations
 
-from . import codes
-from .activation_cpu import softmax
-from .dense_cpu import (
+from .. import codes
+from ..compiler.jit import LANES, NUMBER
+from ..llvm.instructions import at
+from ..llvm.vectors import load_row, sum_of_squares
+from ..operations.activations import softmax
+from ..operations.losses import limited_crossentropy, loss_row, row_metrics
+from ..operations.optimizers import constants
+from ..operations.random import FIRST_DROPOUT_STREAM
+from ..operations.teamwork import barrier
+from .dense import (
     COLUMNS,
     FACTORS,
     dense_backward_input_share,
@@ -18,16 +25,9 @@ from .dense_cpu import (
     share,
     simple_forward,
 )
-from .intrinsics import at
-from .jit import LANES, NUMBER
-from .loss_columns_cpu import column_losses
-from .loss_cpu import limited_crossentropy, loss_row, row_metrics
-from .optimizer_cpu import constants
-from .rng import FIRST_DROPOUT_STREAM
-from .rows_cpu import PART_ROWS, gradients_of_rows, update_by_rows
-from .sparse_cpu import sparse_forward, transpose_batch
-from .team import barrier
-from .vectors import load_row, sum_of_squares
+from .loss_columns import column_losses
+from .row_segments import PART_ROWS, gradients_of_rows, update_by_rows
+from .sparse import sparse_forward, transpose_batch
 
 
 def gather(x, width, scaling, order, first, last, target, row):

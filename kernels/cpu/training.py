@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from . import codes
-from .dense_cpu import begin_products, end_products
-from .intrinsics import PROGRAM_MODE, at, float_mode, pointers, set_float_mode
-from .rng import shuffle
-from .step_cpu import do_step
-from .team import barrier, heed_stop, is_last
+from .. import codes
+from ..llvm.instructions import PROGRAM_MODE, at, float_mode, pointers, set_float_mode
+from ..operations.random import shuffle
+from ..operations.teamwork import barrier, heed_stop, is_last
+from .dense import begin_products, end_products
+from .step import do_step
 
 
 def do_steps(
@@ -51,13 +51,13 @@ def train_steps(
 
     Parameters
     ----------
-    sync : int64 (SYNC_SIZE,), see ``team.py``
+    sync : int64 (SYNC_SIZE,), see ``operations/teamwork.py``
     run : int64 (RUN_COLUMNS + metrics,), hyper : float64 (1, HYPER_COLUMNS), or a row for each step
     state : float64 (3,), updated: optimizer steps t, beta_1**t (of Nadam the product of its momenta), beta_2**t
     ops : int64 (operations, OPERATION_COLUMNS), factors : (operations, FACTOR_COLUMNS)
     loss_factors : (1 + metrics, LOSS_COLUMNS + C), parameters of the loss and of each metric
     scaling : (2,), factor and summand of every input
-    x : (n, inputs), of the parameters' type or uint8; features : None, or sparse rows, see ``sparse_cpu.py``
+    x : (n, inputs), of the parameters' type or uint8; features : None, or sparse rows, see ``cpu/sparse.py``
     y : (n, TARGETS), weights : (n,) or (0,)
     order : int64 (n,), updated: the order of the rows in the present epoch
     params : (P + operands,), slots : (2 * P,), updated: weights, with what mixed precision keeps of them, and moments
@@ -65,7 +65,7 @@ def train_steps(
     gradients : (SEGMENTS * PARAMETERS,), or (PARAMETERS,) if they are clipped and there are no segments
     scratch : (size, ...), one row a member
     stats : float64 (BATCH * (1 + metrics) + 2 * units,), loss and metrics of each row of the batch; the rest is for
-        ``clipping_cpu.py``
+        ``cpu/clipping.py``
     results : float64 (epochs, 1 + metrics), updated: sums over rows of the loss and the metrics
     """
     if not barrier(at(sync, 0), size):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from .jit import NUMBER
-from .jit_cuda import cuda, entry
+from ..compiler.jit import NUMBER
+from .jit import cuda, entry
 
 
 @entry("SiiiN")

@@ -1,4 +1,4 @@
-"""The GPU in use, and memory there that others own: what is known of NVIDIA's driver beside ``jit_cuda.py``."""
+"""The GPU in use, and memory there that others own: what is known of NVIDIA's driver beside ``cuda/jit.py``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .jit_cuda import SIMULATED, check_process, cuda
+from .jit import SIMULATED, check_process, cuda
 
 # Numba's default stream as DLPack counts: what others began on theirs is waited for
 DEFAULT_STREAM = 2 if getattr(cuda.config, "CUDA_PER_THREAD_DEFAULT_STREAM", 0) else 1

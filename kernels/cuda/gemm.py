@@ -6,7 +6,7 @@ left operand or a column of the right one. What lies beyond an operand's edge co
 shape will do. Every element is one sum in order of its terms (in mixed precision: of groups of terms).
 
 A ``Way`` says how threads share the products of a tile: ``numbers_way`` gives each a square of multiply-adds,
-``mma_cuda.tensor_way`` gives each group of 32 to the tensor cores.
+``tensor_cores.tensor_way`` gives each group of 32 to the tensor cores.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .jit import NUMBER
-from .jit_cuda import at, cuda
-from .wide_cuda import load4, store4
+from ..compiler.jit import NUMBER
+from .jit import at, cuda
+from .vector_access import load4, store4
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .dense_steps_cuda import forward_kernel, input_gradient_kernel, weight_gradient_kernel
-from .gemm_cuda import Way, numbers_way
-from .jit_cuda import SIMULATED
-from .mma_cuda import tensor_way
+from .gemm import Way, numbers_way
+from .jit import SIMULATED
+from .launches.dense import forward_kernel, input_gradient_kernel, weight_gradient_kernel
+from .tensor_cores import tensor_way
 
 PRODUCTS = {
     "forward": forward_kernel,

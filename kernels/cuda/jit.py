@@ -1,4 +1,4 @@
-"""How plain functions become CUDA kernels: with ``device_cuda.py`` all that knows the packages behind them.
+"""How plain functions become CUDA kernels: with ``cuda/device.py`` all that knows the packages behind them.
 
 ``kernel(function, dtype)`` copies a function and all it calls for one element type, as ``jit.program`` does for the
 CPU. On a GPU a vector has one element: ``LANES`` is 1, a vector loop becomes a plain loop, and code of the CPU that
@@ -18,14 +18,15 @@ from typing import Any
 import numpy as np
 
 # isort: off
-from . import jit, scalar  # jit imports numba first, in a way that no interrupt leaves it half imported
+from ..compiler import jit
+from ..formulas import elementary  # jit imports numba first, in a way that no interrupt leaves it half imported
 
 # isort: on
 from numba import cuda
 
-from .cache import ProgramCache
-from .loops_cuda import plain_loop
-from .numba_settings import deciding
+from ..compiler.program_cache import ProgramCache
+from ..host.numba_settings import deciding
+from .plain_loops import plain_loop
 
 SIMULATED = bool(cuda.config.ENABLE_CUDASIM)
 # Functions of the CPU that are not inlined: large ones side by side would need more registers than there are.
@@ -45,7 +46,7 @@ if SIMULATED:
         """Nothing here; see below."""
 
     FLOATS: dict[int, dict[str, Any]] = {
-        size: {name: getattr(scalar, name) for name in scalar.PRIMITIVES} for size in (4, 8)
+        size: {name: getattr(elementary, name) for name in elementary.PRIMITIVES} for size in (4, 8)
     }
 else:
     import math
@@ -150,9 +151,9 @@ def _twins(mixed: bool) -> dict:
     """What replaces device functions in mixed precision."""
     if not mixed:
         return {}
-    from . import mixed_cuda
+    from . import variants
 
-    return mixed_cuda.TWINS
+    return variants.TWINS
 
 
 def _copy(function: Callable, dtype: np.dtype, mixed: bool) -> types.FunctionType:
@@ -176,10 +177,10 @@ def _device(function: Callable, dtype: np.dtype, mixed: bool) -> Any:
     """Device function that kernels call."""
     function = _twins(mixed).get(function, function)
     name = function.__name__
-    if name in scalar.PRIMITIVES:
+    if name in elementary.PRIMITIVES:
         return FLOATS[dtype.itemsize][name]
-    if name in scalar.BY_PRECISION:
-        function = scalar.BY_PRECISION[name][dtype.itemsize == 8]
+    if name in elementary.BY_PRECISION:
+        function = elementary.BY_PRECISION[name][dtype.itemsize == 8]
     if name == "barrier":
         function = barrier
     copy = _copy(function, dtype, mixed)

@@ -1,4 +1,4 @@
-"""Vector loops of the CPU (``tracing.py``) as plain loops over elements, for devices whose vectors have one element.
+"""Vector loops of the CPU (``llvm/vector_loops.py``) as plain loops, for devices whose vectors have one element.
 
 Their number of arguments differs from formula to formula, so their source is put together from the description
 that each loop carries.
@@ -9,8 +9,8 @@ from __future__ import annotations
 import string
 import types
 
-from .jit import NUMBER
-from .tracing import Loop
+from ..compiler.jit import NUMBER
+from ..llvm.vector_loops import Loop
 
 
 def plain_loop(loop: Loop) -> types.FunctionType:

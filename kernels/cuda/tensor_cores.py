@@ -15,8 +15,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .gemm_cuda import Way
-from .jit_cuda import SIMULATED, cuda
+from .gemm import Way
+from .jit import SIMULATED, cuda
 
 WORD = np.uint32
 
@@ -76,7 +76,7 @@ else:
     from llvmlite import ir
     from numba.core import cgutils
 
-    from .jit_cuda import cuda_types, intrinsic
+    from .jit import cuda_types, intrinsic
 
     F32, I32 = ir.FloatType(), ir.IntType(32)
 

@@ -5,7 +5,7 @@ The first of them must stand on a multiple of four, counted from the start of me
 
 from __future__ import annotations
 
-from .jit_cuda import SIMULATED
+from .jit import SIMULATED
 
 if SIMULATED:
 
@@ -20,7 +20,7 @@ if SIMULATED:
 else:
     from llvmlite import ir
 
-    from .jit_cuda import cuda_types, intrinsic
+    from .jit import cuda_types, intrinsic
 
     I32 = ir.IntType(32)
 

@@ -1,11 +1,11 @@
 """Activations on one number: each formula once, in plain Python.
 
-Written as `scalar.py` asks: float constants, no branches, `select` for a choice. Derivatives take the output y of
+Written as `elementary.py` asks: float constants, no branches, `select` for a choice. Derivatives take the output y of
 the activation where it determines them, so the pre-activation need not be kept; those of gelu and silu
 take the pre-activation z. NaN stays NaN, but in `step`.
 """
 
-from .scalar import absolute, erf, exp, expm1, log1p_unit, select, sigmoid
+from .elementary import absolute, erf, exp, expm1, log1p_unit, select, sigmoid
 
 SELU_SCALE = 1.0507009873554805
 SELU_SCALE_ALPHA = 1.7580993408473766  # scale * alpha of Klambauer et al. 2017, https://arxiv.org/abs/1706.02515

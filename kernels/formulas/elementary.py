@@ -1,7 +1,7 @@
 """Elementary functions on one number: each formula once, in plain Python, for every precision and target.
 
 The functions work as they stand on Python floats and on NumPy scalars, whose type the result keeps, and
-``jit.py`` compiles the same source for each element type. So they hold float constants only (1.0, not 1), call
+``compiler/jit.py`` compiles the same source for each element type. So they hold float constants only (1.0, not 1), call
 nothing from NumPy, and have no branches: `select` takes one of two finished values, which LLVM turns into
 vector code. Two tables say what compiled code must treat specially:
 

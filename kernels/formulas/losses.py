@@ -1,12 +1,12 @@
-"""Losses of one output and their derivatives: each formula once, in plain Python, written as `scalar.py` asks.
+"""Losses of one output and their derivatives: each formula once, in plain Python, written as `elementary.py` asks.
 
 NaN stays NaN.
 """
 
 import math
 
-from .formulas import relu
-from .scalar import absolute, exp, log, log1p_unit, power, select, sigmoid, tanh
+from .activations import relu
+from .elementary import absolute, exp, log, log1p_unit, power, select, sigmoid, tanh
 
 PROBABILITY_MARGIN = 1e-7  # Keras' epsilon: probabilities are clipped to [margin, 1 - margin]
 RATE_MARGIN = 1e-7  # the same: what is added to rates before their logarithm is taken

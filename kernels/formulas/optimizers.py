@@ -1,10 +1,10 @@
-"""Optimizers on one weight w with gradient g: each formula once, in plain Python, written as `scalar.py` asks.
+"""Optimizers on one weight w with gradient g: each formula once, in plain Python, written as `elementary.py` asks.
 
 The formulas are Keras 3's. ``rate`` holds every factor that is the same for all weights, bias corrections included, and
 ``share`` is 1 - beta: both are computed in float64 once a step, since 1 - beta loses digits in float32.
 """
 
-from .scalar import absolute, select, sqrt
+from .elementary import absolute, select, sqrt
 
 
 def l2_grad(w, l2):

@@ -74,7 +74,7 @@ def tile_choice() -> tuple[str, str]:
         return "none" if wanted == "off" else "emulated", f"FASTNN_AMX={wanted}"
     if not {"amx-tile", "amx-bf16"} <= cpu_features():
         return "none", "this CPU has no AMX"
-    from .tiles import refusal
+    from ..llvm.amx_tiles import refusal
 
     reason = refusal()
     return ("none", reason) if reason else ("amx", "")

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .undisturbed import import_whole
+from .uninterrupted import import_whole
 
 # Meant for the user's own functions: kernels have no form without compilation, and none that a debugger can step in.
 FIXED = {"DISABLE_JIT": 0, "DEBUGINFO_DEFAULT": 0, "EXTEND_VARIABLE_LIFETIMES": 0}

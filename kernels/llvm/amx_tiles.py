@@ -17,7 +17,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .intrinsics import I32, I64, declare
+from .instructions import I32, I64, declare
 from .vectors import for_range
 
 TILES, ROWS, ROW_BYTES = 8, 16, 64

@@ -2,7 +2,7 @@
 
 Two bfloat16 make a *pair* of 32 bits, kept in memory of float32 elements. A vector of pairs has as many lanes as
 one of float32, and one instruction adds the products of two pairs to each lane of a float32 sum. So the register
-tiles of ``simd.py`` work on pairs as they do on numbers: neighbours along the sum stand in one pair.
+tiles of ``llvm/register_tiles.py`` work on pairs as they do on numbers: neighbours along the sum stand in one pair.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .intrinsics import I64, declare
+from .instructions import I64, declare
 from .vectors import Vectors, for_range
 
 

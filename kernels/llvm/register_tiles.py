@@ -17,7 +17,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .intrinsics import I64
+from .instructions import I64
 from .vectors import Vectors
 
 MODE_ZERO, MODE_INIT, MODE_ADD = range(3)

@@ -1,7 +1,7 @@
 """Loops that apply the scalar formulas to whole vectors.
 
-The formulas of ``scalar.py`` and ``formulas.py`` are plain Python, so they can be run on ``Traced`` values, whose
-operators emit instructions instead of computing. Every element then goes through the same instructions
+The formulas of ``formulas/`` are plain Python, so they can be run on ``Traced`` values, whose operators emit
+instructions instead of computing. Every element then goes through the same instructions
 wherever it stands in a vector, which no auto-vectoriser promises, and buffers may alias.
 """
 
@@ -18,9 +18,9 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from . import scalar
-from .intrinsics import I32, I64
-from .jit import specialised
+from ..compiler.jit import specialised
+from ..formulas import elementary
+from .instructions import I32, I64
 from .vectors import Vectors, for_range
 
 FLAGS = ("nsz",)
@@ -184,10 +184,10 @@ def select(condition, x, y):
 @functools.cache
 def traceable(function, dtype):
     """``function`` for ``Traced`` arguments of element type ``dtype``."""
-    if function.__name__ in scalar.PRIMITIVES:
+    if function.__name__ in elementary.PRIMITIVES:
         return globals()[function.__name__]
-    if function.__name__ in scalar.BY_PRECISION:
-        function = scalar.BY_PRECISION[function.__name__][dtype.itemsize == 8]
+    if function.__name__ in elementary.BY_PRECISION:
+        function = elementary.BY_PRECISION[function.__name__][dtype.itemsize == 8]
     return specialised(function, dtype, lambda kernel: traceable(kernel, dtype))
 
 

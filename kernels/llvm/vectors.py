@@ -10,8 +10,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .cpu import vector_bytes
-from .intrinsics import I32, I64, declare
+from ..host.cpu import vector_bytes
+from .instructions import I32, I64, declare
 
 
 class Vectors:

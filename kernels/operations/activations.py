@@ -5,11 +5,12 @@ A region starts at a pointer; its rows are ``row`` elements apart and hold ``vec
 
 from __future__ import annotations
 
-from . import codes, formulas
-from .intrinsics import at
-from .jit import LANES
-from .scalar import exp, sigmoid, tanh
-from .tracing import vector_loop
+from .. import codes
+from ..compiler.jit import LANES
+from ..formulas import activations
+from ..formulas.elementary import exp, sigmoid, tanh
+from ..llvm.instructions import at
+from ..llvm.vector_loops import vector_loop
 
 
 def mapping(formula, parametric=False):
@@ -64,16 +65,16 @@ def softmax_chain(dy, y, weighted_sum):
     return y * (dy - weighted_sum)
 
 
-map_relu, map_sigmoid, map_tanh = mapping(formulas.relu), mapping(sigmoid), mapping(tanh)
-map_leaky_relu, map_elu = mapping(formulas.leaky_relu, True), mapping(formulas.elu, True)
-map_selu, map_gelu, map_silu = mapping(formulas.selu), mapping(formulas.gelu), mapping(formulas.silu)
-map_softplus, map_step, map_exponential = mapping(formulas.softplus), mapping(formulas.step), mapping(exp)
+map_relu, map_sigmoid, map_tanh = mapping(activations.relu), mapping(sigmoid), mapping(tanh)
+map_leaky_relu, map_elu = mapping(activations.leaky_relu, True), mapping(activations.elu, True)
+map_selu, map_gelu, map_silu = mapping(activations.selu), mapping(activations.gelu), mapping(activations.silu)
+map_softplus, map_step, map_exponential = mapping(activations.softplus), mapping(activations.step), mapping(exp)
 
-chain_relu, chain_sigmoid = chain(formulas.relu_grad), chain(formulas.sigmoid_grad)
-chain_tanh, chain_leaky_relu = chain(formulas.tanh_grad), chain(formulas.leaky_relu_grad, True)
-chain_elu, chain_selu = chain(formulas.elu_grad, True), chain(formulas.selu_grad)
-chain_gelu, chain_silu = chain(formulas.gelu_grad), chain(formulas.silu_grad)
-chain_softplus, chain_exponential = chain(formulas.softplus_grad), chain(formulas.exponential_grad)
+chain_relu, chain_sigmoid = chain(activations.relu_grad), chain(activations.sigmoid_grad)
+chain_tanh, chain_leaky_relu = chain(activations.tanh_grad), chain(activations.leaky_relu_grad, True)
+chain_elu, chain_selu = chain(activations.elu_grad, True), chain(activations.selu_grad)
+chain_gelu, chain_silu = chain(activations.gelu_grad), chain(activations.silu_grad)
+chain_softplus, chain_exponential = chain(activations.softplus_grad), chain(activations.exponential_grad)
 
 exp_vectors = vector_loop(shifted_exp, 1, 1, 1)
 scale_vectors = vector_loop(scaled, 1, 1, 1)

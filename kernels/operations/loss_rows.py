@@ -6,10 +6,9 @@ import numpy as np
 from numba import types
 from numba.core import cgutils
 
-from . import codes
-from .intrinsics import I64
-from .jit import NUMBER
-from .loss_columns_cpu import (
+from .. import codes
+from ..compiler.jit import NUMBER
+from ..cpu.loss_columns import (
     ABSOLUTE,
     DEVIANCE,
     HUBER,
@@ -23,13 +22,14 @@ from .loss_columns_cpu import (
     focal_of_logit,
     of_logit,
 )
-from .loss_formulas import pinball, pinball_grad
-from .tracing import Loop, Traced, described_intrinsic, traceable
-from .vectors import Vectors, for_range
+from ..formulas.losses import pinball, pinball_grad
+from ..llvm.instructions import I64
+from ..llvm.vector_loops import Loop, Traced, described_intrinsic, traceable
+from ..llvm.vectors import Vectors, for_range
 
 
 def row_loop(formula, shapes=0):
-    """An intrinsic that applies ``formula`` of ``loss_columns_cpu.py`` to a row and returns the sum of the losses.
+    """An intrinsic that applies ``formula`` of ``cpu/loss_columns.py`` to a row and returns the sum of the losses.
 
     Its arguments are ``columns``, the outputs z, targets t, gradients d, factor and summand of the targets, the scale
     of the gradients, three parameters, of which the formula takes the first ``shapes``, and whether z and d are

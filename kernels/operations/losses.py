@@ -7,18 +7,18 @@ sparse losses. ``factors`` is the loss's row of the table of parameters, ``codes
 
 from __future__ import annotations
 
-from . import codes
-from .activation_cpu import exponentials, largest_of, scale_vectors
-from .intrinsics import at
-from .loss_formulas import (
+from .. import codes
+from ..formulas.elementary import exp, log
+from ..formulas.losses import (
     class_focal_factor,
     class_focal_slope,
     clip_probability,
     crossentropy,
     divisor,
 )
-from .loss_rows_cpu import elementwise_row
-from .scalar import exp, log
+from ..llvm.instructions import at
+from .activations import exponentials, largest_of, scale_vectors
+from .loss_rows import elementwise_row
 
 
 def smoothed(target, factors):

@@ -10,17 +10,17 @@ sum depends on the team. Padding of gamma and beta is zero, which makes that of 
 
 from __future__ import annotations
 
-from . import codes
-from .activation_cpu import activation_forward, copy_vectors, scale_vectors, softmax
-from .dense_cpu import COLUMNS, derivatives, share
-from .intrinsics import at
-from .jit import LANES
-from .optimizer_cpu import update
-from .optimizer_formulas import first_moment
-from .scalar import select, sqrt
-from .sparse_cpu import clear
-from .team import barrier
-from .tracing import column_sums, row_sum, vector_loop
+from .. import codes
+from ..compiler.jit import LANES
+from ..cpu.dense import COLUMNS, derivatives, share
+from ..cpu.sparse import clear
+from ..formulas.elementary import select, sqrt
+from ..formulas.optimizers import first_moment
+from ..llvm.instructions import at
+from ..llvm.vector_loops import column_sums, row_sum, vector_loop
+from .activations import activation_forward, copy_vectors, scale_vectors, softmax
+from .optimizers import update
+from .teamwork import barrier
 
 LEAST_DEVIATION = 1e-7
 

@@ -1,14 +1,13 @@
-"""Optimizer steps on whole vectors of the flat parameter vector; formulas in ``optimizer_formulas.py``."""
+"""Optimizer steps on whole vectors of the flat parameter vector; formulas in ``formulas/optimizers.py``."""
 
 from __future__ import annotations
 
 import math
 
-from . import codes
-from .activation_cpu import copy_vectors
-from .intrinsics import sqrt
-from .jit import NUMBER
-from .optimizer_formulas import (
+from .. import codes
+from ..compiler.jit import NUMBER
+from ..formulas.elementary import exp
+from ..formulas.optimizers import (
     adam_step,
     adamax_step,
     decayed,
@@ -23,9 +22,10 @@ from .optimizer_formulas import (
     squares,
     velocity,
 )
-from .optimizer_formulas import nesterov as nesterov_weight
-from .scalar import exp
-from .tracing import vector_loop
+from ..formulas.optimizers import nesterov as nesterov_weight
+from ..llvm.instructions import sqrt
+from ..llvm.vector_loops import vector_loop
+from .activations import copy_vectors
 
 LOG_096 = math.log(0.96)
 

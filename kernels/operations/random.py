@@ -6,7 +6,7 @@ Counters are (index, row, step or epoch, stream); stream 0 shuffles, stream 1 + 
 
 from __future__ import annotations
 
-from .intrinsics import at
+from ..llvm.instructions import at
 
 WORD = 0xFFFFFFFF
 MULTIPLIER_0, MULTIPLIER_1 = 0xD2511F53, 0xCD9E8D57

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from .intrinsics import atomic_add, atomic_load, atomic_store, pause, yield_core
-from .starting import CannotStart, start
+from ..host.starting import CannotStart, start
+from ..llvm.instructions import atomic_add, atomic_load, atomic_store, pause, yield_core
 
 # Places in the int64 vector that members share, each on its own cache line.
 ARRIVED, GENERATION, ABORTED, STOP, LAST = 0, 16, 32, 48, 64

@@ -8,10 +8,10 @@ import math
 
 import numpy as np
 
-from .reference_activations import activation, activation_gradient
-from .reference_losses import loss, loss_gradient, metric
-from .reference_normalization import normalization_backward, normalization_forward, weights_of_normalization
-from .reference_optimizers import clipped, optimizer_step
+from .activations import activation, activation_gradient
+from .losses import loss, loss_gradient, metric
+from .normalization import normalization_backward, normalization_forward, weights_of_normalization
+from .optimizers import clipped, optimizer_step
 
 # --- dense layer ----------------------------------------------------------------------------------------------
 
@@ -92,7 +92,7 @@ def forward(layers, weights, x, seed=0, step=None):
 
     A layer is a dict: kind "dense" (activation, alpha, use_bias, l2, and mixed for products of bfloat16), "activation"
     (activation, alpha), "dropout" (rate, and op where the operation's number is not the layer's place), or a
-    normalization (see ``reference_normalization.py``). `weights` are in Keras' order.
+    normalization (see ``reference/normalization.py``). `weights` are in Keras' order.
     """
     remaining, tape, y = iter(weights), [], np.asarray(x, np.float64)
     for place, layer in enumerate(layers):

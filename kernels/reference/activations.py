@@ -1,4 +1,4 @@
-"""The oracle's activations in float64 NumPy; see ``reference.py``."""
+"""The oracle's activations in float64 NumPy; see ``reference/``."""
 
 import math
 

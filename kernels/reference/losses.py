@@ -1,11 +1,11 @@
-"""The oracle's losses and metrics of each row in float64 NumPy; see ``reference.py``.
+"""The oracle's losses and metrics of each row in float64 NumPy; see ``reference/``.
 
 Parameters of losses have Keras' names: delta, levels, gamma, alpha, apply_class_balancing, label_smoothing.
 """
 
 import numpy as np
 
-from .reference_activations import activation, softmax
+from .activations import activation, softmax
 
 MARGIN = 1e-7  # probabilities are clipped to [margin, 1 - margin]; it is added to rates before their logarithm
 SMALLEST_SUM = 1e-28  # rows of smaller ones have no shares

@@ -1,4 +1,4 @@
-"""The oracle of batch and layer normalization: slow, obvious float64 NumPy, as in ``reference.py``.
+"""The oracle of batch and layer normalization: slow, obvious float64 NumPy, as in ``reference/``.
 
 A layer is a dict: kind "batch_normalization" (epsilon, momentum, center, scale) or "layer_normalization" (the same
 without momentum), or "normalization", which standardizes inputs by given statistics.

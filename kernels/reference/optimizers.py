@@ -1,10 +1,10 @@
-"""The oracle's optimizers in float64 NumPy; see ``reference.py``."""
+"""The oracle's optimizers in float64 NumPy; see ``reference/``."""
 
 import math
 
 import numpy as np
 
-from .codes import HYPERPARAMETERS
+from ..codes import HYPERPARAMETERS
 
 
 def clipped(gradients, clipvalue, clipnorm, global_clipnorm):

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from fastnn.kernels import device_cuda, jit_cuda
-from fastnn.kernels.jit_cuda import cuda
+from fastnn.kernels.cuda import device, jit
+from fastnn.kernels.cuda.jit import cuda
 from foreign import KINDS
 
-from fastnn import blocks_cuda, forward_cuda, runs_cuda
+from fastnn.engine.cuda import inference, inference_launches
+from fastnn.engine.cuda import run as runs_cuda
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +26,7 @@ def poisoned_memory(monkeypatch):
 @pytest.fixture(autouse=True)
 def no_races(monkeypatch):
     """Simulated kernels are watched, see ``races.py``."""
-    if jit_cuda.SIMULATED:
+    if jit.SIMULATED:
         import watched
         from numba.cuda.simulator import kernel
 
@@ -36,21 +37,21 @@ def no_races(monkeypatch):
 def blocks(request, monkeypatch):
     """Blocks of two sizes, networks that do not fit in shared memory, and a launch for each product."""
     if request.param == "few threads":
-        monkeypatch.setattr(blocks_cuda, "WARP", 3 if jit_cuda.SIMULATED else 32)
-        monkeypatch.setattr(blocks_cuda, "MOST_THREADS", 3 if jit_cuda.SIMULATED else 32)
+        monkeypatch.setattr(inference, "WARP", 3 if jit.SIMULATED else 32)
+        monkeypatch.setattr(inference, "MOST_THREADS", 3 if jit.SIMULATED else 32)
     elif request.param == "global memory":
-        monkeypatch.setattr(device_cuda, "shared_bytes", lambda: 0)
+        monkeypatch.setattr(device, "shared_bytes", lambda: 0)
     elif request.param == "many launches":
         monkeypatch.setattr(runs_cuda, "FLOPS_WORTH_LAUNCHES", 0.0)
-        monkeypatch.setattr(forward_cuda, "FLOPS_OF_ROW", 0.0)
-        monkeypatch.setattr(forward_cuda, "FLOPS_OF_ALL", 0.0)
+        monkeypatch.setattr(inference_launches, "FLOPS_OF_ROW", 0.0)
+        monkeypatch.setattr(inference_launches, "FLOPS_OF_ALL", 0.0)
     return request.param
 
 
 @pytest.fixture
 def simulated():
     """Whether there is no GPU, so that shapes have to be small."""
-    return jit_cuda.SIMULATED
+    return jit.SIMULATED
 
 
 @pytest.fixture(params=KINDS)

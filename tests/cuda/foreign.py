@@ -1,10 +1,10 @@
 """Arrays on the device as other libraries have them, which share their memory by one protocol each."""
 
 import numpy as np
-from fastnn.kernels import jit_cuda
-from fastnn.kernels.jit_cuda import cuda
+from fastnn.kernels.cuda import jit
+from fastnn.kernels.cuda.jit import cuda
 
-from fastnn import arrays_cuda
+from fastnn.data import device_array
 
 
 class Interface:
@@ -12,7 +12,7 @@ class Interface:
 
     def __init__(self, array, writeable=False, **more):
         self.memory = cuda.to_device(np.asarray(array).copy())
-        if jit_cuda.SIMULATED:
+        if jit.SIMULATED:
             interface = {"data": (self.memory._ary.ctypes.data, not writeable), "strides": array.strides}
             interface["strides"] = self.memory._ary.strides
         else:
@@ -25,7 +25,7 @@ class Capsule:
     """Another library's array that has DLPack alone."""
 
     def __init__(self, array):
-        self.array = np.ascontiguousarray(array) if jit_cuda.SIMULATED else arrays_cuda.send(array)
+        self.array = np.ascontiguousarray(array) if jit.SIMULATED else device_array.send(array)
         self.streams = []
 
     def __dlpack_device__(self):

@@ -2,15 +2,17 @@
 
 import numpy as np
 import pytest
-from fastnn.kernels import device_cuda, jit_cuda
-from fastnn.kernels.jit_cuda import cuda
+from fastnn.kernels.cuda import device as device_cuda
+from fastnn.kernels.cuda import jit
+from fastnn.kernels.cuda.jit import cuda
 from foreign import Capsule, Interface
 from harness import assert_close, assert_same_bits
 
 import fastnn
-from fastnn import MLPClassifier, Sequential, arrays_cuda
-from fastnn.arrays_cuda import DeviceArray
+from fastnn import MLPClassifier, Sequential
 from fastnn.callbacks import LambdaCallback
+from fastnn.data import device_array
+from fastnn.data.device_array import DeviceArray
 from fastnn.layers import Dense, Flatten, Rescaling
 
 RNG = np.random.default_rng(0)
@@ -84,7 +86,7 @@ def test_others_read_predictions_without_a_copy():
     assert outputs.__cuda_array_interface__["strides"] is None
     twin = DeviceArray.of(Foreign(outputs), "x")
     assert twin.__cuda_array_interface__["data"][0] == address
-    if jit_cuda.SIMULATED:
+    if jit.SIMULATED:
         other = np.from_dlpack(outputs)
         assert other.__array_interface__["data"][0] == address
         del outputs
@@ -217,7 +219,7 @@ def test_weights_of_classes(lay):
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "uint8"])
 def test_rows_are_chosen_as_by_numpy(dtype):
     x = np.arange(24).reshape(6, 4).astype(dtype)
-    array = arrays_cuda.send(x)
+    array = device_array.send(x)
     mask = x[:, 0] > 9
     for rows in (
         2,
@@ -249,7 +251,7 @@ def test_tensors_of_pytorch():
     expected = classifier_with_shape().predict(X)
     tensor = torch.from_numpy(X.copy())
     np.testing.assert_array_equal(classifier_with_shape().predict(tensor), expected)
-    if not jit_cuda.SIMULATED and torch.cuda.is_available():
+    if not jit.SIMULATED and torch.cuda.is_available():
         outputs = classifier_with_shape().predict(tensor.cuda())
         assert_close(torch.from_dlpack(outputs).cpu().numpy(), expected, 1e-6)
         assert_close(torch.as_tensor(outputs, device="cuda").cpu().numpy(), expected, 1e-6)

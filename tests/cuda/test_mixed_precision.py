@@ -2,15 +2,17 @@
 
 import numpy as np
 import pytest
-from fastnn.kernels import cpu, device_cuda, jit_cuda
+from fastnn.kernels.cuda import device as device_cuda
+from fastnn.kernels.cuda import jit
+from fastnn.kernels.host import cpu
 from fastnn.kernels.reference import bfloat16
 from harness import Problem, assert_close
 
 import fastnn
 from fastnn import MLPClassifier
-from fastnn.backend import make_engine
+from fastnn.engine.engine import make_engine
 from fastnn.layers import BatchNormalization, Dense, Dropout, LayerNormalization
-from fastnn.plan import lower
+from fastnn.lowering.plan import lower
 from fastnn.regularizers import L2
 
 RUN = {"batch_size": 4, "epochs": 2, "seed": 2**33 + 5}
@@ -34,9 +36,9 @@ def deep(mixed=True, rows=11, **options):
 
 
 def test_numbers_are_rounded_to_the_nearest():
-    if not jit_cuda.SIMULATED:
+    if not jit.SIMULATED:
         pytest.skip("what stands in for the instruction is tested here")
-    from fastnn.kernels.mma_cuda import to_bfloat16
+    from fastnn.kernels.cuda.tensor_cores import to_bfloat16
 
     bits = np.random.default_rng(0).integers(0, 2**32, 500, np.uint32)
     values = np.concatenate(

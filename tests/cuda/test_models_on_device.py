@@ -11,10 +11,10 @@ from harness import assert_close, assert_same_bits
 
 import fastnn
 from fastnn import MLPClassifier, Sequential
-from fastnn.backend import make_engine
 from fastnn.callbacks import Callback, EarlyStopping, LambdaCallback, ModelCheckpoint
+from fastnn.engine.engine import make_engine
 from fastnn.layers import BatchNormalization, Dense, Dropout
-from fastnn.plan import lower
+from fastnn.lowering.plan import lower
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(30, 4)).astype(np.float32)

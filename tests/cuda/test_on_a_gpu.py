@@ -6,13 +6,13 @@ import sys
 
 import numpy as np
 import pytest
-from fastnn.kernels import jit_cuda
+from fastnn.kernels.cuda import jit
 from harness import Problem, assert_close
 
 import fastnn
 from fastnn.layers import BatchNormalization, Dense, Dropout
 
-pytestmark = [pytest.mark.gpu, pytest.mark.skipif(jit_cuda.SIMULATED, reason="needs a GPU")]
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(jit.SIMULATED, reason="needs a GPU")]
 
 
 def histories(x, y, layers, loss, **options):

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from fastnn.kernels import codes, jit_cuda, reference
-from fastnn.kernels.gemm_cuda import numbers_way
-from fastnn.kernels.mma_cuda import tensor_way
-from fastnn.kernels.ways_cuda import WAYS_OF_GPUS, precision_of, product_kernel
+from fastnn.kernels import codes, reference
+from fastnn.kernels.cuda import jit
+from fastnn.kernels.cuda.gemm import numbers_way
+from fastnn.kernels.cuda.gemm_choice import WAYS_OF_GPUS, precision_of, product_kernel
+from fastnn.kernels.cuda.tensor_cores import tensor_way
 from numpy.lib.stride_tricks import as_strided
 
 DTYPES = "float32", "float64"
@@ -13,7 +14,7 @@ SMALL = [numbers_way(*shape, DTYPES) for shape in ((8, 8, 4, 4, 4), (16, 8, 8, 4
 SMALL_TENSOR = [(16, 16, 16, 16, 16), (32, 16, 16, 16, 16), (16, 32, 16, 16, 16)]
 NUMBERS_OF_GPUS = [(way, dtype) for dtype in DTYPES for way in WAYS_OF_GPUS[dtype]]
 TENSOR_OF_GPUS = [(way, name == "bfloat16") for name in ("tf32", "bfloat16") for way in WAYS_OF_GPUS[name]]
-if jit_cuda.SIMULATED:
+if jit.SIMULATED:
     NUMBERS = [(way, dtype) for way in SMALL for dtype in DTYPES]
     TENSOR = [(tensor_way(*shape, pairs), pairs) for shape in SMALL_TENSOR for pairs in (False, True)]
 else:
@@ -80,7 +81,7 @@ class Layer:
 
     def launch(self, product, way, rows, columns, slices, *arguments):
         blocks = -(-columns // way.columns), -(-rows // way.rows), slices
-        jit_cuda.kernel(product_kernel(product, way), self.dtype)[blocks, way.threads](*arguments)
+        jit.kernel(product_kernel(product, way), self.dtype)[blocks, way.threads](*arguments)
 
     def forward(self, way):
         arguments = self.ops.ravel(), 1, self.factors.ravel(), self.params, self.work, self.clock
@@ -138,20 +139,20 @@ def test_products_of_tensor_cores(way, pairs, shape):
     check(Layer("float32", shape, 1, "gelu"), way, reference.bfloat16 if pairs else tf32, 3e-6)
 
 
-@pytest.mark.skipif(not jit_cuda.SIMULATED, reason="a GPU does nothing else")
+@pytest.mark.skipif(not jit.SIMULATED, reason="a GPU does nothing else")
 @pytest.mark.parametrize(("way", "dtype"), NUMBERS_OF_GPUS, ids=lambda value: getattr(value, "name", value))
 def test_ordinary_tiles_of_gpus(way, dtype):
     check(Layer(dtype, SEVERAL_TILES, 1, "gelu"), way, exact, 2e-6 if dtype == "float32" else 1e-14)
 
 
-@pytest.mark.skipif(not jit_cuda.SIMULATED, reason="a GPU does nothing else")
+@pytest.mark.skipif(not jit.SIMULATED, reason="a GPU does nothing else")
 @pytest.mark.parametrize(("way", "pairs"), TENSOR_OF_GPUS, ids=lambda value: getattr(value, "name", value))
 def test_tensor_tiles_of_gpus(way, pairs):
     check(Layer("float32", SEVERAL_TILES, 1, "gelu"), way, reference.bfloat16 if pairs else tf32, 3e-6)
 
 
 def test_rows_beyond_the_batch_are_left_alone():
-    way = SMALL[0] if jit_cuda.SIMULATED else WAYS_OF_GPUS["float32"][-1]
+    way = SMALL[0] if jit.SIMULATED else WAYS_OF_GPUS["float32"][-1]
     layer = Layer("float32", (11, 7, 9), 1, "gelu")
     layer.clock[codes.NOW_ROWS] = 3
     y, dx = layer.forward(way), layer.input_gradient(way)

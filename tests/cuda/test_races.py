@@ -1,30 +1,32 @@
 """What ``races.py`` finds, and that every kernel comes by it; all other tests here run under it as well."""
 
-import importlib
 import threading
-from pathlib import Path
 
-import fastnn.kernels
 import numpy as np
 import pytest
-from fastnn.kernels import dense_steps_cuda, jit_cuda, mma_cuda, ways_cuda
-from fastnn.kernels.jit_cuda import at, cuda
-from fastnn.kernels.wide_cuda import load4
-from harness import Problem, assert_close, tolerance
+from fastnn.kernels.cuda import gemm_choice, jit
+from fastnn.kernels.cuda import tensor_cores as mma_cuda
+from fastnn.kernels.cuda.jit import at, cuda
+from fastnn.kernels.cuda.launches import dense
+from fastnn.kernels.cuda.vector_access import load4
+from harness import Problem, assert_close, import_all, tolerance
 from test_products import Layer
 
-from fastnn import arrays_cuda, blocks_cuda, forward_cuda, launches_cuda, optimizers, runs_cuda, steps_cuda
+from fastnn import optimizers
+from fastnn.data import device_array
+from fastnn.engine.cuda import inference, inference_launches, launches, training_launches
+from fastnn.engine.cuda import run as runs_cuda
 from fastnn.layers import Activation, BatchNormalization, Dense, Dropout, LayerNormalization
 from fastnn.regularizers import L2
 
-pytestmark = pytest.mark.skipif(not jit_cuda.SIMULATED, reason="a GPU has compute-sanitizer")
-if jit_cuda.SIMULATED:
+pytestmark = pytest.mark.skipif(not jit.SIMULATED, reason="a GPU has compute-sanitizer")
+if jit.SIMULATED:
     import races
     import watched
 
 THREADS = 8
 ONE_THREAD = {"set_clock", "begin_step"}
-multiply = cuda.jit(device=True)(mma_cuda._multiply) if jit_cuda.SIMULATED else None
+multiply = cuda.jit(device=True)(mma_cuda._multiply) if jit.SIMULATED else None
 
 
 def read_before_barrier(faulty, out):
@@ -170,7 +172,7 @@ def test_what_is_found(function):
     message, blocks = FAULTS[function]
     for faulty in (0, 1):
         out = cuda.to_device(np.zeros(2 * THREADS))
-        launch = jit_cuda.configured(cuda.jit(function), blocks, THREADS, 4 * THREADS)
+        launch = jit.configured(cuda.jit(function), blocks, THREADS, 4 * THREADS)
         arguments = [faulty, out, *[out.view(np.float32)] * (function is two_names)]
         if faulty:
             with pytest.raises((AssertionError, IndexError), match=message):
@@ -185,7 +187,7 @@ def test_what_is_found(function):
 
 def test_what_is_said():
     with pytest.raises(AssertionError) as caught:
-        jit_cuda.configured(cuda.jit(blocks_write), 2, THREADS)(1, cuda.to_device(np.zeros(1, np.float32)))
+        jit.configured(cuda.jit(blocks_write), 2, THREADS)(1, cuda.to_device(np.zeros(1, np.float32)))
     line = "test_races.py:{}, blocks_write: out[0 if faulty else cuda.blockIdx.x] = 1.0"
     line = line.format(blocks_write.__code__.co_firstlineno + 2)
     assert str(caught.value).splitlines() == [
@@ -198,12 +200,12 @@ def test_what_is_said():
 def change_blocks(monkeypatch, threads, columns, rows, few, most, rows_of_block, shuffling=None):
     """Set the sizes of blocks: threads, those for columns, and so on, and how many there are at most."""
     for module, name, number in (
-        (blocks_cuda, "WARP", few), (blocks_cuda, "MOST_THREADS", threads), (blocks_cuda, "MOST_BLOCKS", most),
-        (blocks_cuda, "ROWS_OF_BLOCK", rows_of_block), (arrays_cuda, "THREADS", threads),
-        (launches_cuda, "THREADS", threads), (launches_cuda, "COLUMN_THREADS", columns),
-        (launches_cuda, "ROW_THREADS", rows), (launches_cuda, "FEW_THREADS", few),
-        (launches_cuda, "MOST_BLOCKS", most), (steps_cuda, "THREADS", threads),
-        (steps_cuda, "SHUFFLING_THREADS", shuffling or threads), (ways_cuda, "ROWS_OF_SLICE", 2),
+        (inference, "WARP", few), (inference, "MOST_THREADS", threads), (inference, "MOST_BLOCKS", most),
+        (inference, "ROWS_OF_BLOCK", rows_of_block), (device_array, "THREADS", threads),
+        (launches, "THREADS", threads), (launches, "COLUMN_THREADS", columns),
+        (launches, "ROW_THREADS", rows), (launches, "FEW_THREADS", few),
+        (launches, "MOST_BLOCKS", most), (training_launches, "THREADS", threads),
+        (training_launches, "SHUFFLING_THREADS", shuffling or threads), (gemm_choice, "ROWS_OF_SLICE", 2),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, number)
 
@@ -227,27 +229,27 @@ def train_and_predict(dtype, mixed=False):
 
 
 def convert(dtype):
-    x = arrays_cuda.send(np.arange(15.0, dtype=dtype).reshape(5, 3))
+    x = device_array.send(np.arange(15.0, dtype=dtype).reshape(5, 3))
     assert x.is_within(0.0, 14.0)
     assert x[::-1].shape == x.astype(dtype, copy=True).shape
-    assert arrays_cuda.send(np.arange(15, dtype=np.uint8).reshape(5, 3))[:, 1].astype(np.uint8).shape == (5,)
+    assert device_array.send(np.arange(15, dtype=np.uint8).reshape(5, 3))[:, 1].astype(np.uint8).shape == (5,)
 
 
 def multiply_matrices():
     """Products have the threads of their ways, and tiles of two sizes where the simulator has two."""
-    for ways in ways_cuda.WAYS.values():
+    for ways in gemm_choice.WAYS.values():
         for way in ways:
             for dtype in way.dtypes:
                 layer = Layer(dtype, (11, 18, 9), 1, "gelu")
                 for product in (layer.forward, layer.input_gradient, layer.weight_gradients):
                     product(way)
-                yield from (ways_cuda.product_kernel(product, way) for product in ways_cuda.PRODUCTS)
+                yield from (gemm_choice.product_kernel(product, way) for product in gemm_choice.PRODUCTS)
 
 
 def versions(functions):
     """Names of kernels for every element type."""
     for function in functions:
-        known = jit_cuda.ENTRIES[function]
+        known = jit.ENTRIES[function]
         yield from (f"{function.__name__}_{dtype}" for dtype in known.dtypes)
         if known.mixed:
             yield f"{function.__name__}_float32_mixed"
@@ -256,8 +258,8 @@ def versions(functions):
 def do_everything(monkeypatch):
     for flops in (1e9, 0.0):
         monkeypatch.setattr(runs_cuda, "FLOPS_WORTH_LAUNCHES", flops)
-        monkeypatch.setattr(forward_cuda, "FLOPS_OF_ROW", flops)
-        monkeypatch.setattr(forward_cuda, "FLOPS_OF_ALL", flops)
+        monkeypatch.setattr(inference_launches, "FLOPS_OF_ROW", flops)
+        monkeypatch.setattr(inference_launches, "FLOPS_OF_ALL", flops)
         train_and_predict("float32", mixed=True)
         for dtype in ("float32", "float64"):
             train_and_predict(dtype)
@@ -266,15 +268,14 @@ def do_everything(monkeypatch):
 
 
 def test_every_kernel_in_two_sizes(monkeypatch):
-    for file in sorted(Path(fastnn.kernels.__file__).parent.glob("*_cuda.py")):
-        importlib.import_module(f"fastnn.kernels.{file.stem}")
+    import_all("fastnn.kernels.cuda")
     monkeypatch.setattr(races, "launched", races.defaultdict(set))
     products = set(multiply_matrices())
     assert set(versions(products)) == set(races.launched)
     for sizes in ((2, 1, 2, 2, 2, 2), (6, 3, 5, 3, 2, 2)):
         change_blocks(monkeypatch, *sizes)
         do_everything(monkeypatch)
-    others = {function for function in jit_cuda.ENTRIES if function.__module__ != dense_steps_cuda.__name__}
+    others = {function for function in jit.ENTRIES if function.__module__ != dense.__name__}
     one_thread = set(versions(function for function in others if function.__name__ in ONE_THREAD))
     few = {name for name in versions(others) if len(races.launched[name]) < 2}
     assert few == one_thread
@@ -283,6 +284,6 @@ def test_every_kernel_in_two_sizes(monkeypatch):
 @pytest.mark.slow
 def test_blocks_of_a_gpu(monkeypatch):
     """As large as they are there."""
-    monkeypatch.setattr(ways_cuda, "WAYS", ways_cuda.WAYS_OF_GPUS)
+    monkeypatch.setattr(gemm_choice, "WAYS", gemm_choice.WAYS_OF_GPUS)
     change_blocks(monkeypatch, 256, 32, 128, 32, 4096, 32, shuffling=1024)
     do_everything(monkeypatch)

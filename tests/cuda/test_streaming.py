@@ -2,16 +2,19 @@
 
 import numpy as np
 import pytest
-from fastnn.kernels import device_cuda
-from fastnn.kernels.jit_cuda import SIMULATED, cuda
+from fastnn.kernels.cuda import device
+from fastnn.kernels.cuda.jit import SIMULATED, cuda
 from harness import Problem, assert_same_bits, finish_run, small_problem, start_run
 
 import fastnn
-from fastnn import forward_cuda, optimizers, runs_cuda, streaming_cuda
+from fastnn import optimizers
 from fastnn.callbacks import EarlyStopping
+from fastnn.data import streaming
+from fastnn.data.streaming import Chunks, chunk_rows
+from fastnn.engine.cuda import inference_launches
+from fastnn.engine.cuda import run as runs_cuda
 from fastnn.layers import Dense, Dropout, Rescaling
 from fastnn.optimizers.schedules import ExponentialDecay
-from fastnn.streaming_cuda import Chunks, chunk_rows
 
 ROW = 4 * (6 + 1)  # bytes of a row of `small_problem` and its target
 
@@ -30,10 +33,10 @@ def rows_there(request, monkeypatch):
 def sent(monkeypatch):
     """Sizes of all that is copied to the device, in elements."""
     sizes = []
-    copy, send = cuda.to_device, streaming_cuda.Buffer.send
+    copy, send = cuda.to_device, streaming.Buffer.send
     monkeypatch.setattr(cuda, "to_device", lambda array: sizes.append(array.size) or copy(array))
     monkeypatch.setattr(
-        streaming_cuda.Buffer, "send", lambda buffer, target, count: sizes.append(count) or send(buffer, target, count)
+        streaming.Buffer, "send", lambda buffer, target, count: sizes.append(count) or send(buffer, target, count)
     )
     return sizes
 
@@ -102,7 +105,7 @@ def test_orders_of_the_caller(rows_there):
 
 @pytest.mark.parametrize("launches", [False, True], ids=["one launch", "many launches"])
 def test_pixels_predictions_and_evaluations(launches, rows_there, sent, monkeypatch):
-    monkeypatch.setattr(forward_cuda, "pays", lambda plan, rows: launches and rows > 100)  # of all, not of a chunk
+    monkeypatch.setattr(inference_launches, "pays", lambda plan, rows: launches and rows > 100)  # of all rows
     layers = [Rescaling(1 / 255), Dense(4, "tanh"), Dropout(0.3), Dense(2)]
     network = Problem(layers, 6, "mean_squared_error", rows=101, metrics=["mean_absolute_error"], device="cuda")
     x = np.random.default_rng(1).integers(0, 256, (101, 6)).astype(np.uint8)
@@ -135,7 +138,7 @@ def test_many_networks_are_trained_one_by_one(rows_there):
 
 def test_large_arrays_go_through_pinned_memory(monkeypatch, sent):
     expected = trained()
-    monkeypatch.setattr(streaming_cuda, "CHUNK_BYTES", 64)
+    monkeypatch.setattr(streaming, "CHUNK_BYTES", 64)
     sent.clear()
     assert_same_bits(trained(), expected)
     assert max(sent) == 43  # the order
@@ -167,13 +170,13 @@ def test_chunks_are_chosen_by_what_is_free(monkeypatch):
     monkeypatch.setenv("FASTNN_GPU_MEMORY", "39999")
     assert chunk_rows([x, y], 10) == 490
     assert chunk_rows([x, y], 700) == 700
-    monkeypatch.setattr(streaming_cuda, "CHUNK_BYTES", 4000)
+    monkeypatch.setattr(streaming, "CHUNK_BYTES", 4000)
     assert chunk_rows([x, y], 10) == 100
     monkeypatch.delenv("FASTNN_GPU_MEMORY")
     assert chunk_rows([x, y], 10) is None
-    monkeypatch.setattr(device_cuda, "free_bytes", lambda: 49999.0)
+    monkeypatch.setattr(device, "free_bytes", lambda: 49999.0)
     assert chunk_rows([x, y], 10) == 100
-    monkeypatch.setattr(device_cuda, "free_bytes", lambda: 50000.0)
+    monkeypatch.setattr(device, "free_bytes", lambda: 50000.0)
     assert chunk_rows([x, y], 10) is None
     for wrong in ("much", "0", "nan"):
         monkeypatch.setenv("FASTNN_GPU_MEMORY", wrong)

@@ -16,7 +16,10 @@ from harness import (
     tolerance,
 )
 
-from fastnn import activations, arrays_cuda, forward_cuda, optimizers, runs_cuda
+from fastnn import activations, optimizers
+from fastnn.data import device_array
+from fastnn.engine.cuda import inference_launches
+from fastnn.engine.cuda import run as runs_cuda
 from fastnn.layers import (
     Activation,
     BatchNormalization,
@@ -27,8 +30,8 @@ from fastnn.layers import (
     Rescaling,
 )
 from fastnn.losses import BinaryCrossentropy
+from fastnn.lowering.plan import lower
 from fastnn.optimizers.schedules import ExponentialDecay
-from fastnn.plan import lower
 from fastnn.regularizers import L2
 
 RUN = {"batch_size": 4, "epochs": 2}
@@ -209,23 +212,25 @@ def test_large_predictions(name, weighted, dtype, blocks):
         found[device] += [engine.evaluate(x[:5], y[:5], None, objective)]
     assert_close(found["cuda"], found["cpu"], tolerance(dtype, 3e-6, 1e-13))
     np.testing.assert_array_equal(found["cuda"][1], found["cuda"][0][:33])
-    outputs = engine.predict(arrays_cuda.send(x))
+    outputs = engine.predict(device_array.send(x))
     assert_same_bits(outputs.to_host(), found["cuda"][0])
 
 
 def test_what_pays_is_predicted_by_launches(monkeypatch):
     wide, narrow = ([Dense(units, "relu"), Dense(units, "relu"), Dense(10)] for units in (512, 16))
     for layers, rows, expected in ((wide, 1, False), (wide, 1000, True), (narrow, 10**6, False)):
-        assert forward_cuda.pays(lower(layers, 64).row_major(), rows) == expected
+        assert inference_launches.pays(lower(layers, 64).row_major(), rows) == expected
     network = small_problem(device="cuda")
     calls = []
-    monkeypatch.setattr(forward_cuda, "Forward", lambda *given: calls.append(given[2]) or (lambda rows, **memory: None))
-    monkeypatch.setattr(forward_cuda, "pays", lambda plan, rows: rows > 20)
+    forward = lambda *given: calls.append(given[2]) or (lambda rows, **memory: None)  # noqa: E731
+    monkeypatch.setattr(inference_launches, "Forward", forward)
+    monkeypatch.setattr(inference_launches, "pays", lambda plan, rows: rows > 20)
     engine, _ = network.engine()
     for rows in (20, 21, 30, 43):
         engine.predict(network.x[:rows])
-    assert calls == sorted({forward_cuda.batch_of(rows) for rows in (21, 30, 43)})  # each made once
-    assert [forward_cuda.batch_of(rows) for rows in (1, 2, 3, 9, 10**6)] == [1, 2, 4, 16, forward_cuda.MOST_ROWS]
+    batch_of, most = inference_launches.batch_of, inference_launches.MOST_ROWS
+    assert calls == sorted({batch_of(rows) for rows in (21, 30, 43)})  # each made once
+    assert [batch_of(rows) for rows in (1, 2, 3, 9, 10**6)] == [1, 2, 4, 16, most]
 
 
 def test_gradient(dtype, blocks):

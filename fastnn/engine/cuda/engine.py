@@ -7,20 +7,21 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from fastnn.arrays_cuda import DeviceArray
-from fastnn.backend import Engine
-from fastnn.blocks_cuda import Inference
-from fastnn.gate import Gate
-from fastnn.inference import finished
-from fastnn.kernels import codes, device_cuda
-from fastnn.layout import aligned_zeros
-from fastnn.mirror import Mirror
-from fastnn.objective import Objective
-from fastnn.plan import Plan
-from fastnn.programs import operands
-from fastnn.runs import START
-from fastnn.runs_cuda import STATE, CudaRun, train_models
-from fastnn.streaming_cuda import chunk_rows
+from fastnn.data.device_array import DeviceArray
+from fastnn.data.streaming import chunk_rows
+from fastnn.engine.cuda.inference import Inference
+from fastnn.engine.cuda.mirrored_array import Mirror
+from fastnn.engine.cuda.run import STATE, CudaRun, train_models
+from fastnn.engine.engine import Engine
+from fastnn.engine.inference import finished
+from fastnn.engine.programs import operands
+from fastnn.engine.run import START
+from fastnn.engine.weights_lock import Gate
+from fastnn.kernels import codes
+from fastnn.kernels.cuda import device as device_cuda
+from fastnn.lowering.objective import Objective
+from fastnn.lowering.plan import Plan
+from fastnn.lowering.workspace import aligned_zeros
 
 T = TypeVar("T")
 

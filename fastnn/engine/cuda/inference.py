@@ -8,18 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import forward_cuda
-from fastnn.arrays_cuda import DeviceArray, there
-from fastnn.kernels import codes, device_cuda, jit_cuda
-from fastnn.kernels.jit_cuda import cuda
-from fastnn.mirror import Mirror
-from fastnn.objective import Objective
-from fastnn.plan import Plan
-from fastnn.sparse import is_sparse
-from fastnn.streaming_cuda import Chunks, chunk_rows
+from fastnn.data.device_array import DeviceArray, there
+from fastnn.data.streaming import Chunks, chunk_rows
+from fastnn.engine.cuda import inference_launches
+from fastnn.engine.cuda.mirrored_array import Mirror
+from fastnn.engine.sparse_rows import is_sparse
+from fastnn.kernels import codes
+from fastnn.kernels.cuda import device, jit
+from fastnn.kernels.cuda.jit import cuda
+from fastnn.lowering.objective import Objective
+from fastnn.lowering.plan import Plan
 
-WARP = 4 if jit_cuda.SIMULATED else 32
-MOST_THREADS = 8 if jit_cuda.SIMULATED else 256  # of a block: each may need as many registers as there are for so many
+WARP = 4 if jit.SIMULATED else 32
+MOST_THREADS = 8 if jit.SIMULATED else 256  # of a block: each may need as many registers as there are for so many
 ROWS_OF_BLOCK = 32  # that a block predicts at once
 MOST_BLOCKS = 1024  # of a prediction
 
@@ -39,7 +40,7 @@ class Inference:
     """A plan's forward pass on the device, for predictions or evaluations: see ``runs.Inference``."""
 
     def __init__(self, plan: Plan, run: np.ndarray, objective: Objective | None = None) -> None:
-        from fastnn.kernels import infer_cuda
+        from fastnn.kernels.cuda.blocks import inference
 
         self._plan, self._run_here, self._objective = plan, run, objective
         self._run = cuda.to_device(run)
@@ -55,11 +56,11 @@ class Inference:
             self._rows //= 2
         self._shared = int(self._fits())
         self._threads = block_threads(self._rows * self._row)
-        self._kernel = jit_cuda.kernel(infer_cuda.infer_blocks, plan.dtype, plan.mixed)
+        self._kernel = jit.kernel(inference.infer_blocks, plan.dtype, plan.mixed)
         self._nothing = cuda.to_device(np.zeros(1, plan.dtype))
 
     def _fits(self) -> bool:
-        return 2 * self._rows * self._row * self._plan.dtype.itemsize <= device_cuda.shared_bytes()
+        return 2 * self._rows * self._row * self._plan.dtype.itemsize <= device.shared_bytes()
 
     def __call__(
         self,
@@ -85,7 +86,7 @@ class Inference:
             return math.nan
         results = sum(array[:1].nbytes for array in (outputs, stats) if isinstance(array, np.ndarray))
         at_once = chunk_rows(data, ROWS_OF_BLOCK, results)
-        compute = self._by_launches if forward_cuda.pays(self._plan, n) else self._by_blocks
+        compute = self._by_launches if inference_launches.pays(self._plan, n) else self._by_blocks
         if at_once is None:
             self._do(compute, params, [there(array) for array in data], n, outputs, stats)
             return math.nan
@@ -120,9 +121,9 @@ class Inference:
 
     def _by_launches(self, n: int, params: Mirror, data: list[Any], figures: Any, found: Any) -> None:
         """Compute with a launch for each product."""
-        batch = forward_cuda.batch_of(n)
+        batch = inference_launches.batch_of(n)
         if batch not in self._large:
-            self._large[batch] = forward_cuda.Forward(self._plan, self._run_here, batch, self._objective)
+            self._large[batch] = inference_launches.Forward(self._plan, self._run_here, batch, self._objective)
         x, y, weights = data
         self._large[batch](n, params=params.there(), x=x, y=y, weights=weights, stats=figures, outputs=found)
 
@@ -133,6 +134,6 @@ class Inference:
         sizes = np.array([len(self._plan.ops), n, self._rows, self._row, self._shared], np.int64)
         buffers = cuda.device_array(1 if self._shared else blocks * size, dtype)
         shared = size * dtype.itemsize if self._shared else 0
-        jit_cuda.configured(self._kernel, blocks, self._threads, shared)(
+        jit.configured(self._kernel, blocks, self._threads, shared)(
             cuda.to_device(sizes), self._run, *self._tables, *data, params.there(), buffers, figures, found
         )

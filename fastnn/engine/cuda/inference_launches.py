@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.kernels import codes, infer_steps_cuda
-from fastnn.kernels.jit_cuda import SIMULATED, cuda
-from fastnn.launches_cuda import ROOM, Launch, Launches, bound
-from fastnn.objective import Objective
-from fastnn.plan import Plan
+from fastnn.engine.cuda.launches import ROOM, Launch, Launches, bound
+from fastnn.kernels import codes
+from fastnn.kernels.cuda.jit import SIMULATED, cuda
+from fastnn.kernels.cuda.launches import inference
+from fastnn.lowering.objective import Objective
+from fastnn.lowering.plan import Plan
 
 MOST_ROWS = 16 if SIMULATED else 4096  # of a batch: more would not make a GPU busier
 # From which on that pays, of a row and of all rows: below, layers are so narrow, or rows so few, that one launch does
@@ -61,10 +62,10 @@ class Forward(Launches):
         self._launches = [self._gather(), *self._forward()]
         if objective is None:
             arguments = ("ops", count, "work", "outputs", "clock")
-            self._launches.append(self._spread(infer_steps_cuda.take_outputs, batch * plan.n_outputs, *arguments))
+            self._launches.append(self._spread(inference.take_outputs, batch * plan.n_outputs, *arguments))
         else:
             evaluated = ("run", "ops", count, "work", "y", "weights", "loss_factors", "stats", "clock")
-            self._launches.append(self._thread_a_row(infer_steps_cuda.evaluate_rows, *evaluated))
+            self._launches.append(self._thread_a_row(inference.evaluate_rows, *evaluated))
 
     def __call__(self, rows: int, **memory: Any) -> None:
         """Launch all batches, and wait for none.
@@ -92,4 +93,4 @@ class Forward(Launches):
 
     def _statistics(self, index: int, columns: int) -> Launch:
         arguments = ("ops", index, "factors", "params", "work")
-        return self._spread(infer_steps_cuda.moving_statistics_columns, columns, *arguments)
+        return self._spread(inference.moving_statistics_columns, columns, *arguments)

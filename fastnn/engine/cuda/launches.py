@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.kernels import codes, jit_cuda, normalization_steps_cuda, steps_cuda
-from fastnn.kernels.jit_cuda import SIMULATED
-from fastnn.kernels.ways_cuda import product_kernel, way_for
+from fastnn.kernels import codes
+from fastnn.kernels.cuda import jit
+from fastnn.kernels.cuda.gemm_choice import product_kernel, way_for
+from fastnn.kernels.cuda.jit import SIMULATED
+from fastnn.kernels.cuda.launches import normalization
+from fastnn.kernels.cuda.launches import step as steps_cuda
 
 THREADS = 8 if SIMULATED else 256  # of a block, where products do not say otherwise
 COLUMN_THREADS = 4 if SIMULATED else 32  # of them for columns, where sums go down columns
@@ -39,14 +42,14 @@ class Launches:
     batch : int
     dtype : numpy.dtype
     precision : str
-        Of the operands of products, see ``kernels/ways_cuda.py``.
+        Of the operands of products, see ``kernels/cuda/gemm_choice.py``.
     """
 
     def __init__(self, ops: np.ndarray, batch: int, dtype: np.dtype, precision: str) -> None:
         self._ops, self._batch, self._dtype, self._precision = ops, batch, dtype, precision
 
     def _launch(self, function: Callable, blocks: Any, threads: Any, *arguments: Any) -> Launch:
-        return jit_cuda.configured(jit_cuda.kernel(function, self._dtype), blocks, threads), arguments
+        return jit.configured(jit.kernel(function, self._dtype), blocks, threads), arguments
 
     def _one_thread(self, function: Callable, *arguments: Any) -> Launch:
         return self._launch(function, 1, 1, *arguments)
@@ -82,11 +85,11 @@ class Launches:
             if kind == codes.DENSE:
                 launches.append(self._product("forward", self._batch, columns, 1, *arguments))
             elif kind == codes.LAYER_NORM:
-                launches.append(self._by_rows(normalization_steps_cuda.normalise_rows, *arguments))
+                launches.append(self._by_rows(normalization.normalise_rows, *arguments))
             elif kind >= codes.STANDARDIZE:
                 if kind == codes.BATCH_NORM:
                     launches.append(self._statistics(index, columns))
-                normalise = normalization_steps_cuda.normalise_columns
+                normalise = normalization.normalise_columns
                 launches.append(self._spread(normalise, self._batch * columns, *arguments))
             else:
                 items = self._batch * -(-columns // 4)

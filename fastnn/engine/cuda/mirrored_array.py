@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from fastnn.kernels.jit_cuda import check_process, cuda
+from fastnn.kernels.cuda.jit import check_process, cuda
 
 
 class Mirror:

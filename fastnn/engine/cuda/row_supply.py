@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.arrays_cuda import there
-from fastnn.kernels.jit_cuda import cuda
-from fastnn.programs import shuffled
-from fastnn.streaming_cuda import Chunks, chunk_rows
+from fastnn.data.device_array import there
+from fastnn.data.streaming import Chunks, chunk_rows
+from fastnn.engine.programs import shuffled
+from fastnn.kernels.cuda.jit import cuda
 
 
 class Rows:

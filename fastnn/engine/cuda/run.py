@@ -9,17 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.arrays_cuda import there
-from fastnn.blocks_cuda import block_threads, check_rows
-from fastnn.kernels import codes, device_cuda, jit_cuda, team
-from fastnn.kernels.jit_cuda import cuda
-from fastnn.mirror import Mirror
-from fastnn.objective import Objective
-from fastnn.plan import Plan
-from fastnn.programs import SLICE_SECONDS, run_vector, shuffled
-from fastnn.rates import Rates
-from fastnn.rows_cuda import Rows
-from fastnn.runs import GROWTH, ROOM, START, Run
+from fastnn.data.device_array import there
+from fastnn.engine.cuda.inference import block_threads, check_rows
+from fastnn.engine.cuda.mirrored_array import Mirror
+from fastnn.engine.cuda.row_supply import Rows
+from fastnn.engine.hyperparameters import Rates
+from fastnn.engine.programs import SLICE_SECONDS, run_vector, shuffled
+from fastnn.engine.run import GROWTH, ROOM, START, Run
+from fastnn.kernels import codes
+from fastnn.kernels.cuda import device, jit
+from fastnn.kernels.cuda.jit import cuda
+from fastnn.kernels.operations import teamwork
+from fastnn.lowering.objective import Objective
+from fastnn.lowering.plan import Plan
 
 FIRST_STEP_SECONDS = 5e-5  # cautious first guess
 STATE = len(START)  # numbers before the results
@@ -66,9 +68,9 @@ class Models:
         slots: Mirror,
         progress: Mirror,
     ) -> None:
-        from fastnn.kernels import train_cuda
-        from fastnn.launches_cuda import ROOM
-        from fastnn.steps_cuda import Steps
+        from fastnn.engine.cuda.launches import ROOM
+        from fastnn.engine.cuda.training_launches import Steps
+        from fastnn.kernels.cuda.blocks import training
 
         check_rows(x)
         n, count, metrics = x.shape[0], len(seeds), len(objective.metrics)
@@ -100,7 +102,7 @@ class Models:
         stats_size = batch_size * (1 + metrics) + self._threads + 2 * len(layout.ops)
         work_size = layout.size + any(self.rates.clips) * plan.n_parameters
         memory = (plan.memory_size + 2 * plan.n_parameters + work_size) * plan.dtype.itemsize
-        in_shared = memory <= device_cuda.shared_bytes() and not by_launches
+        in_shared = memory <= device.shared_bytes() and not by_launches
         self._shared = memory if in_shared else 0
         sizes = np.array(
             [
@@ -115,7 +117,7 @@ class Models:
         self._params, self._slots, self.progress = params, slots, progress
         self._work = cuda.device_array(1 if in_shared else count * work_size, plan.dtype)
         self._stats = cuda.device_array(count * stats_size, np.float64)
-        self._kernel = jit_cuda.kernel(train_cuda.train_models, plan.dtype, plan.mixed)
+        self._kernel = jit.kernel(training.train_models, plan.dtype, plan.mixed)
         self._steps = None
         if by_launches:
             self._steps = Steps(plan, layout.ops, self.run.read(), clips_norms=any(self.rates.clips[1:]))
@@ -149,12 +151,12 @@ class Models:
     def do(self, start: int, stop: int, sync: np.ndarray | None = None) -> None:
         """Do steps ``start`` .. ``stop`` - 1 of all models, and wait for them.
 
-        Many launches end after the step in which a ``sync`` of ``kernels/team.py`` asks for that.
+        Many launches end after the step in which a ``sync`` of ``kernels/operations/teamwork.py`` asks for that.
         """
         run, done = self.run.read(), start
         seed = int(run[codes.SEED_LOW] + (run[codes.SEED_HIGH] << 32))
         try:
-            while done < stop and (sync is None or sync[team.STOP] == 0):
+            while done < stop and (sync is None or sync[teamwork.STOP] == 0):
                 data, last = self._rows.bring(done, stop, seed)
                 self._launch(done, last, data, done - start, sync)
                 self._rows.bring_next(done, seed)
@@ -170,7 +172,7 @@ class Models:
         if self.rates.scheduled:
             hyper = hyper[row * codes.HYPER_COLUMNS :]
         if self._steps is None:
-            jit_cuda.configured(self._kernel, self._blocks, self._threads, self._shared)(
+            jit.configured(self._kernel, self._blocks, self._threads, self._shared)(
                 self._sizes, self.run.there(), hyper, self.progress.change_there(), *self._tables, *data,
                 self._rows.order, self._params.change_there(), self._slots.change_there(), self._work, self._stats,
                 start, stop,
@@ -242,7 +244,7 @@ class CudaRun(Run):
 
     def _work(self, done: int, steps: int, seconds: float) -> int:
         gate = self.engine.gate
-        watch = team.Watch(None)
+        watch = teamwork.Watch(None)
         with gate.lock:
             gate.shut = True
             gate.version += 1
@@ -258,7 +260,7 @@ class CudaRun(Run):
                 begun = time.perf_counter()
                 if self._models.takes_many_launches and threading.current_thread() is threading.main_thread():
                     gate.call_off = watch.call_off  # a handler of a signal must not come between two of them
-                    team.run_watched_team(self._do, 1, watch, start, start + steps)
+                    teamwork.run_watched_team(self._do, 1, watch, start, start + steps)
                 else:
                     self._models.do(start, start + steps)
             finally:

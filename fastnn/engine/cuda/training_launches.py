@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.kernels import clipping_steps_cuda, codes, normalization_steps_cuda, shuffle_cuda, steps_cuda, team
-from fastnn.kernels.jit_cuda import SIMULATED, cuda
-from fastnn.kernels.ways_cuda import precision_of, slices_for, tiles, way_for
-from fastnn.launches_cuda import MOST_BLOCKS, THREADS, Launch, Launches, bound
-from fastnn.places import NORMALIZATIONS
-from fastnn.plan import Plan
+from fastnn.engine.cuda.launches import MOST_BLOCKS, THREADS, Launch, Launches, bound
+from fastnn.kernels import codes
+from fastnn.kernels.cuda.gemm_choice import precision_of, slices_for, tiles, way_for
+from fastnn.kernels.cuda.jit import SIMULATED, cuda
+from fastnn.kernels.cuda.launches import clipping, normalization, shuffle
+from fastnn.kernels.cuda.launches import step as steps_cuda
+from fastnn.kernels.operations import teamwork
+from fastnn.lowering.plan import Plan
+from fastnn.lowering.weight_places import NORMALIZATIONS
 
 SHUFFLING_THREADS = 8 if SIMULATED else 1024
 PENALTY_BLOCKS = 2 if SIMULATED else 64
@@ -47,7 +50,7 @@ class Steps(Launches):
         if run[codes.SHUFFLE]:
             self._own |= {name: cuda.device_array(int(run[codes.ROWS]), np.int32) for name in ("partners", "reserved")}
             arguments = ("run", "order", "partners", "reserved", "clock")
-            self._epoch_launches = [self._launch(shuffle_cuda.shuffle_epoch, 1, SHUFFLING_THREADS, *arguments)]
+            self._epoch_launches = [self._launch(shuffle.shuffle_epoch, 1, SHUFFLING_THREADS, *arguments)]
         forth = [*self._begin(), *self._forward(), *self._losses(plan)]
         self._launches = [*forth, *self._backward(), *self._descend(plan, clips_norms)]
 
@@ -61,17 +64,17 @@ class Steps(Launches):
         hyper_rows : int
             Rows of hyper-parameters: one, or one for each step from ``start`` on.
         arrays : dict
-            Flat arrays on the device, by the names of arguments of ``kernels/train_cpu.py``: run, hyper, ops, factors,
-            loss_factors, scaling, x, y, weights, order (int32), params, slots, work, stats; and progress, the
-            optimizer's state and then the results.
+            Flat arrays on the device, by the names of arguments of ``kernels/cpu/training.py``: run, hyper, ops,
+            factors, loss_factors, scaling, x, y, weights, order (int32), params, slots, work, stats; and progress,
+            the optimizer's state and then the results.
         sync : ndarray, optional
-            In which somebody may ask to stop, see ``kernels/team.py``.
+            In which somebody may ask to stop, see ``kernels/operations/teamwork.py``.
         """
         memory = {**arrays, **self._own}
         step_launches, epoch_launches = bound(self._launches, memory), bound(self._epoch_launches, memory)
         self._one_thread(steps_cuda.set_clock)[0](self._own["clock"], start, hyper_rows)
         for step in range(start, stop):
-            if sync is not None and sync[team.STOP] != 0:
+            if sync is not None and sync[teamwork.STOP] != 0:
                 break
             if step % self._steps_per_epoch == 0:
                 for kernel, arguments in epoch_launches:
@@ -89,7 +92,7 @@ class Steps(Launches):
 
     def _statistics(self, index: int, columns: int) -> Launch:
         arguments = ("ops", index, "factors", "params", "work", "clock")
-        return self._down_columns(normalization_steps_cuda.batch_statistics_columns, columns, *arguments)
+        return self._down_columns(normalization.batch_statistics_columns, columns, *arguments)
 
     def _losses(self, plan: Plan) -> list[Launch]:
         count = len(self._ops)
@@ -123,13 +126,13 @@ class Steps(Launches):
                 )  # fmt: skip
             elif kind in NORMALIZATIONS:
                 arguments = ("ops", index, "work", "gradients", "clock")
-                gradient = normalization_steps_cuda.normalization_gradient_columns
+                gradient = normalization.normalization_gradient_columns
                 launches.append(self._down_columns(gradient, columns, *arguments))
                 if needs_dx and kind == codes.BATCH_NORM:
-                    through = normalization_steps_cuda.normalization_input_columns
+                    through = normalization.normalization_input_columns
                     launches.append(self._spread(through, self._batch * columns, *back))
                 elif needs_dx:
-                    launches.append(self._by_rows(normalization_steps_cuda.normalization_input_rows, *back))
+                    launches.append(self._by_rows(normalization.normalization_input_rows, *back))
             if needs_dx and op[codes.BY_ROWS]:
                 arguments = ("ops", index, "factors", "work", "clock")
                 launches.append(self._thread_a_row(steps_cuda.derive_rows, *arguments))
@@ -139,11 +142,11 @@ class Steps(Launches):
         launches: list[Launch] = []
         slices, arrays = self._slices, 2 * len(self._ops)
         if clips_norms:
-            add = self._spread(clipping_steps_cuda.add_slices, plan.n_parameters, "run", "gradients", slices)
+            add = self._spread(clipping.add_slices, plan.n_parameters, "run", "gradients", slices)
             names = ("ops", "gradients", "squares")
-            squares = self._launch(clipping_steps_cuda.squares_of_arrays, arrays, THREADS, *names)
+            squares = self._launch(clipping.squares_of_arrays, arrays, THREADS, *names)
             blocks = min(MOST_BLOCKS, -(-plan.n_parameters // THREADS)), arrays
-            clip = self._launch(clipping_steps_cuda.clip_arrays, blocks, THREADS, *names, "pace")
+            clip = self._launch(clipping.clip_arrays, blocks, THREADS, *names, "pace")
             launches += [add, squares, clip]
             slices = 1
         arguments = ("run", "params", "slots", "gradients", slices, "pace")

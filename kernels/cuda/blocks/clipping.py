@@ -1,14 +1,14 @@
-"""Clipping of gradients on a GPU, by the threads of a block: see ``clipping_cpu.py``."""
+"""Clipping of gradients on a GPU, by the threads of a block: see ``cpu/clipping.py``."""
 
 from __future__ import annotations
 
-from . import codes
-from .clipping_cpu import factor_within, limited, norm_of
-from .dense_cpu import COLUMNS
-from .dense_cuda import descend
-from .intrinsics import at
-from .jit import NUMBER
-from .jit_cuda import apart, cuda
+from ... import codes
+from ...compiler.jit import NUMBER
+from ...cpu.clipping import factor_within, limited, norm_of
+from ...cpu.dense import COLUMNS
+from ...llvm.instructions import at
+from ..jit import apart, cuda
+from .dense import descend
 
 
 def trained_array(op, second):

@@ -6,10 +6,10 @@ bias as row 0; the column before the inputs of a layer holds ones.
 
 from __future__ import annotations
 
-from . import codes
-from .activation_cpu import softmax
-from .dense_cpu import COLUMNS, FACTORS, derivatives
-from .formulas import (
+from ... import codes
+from ...compiler.jit import NUMBER
+from ...cpu.dense import COLUMNS, FACTORS, derivatives
+from ...formulas.activations import (
     elu,
     elu_grad,
     exponential_grad,
@@ -29,16 +29,16 @@ from .formulas import (
     step,
     tanh_grad,
 )
-from .intrinsics import at
-from .jit import NUMBER
-from .jit_cuda import apart
-from .optimizer_cpu import adagrad, adam, adamax, lion, nadam, nesterov, rmsprop, sgd
-from .optimizer_formulas import l2_grad
-from .scalar import exp, sigmoid, tanh
+from ...formulas.elementary import exp, sigmoid, tanh
+from ...formulas.optimizers import l2_grad
+from ...llvm.instructions import at
+from ...operations.activations import softmax
+from ...operations.optimizers import adagrad, adam, adamax, lion, nadam, nesterov, rmsprop, sgd
+from ..jit import apart
 
 
 def operand(x):
-    """A number as a product takes it: itself; its twin of mixed precision is in ``mixed_cuda.py``."""
+    """A number as a product takes it: itself; its twin of mixed precision is in ``cuda/variants.py``."""
     return x
 
 

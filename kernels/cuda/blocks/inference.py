@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from . import codes
-from .activation_cpu import activation_forward
-from .dense_cpu import COLUMNS, FACTORS
-from .dense_cuda import activate, operand
-from .intrinsics import at
-from .jit import NUMBER
-from .jit_cuda import ELEMENT, apart, cuda, entry
-from .normalization_cpu import folded, normalise_row, reciprocal_of_root, standardised
-from .train_cuda import loss_of_row
+from ... import codes
+from ...compiler.jit import NUMBER
+from ...cpu.dense import COLUMNS, FACTORS
+from ...llvm.instructions import at
+from ...operations.activations import activation_forward
+from ...operations.normalization import folded, normalise_row, reciprocal_of_root, standardised
+from ..jit import ELEMENT, apart, cuda, entry
+from .dense import activate, operand
+from .training import loss_of_row
 
 # What the vector ``sizes`` tells: operations; rows of all and of a block at once, elements from one of them to the
 # next; whether their two buffers fit in shared memory.
@@ -87,7 +87,7 @@ def activate_rows(thread, threads, op, x, row, rows, alpha):
 def infer_blocks(sizes, run, ops, factors, loss_factors, scaling, x, y, weights, params, buffers, stats, outputs):
     """Predict or evaluate all rows, blocks of rows in turn to each block of threads.
 
-    All arrays are flat. The parameters are those of ``infer_cpu.infer_rows``, but for
+    All arrays are flat. The parameters are those of ``inference.infer_rows``, but for
 
     sizes : int64, the columns ``SIZES``
     buffers : (blocks, 2 * BLOCK_ROWS * ROW), if they do not fit in shared memory

@@ -1,30 +1,30 @@
 """Whole epochs of training of small networks on a GPU in one launch: a block of threads for each model.
 
-The steps are those of ``step_cpu.py``. The threads of a block share the elements of every matrix; weights, moments
+The steps are those of ``cpu/step.py``. The threads of a block share the elements of every matrix; weights, moments
 and the batch lie in the block's shared memory if they fit there, else in that of the device. Several models, which
 differ in seed and first weights, are trained on the same rows at once, each by a block of its own.
 """
 
 from __future__ import annotations
 
-from . import codes
-from .clipping_cuda import clip
-from .dense_cpu import COLUMNS, FACTORS, derivatives, share, simple_forward
-from .dense_cuda import (
+from ... import codes
+from ...compiler.jit import NUMBER
+from ...cpu.dense import COLUMNS, FACTORS, derivatives, share, simple_forward
+from ...cpu.step import unit_share
+from ...llvm.instructions import at
+from ...operations.losses import limited_crossentropy, loss_row, row_metrics
+from ...operations.normalization import normalise_backward_share, normalise_forward_share
+from ...operations.optimizers import constants
+from ...operations.random import FIRST_DROPOUT_STREAM, shuffle
+from ..jit import ELEMENT, apart, cuda, entry
+from .clipping import clip
+from .dense import (
     dense_backward_input,
     dense_forward,
     dense_update,
     derivatives_of_rows,
     softmax_rows,
 )
-from .intrinsics import at
-from .jit import NUMBER
-from .jit_cuda import ELEMENT, apart, cuda, entry
-from .loss_cpu import limited_crossentropy, loss_row, row_metrics
-from .normalization_cpu import normalise_backward_share, normalise_forward_share
-from .optimizer_cpu import constants
-from .rng import FIRST_DROPOUT_STREAM, shuffle
-from .step_cpu import unit_share
 
 # What the vector ``sizes`` tells of the arrays of a model.
 SIZES = ("OPERATIONS", "HYPER", "HYPER_ROW", "PROGRESS", "MEMORY", "PARAMETERS", "WORK", "STATS", "SHARED")
@@ -254,7 +254,7 @@ def train_models(
     sizes : int64, the columns ``SIZES``: operations; elements of a model in hyper, and from one step to the next; in
         progress; params; half of slots; work; stats; and whether they fit in shared memory, which then has room for
         params, slots and work of a model
-    run, hyper, ops, factors, loss_factors, scaling, x, y, weights : as in ``train_cpu.train_steps``, with ``LANES`` = 1
+    run, hyper, ops, factors, loss_factors, scaling, x, y, weights : as in ``training.train_steps``, with ``LANES`` = 1
     progress : float64, for each model the optimizer's state (3,), then results (epochs, 1 + metrics)
     order : int32 (n,) for each model
     params, slots, work : for each model; where gradients are clipped, work ends with room for them

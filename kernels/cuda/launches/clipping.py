@@ -1,19 +1,19 @@
 """Clipping of gradients by their norms on a GPU, between the products that make them and the optimizer.
 
-The ways are those of ``clipping_cpu.py``. Arrays of weights are counted two to an operation, see
-``clipping_cuda.trained_array``. Padding is part of them; it is zero.
+The ways are those of ``cpu/clipping.py``. Arrays of weights are counted two to an operation, see
+``clipping.trained_array``. Padding is part of them; it is zero.
 """
 
 from __future__ import annotations
 
-from . import codes
-from .clipping_cpu import factor_within
-from .clipping_cuda import trained_array
-from .dense_cpu import COLUMNS
-from .intrinsics import sqrt
-from .jit import NUMBER
-from .jit_cuda import at, cuda, entry
-from .steps_cuda import DOUBLE, MOST_THREADS, block_sum
+from ... import codes
+from ...compiler.jit import NUMBER
+from ...cpu.clipping import factor_within
+from ...cpu.dense import COLUMNS
+from ...llvm.instructions import sqrt
+from ..blocks.clipping import trained_array
+from ..jit import at, cuda, entry
+from .step import DOUBLE, MOST_THREADS, block_sum
 
 
 @entry("INi")

@@ -1,6 +1,6 @@
 """Dense layers of large networks on a GPU: one launch for each product, a block of threads for each tile of it.
 
-Every function here makes the kernel of one way of multiplying, see ``gemm_cuda.py``. The kernels take the plan's tables
+Every function here makes the kernel of one way of multiplying, see ``cuda/gemm.py``. The kernels take the plan's tables
 as flat arrays, the place of the layer in them, and the ``clock`` of the step (``codes.CLOCK_COLUMNS``).
 """
 
@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import codes
-from .dense_cpu import COLUMNS, FACTORS
-from .dense_cuda import activate, derivative
-from .gemm_cuda import Way, tile_product
-from .jit import NUMBER
-from .jit_cuda import at, cuda, entry
-from .optimizer_formulas import l2_grad
+from ... import codes
+from ...compiler.jit import NUMBER
+from ...cpu.dense import COLUMNS, FACTORS
+from ...formulas.optimizers import l2_grad
+from ..blocks.dense import activate, derivative
+from ..gemm import Way, tile_product
+from ..jit import at, cuda, entry
 
 
 def through_elements(ops, index, factors, work, r, j, gradient):
     """Gradient of one input of operation ``index``, taken back through the elementwise operations that made it.
 
-    ``dense_cpu.derivatives`` of a single element; there must be no softmax among them.
+    ``dense.derivatives`` of a single element; there must be no softmax among them.
     """
     below = index - 1
     while below >= 0:

@@ -1,13 +1,13 @@
-"""What predictions of large networks launch on a GPU beside the way forward of a training step (``steps_cuda.py``)."""
+"""What predictions of large networks launch on a GPU beside the way forward of a training step (``step.py``)."""
 
 from __future__ import annotations
 
-from . import codes
-from .dense_cpu import COLUMNS, FACTORS
-from .jit import NUMBER
-from .jit_cuda import at, cuda, entry
-from .normalization_cpu import reciprocal_deviation
-from .train_cuda import loss_of_row
+from ... import codes
+from ...compiler.jit import NUMBER
+from ...cpu.dense import COLUMNS, FACTORS
+from ...operations.normalization import reciprocal_deviation
+from ..blocks.training import loss_of_row
+from ..jit import at, cuda, entry
 
 
 @entry("IiNNN")

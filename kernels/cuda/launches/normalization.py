@@ -1,4 +1,4 @@
-"""Normalizations of large networks on a GPU; formulas and meaning are those of ``normalization_cpu.py``.
+"""Normalizations of large networks on a GPU; formulas and meaning are those of ``operations/normalization.py``.
 
 What is summed over the batch goes column by column: the first dimension of a block counts columns, the second shares
 out rows. What is summed over columns goes row by row, a block to a row.
@@ -6,13 +6,11 @@ out rows. What is summed over columns goes row by row, a block to a row.
 
 from __future__ import annotations
 
-from . import codes
-from .dense_cpu import COLUMNS, FACTORS
-from .dense_cuda import activate
-from .dense_steps_cuda import through_elements
-from .jit import NUMBER
-from .jit_cuda import at, cuda, entry
-from .normalization_cpu import (
+from ... import codes
+from ...compiler.jit import NUMBER
+from ...cpu.dense import COLUMNS, FACTORS
+from ...formulas.optimizers import first_moment
+from ...operations.normalization import (
     affine,
     batch_gradient,
     gradient_terms,
@@ -24,8 +22,10 @@ from .normalization_cpu import (
     squared_distance,
     standardised,
 )
-from .optimizer_formulas import first_moment
-from .steps_cuda import MOST_THREADS, block_sum
+from ..blocks.dense import activate
+from ..jit import at, cuda, entry
+from .dense import through_elements
+from .step import MOST_THREADS, block_sum
 
 
 def column_sum(value, memory):

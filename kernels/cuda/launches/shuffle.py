@@ -9,9 +9,9 @@ grows with the logarithm of the rows is enough.
 
 from __future__ import annotations
 
-from . import codes
-from .jit_cuda import cuda, entry
-from .rng import SHUFFLE_STREAM, philox
+from ... import codes
+from ...operations.random import SHUFFLE_STREAM, philox
+from ..jit import cuda, entry
 
 DONE = -1
 

@@ -1,6 +1,6 @@
 """One training step of a large network on a GPU, as launches in a row: all but products and normalizations.
 
-The step is that of ``step_cpu.py``. What changes from step to step lies on the device, in ``clock`` and ``pace``
+The step is that of ``cpu/step.py``. What changes from step to step lies on the device, in ``clock`` and ``pace``
 (``codes.CLOCK_COLUMNS``, ``codes.PACE_COLUMNS``): ``begin_step`` moves them on, and every launch of a step has the same
 arguments as in the step before. All tables and arrays are flat. The order of sums depends on shapes alone.
 """
@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import codes
-from .clipping_cpu import limited
-from .dense_cpu import COLUMNS, FACTORS
-from .dense_cuda import activate, derivatives_of_rows, softmax_rows
-from .jit import NUMBER
-from .jit_cuda import at, cuda, entry
-from .optimizer_cpu import constants, update
-from .rng import FIRST_DROPOUT_STREAM, dropout_block, dropout_threshold
-from .step_cpu import unit_share
-from .train_cuda import gather, losses, penalty_share
+from ... import codes
+from ...compiler.jit import NUMBER
+from ...cpu.clipping import limited
+from ...cpu.dense import COLUMNS, FACTORS
+from ...cpu.step import unit_share
+from ...operations.optimizers import constants, update
+from ...operations.random import FIRST_DROPOUT_STREAM, dropout_block, dropout_threshold
+from ..blocks.dense import activate, derivatives_of_rows, softmax_rows
+from ..blocks.training import gather, losses, penalty_share
+from ..jit import at, cuda, entry
 
 DOUBLE = np.float64
 MOST_THREADS = 256  # of a block that adds up

@@ -1,0 +1,1 @@
+"""The ``fastnn`` command: one file a command, what it reads, and what it prints."""

@@ -1,0 +1,1 @@
+"""What any room may need and that knows none of them."""

@@ -1,0 +1,1 @@
+"""How plain functions become programs, and where those are kept."""

@@ -1,0 +1,1 @@
+"""Kernels written for GPUs, under the names of their twins for CPUs."""

@@ -1,0 +1,1 @@
+"""Small networks: one block of threads for each."""

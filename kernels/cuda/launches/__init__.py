@@ -1,0 +1,1 @@
+"""Large networks: a launch for each product."""

@@ -1,0 +1,1 @@
+"""Each formula once, on one number, in plain Python."""

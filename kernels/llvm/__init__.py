@@ -1,0 +1,1 @@
+"""Python that emits LLVM code: instructions, vectors, loops over them, register tiles."""

@@ -1,0 +1,1 @@
+"""One source for both targets: activations, losses, optimizers, normalization, random numbers, the team."""
