@@ -13,7 +13,7 @@ import time
 import numpy as np
 import pytest
 from fastnn.kernels.compiler import jit, program_cache, sources
-from fastnn.kernels.host import cache_folder, cpu
+from fastnn.kernels.host import cache_folder, cpu, files
 from permissions import obeying_modes
 
 from fastnn import kernels
@@ -180,7 +180,7 @@ class HalfWritten:
 
 def test_a_full_disk(fresh_cache, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(program_cache, "open", HalfWritten, raising=False)
+        patch.setattr(files, "open", HalfWritten, raising=False)
         assert not was_loaded(dispatcher())
     assert list(fresh_cache.glob("kernels-*/*.bin")) == []
     assert not was_loaded(dispatcher())
@@ -296,11 +296,11 @@ def test_processes_at_once(fresh_cache):
 
 def test_write_atomically(tmp_path):
     path = tmp_path / "file"
-    program_cache.write_atomically(path, b"one")
-    program_cache.write_atomically(path, b"two")
+    files.write_atomically(path, b"one")
+    files.write_atomically(path, b"two")
     assert path.read_bytes() == b"two"
     with pytest.raises(FileNotFoundError):
-        program_cache.write_atomically(tmp_path / "nowhere" / "file", b"one")
+        files.write_atomically(tmp_path / "nowhere" / "file", b"one")
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
 

@@ -6,7 +6,6 @@ import stat
 
 import numpy as np
 import pytest
-from fastnn.kernels.compiler import program_cache
 from fastnn.kernels.host import files
 from permissions import CHOWN, give_up_rights, obeying_modes
 
@@ -29,7 +28,7 @@ def save_at_the_end_of_an_epoch(path):
 
 
 WRITERS = {
-    "bytes": lambda path: program_cache.write_atomically(path, b"new"),
+    "bytes": lambda path: files.write_atomically(path, b"new"),
     "save": lambda path: small_model().save(path),
     "checkpoint": save_at_the_end_of_an_epoch,
     "command": lambda path: outputs.write_text(path, "new"),
@@ -92,7 +91,7 @@ def test_commands_do_not_follow_links_and_the_library_keeps_them(tmp_path):
         with pytest.raises(OSError, match="it is a symbolic link to file: name that file, or another"):
             call()
     assert file.read_bytes() == b"old"
-    program_cache.write_atomically(link, b"new")
+    files.write_atomically(link, b"new")
     assert link.is_symlink()
     assert file.read_bytes() == b"new"
 
@@ -104,7 +103,7 @@ def test_a_file_that_is_read_is_not_written(tmp_path, other_name):
     file.write_bytes(b"rows")
     other_name(file, name)
     reads = [tmp_path / "nowhere", file if file.exists() else name]
-    write = program_cache.write_atomically
+    write = files.write_atomically
     for call in (lambda: files.target_of(name, reads), lambda: write(name, b"new", reads=reads)):
         with pytest.raises(OSError, match="it is the file that is read as"):
             call()
@@ -155,7 +154,7 @@ def test_a_file_whose_owner_cannot_be_kept_is_left_alone(tmp_path):
     os.chown(path, 54321, 54322)
     give_up_rights(CHOWN)
     with pytest.raises(PermissionError, match="it belongs to user 54321 and group 54322, which cannot be kept"):
-        program_cache.write_atomically(path, b"new")
+        files.write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["file"]
 
@@ -165,14 +164,14 @@ def test_nobody_else_can_open_the_new_content_of_a_private_file(tmp_path, monkey
     path, modes = tmp_path / "file", []
     path.write_bytes(b"old")
     path.chmod(0o600)
-    take_over = program_cache.take_over
+    take_over = files.take_over
 
     def watched(old, new):
         modes.append(stat.S_IMODE(new.stat().st_mode))
         take_over(old, new)
 
-    monkeypatch.setattr(program_cache, "take_over", watched)
-    program_cache.write_atomically(path, b"new")
+    monkeypatch.setattr(files, "take_over", watched)
+    files.write_atomically(path, b"new")
     assert modes == [0o600]
 
 
@@ -182,7 +181,7 @@ def test_a_write_protected_file_is_left_alone(tmp_path):
     path.write_bytes(b"old")
     path.chmod(0o444)
     with pytest.raises(PermissionError, match="it is write-protected"):
-        program_cache.write_atomically(path, b"new")
+        files.write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     path.chmod(0o644)
     tmp_path.chmod(0o500)
@@ -197,7 +196,7 @@ def test_a_failure_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
     for failure in (OSError(28, "No space left on device"), KeyboardInterrupt()):
         monkeypatch.setattr(os, "fsync", lambda _, failure=failure: (_ for _ in ()).throw(failure))
         with pytest.raises(type(failure)):
-            program_cache.write_atomically(path, b"new", durable=True)
+            files.write_atomically(path, b"new", durable=True)
         assert path.read_bytes() == b"old"
         assert os.listdir(tmp_path) == ["file"]
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fastnn.kernels import reference
-from fastnn.kernels.compiler import jit, program_cache
+from fastnn.kernels.compiler import jit
 from fastnn.kernels.cpu.inference import infer_rows
 from fastnn.kernels.cpu.training import train_steps
 from fastnn.kernels.formulas import elementary
 from fastnn.kernels.formulas.elementary import exp, sigmoid
-from fastnn.kernels.host import cpu, numba_settings
+from fastnn.kernels.host import cpu, files, numba_settings
 from harness import Problem, tolerance
 
 import fastnn
@@ -172,7 +172,7 @@ def undefined_symbols(elf):
 def symbols_of(function, dtype):
     """Symbols of a program by way of its cache file: (signature, (library, ...)), (name, kind, (object, bitcode))."""
     path = jit.program(function, dtype)._cache.path
-    _, (library, *_) = pickle.loads(path.read_bytes()[program_cache.DIGEST_BYTES :])
+    _, (library, *_) = pickle.loads(path.read_bytes()[files.DIGEST_BYTES :])
     return undefined_symbols(library[2][0])
 
 

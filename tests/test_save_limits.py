@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from fastnn.kernels.compiler import program_cache
+from fastnn.kernels.host import files
 
 from fastnn.layers import Dense
 from fastnn.models import Sequential, load_model
@@ -164,7 +164,7 @@ def test_a_file_is_cut_while_it_is_read(tmp_path, monkeypatch):
 
 def test_parts_are_written_one_after_the_other(tmp_path):
     parts = [b"a", bytearray(b"b"), np.frombuffer(b"cd", np.uint8), memoryview(b"")]
-    program_cache.write_atomically(tmp_path / "file", parts)
+    files.write_atomically(tmp_path / "file", parts)
     assert (tmp_path / "file").read_bytes() == b"abcd"
 
 

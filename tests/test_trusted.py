@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from fastnn.kernels.compiler import program_cache
-from fastnn.kernels.host import cache_folder, trusted
+from fastnn.kernels.host import cache_folder, files, trusted
 from permissions import obeying_modes
 
 from fastnn import datasets
@@ -46,7 +46,7 @@ def planted(fresh_cache):
     """A file of a program as an attacker writes it: with the right name and digest."""
     program = program_cache.ProgramCache("case_float32", "any")
     program.path.parent.mkdir(mode=0o700)
-    content = program_cache.sealed(pickle.dumps(("signature", Planted(fresh_cache.parent / "struck"))))
+    content = files.sealed(pickle.dumps(("signature", Planted(fresh_cache.parent / "struck"))))
     program.path.write_bytes(content)
     program.path.chmod(0o600)
     return program.path
@@ -368,7 +368,7 @@ def arrays(fresh_cache, tmp_path, monkeypatch):
     (path,) = (fresh_cache / "data").iterdir()
     file = io.BytesIO()
     np.savez(file, x=np.zeros((2, 8)), y=np.zeros(2))
-    path.write_bytes(program_cache.sealed(file.getvalue(), pima._origin))
+    path.write_bytes(files.sealed(file.getvalue(), pima._origin))
     return path
 
 
@@ -381,11 +381,11 @@ def test_kept_data_are_believed(arrays):
 
 
 def without_digest(path):
-    path.write_bytes(path.read_bytes()[program_cache.DIGEST_BYTES :])
+    path.write_bytes(path.read_bytes()[files.DIGEST_BYTES :])
 
 
 def of_another_file(path):
-    path.write_bytes(program_cache.sealed(path.read_bytes()[program_cache.DIGEST_BYTES :], bytes(32)))
+    path.write_bytes(files.sealed(path.read_bytes()[files.DIGEST_BYTES :], bytes(32)))
 
 
 DATA = {

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fastnn.kernels.compiler.program_cache import write_atomically
-from fastnn.kernels.host.files import target_of
+from fastnn.kernels.host.files import target_of, write_atomically
 
 
 def check(path: Path, reads: Iterable[Path] = ()) -> None:

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.kernels.compiler.program_cache import sealed, unsealed, write_atomically
 from fastnn.kernels.host.cache_folder import cache_root, make_folder, say_once
+from fastnn.kernels.host.files import sealed, unsealed, write_atomically
 from fastnn.kernels.host.streams import stderr
 from fastnn.kernels.host.trusted import Unusable, check_own_folder, read_kept
 

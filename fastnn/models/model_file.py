@@ -28,7 +28,7 @@ from fastnn.common.identifiers import MissingClassError, custom_classes, custom_
 from fastnn.common.model_file_errors import ModelFileError, OtherTrainingError
 from fastnn.common.plain_values import plain
 from fastnn.engine.training_record import Surroundings, TrainingRecord
-from fastnn.kernels.compiler.program_cache import write_atomically
+from fastnn.kernels.host.files import write_atomically
 from fastnn.metrics import Metric, get_list
 from fastnn.models import safetensors_format
 

@@ -13,18 +13,16 @@ import hashlib
 import os
 import pickle
 import sys
-import uuid
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from ..host.cache_folder import MARK, MARK_TEXT, cache_root, files_of, make_folder, prune, say_once
-from ..host.files import refusal, take_over, target_of
+from ..host.files import sealed, unsealed, write_atomically
+from ..host.room import check_room
 from ..host.streams import stderr
 from ..host.trusted import Unusable, check_own_folder, read_kept
 from . import sources
 
-DIGEST_BYTES = 32
 ROOM_TO_COMPILE = 64  # MiB
 KEPT_NETWORKS = 500  # programs for single networks that a folder holds
 
@@ -48,62 +46,6 @@ def kernel_folder(target: str) -> Path | None:
     for part in (*versions, target):
         digest.update(part.encode() + b"\0")
     return root / f"kernels-{digest.hexdigest()[:16]}"
-
-
-def write_atomically(
-    path: Path,
-    content: bytes | Iterable[Any],
-    durable: bool = False,
-    *,
-    reads: Iterable[Path] = (),
-    follow_links: bool = True,
-    mode: int | None = None,
-) -> None:
-    """Write ``content``, or its parts, to a temporary name beside the file and rename it: no reader sees half a file.
-
-    A file that is replaced keeps its mode and its owner. With a ``mode``, which is for files that fastnn makes for
-    itself, it gets that one, and is replaced whatever it is. With ``durable`` the content is on the disk before the
-    name is, so that not even a power cut leaves half a file.
-
-    Raises
-    ------
-    OSError
-        As `target_of`, or if the system fails; an older file is then as it was.
-    """
-    target = target_of(path, reads, follow_links) if mode is None else path
-    kept = mode is None and target.exists()
-    parts: Iterable[Any] = [content] if isinstance(content, bytes) else content
-    temporary = target.with_name(f"{target.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        temporary.touch(0o600 if kept or mode else 0o666, exist_ok=False)  # private until it has its mode
-        if kept:
-            with contextlib.suppress(FileNotFoundError):  # somebody has just deleted it
-                take_over(target, temporary)
-        elif mode:
-            temporary.chmod(mode)
-        with open(temporary, "wb") as file:
-            file.writelines(parts)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise refusal(error.errno, error.strerror or str(error), path) from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def sealed(payload: bytes, of: bytes = b"") -> bytes:
-    """Return what is written of a ``payload`` that was made ``of`` something."""
-    return hashlib.sha256(of + payload).digest() + payload
-
-
-def unsealed(content: bytes, of: bytes = b"") -> bytes | None:
-    """Return the payload again, or None if the content is not exactly what was written of that."""
-    payload = content[DIGEST_BYTES:]
-    return payload if content[:DIGEST_BYTES] == hashlib.sha256(of + payload).digest() else None
 
 
 class ProgramCache:

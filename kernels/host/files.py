@@ -1,14 +1,20 @@
-"""Where files may be written: no device is replaced, nor anything that is read; and what a new file takes over."""
+"""Files that are written whole or not at all, and where: no device is replaced, nor anything that is read."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import hashlib
 import os
 import re
 import shutil
 import stat
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+
+DIGEST_BYTES = 32
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -73,3 +79,59 @@ def take_over(old: Path, new: Path) -> None:
 def refusal(code: int | None, reason: str, path: Path) -> OSError:
     """Return the error that says why ``path`` is not written."""
     return OSError(code, reason, str(path))
+
+
+def write_atomically(
+    path: Path,
+    content: bytes | Iterable[Any],
+    durable: bool = False,
+    *,
+    reads: Iterable[Path] = (),
+    follow_links: bool = True,
+    mode: int | None = None,
+) -> None:
+    """Write ``content``, or its parts, to a temporary name beside the file and rename it: no reader sees half a file.
+
+    A file that is replaced keeps its mode and its owner. With a ``mode``, which is for files that fastnn makes for
+    itself, it gets that one, and is replaced whatever it is. With ``durable`` the content is on the disk before the
+    name is, so that not even a power cut leaves half a file.
+
+    Raises
+    ------
+    OSError
+        As `target_of`, or if the system fails; an older file is then as it was.
+    """
+    target = target_of(path, reads, follow_links) if mode is None else path
+    kept = mode is None and target.exists()
+    parts: Iterable[Any] = [content] if isinstance(content, bytes) else content
+    temporary = target.with_name(f"{target.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        temporary.touch(0o600 if kept or mode else 0o666, exist_ok=False)  # private until it has its mode
+        if kept:
+            with contextlib.suppress(FileNotFoundError):  # somebody has just deleted it
+                take_over(target, temporary)
+        elif mode:
+            temporary.chmod(mode)
+        with open(temporary, "wb") as file:
+            file.writelines(parts)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise refusal(error.errno, error.strerror or str(error), path) from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def sealed(payload: bytes, of: bytes = b"") -> bytes:
+    """Return what is written of a ``payload`` that was made ``of`` something."""
+    return hashlib.sha256(of + payload).digest() + payload
+
+
+def unsealed(content: bytes, of: bytes = b"") -> bytes | None:
+    """Return the payload again, or None if the content is not exactly what was written of that."""
+    payload = content[DIGEST_BYTES:]
+    return payload if content[:DIGEST_BYTES] == hashlib.sha256(of + payload).digest() else None
