@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fastnn.common.old_modules import OldModules
+
 if TYPE_CHECKING:  # the same names for editors and type checkers; a test compares them with the table below
     from fastnn import activations as activations
     from fastnn import callbacks as callbacks
@@ -117,6 +119,8 @@ __all__ = [*_HOME, *_MODULES]
 _root = Path(__file__).resolve().parent.parent
 if (_root / "kernels" / "__init__.py").exists() and not (_root / "fastnn" / "kernels").exists():
     __path__.append(str(_root))  # a source checkout: fastnn.kernels lies in ../kernels
+if OldModules not in sys.meta_path:
+    sys.meta_path.append(OldModules)
 
 
 def __getattr__(name: str) -> Any:
