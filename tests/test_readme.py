@@ -15,7 +15,7 @@ import fastnn.commands.cli
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = {
     page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8")
-    for folder in (".", "docs", "examples", "benchmarks")
+    for folder in (".", "docs", "docs/decisions", "kernels", "examples", "benchmarks")
     for page in sorted((ROOT / folder).glob("*.md"))
 }
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.MULTILINE | re.DOTALL)
