@@ -22,7 +22,7 @@ from fastnn.kernels.host.streams import say
 
 from benchmarks.data import load, missing
 from fastnn import losses, optimizers
-from fastnn.engine import engine as backend
+from fastnn.engine import devices, factory
 from fastnn.layers import Dense
 from fastnn.lowering.plan import lower
 
@@ -76,7 +76,7 @@ def fastnn_engine(problem: Problem, device: str) -> tuple[Any, Any, dict[str, An
     """Return an engine, its objective and the options of a run."""
     *hidden, last = problem.task.widths[1:]
     layers = [*(Dense(units, "relu") for units in hidden), Dense(last, "sigmoid" if last == 1 else "softmax")]
-    engine = backend.make_engine(lower(layers, problem.task.widths[0]), device)
+    engine = factory.make_engine(lower(layers, problem.task.widths[0]), device)
     engine.set_weights(problem.weights)
     engine.reset_optimizer(optimizers.Adam())
     objective = engine.plan.objective(losses.get(problem.task.loss))
@@ -226,10 +226,10 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="beginnings of the names of tasks, such as Pima")
     names = tuple(parser.parse_args().names)
     try:
-        backend.set_device("cuda")
+        devices.set_device("cuda")
     except RuntimeError as error:
         raise SystemExit(f"There is nothing to measure: {error}") from None
-    backend.set_device("cpu")
+    devices.set_device("cpu")
     for task in TASKS:
         if names and not task.name.startswith(names):
             continue

@@ -30,10 +30,10 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test compar
     from fastnn.callbacks import History as History
     from fastnn.callbacks import LambdaCallback as LambdaCallback
     from fastnn.callbacks import ModelCheckpoint as ModelCheckpoint
-    from fastnn.engine.engine import get_device as get_device
-    from fastnn.engine.engine import get_num_threads as get_num_threads
-    from fastnn.engine.engine import set_device as set_device
-    from fastnn.engine.engine import set_num_threads as set_num_threads
+    from fastnn.engine.devices import get_device as get_device
+    from fastnn.engine.devices import set_device as set_device
+    from fastnn.engine.threads import get_num_threads as get_num_threads
+    from fastnn.engine.threads import set_num_threads as set_num_threads
     from fastnn.estimators import MLPClassifier as MLPClassifier
     from fastnn.estimators import MLPRegressor as MLPRegressor
     from fastnn.estimators.perceptron import Perceptron as Perceptron
@@ -106,11 +106,11 @@ _HOME = {  # public name -> the module that defines it
     "Rescaling": "layers",
     "SGD": "optimizers",
     "Sequential": "models",
-    "get_device": "engine.engine",
-    "get_num_threads": "engine.engine",
+    "get_device": "engine.devices",
+    "get_num_threads": "engine.threads",
     "load_model": "models",
-    "set_device": "engine.engine",
-    "set_num_threads": "engine.engine",
+    "set_device": "engine.devices",
+    "set_num_threads": "engine.threads",
     "set_random_seed": "utils",
     "to_categorical": "utils",
 }

@@ -9,7 +9,7 @@ from fastnn.kernels import reference
 from fastnn.kernels.reference.normalization import weights_of_normalization
 
 from fastnn import losses, optimizers
-from fastnn.engine.engine import make_engine
+from fastnn.engine.factory import make_engine
 from fastnn.layers import Dense, Dropout
 from fastnn.lowering.plan import lower
 

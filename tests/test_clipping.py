@@ -7,7 +7,7 @@ from fastnn.kernels.reference import optimizers
 from harness import Problem, assert_close, assert_same_bits, finish_run, tolerance
 from test_optimizer_kernels import classifier, ten_steps
 
-from fastnn.engine.engine import LossGradient
+from fastnn.engine.evaluation import LossGradient
 from fastnn.layers import Activation, BatchNormalization, Dense, LayerNormalization
 from fastnn.lowering import plan
 from fastnn.models import Sequential, load_model

@@ -15,7 +15,8 @@ from scipy import sparse
 import fastnn
 from fastnn import losses, optimizers
 from fastnn.callbacks import LambdaCallback
-from fastnn.engine.engine import Engine, Evaluation, LossGradient
+from fastnn.engine.engine import Engine
+from fastnn.engine.evaluation import Evaluation, LossGradient
 from fastnn.layers import Dense
 from fastnn.lowering.plan import lower
 

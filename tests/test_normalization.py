@@ -6,7 +6,7 @@ from fastnn.kernels.host import cpu
 from harness import Problem, assert_close, assert_same_bits, tolerance
 
 from fastnn import initializers
-from fastnn.engine.engine import LossGradient
+from fastnn.engine.evaluation import LossGradient
 from fastnn.layers import Activation, BatchNormalization, Dense, Input, LayerNormalization
 from fastnn.models import Sequential
 from fastnn.optimizers import SGD

@@ -75,14 +75,14 @@ LOST_THREADS = {
             model.fit(X, Y, epochs=1, verbose=0)
     """,
     "make an engine": """
-        from fastnn.engine import engine
-        slow, make = threading.Event(), engine.make_engine
+        from fastnn.engine import factory
+        slow, make = threading.Event(), factory.make_engine
         def make_slowly(*arguments):
             if not slow.is_set():
                 slow.set()
                 time.sleep(1)
             return make(*arguments)
-        engine.make_engine = make_slowly
+        factory.make_engine = make_slowly
         def other():
             network(0).predict(X)
         def own():

@@ -11,7 +11,7 @@ import sklearn.neural_network.tests
 from sklearn.preprocessing import LabelBinarizer
 
 import fastnn
-from fastnn.engine.engine import LossGradient
+from fastnn.engine.evaluation import LossGradient
 
 IMPORT = "from sklearn.neural_network import MLPClassifier, MLPRegressor\n"
 EXCHANGED = {

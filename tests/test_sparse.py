@@ -6,7 +6,8 @@ from harness import assert_same_bits
 from scipy import sparse
 
 from fastnn import losses, optimizers
-from fastnn.engine.engine import Engine, LossGradient
+from fastnn.engine.engine import Engine
+from fastnn.engine.evaluation import LossGradient
 from fastnn.layers import Dense, Dropout
 from fastnn.lowering.plan import lower
 from fastnn.regularizers import L2

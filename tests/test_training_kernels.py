@@ -7,7 +7,7 @@ from fastnn.kernels.compiler import jit
 from harness import ODD_SIZES, Problem, assert_close, assert_same_bits, tolerance
 
 from fastnn import activations
-from fastnn.engine import engine as backend
+from fastnn.engine import engine
 from fastnn.layers import Activation, BatchNormalization, Dense, Dropout, LayerNormalization, Normalization
 from fastnn.losses import BinaryCrossentropy
 from fastnn.lowering import plan
@@ -33,7 +33,7 @@ class PoisonedNumPy:
 @pytest.fixture(autouse=True)
 def poisoned_memory(monkeypatch):
     """NaN wherever programs may not read before they write; afterwards what lies between the rows must be unchanged."""
-    monkeypatch.setattr(backend, "np", PoisonedNumPy())
+    monkeypatch.setattr(engine, "np", PoisonedNumPy())
     workspaces, make = [], Layout.workspace
 
     def poisoned(layout, batch_size, dtype):

@@ -48,7 +48,7 @@ def versions() -> dict[str, str]:
 
 def threads() -> dict[str, Any]:
     """How many threads a large enough fit takes, and what that number comes from."""
-    from fastnn.engine.engine import get_num_threads
+    from fastnn.engine.threads import get_num_threads
     from fastnn.kernels.operations.teamwork import quota_cores
 
     cores = os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""Holds what a network keeps between runs, on the device that was asked for: the one door to the compiled programs."""
+"""Holds what a network keeps between runs on the CPU: the one door to the compiled programs."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from fastnn.engine.devices import get_device, resolve, set_device
 from fastnn.engine.evaluation import Evaluation, LossGradient
 from fastnn.engine.inference import Inference, link_width
 from fastnn.engine.programs import check_order, counters_of, operand, operands, round_weights, run_vector
 from fastnn.engine.run import START, Run
-from fastnn.engine.threads import get_num_threads, positive_threads, set_num_threads
+from fastnn.engine.threads import positive_threads
 from fastnn.engine.turns import Turns
 from fastnn.engine.weights_lock import Gate
 from fastnn.kernels import codes
@@ -23,27 +22,6 @@ from fastnn.lowering.plan import Plan
 from fastnn.lowering.workspace import aligned_zeros
 
 T = TypeVar("T")
-__all__ = [
-    "Engine", "LossGradient", "Run", "get_device", "get_num_threads", "make_engine", "set_device", "set_num_threads",
-]  # fmt: skip
-
-
-def make_engine(plan: Plan, device: str | None = None, threads: int | None = None) -> Engine:
-    """Return a new engine on a device, None being what `set_device` said.
-
-    Raises
-    ------
-    ValueError
-        For an unknown device or number of threads, or a network that the device cannot run.
-    RuntimeError
-        If the device cannot be used.
-    """
-    if resolve(device) == "cpu":
-        return Engine(plan, threads)
-    from fastnn.engine.cuda.engine import CudaEngine
-
-    return CudaEngine(plan, threads)
-
 
 class Engine:
     """A lowered network on the CPU: its parameters, its optimizer's state and the programs that run it.

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from fastnn.engine.programs import operands, run_vector
 from fastnn.kernels import codes
 from fastnn.lowering.objective import Objective
-
-if TYPE_CHECKING:
-    from fastnn.engine.engine import Engine
 
 
 class Evaluation:
@@ -24,7 +21,7 @@ class Evaluation:
     """
 
     def __init__(
-        self, engine: Engine, objective: Objective, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None
+        self, engine: Any, objective: Objective, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None
     ) -> None:
         x, y, weights = operands(engine.plan, x, y, weights, objective.target_width)
         run = run_vector(
@@ -68,7 +65,7 @@ class LossGradient:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Any,
         objective: Objective,
         x: np.ndarray,
         y: np.ndarray,

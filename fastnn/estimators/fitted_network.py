@@ -11,7 +11,8 @@ import numpy as np
 from sklearn.base import is_classifier
 
 from fastnn.engine.devices import resolve
-from fastnn.engine.engine import Engine, make_engine
+from fastnn.engine.engine import Engine
+from fastnn.engine.factory import make_engine
 from fastnn.estimators.parameters import NetworkOptions
 from fastnn.estimators.weights import assigned_weights, attributes, flattened
 from fastnn.lowering.plan import MIXED, lower

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.optimize import _check_optimize_result
 
-from fastnn.engine.engine import LossGradient
+from fastnn.engine.evaluation import LossGradient
 from fastnn.estimators.callback_bridge import FitTasks
 from fastnn.estimators.stochastic_fit import Deadline
 from fastnn.estimators.validation import Rows

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn.engine.engine import Engine, Evaluation
+from fastnn.engine.engine import Engine
+from fastnn.engine.evaluation import Evaluation
 from fastnn.estimators.sparse_input import compressed
 
 

@@ -10,6 +10,7 @@ from fastnn import layers as layer_kinds
 from fastnn.common import checks
 from fastnn.common.arithmetic import heedless
 from fastnn.common.identifiers import unknown_name
+from fastnn.engine.devices import resolve
 from fastnn.engine.turns import Turns
 from fastnn.kernels.host.uninterrupted import imported
 from fastnn.layers.base import AlwaysTrained, Layer, Shape, check_weights, row_shape, unchanged_on_failure
@@ -210,13 +211,13 @@ class LayerStack(AlwaysTrained):
     def _make_engine(self) -> None:
         if self._engine is None:
             self._need_built()
-            backend, lowering = imported("fastnn.engine.engine"), imported("fastnn.lowering.plan")
+            factory, lowering = imported("fastnn.engine.factory"), imported("fastnn.lowering.plan")
             if len(self.output_shape) != 2:
                 raise ValueError(f"a model gives flat rows, but the output shape is {self.output_shape}: add Flatten()")
             self._row_shape = row_shape(self.input_shape[1:])
-            device = backend.resolve(self._device)
+            device = resolve(self._device)
             plan = lowering.lower(self.layers, math.prod(self._row_shape), self.dtype, device=device)
-            engine = backend.make_engine(plan, self._device, self._threads)
+            engine = factory.make_engine(plan, self._device, self._threads)
             engine.set_weights(self.get_weights())
             self._prepare_engine(engine)
             self._bind_layers(engine)

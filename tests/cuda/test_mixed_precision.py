@@ -10,7 +10,7 @@ from harness import Problem, assert_close
 
 import fastnn
 from fastnn import MLPClassifier
-from fastnn.engine.engine import make_engine
+from fastnn.engine.factory import make_engine
 from fastnn.layers import BatchNormalization, Dense, Dropout, LayerNormalization
 from fastnn.lowering.plan import lower
 from fastnn.regularizers import L2

@@ -12,7 +12,7 @@ from harness import assert_close, assert_same_bits
 import fastnn
 from fastnn import MLPClassifier, Sequential
 from fastnn.callbacks import Callback, EarlyStopping, LambdaCallback, ModelCheckpoint
-from fastnn.engine.engine import make_engine
+from fastnn.engine.factory import make_engine
 from fastnn.layers import BatchNormalization, Dense, Dropout
 from fastnn.lowering.plan import lower
 

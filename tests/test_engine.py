@@ -8,7 +8,8 @@ from fastnn.kernels.operations import teamwork
 from harness import Problem, assert_close, assert_same_bits, finish_run, small_problem, start_run, tolerance
 
 from fastnn import optimizers
-from fastnn.engine import engine as backend
+from fastnn.engine import devices, factory
+from fastnn.engine import threads as team_sizes
 from fastnn.engine.engine import Engine
 from fastnn.layers import Activation, Dense
 from fastnn.lowering.plan import lower
@@ -20,7 +21,7 @@ def threads_setting(monkeypatch):
     for name in ("FASTNN_NUM_THREADS", "OMP_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
     yield monkeypatch
-    backend.set_num_threads(None)
+    team_sizes.set_num_threads(None)
 
 
 # --- runs ---------------------------------------------------------------------------------------------------------
@@ -211,7 +212,7 @@ def test_threads_left_to_the_engine_give_the_same_bits(dtype):
 
 
 def test_unknown_device():
-    for make in (lambda: backend.make_engine(lower([Dense(1)], 1), "gpu"), lambda: backend.set_device("gpu")):
+    for make in (lambda: factory.make_engine(lower([Dense(1)], 1), "gpu"), lambda: devices.set_device("gpu")):
         with pytest.raises(ValueError, match="device must be one of 'cpu', 'cuda', 'auto' or None; got 'gpu'"):
             make()
 
@@ -221,19 +222,19 @@ def test_numbers_of_threads_that_are_none(threads, threads_setting):
     with pytest.raises(ValueError, match="threads must be a positive whole number of threads; got"):
         Engine(lower([Dense(1)], 1), threads=threads)
     with pytest.raises(ValueError, match="threads must be a positive whole number of threads; got"):
-        backend.set_num_threads(threads)
+        team_sizes.set_num_threads(threads)
 
 
 def test_most_threads(threads_setting):
-    assert backend.get_num_threads() == teamwork.available_cores() >= 1
+    assert team_sizes.get_num_threads() == teamwork.available_cores() >= 1
     threads_setting.setenv("FASTNN_NUM_THREADS", "3")
-    assert backend.get_num_threads() == 3
-    backend.set_num_threads(np.int64(5))
-    assert backend.get_num_threads() == 5
-    backend.set_num_threads(None)
-    assert backend.get_num_threads() == 3
+    assert team_sizes.get_num_threads() == 3
+    team_sizes.set_num_threads(np.int64(5))
+    assert team_sizes.get_num_threads() == 5
+    team_sizes.set_num_threads(None)
+    assert team_sizes.get_num_threads() == 3
     threads_setting.setenv("FASTNN_NUM_THREADS", "")
-    assert backend.get_num_threads() == teamwork.available_cores()
+    assert team_sizes.get_num_threads() == teamwork.available_cores()
 
 
 @pytest.mark.parametrize("value", ["0", "-2", "two", "1.5"])
@@ -242,7 +243,7 @@ def test_environment_that_names_no_number_of_threads(value, threads_setting):
     with pytest.raises(
         ValueError, match=f"FASTNN_NUM_THREADS must be a positive whole number of threads; got '{value}'"
     ):
-        backend.get_num_threads()
+        team_sizes.get_num_threads()
 
 
 @pytest.mark.parametrize("layers", [[Dense(3, "step"), Dense(1)], [Dense(3), Dense(1), Activation("step")]])
