@@ -174,7 +174,10 @@ class Victim:
 
     def _check_step(self, found, what):
         if found not in self.steps[self.job]:
-            raise Failure(self._described(f"{what} is of no whole step"))
+            raise Failure(self._described(f"{what}, {found}, is of no whole step{self._whose(found)}"))
+
+    def _whose(self, found):
+        return "".join(f", but of one of the job {job}" for job, steps in self.steps.items() if found in steps)
 
     def _check_files(self):
         for path in self.folder.rglob("*.fastnn"):

@@ -207,6 +207,7 @@ def attempt(name, folder):
     tell("begun", name)
     try:
         end = do(name, Path(folder))
+        Shown.model = None  # before it is told: what a handler sees afterwards would be taken for the next job's
     except SystemExit:
         raise
     except BaseException as error:
