@@ -234,9 +234,10 @@ class Attacker:
             for victim in self.victims:
                 victim.process.kill()
         self.cache.mend()
+        done = {"attacks": self.counts, "victims": sum((victim.counts for victim in self.victims), Counter())}
         if self.cache.lost:
-            raise Failure(f"foreign files that were lost: {self.cache.lost}")
-        return {"attacks": self.counts, "victims": sum((victim.counts for victim in self.victims), Counter())}
+            raise Failure(f"foreign files that were lost: {self.cache.lost}, by {done}")
+        return done
 
     def _attend(self):
         for victim in self.victims:
