@@ -174,7 +174,10 @@ class Victim:
 
     def _check_step(self, found, what):
         if found not in self.steps[self.job]:
-            raise Failure(self._described(f"{what} is of no whole step"))
+            raise Failure(self._described(f"{what}, {found}, is of no whole step{self._whose(found)}"))
+
+    def _whose(self, found):
+        return "".join(f", but of one of the job {job}" for job, steps in self.steps.items() if found in steps)
 
     def _check_files(self):
         for path in self.folder.rglob("*.fastnn"):
@@ -231,9 +234,10 @@ class Attacker:
             for victim in self.victims:
                 victim.process.kill()
         self.cache.mend()
+        done = {"attacks": self.counts, "victims": sum((victim.counts for victim in self.victims), Counter())}
         if self.cache.lost:
-            raise Failure(f"foreign files that were lost: {self.cache.lost}")
-        return {"attacks": self.counts, "victims": sum((victim.counts for victim in self.victims), Counter())}
+            raise Failure(f"foreign files that were lost: {self.cache.lost}, by {done}")
+        return done
 
     def _attend(self):
         for victim in self.victims:

@@ -39,8 +39,7 @@ class Cache:
     def attack(self):
         """Do something to it; returns what."""
         name = self.choices.choice([*self.KINDS, *["begin_anew"] * 6])  # or nothing but compilation would be seen
-        programs = [path for path in sorted(self.folder.glob("kernels-*/*.bin")) if not path.is_symlink()]
-        programs = [path for path in programs if path.is_file() and path not in self.foreign]
+        programs = self._programs()
         try:
             if programs:
                 getattr(self, name)(self.choices.choice(programs))
@@ -50,6 +49,11 @@ class Cache:
         except OSError as error:  # a victim was quicker
             name += f" ({type(error).__name__})"
         return name
+
+    def _programs(self):
+        """Files that fastnn wrote, or what became of them."""
+        files = [path for path in sorted(self.folder.glob("kernels-*/*.bin")) if not path.is_symlink()]
+        return [path for path in files if path.is_file() and path not in self.foreign]
 
     def begin_anew(self, path):
         self.mend()
@@ -72,7 +76,7 @@ class Cache:
 
     def swap(self, path):
         """Give a program the content of another one, which is whole."""
-        other = self.choices.choice(sorted(path.parent.glob("*.bin")))
+        other = self.choices.choice(self._programs())
         content = other.read_bytes()
         other.write_bytes(path.read_bytes())
         path.write_bytes(content)

@@ -140,7 +140,7 @@ def look(model):
 
 def evaluate(model):
     if isinstance(model, Sequential):
-        model.evaluate(X, X[:, :1] if model.output_shape[-1] == 1 else X[:, :3], verbose=0)
+        model.evaluate(X, X[:, :1] > 0 if model.output_shape[-1] == 1 else X[:, :3], verbose=0)
     else:
         model.score(X, X[:, 0] > 0)
 
@@ -207,6 +207,7 @@ def attempt(name, folder):
     tell("begun", name)
     try:
         end = do(name, Path(folder))
+        Shown.model = None  # before it is told: what a handler sees afterwards would be taken for the next job's
     except SystemExit:
         raise
     except BaseException as error:
