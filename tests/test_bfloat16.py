@@ -28,7 +28,7 @@ def poisoned_memory(monkeypatch):
     make, scratch = Layout.workspace, Layout.scratch
 
     def poisoned(layout, batch_size, dtype):
-        work, lanes = make(layout, batch_size, dtype), jit.lanes(dtype)
+        work, lanes = make(layout, batch_size, dtype), cpu.lanes(dtype)
         for op in layout.ops:
             vectors = -(-op[codes.INPUTS] // lanes)
             for start, row, width, rows in (

@@ -12,6 +12,7 @@ from fastnn.engine.sparse_rows import is_sparse
 from fastnn.engine.threads import sharing, team_size, tell_fewer
 from fastnn.kernels import codes
 from fastnn.kernels.compiler import jit
+from fastnn.kernels.host import cpu
 from fastnn.kernels.operations import teamwork
 from fastnn.lowering.objective import Objective
 from fastnn.lowering.plan import Plan
@@ -22,7 +23,7 @@ FLOPS_WORTH_STARTING = 2e7  # of a prediction; less would be lost in starting th
 def finished(link: int, raw: np.ndarray) -> np.ndarray:
     """Return what a link of ``codes.LINKS`` makes of raw outputs (n, n_outputs), in float64."""
     outputs = np.empty((len(raw), link_width(link, raw.shape[1])))
-    spare = np.empty(2 * (raw.shape[1] + jit.lanes(outputs.dtype)))
+    spare = np.empty(2 * (raw.shape[1] + cpu.lanes(outputs.dtype)))
     finish = jit.kernels("cpu.output_links").finish_all
     jit.program(finish, outputs.dtype, f"_from_{raw.dtype}")(link, raw, outputs, spare)
     return outputs
@@ -42,7 +43,7 @@ class Inference:
     def __init__(self, plan: Plan, run: np.ndarray, objective: Objective | None = None) -> None:
         inference = jit.kernels("cpu.inference")
         block_rows = self._block_rows = inference.BLOCK_ROWS
-        lanes = jit.lanes(plan.dtype)
+        lanes = cpu.lanes(plan.dtype)
         panels, input_vectors = int(plan.ops[:, codes.PANELS].max()), -(-plan.n_inputs // lanes)
         self._buffer_sizes = [
             (2 * block_rows * (widest + 1) + int(plan.ops[-1, codes.PANELS])) * lanes

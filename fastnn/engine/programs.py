@@ -11,6 +11,7 @@ from fastnn.engine.sparse_rows import SparseRows, is_sparse
 from fastnn.kernels import codes
 from fastnn.kernels.compiler import jit
 from fastnn.kernels.compiler.partial_expressions import UNKNOWN, Table
+from fastnn.kernels.host import cpu
 from fastnn.lowering.plan import Plan
 from fastnn.lowering.workspace import writable
 
@@ -144,5 +145,5 @@ def shuffled(order: np.ndarray, epoch: int, seed: int, dtype: np.dtype) -> None:
 
 def round_weights(plan: Plan, params: np.ndarray) -> None:
     """Renew the rounded weights of mixed precision from the parameters."""
-    square = np.empty(jit.lanes(plan.dtype) ** 2, plan.dtype)
+    square = np.empty(cpu.lanes(plan.dtype) ** 2, plan.dtype)
     jit.program(jit.kernels("cpu.mixed").round_all_weights, plan.dtype, mixed=True)(plan.ops, params, square)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 import gc
 import hashlib
-import importlib
 import inspect
 import sys
 import types
@@ -21,7 +20,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..host.cpu import simd_level, target_description, tile_choice, vector_bytes
+from ..element_types import PerType, is_kernel, specialised
+from ..host.cpu import simd_level, target_description, tile_choice
 from ..host.numba_settings import prescribed
 from ..host.room import check_room
 from ..host.uninterrupted import imported, undisturbed
@@ -33,59 +33,6 @@ IN_FLOAT64 = "fastnn.kernels.cpu.output_links"  # its kernels compute in float64
 ROOM_TO_LOAD = 32  # MiB, for one program
 ROOM_TO_BEGIN = 128  # MiB, for what Numba imports at its first
 OPTIONS = {"error_model": "numpy", "nogil": True, "fastmath": FASTMATH}
-
-
-def lanes(dtype: np.dtype) -> int:
-    """Elements of ``dtype`` in a vector, which is the width of a panel of weights."""
-    return vector_bytes() // np.dtype(dtype).itemsize
-
-
-def _is_kernel(value: Any) -> bool:
-    return isinstance(value, types.FunctionType) and value.__module__.startswith("fastnn.kernels.")
-
-
-class PerType:
-    """A global of a kernel module whose value is a function of the element type."""
-
-    def __init__(self, value_for: Callable[[np.dtype], Any]) -> None:
-        self.value_for = value_for
-
-
-LANES = PerType(lanes)
-NUMBER = PerType(lambda dtype: importlib.import_module("numba").from_dtype(dtype))  # converts to the element type
-
-
-def specialised(function: Callable, dtype: np.dtype, twin: Callable[[Callable], Any]) -> types.FunctionType:
-    """Copy ``function`` for one element type: float constants cast, every kernel it calls replaced by its twin.
-
-    Parameters
-    ----------
-    function : plain function of a kernel module
-    dtype : element type
-    twin : callable
-        Maps a kernel to its compiled form for the same type and target.
-    """
-
-    def adapted(value: Any) -> Any:
-        if type(value) is float:
-            return dtype.type(value)
-        if type(value) is tuple:
-            return tuple(map(adapted, value))
-        if isinstance(value, PerType):
-            return value.value_for(dtype)
-        return twin(value) if _is_kernel(value) else value
-
-    code = function.__code__
-    code = code.replace(co_consts=tuple(map(adapted, code.co_consts)))
-    scope = dict(function.__globals__)
-    scope.update({name: adapted(scope[name]) for name in code.co_names if name in scope})
-    closure = tuple(types.CellType(adapted(cell.cell_contents)) for cell in function.__closure__ or ())
-    name = f"{function.__name__}_{dtype.name}"
-    copy = types.FunctionType(code, scope, name, function.__defaults__, closure)
-    copy.__qualname__ = copy.__name__
-    copy.__module__ = function.__module__
-    copy.__doc__ = function.__doc__
-    return copy
 
 
 class Traits(NamedTuple):
@@ -306,10 +253,10 @@ def _for_known(
     from .partial_evaluation import UNKNOWN, Evaluator
 
     def stands_for(value: Any) -> Callable | None:
-        if not _is_kernel(value) or value.__name__ in {*elementary.PRIMITIVES, *elementary.BY_PRECISION}:
+        if not is_kernel(value) or value.__name__ in {*elementary.PRIMITIVES, *elementary.BY_PRECISION}:
             return None
         twin = _twin(value, traits)
-        return twin if _is_kernel(twin) else None
+        return twin if is_kernel(twin) else None
 
     def constant(value: Any) -> Any:
         value = value.value_for(dtype) if isinstance(value, PerType) else value

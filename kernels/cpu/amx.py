@@ -15,7 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .. import codes
-from ..compiler.jit import LANES
+from ..element_types import LANES
 from ..host.cpu import tile_choice
 from ..llvm.amx_tiles import ROWS, AmxTiles, EmulatedTiles, thread_instruction
 from ..llvm.bfloat16 import Pairs, round_columns

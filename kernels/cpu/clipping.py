@@ -13,7 +13,7 @@ beta. Every member adds them up in the same order, so no norm depends on the tea
 from __future__ import annotations
 
 from .. import codes
-from ..compiler.jit import LANES
+from ..element_types import LANES
 from ..formulas.elementary import select
 from ..llvm.instructions import at, sqrt
 from ..llvm.vector_loops import vector_loop

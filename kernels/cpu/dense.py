@@ -8,7 +8,7 @@ A member ``rank`` of ``size`` does its share; no share depends on another member
 from __future__ import annotations
 
 from .. import codes
-from ..compiler.jit import LANES
+from ..element_types import LANES
 from ..llvm.instructions import at
 from ..llvm.register_tiles import MODE_INIT, MODE_ZERO
 from ..llvm.vectors import load_strided, transpose_square

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import codes
-from ..compiler.jit import LANES, NUMBER
+from ..element_types import LANES, NUMBER
 from ..llvm.instructions import PROGRAM_MODE, as_float64, at, float_mode, pointers, set_float_mode
 from ..llvm.vectors import load_row, zero_if_finite
 from ..operations.activations import activation_forward, softmax

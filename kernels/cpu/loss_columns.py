@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import codes
-from ..compiler.jit import LANES
+from ..element_types import LANES
 from ..formulas.elementary import exp, select, sigmoid
 from ..formulas.losses import (
     absolute_error,

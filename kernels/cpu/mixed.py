@@ -12,7 +12,7 @@ when they have changed: ``params`` holds, behind the float32 weights that the op
 from __future__ import annotations
 
 from .. import codes
-from ..compiler.jit import LANES
+from ..element_types import LANES
 from ..llvm.bfloat16 import Pairs, round_columns, round_row_pairs
 from ..llvm.instructions import at
 from ..llvm.register_tiles import MODE_ZERO, TILE_ROWS, outer_strip

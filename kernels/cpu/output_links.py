@@ -15,7 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .. import codes
-from ..compiler.jit import LANES
+from ..element_types import LANES
 from ..formulas.activations import softplus
 from ..formulas.elementary import log, select, sigmoid
 from ..llvm.instructions import I32, I64, at

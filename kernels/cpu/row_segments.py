@@ -8,7 +8,7 @@ order, so the result does not depend on the size of the team.
 from __future__ import annotations
 
 from .. import codes
-from ..compiler.jit import LANES
+from ..element_types import LANES
 from ..llvm.instructions import at
 from ..llvm.register_tiles import MODE_ADD, MODE_ZERO
 from ..operations.activations import add_vectors

@@ -9,7 +9,7 @@ row i. And room for the entries of one batch by columns: ``places`` int64 (input
 from __future__ import annotations
 
 from .. import codes
-from ..compiler.jit import LANES
+from ..element_types import LANES
 from ..llvm.instructions import at
 from ..llvm.vector_loops import vector_loop
 from ..operations.activations import activation_forward, copy_vectors

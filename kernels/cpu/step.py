@@ -7,7 +7,7 @@ does not depend on the size of the team.
 from __future__ import annotations
 
 from .. import codes
-from ..compiler.jit import LANES, NUMBER
+from ..element_types import LANES, NUMBER
 from ..llvm.instructions import at
 from ..llvm.vectors import load_row, sum_of_squares
 from ..operations.activations import softmax

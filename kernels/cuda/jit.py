@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 # isort: off
-from ..compiler import jit
-from ..formulas import elementary  # jit imports numba first, in a way that no interrupt leaves it half imported
+from ..element_types import PerType, specialised  # imports numba first, so that no interrupt leaves it half imported
+from ..formulas import elementary
 
 # isort: on
 from numba import cuda
@@ -138,7 +138,7 @@ else:
             return cuda_dispatcher._Kernel._rebuild(**reduced)
 
 
-ELEMENT = jit.PerType(lambda dtype: dtype if SIMULATED else numpy_support.from_dtype(dtype))  # type of shared arrays
+ELEMENT = PerType(lambda dtype: dtype if SIMULATED else numpy_support.from_dtype(dtype))  # type of shared arrays
 
 
 def barrier(sync, size):
@@ -158,7 +158,7 @@ def _twins(mixed: bool) -> dict:
 
 def _copy(function: Callable, dtype: np.dtype, mixed: bool) -> types.FunctionType:
     """Copy a function for one element type; all it calls becomes device code."""
-    copy = jit.specialised(function, dtype, lambda kernel: _device(kernel, dtype, mixed))
+    copy = specialised(function, dtype, lambda kernel: _device(kernel, dtype, mixed))
     for name in copy.__code__.co_names:
         value: Any = copy.__globals__.get(name)
         if name in FLOATS[dtype.itemsize]:

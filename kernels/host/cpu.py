@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import os
 
+import numpy as np
+
 from .numba_settings import features, import_numba, settings
 
 import_numba()
@@ -83,6 +85,11 @@ def tile_choice() -> tuple[str, str]:
 def vector_bytes() -> int:
     """Width in bytes of one panel of weights: a vector register, or the plain loops' unit."""
     return SIMD_LEVELS[simd_level()] or FALLBACK_VECTOR_BYTES
+
+
+def lanes(dtype: np.dtype) -> int:
+    """Elements of ``dtype`` in a vector, which is the width of a panel of weights."""
+    return vector_bytes() // np.dtype(dtype).itemsize
 
 
 def target_description() -> str:

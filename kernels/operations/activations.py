@@ -6,7 +6,7 @@ A region starts at a pointer; its rows are ``row`` elements apart and hold ``vec
 from __future__ import annotations
 
 from .. import codes
-from ..compiler.jit import LANES
+from ..element_types import LANES
 from ..formulas import activations
 from ..formulas.elementary import exp, sigmoid, tanh
 from ..llvm.instructions import at

@@ -7,7 +7,6 @@ from numba import types
 from numba.core import cgutils
 
 from .. import codes
-from ..compiler.jit import NUMBER
 from ..cpu.loss_columns import (
     ABSOLUTE,
     DEVIANCE,
@@ -22,6 +21,7 @@ from ..cpu.loss_columns import (
     focal_of_logit,
     of_logit,
 )
+from ..element_types import NUMBER
 from ..formulas.losses import pinball, pinball_grad
 from ..llvm.instructions import I64
 from ..llvm.vector_loops import Loop, Traced, described_intrinsic, traceable

@@ -11,9 +11,9 @@ sum depends on the team. Padding of gamma and beta is zero, which makes that of 
 from __future__ import annotations
 
 from .. import codes
-from ..compiler.jit import LANES
 from ..cpu.dense import COLUMNS, derivatives, share
 from ..cpu.sparse import clear
+from ..element_types import LANES
 from ..formulas.elementary import select, sqrt
 from ..formulas.optimizers import first_moment
 from ..llvm.instructions import at

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from .. import codes
-from ..compiler.jit import NUMBER
+from ..element_types import NUMBER
 from ..formulas.elementary import exp
 from ..formulas.optimizers import (
     adam_step,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ... import codes
-from ...compiler.jit import NUMBER
 from ...cpu.clipping import factor_within, limited, norm_of
 from ...cpu.dense import COLUMNS
+from ...element_types import NUMBER
 from ...llvm.instructions import at
 from ..jit import apart, cuda
 from .dense import descend

@@ -7,8 +7,8 @@ bias as row 0; the column before the inputs of a layer holds ones.
 from __future__ import annotations
 
 from ... import codes
-from ...compiler.jit import NUMBER
 from ...cpu.dense import COLUMNS, FACTORS, derivatives
+from ...element_types import NUMBER
 from ...formulas.activations import (
     elu,
     elu_grad,

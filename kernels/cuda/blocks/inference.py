@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ... import codes
-from ...compiler.jit import NUMBER
 from ...cpu.dense import COLUMNS, FACTORS
+from ...element_types import NUMBER
 from ...llvm.instructions import at
 from ...operations.activations import activation_forward
 from ...operations.normalization import folded, normalise_row, reciprocal_of_root, standardised

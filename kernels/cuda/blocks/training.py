@@ -8,9 +8,9 @@ differ in seed and first weights, are trained on the same rows at once, each by 
 from __future__ import annotations
 
 from ... import codes
-from ...compiler.jit import NUMBER
 from ...cpu.dense import COLUMNS, FACTORS, derivatives, share, simple_forward
 from ...cpu.step import unit_share
+from ...element_types import NUMBER
 from ...llvm.instructions import at
 from ...operations.losses import limited_crossentropy, loss_row, row_metrics
 from ...operations.normalization import normalise_backward_share, normalise_forward_share

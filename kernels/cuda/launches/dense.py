@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ... import codes
-from ...compiler.jit import NUMBER
 from ...cpu.dense import COLUMNS, FACTORS
+from ...element_types import NUMBER
 from ...formulas.optimizers import l2_grad
 from ..blocks.dense import activate, derivative
 from ..gemm import Way, tile_product

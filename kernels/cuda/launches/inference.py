@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ... import codes
-from ...compiler.jit import NUMBER
 from ...cpu.dense import COLUMNS, FACTORS
+from ...element_types import NUMBER
 from ...operations.normalization import reciprocal_deviation
 from ..blocks.training import loss_of_row
 from ..jit import at, cuda, entry

@@ -7,8 +7,8 @@ out rows. What is summed over columns goes row by row, a block to a row.
 from __future__ import annotations
 
 from ... import codes
-from ...compiler.jit import NUMBER
 from ...cpu.dense import COLUMNS, FACTORS
+from ...element_types import NUMBER
 from ...formulas.optimizers import first_moment
 from ...operations.normalization import (
     affine,

@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from ... import codes
-from ...compiler.jit import NUMBER
 from ...cpu.clipping import limited
 from ...cpu.dense import COLUMNS, FACTORS
 from ...cpu.step import unit_share
+from ...element_types import NUMBER
 from ...operations.optimizers import constants, update
 from ...operations.random import FIRST_DROPOUT_STREAM, dropout_block, dropout_threshold
 from ..blocks.dense import activate, derivatives_of_rows, softmax_rows
