@@ -8,9 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 
 from fastnn.kernels import codes
-from fastnn.kernels.cpu.dense import TILE_ROWS
-from fastnn.kernels.cpu.mixed import BLOCK_ROWS, half, whole
 from fastnn.kernels.host import cpu
+from fastnn.kernels.sizes import BLOCK_ROWS, TILE_ROWS, half, whole
 from fastnn.lowering.weight_places import NORMALIZATIONS, WITH_WEIGHTS, vectors
 
 PAIR_OF_ONES = np.array([0x3F803F80], np.uint32).view(np.float32)[0]  # two bfloat16 in the place of a float32

@@ -23,9 +23,9 @@ from ..llvm.instructions import I64, at
 from ..llvm.register_tiles import MODE_INIT, MODE_ZERO
 from ..llvm.vectors import for_range
 from ..operations.teamwork import barrier
+from ..sizes import BLOCK_ROWS
 from . import mixed
 from .dense import begin_products, end_products, share
-from .mixed import BLOCK_ROWS
 
 Tiles = AmxTiles if tile_choice()[0] == "amx" else EmulatedTiles
 configure_tiles, release_tiles = thread_instruction(Tiles.configure), thread_instruction(Tiles.release)

@@ -13,6 +13,7 @@ beta. Every member adds them up in the same order, so no norm depends on the tea
 from __future__ import annotations
 
 from .. import codes
+from ..codes import COLUMNS
 from ..element_types import LANES
 from ..formulas.elementary import select
 from ..llvm.instructions import at, sqrt
@@ -21,8 +22,9 @@ from ..llvm.vectors import sum_of_squares
 from ..operations.activations import scale_vectors
 from ..operations.optimizers import update
 from ..operations.teamwork import barrier
+from ..sizes import units
 from . import step as step_cpu
-from .dense import COLUMNS, renew_operands
+from .dense import renew_operands
 
 SQUARES_AT_ONCE = 64  # vectors whose squares are added up in the element type, before float64
 
@@ -33,13 +35,6 @@ def limited(g, limit):
 
 
 limit_vectors = vector_loop(limited, 1, 1, 1)
-
-
-def units(op):
-    """Number of units of an operation."""
-    if op[codes.KIND] == codes.DENSE:
-        return (op[codes.PANELS] + 1) // 2
-    return 1 if op[codes.KIND] >= codes.BATCH_NORM else 0
 
 
 def parts(op, unit):

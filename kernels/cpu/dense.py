@@ -8,6 +8,7 @@ A member ``rank`` of ``size`` does its share; no share depends on another member
 from __future__ import annotations
 
 from .. import codes
+from ..codes import COLUMNS, FACTORS
 from ..element_types import LANES
 from ..llvm.instructions import at
 from ..llvm.register_tiles import MODE_INIT, MODE_ZERO
@@ -23,12 +24,11 @@ from ..operations.activations import (
 from ..operations.optimizers import penalise_vectors, update
 from ..operations.random import dropout_row
 from ..operations.teamwork import barrier
+from ..sizes import TILE_ROWS
 from .gemm import product, product_transposed
 from .sparse import sparse_gradient_tile
 
-COLUMNS, FACTORS = len(codes.OPERATION_COLUMNS), len(codes.FACTOR_COLUMNS)
 MANY_ROWS = 24  # of a batch, for which transposing weights pays
-TILE_ROWS = 12  # rows of a weight tile whose gradient is computed and used while it is in the first-level cache
 
 
 def share(rank, size, count):

@@ -7,6 +7,7 @@ does not depend on the size of the team.
 from __future__ import annotations
 
 from .. import codes
+from ..codes import COLUMNS, FACTORS
 from ..element_types import LANES, NUMBER
 from ..llvm.instructions import at
 from ..llvm.vectors import load_row, sum_of_squares
@@ -15,9 +16,8 @@ from ..operations.losses import limited_crossentropy, loss_row, row_metrics
 from ..operations.optimizers import constants
 from ..operations.random import FIRST_DROPOUT_STREAM
 from ..operations.teamwork import barrier
+from ..sizes import PART_ROWS
 from .dense import (
-    COLUMNS,
-    FACTORS,
     dense_backward_input_share,
     dense_forward_share,
     dense_update_share,
@@ -26,7 +26,7 @@ from .dense import (
     simple_forward,
 )
 from .loss_columns import column_losses
-from .row_segments import PART_ROWS, gradients_of_rows, update_by_rows
+from .row_segments import gradients_of_rows, update_by_rows
 from .sparse import sparse_forward, transpose_batch
 
 

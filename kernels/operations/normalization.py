@@ -11,7 +11,8 @@ sum depends on the team. Padding of gamma and beta is zero, which makes that of 
 from __future__ import annotations
 
 from .. import codes
-from ..cpu.dense import COLUMNS, derivatives, share
+from ..codes import COLUMNS
+from ..cpu.dense import derivatives, share
 from ..cpu.sparse import clear
 from ..element_types import LANES
 from ..formulas.elementary import select, sqrt

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ... import codes
+from ...codes import COLUMNS
 from ...cpu.clipping import factor_within, limited, norm_of
-from ...cpu.dense import COLUMNS
 from ...element_types import NUMBER
 from ...llvm.instructions import at
 from ..jit import apart, cuda

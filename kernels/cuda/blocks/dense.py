@@ -7,7 +7,8 @@ bias as row 0; the column before the inputs of a layer holds ones.
 from __future__ import annotations
 
 from ... import codes
-from ...cpu.dense import COLUMNS, FACTORS, derivatives
+from ...codes import COLUMNS, FACTORS
+from ...cpu.dense import derivatives
 from ...element_types import NUMBER
 from ...formulas.activations import (
     elu,

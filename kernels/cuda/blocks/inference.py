@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ... import codes
-from ...cpu.dense import COLUMNS, FACTORS
+from ...codes import COLUMNS, FACTORS
 from ...element_types import NUMBER
 from ...llvm.instructions import at
 from ...operations.activations import activation_forward

@@ -8,7 +8,8 @@ differ in seed and first weights, are trained on the same rows at once, each by 
 from __future__ import annotations
 
 from ... import codes
-from ...cpu.dense import COLUMNS, FACTORS, derivatives, share, simple_forward
+from ...codes import COLUMNS, FACTORS
+from ...cpu.dense import derivatives, share, simple_forward
 from ...cpu.step import unit_share
 from ...element_types import NUMBER
 from ...llvm.instructions import at

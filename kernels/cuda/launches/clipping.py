@@ -7,8 +7,8 @@ The ways are those of ``cpu/clipping.py``. Arrays of weights are counted two to 
 from __future__ import annotations
 
 from ... import codes
+from ...codes import COLUMNS
 from ...cpu.clipping import factor_within
-from ...cpu.dense import COLUMNS
 from ...element_types import NUMBER
 from ...llvm.instructions import sqrt
 from ..blocks.clipping import trained_array

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ... import codes
-from ...cpu.dense import COLUMNS, FACTORS
+from ...codes import COLUMNS, FACTORS
 from ...element_types import NUMBER
 from ...formulas.optimizers import l2_grad
 from ..blocks.dense import activate, derivative

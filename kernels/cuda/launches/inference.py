@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ... import codes
-from ...cpu.dense import COLUMNS, FACTORS
+from ...codes import COLUMNS, FACTORS
 from ...element_types import NUMBER
 from ...operations.normalization import reciprocal_deviation
 from ..blocks.training import loss_of_row

@@ -7,7 +7,7 @@ out rows. What is summed over columns goes row by row, a block to a row.
 from __future__ import annotations
 
 from ... import codes
-from ...cpu.dense import COLUMNS, FACTORS
+from ...codes import COLUMNS, FACTORS
 from ...element_types import NUMBER
 from ...formulas.optimizers import first_moment
 from ...operations.normalization import (

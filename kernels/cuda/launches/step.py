@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from ... import codes
+from ...codes import COLUMNS, FACTORS
 from ...cpu.clipping import limited
-from ...cpu.dense import COLUMNS, FACTORS
 from ...cpu.step import unit_share
 from ...element_types import NUMBER
 from ...operations.optimizers import constants, update
