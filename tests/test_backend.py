@@ -4,10 +4,10 @@ import time
 
 import numpy as np
 import pytest
-from fastnn.kernels.operations import teamwork
 from harness import Problem, assert_close, assert_same_bits, finish_run, small_problem, start_run, tolerance
 
 from fastnn import optimizers
+from fastnn.engine import cores
 from fastnn.engine import engine as backend
 from fastnn.engine.engine import Engine
 from fastnn.layers import Activation, Dense
@@ -225,7 +225,7 @@ def test_numbers_of_threads_that_are_none(threads, threads_setting):
 
 
 def test_most_threads(threads_setting):
-    assert backend.get_num_threads() == teamwork.available_cores() >= 1
+    assert backend.get_num_threads() == cores.available_cores() >= 1
     threads_setting.setenv("FASTNN_NUM_THREADS", "3")
     assert backend.get_num_threads() == 3
     backend.set_num_threads(np.int64(5))
@@ -233,7 +233,7 @@ def test_most_threads(threads_setting):
     backend.set_num_threads(None)
     assert backend.get_num_threads() == 3
     threads_setting.setenv("FASTNN_NUM_THREADS", "")
-    assert backend.get_num_threads() == teamwork.available_cores()
+    assert backend.get_num_threads() == cores.available_cores()
 
 
 @pytest.mark.parametrize("value", ["0", "-2", "two", "1.5"])

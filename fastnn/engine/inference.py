@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.engine import team
 from fastnn.engine.programs import FLOPS_PER_SECOND, SLICE_SECONDS, compile_first, input_program, writable
 from fastnn.engine.sparse_rows import is_sparse
 from fastnn.engine.threads import sharing, team_size, tell_fewer
@@ -138,6 +139,6 @@ class Inference:
             return buffers.item(0)
         with sharing(size) as share:
             asked = size if threads else share
-            size = teamwork.run_team(program, asked, *arguments)
+            size = team.run_team(program, asked, *arguments)
         tell_fewer(size, asked)
         return buffers[:size, 0].sum().item()

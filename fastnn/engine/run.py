@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.engine import team
 from fastnn.engine.hyperparameters import Rates
 from fastnn.engine.programs import (
     FLOPS_PER_SECOND,
@@ -179,12 +180,12 @@ class Run:
                 start = done - self._base * self.steps_per_epoch
                 begun, processor = time.perf_counter(), time.process_time()
                 if size == 1:
-                    worked = teamwork.run_team(self._program, 1, *self._arguments, start, start + steps)
+                    worked = team.run_team(self._program, 1, *self._arguments, start, start + steps)
                 else:
-                    watch = teamwork.Watch(WATCHED * SLICE_SECONDS)
+                    watch = team.Watch(WATCHED * SLICE_SECONDS)
                     gate.call_off = watch.call_off
                     steps_here = (*self._arguments, start, start + steps)
-                    worked = teamwork.run_watched_team(self._program, size, watch, *steps_here)
+                    worked = team.run_watched_team(self._program, size, watch, *steps_here)
             finally:
                 gate.shut, gate.call_off = False, None
         seconds = time.perf_counter() - begun

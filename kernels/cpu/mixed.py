@@ -18,10 +18,10 @@ from ..llvm.bfloat16 import Pairs, round_columns, round_row_pairs
 from ..llvm.instructions import at
 from ..llvm.register_tiles import MODE_ZERO, TILE_ROWS, outer_strip
 from ..llvm.vectors import transpose_square
-from ..operations.teamwork import barrier
+from ..operations.teamwork import barrier, share
 from ..sizes import BLOCK_ROWS, half, whole
 from . import dense, gemm
-from .dense import share, update_tile
+from .dense import update_tile
 
 product = gemm.tiled_product(*(outer_strip(TILE_ROWS[vectors]["avx512"], vectors, Pairs) for vectors in (1, 2)))
 

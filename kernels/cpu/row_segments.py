@@ -12,7 +12,7 @@ from ..codes import COLUMNS, FACTORS
 from ..element_types import LANES
 from ..llvm.instructions import at
 from ..llvm.register_tiles import MODE_ADD, MODE_ZERO
-from ..operations.activations import add_vectors
+from ..operations.arithmetic import add_vectors
 from .dense import dense_backward_input_share, pack, update_panel
 from .gemm import product
 

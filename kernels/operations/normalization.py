@@ -12,16 +12,16 @@ from __future__ import annotations
 
 from .. import codes
 from ..codes import COLUMNS
-from ..cpu.dense import derivatives, share
-from ..cpu.sparse import clear
 from ..element_types import LANES
 from ..formulas.elementary import select, sqrt
 from ..formulas.optimizers import first_moment
 from ..llvm.instructions import at
 from ..llvm.vector_loops import column_sums, row_sum, vector_loop
-from .activations import activation_forward, copy_vectors, scale_vectors, softmax
+from .activations import activation_forward, softmax
+from .arithmetic import clear, copy_vectors, scale_vectors
+from .elementwise import derivatives
 from .optimizers import update
-from .teamwork import barrier
+from .teamwork import barrier, share
 
 LEAST_DEVIATION = 1e-7
 

@@ -25,7 +25,7 @@ from ..formulas.optimizers import (
 from ..formulas.optimizers import nesterov as nesterov_weight
 from ..llvm.instructions import sqrt
 from ..llvm.vector_loops import vector_loop
-from .activations import copy_vectors
+from .arithmetic import copy_vectors
 
 LOG_096 = math.log(0.96)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.data.device_array import there
+from fastnn.engine import team
 from fastnn.engine.cuda.inference import block_threads, check_rows
 from fastnn.engine.cuda.mirrored_array import Mirror
 from fastnn.engine.cuda.row_supply import Rows
@@ -244,7 +245,7 @@ class CudaRun(Run):
 
     def _work(self, done: int, steps: int, seconds: float) -> int:
         gate = self.engine.gate
-        watch = teamwork.Watch(None)
+        watch = team.Watch(None)
         with gate.lock:
             gate.shut = True
             gate.version += 1
@@ -260,7 +261,7 @@ class CudaRun(Run):
                 begun = time.perf_counter()
                 if self._models.takes_many_launches and threading.current_thread() is threading.main_thread():
                     gate.call_off = watch.call_off  # a handler of a signal must not come between two of them
-                    teamwork.run_watched_team(self._do, 1, watch, start, start + steps)
+                    team.run_watched_team(self._do, 1, watch, start, start + steps)
                 else:
                     self._models.do(start, start + steps)
             finally:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ... import codes
 from ...codes import COLUMNS
-from ...cpu.clipping import factor_within, limited, norm_of
 from ...element_types import NUMBER
 from ...llvm.instructions import at
+from ...operations.clipping import factor_within, limited, norm_of
 from ..jit import apart, cuda
 from .dense import descend
 

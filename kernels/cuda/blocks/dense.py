@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from ... import codes
 from ...codes import COLUMNS, FACTORS
-from ...cpu.dense import derivatives
 from ...element_types import NUMBER
 from ...formulas.activations import (
     elu,
@@ -34,6 +33,7 @@ from ...formulas.elementary import exp, sigmoid, tanh
 from ...formulas.optimizers import l2_grad
 from ...llvm.instructions import at
 from ...operations.activations import softmax
+from ...operations.elementwise import derivatives
 from ...operations.optimizers import adagrad, adam, adamax, lion, nadam, nesterov, rmsprop, sgd
 from ..jit import apart
 

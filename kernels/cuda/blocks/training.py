@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from ... import codes
 from ...codes import COLUMNS, FACTORS
-from ...cpu.dense import derivatives, share, simple_forward
-from ...cpu.step import unit_share
 from ...element_types import NUMBER
 from ...llvm.instructions import at
-from ...operations.losses import limited_crossentropy, loss_row, row_metrics
+from ...operations.elementwise import derivatives, simple_forward
+from ...operations.losses import limited_crossentropy, loss_row, row_metrics, unit_share
 from ...operations.normalization import normalise_backward_share, normalise_forward_share
 from ...operations.optimizers import constants
 from ...operations.random import FIRST_DROPOUT_STREAM, shuffle
+from ...operations.teamwork import share
 from ..jit import ELEMENT, apart, cuda, entry
 from .clipping import clip
 from .dense import (

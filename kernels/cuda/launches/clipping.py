@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from ... import codes
 from ...codes import COLUMNS
-from ...cpu.clipping import factor_within
 from ...element_types import NUMBER
 from ...llvm.instructions import sqrt
+from ...operations.clipping import factor_within
 from ..blocks.clipping import trained_array
 from ..jit import at, cuda, entry
 from .step import DOUBLE, MOST_THREADS, block_sum

@@ -20,7 +20,7 @@ from ..jit import at, cuda, entry
 def through_elements(ops, index, factors, work, r, j, gradient):
     """Gradient of one input of operation ``index``, taken back through the elementwise operations that made it.
 
-    ``dense.derivatives`` of a single element; there must be no softmax among them.
+    ``elementwise.derivatives`` of a single element; there must be no softmax among them.
     """
     below = index - 1
     while below >= 0:

@@ -11,9 +11,9 @@ import numpy as np
 
 from ... import codes
 from ...codes import COLUMNS, FACTORS
-from ...cpu.clipping import limited
-from ...cpu.step import unit_share
 from ...element_types import NUMBER
+from ...operations.clipping import limited
+from ...operations.losses import unit_share
 from ...operations.optimizers import constants, update
 from ...operations.random import FIRST_DROPOUT_STREAM, dropout_block, dropout_threshold
 from ..blocks.dense import activate, derivatives_of_rows, softmax_rows
