@@ -15,8 +15,8 @@ has_bfloat16 = pytest.mark.skipif(not cpu.has_bfloat16(), reason="this CPU has n
 ASSEMBLY = f"""
     import sys
     import numpy as np
-    from fastnn.kernels.llvm import amx_tiles
-    amx_tiles.refusal = lambda: ""
+    from fastnn.kernels.host import amx_permission
+    amx_permission.refusal = lambda: ""
     sys.path.insert(0, {str(HERE)!r})
     from fastnn.engine import engine, inference, run as runs
     from fastnn.kernels.compiler import jit

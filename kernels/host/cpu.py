@@ -7,6 +7,7 @@ import os
 
 import numpy as np
 
+from . import amx_permission
 from .numba_settings import features, import_numba, settings
 
 import_numba()
@@ -76,9 +77,7 @@ def tile_choice() -> tuple[str, str]:
         return "none" if wanted == "off" else "emulated", f"FASTNN_AMX={wanted}"
     if not {"amx-tile", "amx-bf16"} <= cpu_features():
         return "none", "this CPU has no AMX"
-    from ..llvm.amx_tiles import refusal
-
-    reason = refusal()
+    reason = amx_permission.refusal()
     return ("none", reason) if reason else ("amx", "")
 
 
