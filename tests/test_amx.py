@@ -235,11 +235,11 @@ def test_system_refuses_what_the_cpu_lacks():
 @has_bfloat16
 def test_programs_of_each_kind_are_kept_apart(run_python):
     code = """
-        from fastnn.kernels.compiler import jit
+        from fastnn.kernels.cpu import variants
         from fastnn.kernels.cpu.training import train_steps
         import numpy as np
         for mixed in (False, True):
-            print(jit.program(train_steps, np.dtype(np.float32), mixed=mixed)._cache.path.name)
+            print(variants.program(train_steps, np.dtype(np.float32), mixed=mixed)._cache.path.name)
     """
     plain, mixed = run_python(code, FASTNN_AMX="off").split()
     same, emulated = run_python(code, FASTNN_AMX="emulate").split()

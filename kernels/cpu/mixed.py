@@ -1,7 +1,7 @@
 """Dense layers in mixed precision: products of bfloat16 pairs, everything else float32.
 
-``jit.program(..., mixed=True)`` puts the functions in ``TWINS`` in place of those of the same name elsewhere, so all
-phases of training and prediction are those of float32. Left operands are rounded when a product needs them, weights
+``variants.program(..., mixed=True)`` puts the functions in ``TWINS`` in place of those of the same name elsewhere, so
+all phases of training and prediction are those of float32. Left operands are rounded when a product needs them, weights
 when they have changed: ``params`` holds, behind the float32 weights that the optimizer works on, per dense layer
 
 - at ``W_PAIRS``, for the way forward: panels of L outputs, pairs along the inputs, L of them for every 2 L inputs;

@@ -6,6 +6,13 @@ networks have ways of multiplying for it (``cuda/tensor_cores.py``).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..compiler.jit import NO_TWINS, Twins
+from . import jit
 from .blocks import dense
 from .tensor_cores import to_bfloat16
 
@@ -15,4 +22,9 @@ def operand(x):
     return to_bfloat16(x)
 
 
-TWINS = {dense.operand: operand}
+MIXED = Twins("_mixed", ({dense.operand: operand},))
+
+
+def kernel(function: Callable, dtype: np.dtype, mixed: bool) -> Any:
+    """``jit.kernel``, or that of mixed precision."""
+    return jit.kernel(function, dtype, MIXED if mixed else NO_TWINS)

@@ -71,6 +71,7 @@ class Models:
     ) -> None:
         from fastnn.engine.cuda.launches import ROOM
         from fastnn.engine.cuda.training_launches import Steps
+        from fastnn.kernels.cuda import variants
         from fastnn.kernels.cuda.blocks import training
 
         check_rows(x)
@@ -118,7 +119,7 @@ class Models:
         self._params, self._slots, self.progress = params, slots, progress
         self._work = cuda.device_array(1 if in_shared else count * work_size, plan.dtype)
         self._stats = cuda.device_array(count * stats_size, np.float64)
-        self._kernel = jit.kernel(training.train_models, plan.dtype, plan.mixed)
+        self._kernel = variants.kernel(training.train_models, plan.dtype, plan.mixed)
         self._steps = None
         if by_launches:
             self._steps = Steps(plan, layout.ops, self.run.read(), clips_norms=any(self.rates.clips[1:]))
