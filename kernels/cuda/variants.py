@@ -12,17 +12,16 @@ from typing import Any
 import numpy as np
 
 from ..compiler.jit import NO_TWINS, Twins
-from . import jit
-from .blocks import dense
+from . import elements, jit
 from .tensor_cores import to_bfloat16
 
 
 def operand(x):
-    """Twin of ``dense.operand``: the nearest bfloat16."""
+    """Twin of ``elements.operand``: the nearest bfloat16."""
     return to_bfloat16(x)
 
 
-MIXED = Twins("_mixed", ({dense.operand: operand},))
+MIXED = Twins("_mixed", ({elements.operand: operand},))
 
 
 def kernel(function: Callable, dtype: np.dtype, mixed: bool) -> Any:

@@ -8,9 +8,9 @@ from ...element_types import NUMBER
 from ...llvm.instructions import at
 from ...operations.activations import activation_forward
 from ...operations.normalization import folded, normalise_row, reciprocal_of_root, standardised
+from ..elements import activate, operand
 from ..jit import ELEMENT, apart, cuda, entry
-from .dense import activate, operand
-from .training import loss_of_row
+from ..rows import loss_of_row
 
 # What the vector ``sizes`` tells: operations; rows of all and of a block at once, elements from one of them to the
 # next; whether their two buffers fit in shared memory.

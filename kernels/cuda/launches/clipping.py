@@ -1,7 +1,7 @@
 """Clipping of gradients by their norms on a GPU, between the products that make them and the optimizer.
 
 The ways are those of ``cpu/clipping.py``. Arrays of weights are counted two to an operation, see
-``clipping.trained_array``. Padding is part of them; it is zero.
+``elements.trained_array``. Padding is part of them; it is zero.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from ...codes import COLUMNS
 from ...element_types import NUMBER
 from ...llvm.instructions import sqrt
 from ...operations.clipping import factor_within
-from ..blocks.clipping import trained_array
+from ..elements import trained_array
 from ..jit import at, cuda, entry
-from .step import DOUBLE, MOST_THREADS, block_sum
+from ..sums import DOUBLE, MOST_THREADS, block_sum
 
 
 @entry("INi")

@@ -6,8 +6,8 @@ from ... import codes
 from ...codes import COLUMNS, FACTORS
 from ...element_types import NUMBER
 from ...operations.normalization import reciprocal_deviation
-from ..blocks.training import loss_of_row
 from ..jit import at, cuda, entry
+from ..rows import loss_of_row
 
 
 @entry("IiNNN")

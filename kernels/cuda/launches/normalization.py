@@ -22,22 +22,9 @@ from ...operations.normalization import (
     squared_distance,
     standardised,
 )
-from ..blocks.dense import activate
+from ..elements import activate, through_elements
 from ..jit import at, cuda, entry
-from .dense import through_elements
-from .step import MOST_THREADS, block_sum
-
-
-def column_sum(value, memory):
-    """Sum of a block's values in the thread's column, rows in order; ``memory`` is shared, one element a thread."""
-    width, lane, column = cuda.blockDim.x, cuda.threadIdx.y, cuda.threadIdx.x
-    memory[lane * width + column] = value
-    cuda.syncthreads()
-    total = memory[column]
-    for other in range(1, cuda.blockDim.y):
-        total += memory[other * width + column]
-    cuda.syncthreads()
-    return total
+from ..sums import MOST_THREADS, block_sum, column_sum
 
 
 def activated(op, alpha, work, place, z):
