@@ -26,8 +26,8 @@ from ..formulas.activations import (
     tanh_grad,
 )
 from ..formulas.elementary import exp, sigmoid, tanh
+from ..formulas.update_rules import adagrad, adam, adamax, lion, nadam, nesterov, rmsprop, sgd
 from ..llvm.instructions import at
-from ..operations.optimizers import adagrad, adam, adamax, lion, nadam, nesterov, rmsprop, sgd
 
 
 def operand(x):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from ... import codes
 from ...codes import COLUMNS, FACTORS
 from ...element_types import NUMBER
+from ...formulas.normalization import folded, reciprocal_of_root, standardised
 from ...llvm.instructions import at
 from ...operations.activations import activation_forward
-from ...operations.normalization import folded, normalise_row, reciprocal_of_root, standardised
+from ...operations.normalization import normalise_row
 from ..elements import activate, operand
 from ..jit import ELEMENT, apart, cuda, entry
 from ..rows import loss_of_row

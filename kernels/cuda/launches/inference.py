@@ -5,7 +5,7 @@ from __future__ import annotations
 from ... import codes
 from ...codes import COLUMNS, FACTORS
 from ...element_types import NUMBER
-from ...operations.normalization import reciprocal_deviation
+from ...formulas.normalization import reciprocal_deviation
 from ..jit import at, cuda, entry
 from ..rows import loss_of_row
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from ... import codes
 from ...codes import COLUMNS, FACTORS
 from ...element_types import NUMBER
-from ...formulas.optimizers import first_moment
-from ...operations.normalization import (
+from ...formulas.normalization import (
     affine,
     batch_gradient,
     gradient_terms,
@@ -22,6 +21,7 @@ from ...operations.normalization import (
     squared_distance,
     standardised,
 )
+from ...formulas.optimizers import first_moment
 from ..elements import activate, through_elements
 from ..jit import at, cuda, entry
 from ..sums import MOST_THREADS, block_sum, column_sum
