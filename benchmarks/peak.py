@@ -61,7 +61,7 @@ def measure(threads: int, dtype: str = "float32") -> float:
     program._cache = NullCache()
     factors = np.array([0.999, 0.001], element)
     program(factors, 1)
-    work = 2.0 * CHAINS * jit.lanes(element) * _ITERATIONS * threads
+    work = 2.0 * CHAINS * cpu.lanes(element) * _ITERATIONS * threads
     best = 0.0
     with ThreadPoolExecutor(threads) as pool:
         for _ in range(_ROUNDS):

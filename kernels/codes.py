@@ -115,6 +115,8 @@ OPERATION_COLUMNS = (
 FACTOR_COLUMNS = ("ALPHA", "RATE", "L2", "VARIANCE_OFFSET", "MOVING_SHARE")
 ALPHA, RATE, L2, VARIANCE_OFFSET, MOVING_SHARE = range(len(FACTOR_COLUMNS))
 
+COLUMNS, FACTORS = len(OPERATION_COLUMNS), len(FACTOR_COLUMNS)  # from one operation to the next in the two tables
+
 # Columns of the integer vector that describes a run; the codes of the metrics follow them.
 RUN_COLUMNS = (
     "BATCH", "ROWS", "TARGETS", "LOSS", "OPTIMIZER", "SHUFFLE", "WEIGHTED",

@@ -5,6 +5,7 @@ import pytest
 from fastnn.kernels import reference
 from fastnn.kernels.codes import ACTIVATIONS
 from fastnn.kernels.compiler import jit
+from fastnn.kernels.host import cpu
 from fastnn.kernels.llvm.instructions import at
 from fastnn.kernels.operations.activations import activation_backward, activation_forward
 from harness import Problem, assert_close, assert_same_bits, described, tolerance
@@ -30,7 +31,7 @@ class Region:
     """Rows of whole vectors inside a larger array of guard values, ``columns`` of each row in use."""
 
     def __init__(self, values, padding, dtype):
-        lanes = jit.lanes(dtype)
+        lanes = cpu.lanes(dtype)
         self.rows, self.columns = values.shape
         self.vectors = -(-self.columns // lanes)
         self.width = self.vectors * lanes

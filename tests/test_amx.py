@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fastnn.kernels.compiler import jit
-from fastnn.kernels.host import cpu
+from fastnn.kernels.host import amx_permission, cpu
 from fastnn.kernels.llvm import amx_tiles
 from fastnn.kernels.llvm.instructions import I64, PROGRAM_MODE, at, float_mode, set_float_mode
 from fastnn.kernels.llvm.vectors import Vectors
@@ -140,8 +140,8 @@ TELL = "    print(digest.hexdigest())\n"
 
 TRAPS = """
     import ctypes
-    from fastnn.kernels.llvm import amx_tiles
-    amx_tiles.refusal = lambda: ""
+    from fastnn.kernels.host import amx_permission
+    amx_permission.refusal = lambda: ""
     traps = ctypes.CDLL({library!r})
     assert traps.install() == 0
 """
@@ -182,7 +182,7 @@ SELECTED = "way_forward or odd_shapes or training_is_the_oracles or follow_the_w
 def test_mixed_precision_on_emulated_tiles(run_python, selected):
     code = f"""
         import sys, pytest
-        from fastnn.kernels.host import cpu
+        from fastnn.kernels.host import amx_permission, cpu
         assert cpu.tile_choice()[0] == "emulated"
         sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", {str(HERE / "test_bfloat16.py")!r}, "-k", {selected!r}]))
     """
@@ -221,25 +221,25 @@ def test_permission_decides(monkeypatch):
     monkeypatch.setattr(cpu, "cpu_features", lambda: features - AMX_FEATURES)
     assert cpu.tile_choice.__wrapped__() == ("none", "this CPU has no AMX")
     monkeypatch.setattr(cpu, "cpu_features", lambda: features | AMX_FEATURES)
-    monkeypatch.setattr(amx_tiles, "refusal", lambda: "Linux refuses permission")
+    monkeypatch.setattr(amx_permission, "refusal", lambda: "Linux refuses permission")
     assert cpu.tile_choice.__wrapped__() == ("none", "Linux refuses permission")
-    monkeypatch.setattr(amx_tiles, "refusal", lambda: "")
+    monkeypatch.setattr(amx_permission, "refusal", lambda: "")
     assert cpu.tile_choice.__wrapped__() == ("amx", "")
 
 
 @pytest.mark.skipif(sys.platform != "linux" or cpu.cpu_features() >= AMX_FEATURES, reason="a CPU that has AMX")
 def test_system_refuses_what_the_cpu_lacks():
-    assert re.match("Linux (refuses|grants no) permission", amx_tiles.refusal())
+    assert re.match("Linux (refuses|grants no) permission", amx_permission.refusal())
 
 
 @has_bfloat16
 def test_programs_of_each_kind_are_kept_apart(run_python):
     code = """
-        from fastnn.kernels.compiler import jit
+        from fastnn.kernels.cpu import variants
         from fastnn.kernels.cpu.training import train_steps
         import numpy as np
         for mixed in (False, True):
-            print(jit.program(train_steps, np.dtype(np.float32), mixed=mixed)._cache.path.name)
+            print(variants.program(train_steps, np.dtype(np.float32), mixed=mixed)._cache.path.name)
     """
     plain, mixed = run_python(code, FASTNN_AMX="off").split()
     same, emulated = run_python(code, FASTNN_AMX="emulate").split()

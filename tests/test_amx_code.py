@@ -15,11 +15,11 @@ has_bfloat16 = pytest.mark.skipif(not cpu.has_bfloat16(), reason="this CPU has n
 ASSEMBLY = f"""
     import sys
     import numpy as np
-    from fastnn.kernels.llvm import amx_tiles
-    amx_tiles.refusal = lambda: ""
+    from fastnn.kernels.host import amx_permission
+    amx_permission.refusal = lambda: ""
     sys.path.insert(0, {str(HERE)!r})
     from fastnn.engine import engine, inference, run as runs
-    from fastnn.kernels.compiler import jit
+    from fastnn.kernels.cpu import variants
     from fastnn.kernels.cpu.inference import infer_rows
     from fastnn.kernels.cpu.training import train_steps
     from fastnn.optimizers import Adam
@@ -37,7 +37,7 @@ ASSEMBLY = f"""
     engine.train(objective, *problem.data(engine.plan.dtype), batch_size=32, epochs=1, shuffle=True, seed=0)
     engine.predict(problem.x)
     for function in (train_steps, infer_rows):
-        program = jit.program(function, engine.plan.dtype, mixed=True, normalised=engine.plan.is_normalised)
+        program = variants.program(function, engine.plan.dtype, mixed=True, normalised=engine.plan.is_normalised)
         (assembly,) = program.inspect_asm().values()
         print(assembly, "# end of program")
 """

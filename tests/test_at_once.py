@@ -7,11 +7,11 @@ import time
 
 import numpy as np
 import pytest
-from fastnn.kernels.operations import teamwork
 from harness import Problem, assert_same_bits, finish_run, small_problem, start_run
 
 import fastnn
 from fastnn.callbacks import LambdaCallback
+from fastnn.engine import cores
 from fastnn.initializers import GlorotUniform
 from fastnn.layers import Dense
 from fastnn.models import Sequential, load_model
@@ -164,8 +164,8 @@ QUOTA = """import functools, pathlib, tempfile
     from fastnn.kernels.operations import teamwork
     group = pathlib.Path(tempfile.mkdtemp())
     (group / "cpu.max").write_text("100000 100000")
-    teamwork.quota_cores = functools.partial(teamwork.quota_cores, group)
-    assert teamwork.available_cores() == 1"""
+    cores.quota_cores = functools.partial(cores.quota_cores, group)
+    assert cores.available_cores() == 1"""
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")
@@ -212,7 +212,7 @@ def test_estimators_in_threads():
 
     in_threads(*[lambda seed=seed: fit(seed) for seed in range(8)])
     assert results == expected
-    assert teamwork.available_cores() >= 1
+    assert cores.available_cores() >= 1
 
 
 def fitted_estimator(seed):

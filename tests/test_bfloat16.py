@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from fastnn.kernels import codes
 from fastnn.kernels.compiler import jit
-from fastnn.kernels.cpu.mixed import half
 from fastnn.kernels.host import cpu
 from fastnn.kernels.llvm.bfloat16 import round_columns, round_row_pairs
 from fastnn.kernels.llvm.instructions import at
 from fastnn.kernels.reference import bfloat16
+from fastnn.kernels.sizes import half
 from harness import ODD_SIZES, Problem, assert_close, assert_same_bits
 from test_training_kernels import SHAPES, deep, tiny, wide
 
@@ -28,7 +28,7 @@ def poisoned_memory(monkeypatch):
     make, scratch = Layout.workspace, Layout.scratch
 
     def poisoned(layout, batch_size, dtype):
-        work, lanes = make(layout, batch_size, dtype), jit.lanes(dtype)
+        work, lanes = make(layout, batch_size, dtype), cpu.lanes(dtype)
         for op in layout.ops:
             vectors = -(-op[codes.INPUTS] // lanes)
             for start, row, width, rows in (

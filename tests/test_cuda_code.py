@@ -13,7 +13,7 @@ from harness import import_all
 pytest.importorskip("numba_cuda", reason="needs the extra fastnn-core[cuda]")
 nvjitlink = pytest.importorskip("cuda.bindings.nvjitlink", reason="needs the extra fastnn-core[cuda]")
 import_all("fastnn.kernels.cuda")
-from fastnn.kernels.cuda import gemm_choice, jit  # noqa: E402
+from fastnn.kernels.cuda import gemm_choice, jit, variants  # noqa: E402
 from fastnn.kernels.cuda.launches import shuffle  # noqa: E402
 
 ENTRIES, cuda = jit.ENTRIES, jit.cuda
@@ -78,7 +78,7 @@ def compiled(function, dtype, signature, architecture, monkeypatch):
     device = SimpleNamespace(compute_capability=architecture)
     monkeypatch.setattr("numba.cuda.dispatcher.get_current_device", lambda: device)
     mixed = dtype == "mixed"
-    source = jit.source(function, np.dtype("float32" if mixed else dtype), mixed)
+    source = jit.source(function, np.dtype("float32" if mixed else dtype), *[variants.MIXED] * mixed)
     return cuda.compile_ptx(source, signature, cc=architecture, launch_bounds=ENTRIES[function].threads)[0]
 
 

@@ -4,11 +4,10 @@ import time
 
 import numpy as np
 import pytest
-from fastnn.kernels.operations import teamwork
 from harness import Problem, assert_close, assert_same_bits, finish_run, small_problem, start_run, tolerance
 
 from fastnn import optimizers
-from fastnn.engine import devices, factory
+from fastnn.engine import cores, devices, factory
 from fastnn.engine import threads as team_sizes
 from fastnn.engine.engine import Engine
 from fastnn.layers import Activation, Dense
@@ -226,7 +225,7 @@ def test_numbers_of_threads_that_are_none(threads, threads_setting):
 
 
 def test_most_threads(threads_setting):
-    assert team_sizes.get_num_threads() == teamwork.available_cores() >= 1
+    assert team_sizes.get_num_threads() == cores.available_cores() >= 1
     threads_setting.setenv("FASTNN_NUM_THREADS", "3")
     assert team_sizes.get_num_threads() == 3
     team_sizes.set_num_threads(np.int64(5))
@@ -234,7 +233,7 @@ def test_most_threads(threads_setting):
     team_sizes.set_num_threads(None)
     assert team_sizes.get_num_threads() == 3
     threads_setting.setenv("FASTNN_NUM_THREADS", "")
-    assert team_sizes.get_num_threads() == teamwork.available_cores()
+    assert team_sizes.get_num_threads() == cores.available_cores()
 
 
 @pytest.mark.parametrize("value", ["0", "-2", "two", "1.5"])

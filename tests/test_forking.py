@@ -53,11 +53,11 @@ WAITING = """
 SETTINGS = {
     "compilation": """
         busy, free = threading.Event(), threading.Event()
-        @undisturbed.undisturbed
+        @uninterrupted.undisturbed
         def work():
             busy.set()
             free.wait()
-        own = undisturbed.undisturbed(lambda: None)
+        own = uninterrupted.undisturbed(lambda: None)
     """,
     "import": """
         import pathlib, tempfile

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from fastnn.kernels.compiler import jit
 from fastnn.kernels.cpu.gemm import product, product_transposed
+from fastnn.kernels.host import cpu
 from fastnn.kernels.llvm.instructions import at
 from fastnn.kernels.llvm.register_tiles import MODE_ADD, MODE_INIT, MODE_ZERO
 from harness import ODD_SIZES, assert_same_bits, tolerance
@@ -42,7 +43,7 @@ def in_panels(matrix, lanes, rows, dtype):
 
 def multiply(dtype, a, b, mode=MODE_ZERO, start=0.0, relu=0, by_columns=False):
     """The product of two matrices by the kernel; everything around its operands is NaN, around its result guarded."""
-    lanes = jit.lanes(dtype)
+    lanes = cpu.lanes(dtype)
     rows, count = a.shape
     stored = in_panels(b, lanes, count + 1, dtype)
     panels = len(stored)
@@ -73,7 +74,7 @@ def multiply(dtype, a, b, mode=MODE_ZERO, start=0.0, relu=0, by_columns=False):
 
 def multiply_transposed(dtype, a, b):
     """a @ b.T by the kernel, guarded likewise; b (columns, sum) stands in panels along the sum."""
-    lanes = jit.lanes(dtype)
+    lanes = cpu.lanes(dtype)
     stored = in_panels(b, lanes, len(b) + 1, dtype)
     panels = len(stored)
     left = np.full((len(a), panels * lanes + 3), np.nan, dtype)

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from fastnn.kernels import codes
 from fastnn.kernels.compiler import jit
-from fastnn.kernels.operations import teamwork
 
 import fastnn
 from fastnn import losses, optimizers
+from fastnn.engine import team
 from fastnn.engine.engine import Engine
 from fastnn.layers import Activation, Dense, Dropout
 from fastnn.lowering.plan import lower
@@ -99,7 +99,7 @@ def guard_programs(at_end, allow=lambda arrays, more=False: None):
 
     ``allow`` is told of the arrays of each call, and then of those (``more``) that it may use beside them.
     """
-    calls, program, run_team = [0], jit.program, teamwork.run_team
+    calls, program, run_team = [0], jit.program, team.run_team
 
     def counted(arrays, more=False):
         calls[0] += not more
@@ -117,8 +117,8 @@ def guard_programs(at_end, allow=lambda arrays, more=False: None):
         return size
 
     jit.program = guarded_program
-    teamwork.run_team = run_guarded_team
-    teamwork.run_watched_team = lambda program, size, seconds, *arguments: run_guarded_team(program, size, *arguments)
+    team.run_team = run_guarded_team
+    team.run_watched_team = lambda program, size, seconds, *arguments: run_guarded_team(program, size, *arguments)
     return calls
 
 
@@ -247,5 +247,5 @@ def trespass_case(rank, size, sync, x, y):
 def trespass(at_end, **options):
     guard_programs(at_end, **options)
     y = np.zeros(1)
-    teamwork.run_team(jit.program(trespass_case, np.dtype("float64")), 1, np.zeros(64), y)
+    team.run_team(jit.program(trespass_case, np.dtype("float64")), 1, np.zeros(64), y)
     return 7

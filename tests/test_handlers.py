@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fastnn.kernels.operations import teamwork
 from struck import ENTRIES, FACES
 
 import fastnn
+from fastnn.engine import team
 from fastnn.engine import weights_lock as gate_module
 from fastnn.engine.turns import Turns
 from fastnn.engine.weights_lock import Gate
@@ -144,10 +144,10 @@ def test_what_is_written_while_weights_are_prepared_is_prepared_upon():
 
 def test_a_team_that_is_called_off_before_it_begins_has_done_nothing():
     calls = []
-    watch = teamwork.Watch(None)
+    watch = team.Watch(None)
     watch.call_off()
     watch.call_off()
-    teamwork.run_watched_team(lambda *arguments: calls.append(arguments), 2, watch)
+    team.run_watched_team(lambda *arguments: calls.append(arguments), 2, watch)
     assert calls == []
     assert watch.called_off
 
@@ -155,7 +155,7 @@ def test_a_team_that_is_called_off_before_it_begins_has_done_nothing():
 def test_a_run_begins_its_call_again_that_was_called_off(monkeypatch):
     """A handler that strikes before the team is at work gets the weights at once, and the steps are done after it."""
     model, twin = (fitted(2) for _ in range(2))
-    run_watched_team, seen = teamwork.run_watched_team, []
+    run_watched_team, seen = team.run_watched_team, []
 
     def struck(program, size, watch, *arguments):
         if len(seen) < 3:
@@ -163,7 +163,7 @@ def test_a_run_begins_its_call_again_that_was_called_off(monkeypatch):
             model.get_weights()
         return run_watched_team(program, size, watch, *arguments)
 
-    monkeypatch.setattr(teamwork, "run_watched_team", struck)
+    monkeypatch.setattr(team, "run_watched_team", struck)
     x = np.ones((50, 2), np.float32)
     model.train_on_batch(x, x)
     assert seen == [1, 1, 1]

@@ -49,11 +49,11 @@ OF_KERNELS = {
     "commands": {"compiler"},
 }
 DOORS = {"fastnn", "fastnn.kernels"}  # of the buildings: whoever imports a file has imported them
-BY_NAME = {
+BY_NAME = {  # functions that import what they are given
     "imported": "",
     "import_module": "",
     "kernels": "fastnn.kernels.",
-}  # functions that import what they are given
+}
 
 
 def modules():

@@ -11,11 +11,10 @@ import warnings
 import numpy as np
 import pytest
 from fastnn.kernels.compiler import jit
-from fastnn.kernels.operations import teamwork
 from harness import assert_same_bits
 
 import fastnn
-from fastnn.engine import threads
+from fastnn.engine import cores, threads
 from fastnn.layers import Dense, Dropout
 from fastnn.models import Sequential, load_model
 from fastnn.utils import set_random_seed
@@ -130,8 +129,8 @@ def assert_nothing_is_left():
     while names_of_our_threads() and time.perf_counter() < deadline:
         time.sleep(0.01)
     assert names_of_our_threads() == []
-    with threads.sharing(teamwork.available_cores()) as share:
-        assert share == min(teamwork.available_cores(), threads.get_num_threads())
+    with threads.sharing(cores.available_cores()) as share:
+        assert share == min(cores.available_cores(), threads.get_num_threads())
 
 
 def test_fits(strike):

@@ -15,6 +15,7 @@ from fastnn.kernels import reference
 from fastnn.kernels.compiler import jit
 from fastnn.kernels.cpu.inference import infer_rows
 from fastnn.kernels.cpu.training import train_steps
+from fastnn.kernels.element_types import specialised
 from fastnn.kernels.formulas import elementary
 from fastnn.kernels.formulas.elementary import exp, sigmoid
 from fastnn.kernels.host import cpu, files, numba_settings
@@ -62,7 +63,7 @@ def test_constants_do_not_widen_the_sum(dtype):
 
 def test_plain_functions_stay_as_they_are():
     code, scope = sigmoid.__code__, dict(sigmoid.__globals__)
-    copy = jit.specialised(sigmoid, np.dtype("float32"), lambda kernel: len)
+    copy = specialised(sigmoid, np.dtype("float32"), lambda kernel: len)
     assert {type(constant) for constant in copy.__code__.co_consts if constant} == {np.float32, str}
     assert copy.__globals__["exp"] is len
     assert copy.__name__ == "sigmoid_float32"
@@ -73,7 +74,7 @@ def test_plain_functions_stay_as_they_are():
 def test_lanes_are_those_of_the_level(dtype):
     width = {"avx512": 64, "avx2": 32, "neon": 16, "none": 32}[cpu.simd_level()]
     assert cpu.vector_bytes() == width
-    assert jit.lanes(dtype) == width // dtype.itemsize
+    assert cpu.lanes(dtype) == width // dtype.itemsize
 
 
 @pytest.mark.parametrize(

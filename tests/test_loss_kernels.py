@@ -5,6 +5,7 @@ import pytest
 from fastnn.kernels import reference
 from fastnn.kernels.codes import LOSSES, METRICS
 from fastnn.kernels.compiler import jit
+from fastnn.kernels.host import cpu
 from fastnn.kernels.llvm.instructions import at
 from fastnn.kernels.operations.losses import loss_row, metric_row
 from harness import Problem, declared_loss, tolerance
@@ -39,7 +40,7 @@ def loss_case(is_metric, code, z, t, d, columns, vectors, scale, factors):
 
 def loss_of(dtype, name, target, output, scale=1.0, **options):
     """Losses, gradients and outputs (probabilities of logits) of rows, each from guarded memory."""
-    lanes = jit.lanes(dtype)
+    lanes = cpu.lanes(dtype)
     rows, columns = output.shape
     width = -(-columns // lanes) * lanes
     factors = declared_loss(name, **options).factors(columns).astype(dtype)

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from fastnn.kernels import codes
-from fastnn.kernels.compiler import jit
+from fastnn.kernels.host import cpu
 from harness import assert_same_bits
 
 from fastnn import losses
@@ -27,7 +27,7 @@ def column(plan, name):
 
 def test_tables(dtype):
     plan = lower(DEEP, 50, dtype)
-    lanes = jit.lanes(dtype)
+    lanes = cpu.lanes(dtype)
     kinds = {codes.DENSE: "dense", codes.DROPOUT: "dropout", codes.ACTIVATION: "activation"}
     assert [kinds[kind] for kind in column(plan, "KIND")] == [
         "dropout", "dense", "dropout", "dense", "activation", "dense", "dense", "dense", "activation",
@@ -51,7 +51,7 @@ def test_tables(dtype):
 
 def test_weights_lie_one_after_the_other_in_panels(dtype):
     plan = lower(DEEP, 50, dtype)
-    lanes, place = jit.lanes(dtype), 0
+    lanes, place = cpu.lanes(dtype), 0
     for op in plan.dense:
         assert op[codes.WEIGHTS] == place
         assert op[codes.PANEL] == (op[codes.INPUTS] + op[codes.BIAS]) * lanes
@@ -60,8 +60,8 @@ def test_weights_lie_one_after_the_other_in_panels(dtype):
 
 
 def test_packed_weights(dtype):
-    plan = lower([Dense(jit.lanes(dtype) + 1), Dense(2, use_bias=False)], 3, dtype)
-    lanes = jit.lanes(dtype)
+    plan = lower([Dense(cpu.lanes(dtype) + 1), Dense(2, use_bias=False)], 3, dtype)
+    lanes = cpu.lanes(dtype)
     weights = [np.arange(1, 1 + np.prod(s), dtype=dtype).reshape(s) for s in plan.weight_shapes]
     flat = np.full(plan.n_parameters, np.nan, dtype)
     plan.pack(weights, flat)
@@ -168,7 +168,7 @@ def regions(layout, n_inputs, lanes):
 def test_buffers_do_not_overlap(dtype, layers, batch_size):
     plan = lower(layers, 50, dtype)
     layout = plan.layout(plan.ops, batch_size)
-    lanes = jit.lanes(dtype)
+    lanes = cpu.lanes(dtype)
     used = np.zeros(layout.size, int)
     for start, row, width in regions(layout, 50, lanes):
         assert start % lanes == row % lanes == 0, "rows start on whole vectors"

@@ -7,11 +7,10 @@ import threading
 import joblib
 import numpy as np
 import pytest
-from fastnn.kernels.operations import teamwork
 from sklearn.base import clone
 
 import fastnn
-from fastnn.engine import threads
+from fastnn.engine import cores, team, threads
 from fastnn.engine import weights_lock as gate_module
 from fastnn.engine.weights_lock import Gate
 
@@ -20,7 +19,7 @@ from fastnn.engine.weights_lock import Gate
 def eight_cores(monkeypatch):
     monkeypatch.delenv("FASTNN_NUM_THREADS", raising=False)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(teamwork, "available_cores", lambda: 8)
+    monkeypatch.setattr(cores, "available_cores", lambda: 8)
 
 
 def test_shares(eight_cores):
@@ -39,7 +38,7 @@ def test_shares(eight_cores):
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 def test_fits_side_by_side_share_the_cores(eight_cores, monkeypatch):
     """Two large fits at once: each on half of the cores, and the same weights as alone."""
-    sizes, run_watched_team, both = [], teamwork.run_watched_team, threading.Barrier(2)
+    sizes, run_watched_team, both = [], team.run_watched_team, threading.Barrier(2)
 
     def noted(program, size, *arguments):
         sizes.append(size)
@@ -51,7 +50,7 @@ def test_fits_side_by_side_share_the_cores(eight_cores, monkeypatch):
     X = np.random.default_rng(0).normal(size=(512, 400))
     model = fastnn.MLPRegressor(hidden_layer_sizes=300, batch_size=512, max_iter=3, random_state=0)
     expected = model.fit(X, X[:, 0]).coefs_[0].copy()
-    monkeypatch.setattr(teamwork, "run_watched_team", noted)
+    monkeypatch.setattr(team, "run_watched_team", noted)
     with joblib.parallel_config("threading", n_jobs=2):
         fits = joblib.Parallel()(joblib.delayed(clone(model).fit)(X, X[:, 0]) for _ in range(2))
     assert sorted(sizes[:2]) == [4, 8]

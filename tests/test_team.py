@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from fastnn.kernels.compiler import jit
 from fastnn.kernels.operations import teamwork
-from fastnn.kernels.operations.teamwork import barrier, run_team, run_watched_team
+from fastnn.kernels.operations.teamwork import barrier
+
+from fastnn.engine import cores, team
+from fastnn.engine.team import run_team, run_watched_team
 
 
 def team_case(rank, size, sync, log, rounds):
@@ -32,7 +35,7 @@ def relay(size, rounds):
 
 @pytest.mark.parametrize("size", [1, 2, 3, 8])
 def test_members_take_turns(size):
-    rounds = 4000 if size <= teamwork.available_cores() else 400
+    rounds = 4000 if size <= cores.available_cores() else 400
     log = relay(size, rounds)
     assert log[0] == rounds
     assert log[1:].tolist() == [turn % size for turn in range(rounds)]
@@ -68,7 +71,7 @@ def test_many_teams_at_once():
 
 
 def run_watched(program, size, *arguments):
-    return run_watched_team(program, size, teamwork.Watch(60.0), *arguments)
+    return run_watched_team(program, size, team.Watch(60.0), *arguments)
 
 
 both_ways = pytest.mark.parametrize("run", [run_team, run_watched])
@@ -139,7 +142,7 @@ def test_a_recursion_that_is_too_deep_is_no_lack_of_threads(program, starts):
 @pytest.mark.parametrize("error", [MemoryError("no memory"), KeyboardInterrupt()], ids=["memory", "interrupt"])
 @pytest.mark.parametrize("failing", [1, 2, 3])
 def test_a_member_that_fails_before_its_program_calls_the_team_off(program, starts, monkeypatch, run, error, failing):
-    take, calls = teamwork._take_core, []
+    take, calls = team._take_core, []
 
     def take_core(taken):
         calls.append(taken)
@@ -147,7 +150,7 @@ def test_a_member_that_fails_before_its_program_calls_the_team_off(program, star
             raise error
         take(taken)
 
-    monkeypatch.setattr(teamwork, "_take_core", take_core)
+    monkeypatch.setattr(team, "_take_core", take_core)
     log = np.zeros(9, np.int64)
     with pytest.raises(type(error)):
         run(program, 3, log, 8)
@@ -204,7 +207,7 @@ def test_a_team_of_one_starts_no_thread(monkeypatch):
 def moves(monkeypatch):
     """Affinities that threads set for themselves, on a machine of cores 3, 5 and 7 where all threads start on 5."""
     asked = []
-    monkeypatch.setattr(teamwork, "_current_core", lambda: lambda: 5)
+    monkeypatch.setattr(team, "_current_core", lambda: lambda: 5)
     monkeypatch.setattr(os, "sched_getaffinity", lambda thread: {3, 5, 7}, raising=False)
     monkeypatch.setattr(os, "sched_setaffinity", lambda thread, cores: asked.append((thread, cores)), raising=False)
     return asked
@@ -229,17 +232,17 @@ def test_a_member_that_may_not_leave_its_core_works_there(moves, monkeypatch):
 
 
 def test_where_threads_cannot_be_moved(monkeypatch):
-    monkeypatch.setattr(teamwork, "_current_core", lambda: None)
+    monkeypatch.setattr(team, "_current_core", lambda: None)
     assert relay(3, 4).tolist()[0] == 4
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not say where threads run")
 def test_members_may_go_where_the_process_may():
     allowed, found = os.sched_getaffinity(0), []
-    taken = {teamwork._current_core()()} if teamwork._current_core() else set()
+    taken = {team._current_core()()} if team._current_core() else set()
 
     def look():
-        teamwork._take_core(taken)
+        team._take_core(taken)
         found.append(os.sched_getaffinity(0))
 
     thread = threading.Thread(target=look)
@@ -252,7 +255,7 @@ def test_members_may_go_where_the_process_may():
 
 
 @pytest.mark.parametrize(
-    ("content", "cores"),
+    ("content", "expected"),
     [
         ("200000 100000\n", 2),
         ("250000 100000\n", 2),
@@ -263,38 +266,39 @@ def test_members_may_go_where_the_process_may():
         ("100000 0\n", None),
     ],
 )
-def test_quota_of_version_2(tmp_path, content, cores):
+def test_quota_of_version_2(tmp_path, content, expected):
     (tmp_path / "cpu.max").write_text(content)
-    assert teamwork.quota_cores(tmp_path) == cores
+    assert cores.quota_cores(tmp_path) == expected
 
 
 @pytest.mark.parametrize(
-    ("quota", "period", "cores"), [("400000\n", "100000\n", 4), ("30000\n", "100000\n", 1), ("-1\n", "100000\n", None)]
+    ("quota", "period", "expected"),
+    [("400000\n", "100000\n", 4), ("30000\n", "100000\n", 1), ("-1\n", "100000\n", None)],
 )
-def test_quota_of_version_1(tmp_path, quota, period, cores):
+def test_quota_of_version_1(tmp_path, quota, period, expected):
     (tmp_path / "cpu").mkdir()
     (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text(quota)
     (tmp_path / "cpu" / "cpu.cfs_period_us").write_text(period)
-    assert teamwork.quota_cores(tmp_path) == cores
+    assert cores.quota_cores(tmp_path) == expected
 
 
 @pytest.mark.parametrize("content", [None, "", "nonsense", "a b\n", "max\n"])
 def test_no_quota(tmp_path, content):
     if content is not None:
         (tmp_path / "cpu.max").write_text(content)
-    assert teamwork.quota_cores(tmp_path) is None
+    assert cores.quota_cores(tmp_path) is None
 
 
 def test_available_cores(monkeypatch):
-    monkeypatch.setattr(teamwork.os, "sched_getaffinity", lambda process: {0, 3, 5, 6}, raising=False)
-    for quota, cores in ((None, 4), (2, 2), (16, 4)):
-        monkeypatch.setattr(teamwork, "quota_cores", lambda quota=quota: quota)
-        assert teamwork.available_cores() == cores
+    monkeypatch.setattr(cores.os, "sched_getaffinity", lambda process: {0, 3, 5, 6}, raising=False)
+    for quota, expected in ((None, 4), (2, 2), (16, 4)):
+        monkeypatch.setattr(cores, "quota_cores", lambda quota=quota: quota)
+        assert cores.available_cores() == expected
 
 
 def test_available_cores_where_affinity_is_unknown(monkeypatch):
-    monkeypatch.delattr(teamwork.os, "sched_getaffinity", raising=False)
-    monkeypatch.setattr(teamwork, "quota_cores", lambda: None)
-    for counted, cores in ((6, 6), (None, 1)):
-        monkeypatch.setattr(teamwork.os, "cpu_count", lambda counted=counted: counted)
-        assert teamwork.available_cores() == cores
+    monkeypatch.delattr(cores.os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(cores, "quota_cores", lambda: None)
+    for counted, expected in ((6, 6), (None, 1)):
+        monkeypatch.setattr(cores.os, "cpu_count", lambda counted=counted: counted)
+        assert cores.available_cores() == expected

@@ -1,25 +1,24 @@
 """How a run chooses the size of its team from what its slices tell."""
 
 import pytest
-from fastnn.kernels.operations import teamwork
 
 from fastnn import Dense, MLPClassifier, Sequential
-from fastnn.engine import threads
+from fastnn.engine import cores, threads
 from fastnn.engine.threads import TeamSize, get_num_threads, most_threads, positive_threads, set_num_threads
 
 
 @pytest.fixture(autouse=True)
 def many_cores(monkeypatch):
-    monkeypatch.setattr(teamwork, "available_cores", lambda: 64)
+    monkeypatch.setattr(cores, "available_cores", lambda: 64)
 
 
 def slices(team, pace, shares, count):
     """Report ``count`` slices of 100 steps: seconds a step and share of the cores' time, both by team size."""
     sizes = []
     for _ in range(count):
-        sizes.append(teamwork.size)
-        seconds = 100 * pace[teamwork.size]
-        teamwork.report(100, seconds, shares[teamwork.size] * seconds * teamwork.size)
+        sizes.append(team.size)
+        seconds = 100 * pace[team.size]
+        team.report(100, seconds, shares[team.size] * seconds * team.size)
     return sizes
 
 
@@ -33,13 +32,13 @@ def test_a_starved_team_gives_way_to_one_thread_and_is_tried_again():
 
 
 def test_one_slice_without_a_core_is_forgiven():
-    teamwork = TeamSize(2)
+    team = TeamSize(2)
     for share in [0.6, 1.0] * 10:
-        assert slices(teamwork, {2: 1e-3}, {2: share}, 1) == [2]
+        assert slices(team, {2: 1e-3}, {2: share}, 1) == [2]
 
 
 def test_a_team_with_fewer_cores_than_members_gives_way_at_once(monkeypatch):
-    monkeypatch.setattr(teamwork, "available_cores", lambda: 3)
+    monkeypatch.setattr(cores, "available_cores", lambda: 3)
     assert slices(TeamSize(4), {4: 4e-3, 1: 2e-3}, {4: 0.6, 1: 0.9}, 2) == [4, 1]
 
 
@@ -50,10 +49,10 @@ def test_a_starved_team_that_is_still_quicker_stays():
 
 
 def test_the_team_is_back_when_the_machine_is_free():
-    teamwork = TeamSize(2)
-    slices(teamwork, {2: 4e-3, 1: 2e-3}, {2: 0.5, 1: 0.9}, 5)
-    assert teamwork.size == 1
-    assert slices(teamwork, {2: 1e-3, 1: 2e-3}, {2: 0.99, 1: 1.0}, 30)[-15:] == [2] * 15
+    team = TeamSize(2)
+    slices(team, {2: 4e-3, 1: 2e-3}, {2: 0.5, 1: 0.9}, 5)
+    assert team.size == 1
+    assert slices(team, {2: 1e-3, 1: 2e-3}, {2: 0.99, 1: 1.0}, 30)[-15:] == [2] * 15
 
 
 def test_a_team_of_one_never_changes():
@@ -131,7 +130,7 @@ def test_wherever_threads_are_asked_for_there_is_a_bound(few_cores, monkeypatch)
     ],
 )
 def test_workers_of_joblib_and_dask_keep_to_their_share(monkeypatch, openmp, own, expected):
-    monkeypatch.setattr(teamwork, "available_cores", lambda: 8)
+    monkeypatch.setattr(cores, "available_cores", lambda: 8)
     for name, value in (("OMP_NUM_THREADS", openmp), ("FASTNN_NUM_THREADS", own)):
         monkeypatch.delenv(name, raising=False) if value is None else monkeypatch.setenv(name, value)
     assert get_num_threads() == expected

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from fastnn.kernels import codes
-from fastnn.kernels.compiler import jit
+from fastnn.kernels.host import cpu
 from harness import ODD_SIZES, Problem, assert_close, assert_same_bits, tolerance
 
 from fastnn import activations
@@ -39,7 +39,7 @@ def poisoned_memory(monkeypatch):
     def poisoned(layout, batch_size, dtype):
         work = make(layout, batch_size, dtype)
         between = np.ones(work.size, bool)
-        lanes, rows = jit.lanes(dtype), np.arange(batch_size)[:, None]
+        lanes, rows = cpu.lanes(dtype), np.arange(batch_size)[:, None]
         first = layout.ops[0]
         normalized = any(op[codes.KIND] in NORMALIZATIONS for op in layout.ops)  # then the input's padding is read
         width = first[codes.INPUTS] if normalized else -(-first[codes.INPUTS] // lanes) * lanes

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from fastnn.kernels import codes
 from fastnn.kernels.compiler import jit
-from fastnn.kernels.compiler.jit import LANES
 from fastnn.kernels.cpu.dense import pack, product_by_transposing
 from fastnn.kernels.cpu.gemm import product
+from fastnn.kernels.element_types import LANES
+from fastnn.kernels.host import cpu
 from fastnn.kernels.llvm.instructions import at
 from fastnn.kernels.llvm.register_tiles import MODE_ZERO
 from fastnn.kernels.operations.optimizers import update
@@ -37,13 +38,13 @@ def _program(function: Callable) -> Any:
 
 
 def _panels(columns: int) -> int:
-    return -(-columns // jit.lanes(FLOAT32))
+    return -(-columns // cpu.lanes(FLOAT32))
 
 
 def _padded(matrix: Array) -> Array:
     """Copy with rows of whole vectors and one more, as in a network's workspace; flat."""
     rows, columns = matrix.shape
-    stride = (_panels(columns) + 1) * jit.lanes(FLOAT32)
+    stride = (_panels(columns) + 1) * cpu.lanes(FLOAT32)
     flat = aligned_zeros(rows * stride, FLOAT32)
     flat.reshape(rows, stride)[:, :columns] = matrix
     return flat
@@ -52,7 +53,7 @@ def _padded(matrix: Array) -> Array:
 def _in_panels(matrix: Array) -> Array:
     """Copy in panels of LANES columns, (panels, rows, LANES); flat."""
     rows, columns = matrix.shape
-    panels, lanes = _panels(columns), jit.lanes(FLOAT32)
+    panels, lanes = _panels(columns), cpu.lanes(FLOAT32)
     flat = aligned_zeros(panels * rows * lanes, FLOAT32)
     padded = np.zeros((rows, panels * lanes), np.float32)
     padded[:, :columns] = matrix
@@ -115,8 +116,8 @@ def weight_gradient(x: Array, dy: Array) -> Work:
     """Product of inputs (rows, inputs), transposed, and gradients (rows, outputs)."""
     (rows, inputs), outputs = x.shape, dy.shape[1]
     left, right, panels = _padded(x), _padded(dy), _panels(outputs)
-    packed = aligned_zeros(2 * rows * jit.lanes(FLOAT32), FLOAT32)
-    gradient = aligned_zeros(panels * inputs * jit.lanes(FLOAT32), FLOAT32)
+    packed = aligned_zeros(2 * rows * cpu.lanes(FLOAT32), FLOAT32)
+    gradient = aligned_zeros(panels * inputs * cpu.lanes(FLOAT32), FLOAT32)
     program, x_row, dy_row = _program(weight_gradient_product), left.size // rows, right.size // rows
     return Work(
         lambda: program(left, x_row, right, dy_row, packed, gradient, rows, inputs, panels),
@@ -128,7 +129,7 @@ def input_gradient(dy: Array, weights: Array) -> Work:
     """Product of gradients (rows, outputs) and weights (inputs, outputs), transposed."""
     (rows, outputs), inputs = dy.shape, weights.shape[0]
     left, right, dx = _padded(dy), _in_panels(weights), _padded(np.zeros((rows, inputs), np.float32))
-    program, lanes = _program(input_gradient_product), jit.lanes(FLOAT32)
+    program, lanes = _program(input_gradient_product), cpu.lanes(FLOAT32)
     scratch = aligned_zeros(2 * _panels(outputs) * lanes * lanes, FLOAT32)
     return Work(
         lambda: program(left, left.size // rows, right, inputs, dx, dx.size // rows, scratch, rows, outputs),
@@ -141,14 +142,14 @@ def adam(weights: Sequence[Array], gradients: Sequence[Array]) -> Work:
 
     def flat(arrays: Sequence[Array]) -> Array:
         joined = np.concatenate([array.ravel() for array in arrays])
-        vector = aligned_zeros(_panels(joined.size) * jit.lanes(FLOAT32), FLOAT32)
+        vector = aligned_zeros(_panels(joined.size) * cpu.lanes(FLOAT32), FLOAT32)
         vector[: joined.size] = joined
         return vector
 
     w, g = flat(weights), flat(gradients)
     m, v = (aligned_zeros(w.size, FLOAT32) for _ in range(2))
     steps, size = [0], sum(array.size for array in weights)
-    program, vectors = _program(adam_step), w.size // jit.lanes(FLOAT32)
+    program, vectors = _program(adam_step), w.size // cpu.lanes(FLOAT32)
 
     def run() -> None:
         steps[0] += 1

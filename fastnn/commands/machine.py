@@ -48,8 +48,8 @@ def versions() -> dict[str, str]:
 
 def threads() -> dict[str, Any]:
     """How many threads a large enough fit takes, and what that number comes from."""
+    from fastnn.engine.cores import quota_cores
     from fastnn.engine.threads import get_num_threads
-    from fastnn.kernels.operations.teamwork import quota_cores
 
     cores = os.cpu_count() or 1
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores

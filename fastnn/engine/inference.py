@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.engine import team
 from fastnn.engine.programs import FLOPS_PER_SECOND, SLICE_SECONDS, compile_first, input_program, writable
 from fastnn.engine.sparse_rows import is_sparse
 from fastnn.engine.threads import sharing, team_size, tell_fewer
 from fastnn.kernels import codes
 from fastnn.kernels.compiler import jit
+from fastnn.kernels.host import cpu
 from fastnn.kernels.operations import teamwork
 from fastnn.lowering.objective import Objective
 from fastnn.lowering.plan import Plan
@@ -22,7 +24,7 @@ FLOPS_WORTH_STARTING = 2e7  # of a prediction; less would be lost in starting th
 def finished(link: int, raw: np.ndarray) -> np.ndarray:
     """Return what a link of ``codes.LINKS`` makes of raw outputs (n, n_outputs), in float64."""
     outputs = np.empty((len(raw), link_width(link, raw.shape[1])))
-    spare = np.empty(2 * (raw.shape[1] + jit.lanes(outputs.dtype)))
+    spare = np.empty(2 * (raw.shape[1] + cpu.lanes(outputs.dtype)))
     finish = jit.kernels("cpu.output_links").finish_all
     jit.program(finish, outputs.dtype, f"_from_{raw.dtype}")(link, raw, outputs, spare)
     return outputs
@@ -42,7 +44,7 @@ class Inference:
     def __init__(self, plan: Plan, run: np.ndarray, objective: Objective | None = None) -> None:
         inference = jit.kernels("cpu.inference")
         block_rows = self._block_rows = inference.BLOCK_ROWS
-        lanes = jit.lanes(plan.dtype)
+        lanes = cpu.lanes(plan.dtype)
         panels, input_vectors = int(plan.ops[:, codes.PANELS].max()), -(-plan.n_inputs // lanes)
         self._buffer_sizes = [
             (2 * block_rows * (widest + 1) + int(plan.ops[-1, codes.PANELS])) * lanes
@@ -137,6 +139,6 @@ class Inference:
             return buffers.item(0)
         with sharing(size) as share:
             asked = size if threads else share
-            size = teamwork.run_team(program, asked, *arguments)
+            size = team.run_team(program, asked, *arguments)
         tell_fewer(size, asked)
         return buffers[:size, 0].sum().item()

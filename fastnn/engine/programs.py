@@ -11,6 +11,8 @@ from fastnn.engine.sparse_rows import SparseRows, is_sparse
 from fastnn.kernels import codes
 from fastnn.kernels.compiler import jit
 from fastnn.kernels.compiler.partial_expressions import UNKNOWN, Table
+from fastnn.kernels.cpu import variants
+from fastnn.kernels.host import cpu
 from fastnn.lowering.plan import Plan
 from fastnn.lowering.workspace import writable
 
@@ -123,7 +125,7 @@ def counters_of(state: dict[str, Any]) -> np.ndarray:
 def input_program(function: Callable, plan: Plan, x: Any, clipped: bool = False, known: jit.Known = ()) -> Any:
     """The program of a plan for inputs like x: sparse rows, pixels, or rows of the plan's type."""
     variant = "_from_sparse" if is_sparse(x) else "_from_bytes" if x.dtype == BYTES else ""
-    return jit.program(
+    return variants.program(
         function, plan.dtype, variant, known, normalised=plan.is_normalised, clipped=clipped, mixed=plan.mixed
     )
 
@@ -144,5 +146,5 @@ def shuffled(order: np.ndarray, epoch: int, seed: int, dtype: np.dtype) -> None:
 
 def round_weights(plan: Plan, params: np.ndarray) -> None:
     """Renew the rounded weights of mixed precision from the parameters."""
-    square = np.empty(jit.lanes(plan.dtype) ** 2, plan.dtype)
-    jit.program(jit.kernels("cpu.mixed").round_all_weights, plan.dtype, mixed=True)(plan.ops, params, square)
+    square = np.empty(cpu.lanes(plan.dtype) ** 2, plan.dtype)
+    variants.program(jit.kernels("cpu.mixed").round_all_weights, plan.dtype, mixed=True)(plan.ops, params, square)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.engine import team
 from fastnn.engine.hyperparameters import Rates
 from fastnn.engine.programs import (
     FLOPS_PER_SECOND,
@@ -31,6 +32,7 @@ from fastnn.kernels.compiler import jit
 from fastnn.kernels.compiler.jit import Known
 from fastnn.kernels.compiler.partial_expressions import SourceMissing
 from fastnn.kernels.operations import teamwork
+from fastnn.kernels.sizes import PART_ROWS, units
 from fastnn.lowering.objective import Objective
 from fastnn.lowering.workspace import aligned_zeros
 
@@ -73,7 +75,6 @@ class Run:
         loss_limit: float,
         weighted_mean: bool,
     ) -> None:
-        units, part_rows = jit.kernels("cpu.clipping").units, jit.kernels("cpu.row_segments").PART_ROWS
         train_steps = jit.kernels("cpu.training").train_steps
         plan, n, sparse = engine.plan, x.shape[0], is_sparse(x)
         batch_size = min(batch_size, n)
@@ -85,7 +86,7 @@ class Run:
         self._results = np.zeros((min(epochs, ROOM), 1 + len(objective.metrics)))
         segments = plan.segments(batch_size, sparse)
         sums = 2 * sum(map(units, objective.ops)) if clipped else 0
-        rows_at_once = part_rows if segments else batch_size
+        rows_at_once = PART_ROWS if segments else batch_size
         layout = plan.layout(objective.ops, rows_at_once, sparse)
         work = layout.workspace(rows_at_once, plan.dtype)[None]
         if segments:
@@ -179,12 +180,12 @@ class Run:
                 start = done - self._base * self.steps_per_epoch
                 begun, processor = time.perf_counter(), time.process_time()
                 if size == 1:
-                    worked = teamwork.run_team(self._program, 1, *self._arguments, start, start + steps)
+                    worked = team.run_team(self._program, 1, *self._arguments, start, start + steps)
                 else:
-                    watch = teamwork.Watch(WATCHED * SLICE_SECONDS)
+                    watch = team.Watch(WATCHED * SLICE_SECONDS)
                     gate.call_off = watch.call_off
                     steps_here = (*self._arguments, start, start + steps)
-                    worked = teamwork.run_watched_team(self._program, size, watch, *steps_here)
+                    worked = team.run_watched_team(self._program, size, watch, *steps_here)
             finally:
                 gate.shut, gate.call_off = False, None
         seconds = time.perf_counter() - begun

@@ -12,7 +12,7 @@ from numbers import Integral
 from typing import Any
 
 from fastnn.common.user_warnings import warn
-from fastnn.kernels.operations import teamwork
+from fastnn.engine import cores
 
 FEW = 64  # threads that may be asked for on any machine
 DIGITS = 9  # of a number of threads that are looked at
@@ -100,7 +100,7 @@ class TeamSize:
                 self.size, self._left = self.full, self.SLICES if slower else 0
             return
         self._starved = self._starved + 1 if processor_seconds < self.BUSY * seconds * self.size else 0
-        gives_way = self._starved >= self.STARVED or (self._starved and teamwork.available_cores() < self.size)
+        gives_way = self._starved >= self.STARVED or (self._starved and cores.available_cores() < self.size)
         if gives_way and self._left <= 0:
             self.size, self._left, self._starved = 1, self.SLICES, self.STARVED - 1
 
@@ -133,7 +133,7 @@ def get_num_threads() -> int:
     from_environment = os.environ.get("FASTNN_NUM_THREADS")
     if from_environment:
         return positive_threads(from_environment, "FASTNN_NUM_THREADS")
-    return min(teamwork.available_cores(), _openmp_threads() or sys.maxsize)
+    return min(cores.available_cores(), _openmp_threads() or sys.maxsize)
 
 
 def _openmp_threads() -> int | None:

@@ -15,7 +15,6 @@ import numpy as np
 
 from fastnn.common.user_warnings import warn
 from fastnn.kernels import codes
-from fastnn.kernels.compiler import jit
 from fastnn.kernels.host import cpu
 from fastnn.losses import Loss
 from fastnn.lowering.objective import Objective, bind
@@ -86,7 +85,7 @@ class Plan:
         self.n_outputs = int(ops[-1, codes.OUTPUTS])
         self.dense = [op for op in ops if op[codes.KIND] == codes.DENSE]
         self.mixed = mixed
-        self.lanes = lanes = lanes or jit.lanes(self.dtype)
+        self.lanes = lanes = lanes or cpu.lanes(self.dtype)
         self.n_parameters = place_parameters(ops, lanes)
         self.memory_size = place_statistics(ops, self.n_parameters, lanes)
         if self.keeps_pairs:
@@ -181,7 +180,7 @@ class Plan:
         if self.mixed or not set(kinds).issubset(IN_LANES) or codes.SOFTMAX in functions:
             return False
         in_panels = sum(int(op[codes.INPUTS] * op[codes.PANELS]) for op in self.dense)
-        in_lanes = sum(int((op[codes.INPUTS] + 1) * op[codes.OUTPUTS]) for op in self.dense) / jit.lanes(self.dtype)
+        in_lanes = sum(int((op[codes.INPUTS] + 1) * op[codes.OUTPUTS]) for op in self.dense) / cpu.lanes(self.dtype)
         return NARROW * in_lanes < in_panels
 
     def segments(self, batch_size: int, sparse: bool = False) -> int:
@@ -255,7 +254,7 @@ def lower(
         raise ValueError(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}")
     mixed = name == MIXED and (device == "cuda" or _can_mix())
     name = "float32" if name == MIXED else name
-    lanes = jit.lanes(np.dtype(name))
+    lanes = cpu.lanes(np.dtype(name))
     rows: list[list[int]] = []
     factors: list[dict[int, float]] = []
     width = n_inputs

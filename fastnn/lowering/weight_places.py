@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.kernels import codes
-from fastnn.kernels.cpu.mixed import half, whole
+from fastnn.kernels.sizes import half, whole
 
 NORMALIZATIONS = (codes.BATCH_NORM, codes.LAYER_NORM)
 WITH_WEIGHTS = (codes.DENSE, *NORMALIZATIONS)  # kinds of operations, of weights that are trained

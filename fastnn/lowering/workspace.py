@@ -8,9 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 
 from fastnn.kernels import codes
-from fastnn.kernels.compiler import jit
-from fastnn.kernels.cpu.dense import TILE_ROWS
-from fastnn.kernels.cpu.mixed import BLOCK_ROWS, half, whole
+from fastnn.kernels.host import cpu
+from fastnn.kernels.sizes import BLOCK_ROWS, TILE_ROWS, half, whole
 from fastnn.lowering.weight_places import NORMALIZATIONS, WITH_WEIGHTS, vectors
 
 PAIR_OF_ONES = np.array([0x3F803F80], np.uint32).view(np.float32)[0]  # two bfloat16 in the place of a float32
@@ -39,7 +38,7 @@ class Layout:
                 start, row, rows, one = op[codes.X] - 1, op[codes.X_ROW], batch_size, 1.0
                 if op[codes.BATCH_PAIRS]:
                     start, rows, one = op[codes.BATCH_PAIRS] - 1, half(batch_size), PAIR_OF_ONES
-                    work[start + 1 - jit.lanes(dtype) : start] = one  # tiles read a vector of them
+                    work[start + 1 - cpu.lanes(dtype) : start] = one  # tiles read a vector of them
                 work[start : start + rows * row : row] = one
         return work
 

@@ -11,17 +11,18 @@ from __future__ import annotations
 import functools
 import gc
 import hashlib
-import importlib
 import inspect
 import sys
 import types
 import weakref
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from ..host.cpu import simd_level, target_description, tile_choice, vector_bytes
+from ..element_types import PerType, is_kernel, specialised
+from ..host.cpu import simd_level, target_description
 from ..host.numba_settings import prescribed
 from ..host.room import check_room
 from ..host.uninterrupted import imported, undisturbed
@@ -29,117 +30,47 @@ from ..host.uninterrupted import imported, undisturbed
 # NaN and infinity keep their meaning and sums keep their order: the same bits however the work is cut. Multiply-adds
 # are not fused, as the compiler would do it in one program and not in another.
 FASTMATH = {"nsz"}
-IN_FLOAT64 = "fastnn.kernels.cpu.output_links"  # its kernels compute in float64 in programs of any element type
 ROOM_TO_LOAD = 32  # MiB, for one program
 ROOM_TO_BEGIN = 128  # MiB, for what Numba imports at its first
 OPTIONS = {"error_model": "numpy", "nogil": True, "fastmath": FASTMATH}
 
 
-def lanes(dtype: np.dtype) -> int:
-    """Elements of ``dtype`` in a vector, which is the width of a panel of weights."""
-    return vector_bytes() // np.dtype(dtype).itemsize
+@dataclass(frozen=True)
+class Twins:
+    """Kernels that take the place of others in some programs.
 
-
-def _is_kernel(value: Any) -> bool:
-    return isinstance(value, types.FunctionType) and value.__module__.startswith("fastnn.kernels.")
-
-
-class PerType:
-    """A global of a kernel module whose value is a function of the element type."""
-
-    def __init__(self, value_for: Callable[[np.dtype], Any]) -> None:
-        self.value_for = value_for
-
-
-LANES = PerType(lanes)
-NUMBER = PerType(lambda dtype: importlib.import_module("numba").from_dtype(dtype))  # converts to the element type
-
-
-def specialised(function: Callable, dtype: np.dtype, twin: Callable[[Callable], Any]) -> types.FunctionType:
-    """Copy ``function`` for one element type: float constants cast, every kernel it calls replaced by its twin.
-
-    Parameters
+    Attributes
     ----------
-    function : plain function of a kernel module
-    dtype : element type
-    twin : callable
-        Maps a kernel to its compiled form for the same type and target.
+    suffix : str
+        Tells these programs from others: their names end in it.
+    tables : tuple of dict
+        What is in the place of which kernel, one table after the other.
     """
 
-    def adapted(value: Any) -> Any:
-        if type(value) is float:
-            return dtype.type(value)
-        if type(value) is tuple:
-            return tuple(map(adapted, value))
-        if isinstance(value, PerType):
-            return value.value_for(dtype)
-        return twin(value) if _is_kernel(value) else value
+    suffix: str = ""
+    tables: tuple[dict, ...] = field(default=(), compare=False, repr=False)
 
-    code = function.__code__
-    code = code.replace(co_consts=tuple(map(adapted, code.co_consts)))
-    scope = dict(function.__globals__)
-    scope.update({name: adapted(scope[name]) for name in code.co_names if name in scope})
-    closure = tuple(types.CellType(adapted(cell.cell_contents)) for cell in function.__closure__ or ())
-    name = f"{function.__name__}_{dtype.name}"
-    copy = types.FunctionType(code, scope, name, function.__defaults__, closure)
-    copy.__qualname__ = copy.__name__
-    copy.__module__ = function.__module__
-    copy.__doc__ = function.__doc__
-    return copy
+    def of(self, function: Any) -> Any:
+        """What these programs have in the place of a kernel."""
+        for table in self.tables:
+            function = table.get(function, function)
+        return function
 
 
-class Traits(NamedTuple):
-    """What a program is made for; each has twins of some kernels, which replace them."""
-
-    normalised: bool = False  # networks with normalizations, else there is no code for them
-    clipped: bool = False  # training that clips gradients
-    mixed: bool = False  # products of bfloat16, on tiles where there are any
-
-
-PLAIN = Traits()
-
-
-@functools.cache
-def _twins(traits: Traits) -> list[dict]:
-    """What replaces kernels in programs with these traits, one table after the other."""
-    modules: list[Any] = []
-    if traits.normalised:
-        from ..cpu import variants
-
-        modules.append(variants)
-    if traits.clipped:
-        from ..cpu import clipping
-
-        modules.append(clipping)
-    if traits.mixed:
-        from ..cpu import mixed as mixed_cpu
-
-        modules.append(mixed_cpu)
-        if tile_choice()[0] != "none":
-            from ..cpu import amx
-
-            modules.append(amx)
-    return [module.TWINS for module in modules]
-
-
-def _twin(function: Any, traits: Traits) -> Any:
-    """What programs with these traits have in the place of a kernel."""
-    for twins in _twins(traits):
-        function = twins.get(function, function)
-    return function
+NO_TWINS = Twins()
 
 
 def _for_cpu(
     function: Callable,
     dtype: np.dtype,
-    traits: Traits,
+    twins: Twins,
     pipeline_class: type,
     twin: Callable[[Callable], Any] | None = None,
     **options: Any,
 ) -> Any:
     from numba.core.registry import CPUDispatcher
 
-    copy = specialised(function, dtype, twin or (lambda kernel: _inner(kernel, dtype, traits)))
+    copy = specialised(function, dtype, twin or (lambda kernel: _inner(kernel, dtype, twins)))
     # what numba.njit makes, but where NUMBA_DISABLE_JIT tells that to leave functions as they are
     return CPUDispatcher(
         copy,
@@ -149,32 +80,29 @@ def _for_cpu(
 
 
 @functools.cache
-def _inner(function: Callable, dtype: np.dtype, traits: Traits) -> Any:
+def _inner(function: Callable, dtype: np.dtype, twins: Twins) -> Any:
     """What programs call in the place of a kernel; it must not be called from Python."""
     from ..formulas import elementary
     from ..llvm import instructions
 
-    function = _twin(function, traits)
-    if function.__module__ == IN_FLOAT64:
-        dtype = np.dtype(np.float64)
+    function = twins.of(function)
+    dtype = function.__globals__.get("ELEMENT_TYPE", dtype)  # a module may have one in programs of any type
     if function.__name__ in elementary.PRIMITIVES:
         return getattr(instructions, function.__name__)
     if function.__name__ in elementary.BY_PRECISION:
         function = elementary.BY_PRECISION[function.__name__][dtype.itemsize == 8]
-    return _dispatcher(function, dtype, traits)
+    return _dispatcher(function, dtype, twins)
 
 
 def _dispatcher(
-    function: Callable, dtype: np.dtype, traits: Traits, twin: Callable[[Callable], Any] | None = None
+    function: Callable, dtype: np.dtype, twins: Twins, twin: Callable[[Callable], Any] | None = None
 ) -> Any:
     """Dispatcher of a kernel that programs call; other kernels that it calls are found by ``twin``."""
     from numba.types import unliteral
 
     from .linking import InnerCompiler
 
-    dispatcher = _for_cpu(
-        function, dtype, traits, InnerCompiler, twin, no_cpython_wrapper=True, no_cfunc_wrapper=True
-    )
+    dispatcher = _for_cpu(function, dtype, twins, InnerCompiler, twin, no_cpython_wrapper=True, no_cfunc_wrapper=True)
     typed = dispatcher.get_call_template
     # Numba would compile a kernel again for every combination of constants that it is called with
     dispatcher.get_call_template = lambda arguments, named: typed(tuple(map(unliteral, arguments)), named)
@@ -191,14 +119,14 @@ Known = tuple[tuple[str, Any], ...]
 _programs: dict[tuple, Any] = {}
 
 
-def program(function: Callable, dtype: np.dtype, variant: str = "", known: Known = (), **traits: bool) -> Any:
+def program(function: Callable, dtype: np.dtype, variant: str = "", known: Known = (), twins: Twins = NO_TWINS) -> Any:
     """Compiled entry point that Python calls, for element type ``dtype``; kept in the disk cache.
 
     A dispatcher has one signature. Where arguments come in several types, ``variant`` names the one of this program.
     ``known`` are names and values of arguments that it is made for, see ``partial_evaluation.py``; calls give them all
-    the same. ``traits`` are those of ``Traits``.
+    the same. ``twins`` take the place of kernels in it, see ``cpu/variants.py``.
     """
-    key = (function, dtype, variant, Traits(**traits), known)
+    key = (function, dtype, variant, twins, known)
     found = _programs.get(key)
     if found is None:
         found = undisturbed(_kept)(key)
@@ -244,28 +172,22 @@ def _with_settings(compile_program: Callable) -> Callable:
     return call
 
 
-def _program(
-    function: Callable, dtype: np.dtype, variant: str = "", traits: Traits = PLAIN, known: Known = ()
-) -> Any:
+def _program(function: Callable, dtype: np.dtype, variant: str = "", twins: Twins = NO_TWINS, known: Known = ()) -> Any:
     from .linking import NetworkCompiler, ProgramCompiler
     from .network_programs import NetworkCache
     from .program_cache import ProgramCache
 
     target = target_description()  # before Numba looks at its settings: they are checked
     pipeline = NetworkCompiler if known else ProgramCompiler
-    dispatcher = _for_cpu(function, dtype, traits, pipeline, no_cfunc_wrapper=True)
-    name = dispatcher.py_func.__name__ + variant
-    for trait, present in traits._asdict().items():
-        name += f"_{trait}" * present
-    if traits.mixed and tile_choice()[0] != "none":
-        name += f"_{tile_choice()[0]}"
+    dispatcher = _for_cpu(function, dtype, twins, pipeline, no_cfunc_wrapper=True)
+    name = dispatcher.py_func.__name__ + variant + twins.suffix
     if known:
         name += f"_for_{_digest(repr(known))}"
     # Numba makes the symbol of it; its own count of functions may be the same for two programs of two processes
     dispatcher.py_func.__qualname__ = f"{name}_on_{_digest(target)}"
     dispatcher._cache = (NetworkCache if known else ProgramCache)(name, target)
     if known:
-        _rewrite(dispatcher, function, dtype, traits, known)
+        _rewrite(dispatcher, function, dtype, twins, known)
     compile_program, itself = type(dispatcher).compile, weakref.ref(dispatcher)  # a cycle would keep its machine code
     dispatcher.compile = undisturbed(_with_settings(lambda signature: compile_program(itself(), signature)))
     return dispatcher
@@ -275,7 +197,7 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _rewrite(dispatcher: Any, function: Callable, dtype: np.dtype, traits: Traits, known: Known) -> None:
+def _rewrite(dispatcher: Any, function: Callable, dtype: np.dtype, twins: Twins, known: Known) -> None:
     """Let a dispatcher compile what is left of its function for known arguments, when it is not found on disk."""
     from .network_programs import forget
 
@@ -284,7 +206,7 @@ def _rewrite(dispatcher: Any, function: Callable, dtype: np.dtype, traits: Trait
 
     def call(*signature: Any) -> Any:
         kernels: list[Any] = []
-        general, compiler.py_func = compiler.py_func, _for_known(function, dtype, traits, known, kernels)
+        general, compiler.py_func = compiler.py_func, _for_known(function, dtype, twins, known, kernels)
         compiler.py_func.__qualname__ = general.__qualname__
         try:
             return cache.loaded(target_context, compile_function(*signature))
@@ -296,7 +218,7 @@ def _rewrite(dispatcher: Any, function: Callable, dtype: np.dtype, traits: Trait
 
 
 def _for_known(
-    function: Callable, dtype: np.dtype, traits: Traits, known: Known, kernels: list[Any]
+    function: Callable, dtype: np.dtype, twins: Twins, known: Known, kernels: list[Any]
 ) -> types.FunctionType:
     """What is left of a program's function for known arguments, ready to be compiled.
 
@@ -306,10 +228,10 @@ def _for_known(
     from .partial_evaluation import UNKNOWN, Evaluator
 
     def stands_for(value: Any) -> Callable | None:
-        if not _is_kernel(value) or value.__name__ in {*elementary.PRIMITIVES, *elementary.BY_PRECISION}:
+        if not is_kernel(value) or value.__name__ in {*elementary.PRIMITIVES, *elementary.BY_PRECISION}:
             return None
-        twin = _twin(value, traits)
-        return twin if _is_kernel(twin) else None
+        twin = twins.of(value)
+        return twin if is_kernel(twin) else None
 
     def constant(value: Any) -> Any:
         value = value.value_for(dtype) if isinstance(value, PerType) else value
@@ -323,8 +245,8 @@ def _for_known(
     @functools.cache
     def compiled(kernel: Callable) -> Any:
         if kernel not in rewritten:
-            return _inner(kernel, dtype, traits)
-        kernels.append(_dispatcher(kernel, dtype, traits, compiled))
+            return _inner(kernel, dtype, twins)
+        kernels.append(_dispatcher(kernel, dtype, twins, compiled))
         return kernels[-1]
 
     return specialised(left, dtype, compiled)

@@ -39,10 +39,8 @@ def kernel_folder(target: str) -> Path | None:
     import llvmlite
     import numba
 
-    import fastnn
-
     digest = hashlib.sha256(kernels)
-    versions = (fastnn.__version__, numba.__version__, llvmlite.__version__, sys.version, sys.platform)
+    versions = (sys.modules["fastnn"].__version__, numba.__version__, llvmlite.__version__, sys.version, sys.platform)
     for part in (*versions, target):
         digest.update(part.encode() + b"\0")
     return root / f"kernels-{digest.hexdigest()[:16]}"

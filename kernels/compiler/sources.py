@@ -47,10 +47,8 @@ def digest() -> bytes | None:
     """
     from importlib import resources
 
-    from fastnn import kernels
-
     try:
-        files = files_of(resources.files(kernels))
+        files = files_of(resources.files("fastnn.kernels"))
     except OSError:  # a frozen program may have no such folder
         files = {}
     try:

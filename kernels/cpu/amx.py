@@ -15,17 +15,17 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .. import codes
-from ..compiler.jit import LANES
+from ..element_types import LANES
 from ..host.cpu import tile_choice
 from ..llvm.amx_tiles import ROWS, AmxTiles, EmulatedTiles, thread_instruction
 from ..llvm.bfloat16 import Pairs, round_columns
 from ..llvm.instructions import I64, at
 from ..llvm.register_tiles import MODE_INIT, MODE_ZERO
 from ..llvm.vectors import for_range
-from ..operations.teamwork import barrier
+from ..operations.teamwork import barrier, share
+from ..sizes import BLOCK_ROWS
 from . import mixed
-from .dense import begin_products, end_products, share
-from .mixed import BLOCK_ROWS
+from .dense import begin_products, end_products
 
 Tiles = AmxTiles if tile_choice()[0] == "amx" else EmulatedTiles
 configure_tiles, release_tiles = thread_instruction(Tiles.configure), thread_instruction(Tiles.release)

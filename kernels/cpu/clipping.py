@@ -13,33 +13,19 @@ beta. Every member adds them up in the same order, so no norm depends on the tea
 from __future__ import annotations
 
 from .. import codes
-from ..compiler.jit import LANES
-from ..formulas.elementary import select
-from ..llvm.instructions import at, sqrt
-from ..llvm.vector_loops import vector_loop
+from ..codes import COLUMNS
+from ..element_types import LANES
+from ..llvm.instructions import at
 from ..llvm.vectors import sum_of_squares
-from ..operations.activations import scale_vectors
+from ..operations.arithmetic import scale_vectors
+from ..operations.clipping import factor_within, limit_vectors, norm_of
 from ..operations.optimizers import update
 from ..operations.teamwork import barrier
+from ..sizes import units
 from . import step as step_cpu
-from .dense import COLUMNS, renew_operands
+from .dense import renew_operands
 
 SQUARES_AT_ONCE = 64  # vectors whose squares are added up in the element type, before float64
-
-
-def limited(g, limit):
-    """Gradient with a magnitude of at most ``limit``."""
-    return select(g > limit, limit, select(g < -limit, -limit, g))
-
-
-limit_vectors = vector_loop(limited, 1, 1, 1)
-
-
-def units(op):
-    """Number of units of an operation."""
-    if op[codes.KIND] == codes.DENSE:
-        return (op[codes.PANELS] + 1) // 2
-    return 1 if op[codes.KIND] >= codes.BATCH_NORM else 0
 
 
 def parts(op, unit):
@@ -73,19 +59,6 @@ def squares_share(rank, size, ops, count, gradients, sums):
                     add_squares(at(total, 1), other_vectors, at(gradients, other_place + offset))
             number += 1
     return number
-
-
-def norm_of(sums, first, last, step):
-    """Norm of the units from ``first`` to ``last`` - 1, of both arrays or of one: every, or every other element."""
-    total = 0.0
-    for place in range(2 * first, 2 * last, step):
-        total += sums[place]
-    return sqrt(total)
-
-
-def factor_within(limit, norm):
-    """Factor that makes a norm at most ``limit``, where there is one; NaN if it is NaN."""
-    return 1.0 if limit == 0.0 or norm <= limit else limit / norm
 
 
 def gradient_use(run, slot_0, gradients):

@@ -1,4 +1,4 @@
-"""The operations of a plan on one batch: dense layers forward and backward, dropout, activations.
+"""Dense layers of a plan on one batch, forward and backward.
 
 Letters: ``op`` is a row of the plan's integer table (columns in ``codes.py``), ``work`` the workspace that holds
 activations and gradients, ``params`` the flat parameter vector. Regions are rows ``first`` .. ``first + rows``.
@@ -8,46 +8,21 @@ A member ``rank`` of ``size`` does its share; no share depends on another member
 from __future__ import annotations
 
 from .. import codes
-from ..compiler.jit import LANES
+from ..codes import COLUMNS
+from ..element_types import LANES
 from ..llvm.instructions import at
 from ..llvm.register_tiles import MODE_INIT, MODE_ZERO
 from ..llvm.vectors import load_strided, transpose_square
-from ..operations.activations import (
-    activation_backward,
-    activation_forward,
-    copy_vectors,
-    multiply_vectors,
-    product_vectors,
-    softmax,
-)
+from ..operations.activations import activation_forward, softmax
+from ..operations.arithmetic import copy_vectors
+from ..operations.elementwise import derivatives
 from ..operations.optimizers import penalise_vectors, update
-from ..operations.random import dropout_row
-from ..operations.teamwork import barrier
+from ..operations.teamwork import barrier, row_cuts, share, split
+from ..sizes import TILE_ROWS
 from .gemm import product, product_transposed
 from .sparse import sparse_gradient_tile
 
-COLUMNS, FACTORS = len(codes.OPERATION_COLUMNS), len(codes.FACTOR_COLUMNS)
 MANY_ROWS = 24  # of a batch, for which transposing weights pays
-TILE_ROWS = 12  # rows of a weight tile whose gradient is computed and used while it is in the first-level cache
-
-
-def share(rank, size, count):
-    """First and last + 1 of the items 0 .. count-1 that belong to a member."""
-    if size == 1:  # a division takes as long as the rest of a small layer's bookkeeping
-        return 0, count
-    return rank * count // size, (rank + 1) * count // size
-
-
-def split(number, divisor):
-    """Quotient and remainder."""
-    if divisor == 1:
-        return number, 0
-    return number // divisor, number % divisor
-
-
-def row_cuts(units, size):
-    """Into how many blocks of rows to cut when ``units`` blocks of columns are to be shared by a team."""
-    return 1 if units % size == 0 or units >= 4 * size else size
 
 
 def begin_products():
@@ -119,43 +94,6 @@ def dense_forward_share(rank, size, sync, op, params, work, rows, alpha):
         barrier(sync, size)
         first, last = share(rank, size, rows)
         softmax(at(y, first * y_row), y_row, last - first, op[codes.OUTPUTS], op[codes.PANELS])
-
-
-def simple_forward(op, alpha, rate, work, first, last, place, step, stream, key_0, key_1):
-    """Activation or dropout operation on rows first .. last of the workspace, rows of the batch from ``place``."""
-    row, vectors = op[codes.Y_ROW], op[codes.PANELS]
-    for r in range(first, last):
-        x, y = at(work, op[codes.X] + r * row), at(work, op[codes.Y] + r * row)
-        if op[codes.KIND] == codes.DROPOUT:
-            mask = at(work, op[codes.MASK] + r * row)
-            dropout_row(mask, op[codes.OUTPUTS], place + r, step, stream, rate, key_0, key_1)
-            product_vectors(1, 0, vectors, y, x, mask)
-        else:
-            copy_vectors(1, 0, vectors, y, x)
-            activation_forward(op[codes.FUNCTION], y, row, 1, op[codes.OUTPUTS], vectors, alpha)
-
-
-def derivatives(ops, count, factors, work, first, rows, column, vectors):
-    """Take the gradient of a region back through the elementwise operations below operation ``count``.
-
-    The gradient with respect to the output of operation ``count`` - 1 becomes, in place, the one before
-    the activation of the next layer below that has weights.
-    """
-    for index in range(count - 1, -1, -1):
-        op = at(ops, index * COLUMNS)
-        row = op[codes.Y_ROW]
-        dy = at(work, op[codes.DY] + first * row + column)
-        if op[codes.KIND] == codes.DROPOUT:
-            multiply_vectors(rows, row, vectors, dy, at(work, op[codes.MASK] + first * row + column))
-        else:
-            y = at(work, op[codes.Y] + first * row + column)
-            z = at(work, op[codes.Z] + first * row + column)
-            activation_backward(
-                op[codes.FUNCTION], dy, y, z, row, rows, op[codes.OUTPUTS], vectors,
-                factors[index * FACTORS + codes.ALPHA],
-            )  # fmt: skip
-            if op[codes.KIND] != codes.ACTIVATION:
-                break
 
 
 def product_by_transposing(dy, dy_row, weights, panel, outputs, dx, dx_row, scratch, rows, columns):

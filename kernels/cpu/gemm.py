@@ -6,7 +6,7 @@ panel. Left operands and results are row-major with any row stride. Pointers and
 
 from __future__ import annotations
 
-from ..compiler.jit import LANES
+from ..element_types import LANES
 from ..host.cpu import simd_level
 from ..llvm.instructions import at
 from ..llvm.register_tiles import DOT_COLUMNS, DOT_ROWS, MODE_ADD, MODE_INIT, TILE_ROWS, dot_tile, outer_strip

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from .. import codes
-from ..compiler.jit import LANES, NUMBER
+from ..codes import COLUMNS, FACTORS
+from ..element_types import LANES, NUMBER
 from ..llvm.instructions import PROGRAM_MODE, as_float64, at, float_mode, pointers, set_float_mode
 from ..llvm.vectors import load_row, zero_if_finite
 from ..operations.activations import activation_forward, softmax
 from ..operations.losses import loss_row, row_metrics
-from ..operations.teamwork import barrier
-from .dense import COLUMNS, FACTORS, begin_products, dense_forward, end_products, round_block, share
+from ..operations.teamwork import barrier, share
+from .dense import begin_products, dense_forward, end_products, round_block
 from .output_links import finish_rows
 from .row_per_lane import forward_groups, load_groups, unload_column, unload_groups
 from .sparse import STARTS, sparse_forward

@@ -1,7 +1,7 @@
 """Dense layers in mixed precision: products of bfloat16 pairs, everything else float32.
 
-``jit.program(..., mixed=True)`` puts the functions in ``TWINS`` in place of those of the same name elsewhere, so all
-phases of training and prediction are those of float32. Left operands are rounded when a product needs them, weights
+``variants.program(..., mixed=True)`` puts the functions in ``TWINS`` in place of those of the same name elsewhere, so
+all phases of training and prediction are those of float32. Left operands are rounded when a product needs them, weights
 when they have changed: ``params`` holds, behind the float32 weights that the optimizer works on, per dense layer
 
 - at ``W_PAIRS``, for the way forward: panels of L outputs, pairs along the inputs, L of them for every 2 L inputs;
@@ -12,28 +12,18 @@ when they have changed: ``params`` holds, behind the float32 weights that the op
 from __future__ import annotations
 
 from .. import codes
-from ..compiler.jit import LANES
+from ..codes import COLUMNS
+from ..element_types import LANES
 from ..llvm.bfloat16 import Pairs, round_columns, round_row_pairs
 from ..llvm.instructions import at
 from ..llvm.register_tiles import MODE_ZERO, TILE_ROWS, outer_strip
 from ..llvm.vectors import transpose_square
-from ..operations.teamwork import barrier
+from ..operations.teamwork import barrier, share
+from ..sizes import BLOCK_ROWS, half, whole
 from . import dense, gemm
-from .dense import COLUMNS, share, update_tile
-
-BLOCK_ROWS = 48  # rows of weights updated and rounded in one visit: whole register tiles, whole transposed squares
+from .dense import update_tile
 
 product = gemm.tiled_product(*(outer_strip(TILE_ROWS[vectors]["avx512"], vectors, Pairs) for vectors in (1, 2)))
-
-
-def half(count):
-    """Pairs that hold ``count`` elements."""
-    return (count + 1) // 2
-
-
-def whole(count, lanes):
-    """Pairs that hold ``count`` elements, filled up to whole vectors."""
-    return (count + 2 * lanes - 1) // (2 * lanes) * lanes
 
 
 def forward_weights(op, panel):

@@ -1,7 +1,6 @@
 """The last link of predictions, from a network's raw outputs to what is handed out, in float64 whatever it computes in.
 
-Probabilities near 0 and 1 and the logarithms of small ones are those of float64 then. ``jit.IN_FLOAT64`` compiles this
-module so.
+Probabilities near 0 and 1 and the logarithms of small ones are those of float64 then.
 """
 
 from __future__ import annotations
@@ -15,13 +14,15 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .. import codes
-from ..compiler.jit import LANES
+from ..element_types import LANES
 from ..formulas.activations import softplus
 from ..formulas.elementary import log, select, sigmoid
 from ..llvm.instructions import I32, I64, at
 from ..llvm.vector_loops import Traced, row_sum, traceable, vector_loop
 from ..llvm.vectors import Vectors, for_range
 from ..operations.activations import largest_of, map_exponential, map_sigmoid, shifted_exp
+
+ELEMENT_TYPE = np.dtype(np.float64)  # of these kernels, whatever that of the program
 
 
 def same(x):

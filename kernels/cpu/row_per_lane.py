@@ -7,12 +7,12 @@ the sums, and a vector for each column. The weights are the left operand of the 
 from __future__ import annotations
 
 from .. import codes
-from ..compiler.jit import LANES
+from ..codes import COLUMNS, FACTORS
+from ..element_types import LANES
 from ..llvm.instructions import at
 from ..llvm.register_tiles import MODE_ZERO
 from ..llvm.vectors import load_transposed, transpose_square
 from ..operations.activations import activation_forward
-from .dense import COLUMNS, FACTORS
 from .gemm import product
 
 

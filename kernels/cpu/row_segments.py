@@ -8,14 +8,13 @@ order, so the result does not depend on the size of the team.
 from __future__ import annotations
 
 from .. import codes
-from ..compiler.jit import LANES
+from ..codes import COLUMNS, FACTORS
+from ..element_types import LANES
 from ..llvm.instructions import at
 from ..llvm.register_tiles import MODE_ADD, MODE_ZERO
-from ..operations.activations import add_vectors
-from .dense import COLUMNS, FACTORS, dense_backward_input_share, pack, update_panel
+from ..operations.arithmetic import add_vectors
+from .dense import dense_backward_input_share, pack, update_panel
 from .gemm import product
-
-PART_ROWS = 96  # rows that go through the whole network together, a multiple of every tile's rows
 
 
 def gradients_of_rows(sync, ops, count, factors, params, work, scratch, rows, gradients, add):

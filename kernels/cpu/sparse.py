@@ -9,10 +9,11 @@ row i. And room for the entries of one batch by columns: ``places`` int64 (input
 from __future__ import annotations
 
 from .. import codes
-from ..compiler.jit import LANES
+from ..element_types import LANES
 from ..llvm.instructions import at
 from ..llvm.vector_loops import vector_loop
-from ..operations.activations import activation_forward, copy_vectors
+from ..operations.activations import activation_forward
+from ..operations.arithmetic import clear, copy_vectors
 
 
 def scaled_sum(y, x, factor):
@@ -22,12 +23,6 @@ def scaled_sum(y, x, factor):
 
 add_scaled = vector_loop(scaled_sum, 1, 2, 1)
 VALUES, NUMBERS, STARTS, PLACES, ROWS, SHARES = range(6)  # in the tuple ``features``
-
-
-def clear(target, count):
-    """Set ``count`` elements to 0."""
-    for i in range(count):
-        target[i] = 0.0
 
 
 def sparse_forward(op, params, features, order, ordered, first, last, y, y_row, z, alpha):

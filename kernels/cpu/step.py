@@ -7,26 +7,20 @@ does not depend on the size of the team.
 from __future__ import annotations
 
 from .. import codes
-from ..compiler.jit import LANES, NUMBER
+from ..codes import COLUMNS, FACTORS
+from ..element_types import LANES, NUMBER
 from ..llvm.instructions import at
 from ..llvm.vectors import load_row, sum_of_squares
 from ..operations.activations import softmax
-from ..operations.losses import limited_crossentropy, loss_row, row_metrics
+from ..operations.elementwise import derivatives, simple_forward
+from ..operations.losses import limited_crossentropy, loss_row, row_metrics, unit_share
 from ..operations.optimizers import constants
 from ..operations.random import FIRST_DROPOUT_STREAM
-from ..operations.teamwork import barrier
-from .dense import (
-    COLUMNS,
-    FACTORS,
-    dense_backward_input_share,
-    dense_forward_share,
-    dense_update_share,
-    derivatives,
-    share,
-    simple_forward,
-)
+from ..operations.teamwork import barrier, share
+from ..sizes import PART_ROWS
+from .dense import dense_backward_input_share, dense_forward_share, dense_update_share
 from .loss_columns import column_losses
-from .row_segments import PART_ROWS, gradients_of_rows, update_by_rows
+from .row_segments import gradients_of_rows, update_by_rows
 from .sparse import sparse_forward, transpose_batch
 
 
@@ -67,16 +61,6 @@ def forward(
                 FIRST_DROPOUT_STREAM + index, key_0, key_1,
             )  # fmt: skip
         barrier(sync, size)
-
-
-def unit_share(run, weights, order, rows):
-    """Share in the batch's mean of a row with weight 1; 0 if all weights of the batch add up to 0."""
-    if run[codes.WEIGHTED_MEAN] == 0:
-        return 1.0 / float(rows)
-    total = 0.0
-    for r in range(rows):
-        total += weights[order[r]]
-    return 1.0 / total if total != 0.0 else 0.0
 
 
 def losses(run, op, work, y, weights, order, first, last, scale, limit, factors, stats, scratch):

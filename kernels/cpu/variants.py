@@ -1,16 +1,45 @@
-"""Normalizations in training and prediction: twins of functions of ``cpu/step.py`` and ``cpu/inference.py``.
-
-Programs of other networks are smaller and sooner compiled without them.
-"""
+"""Programs that have other kernels in the place of some: what few trainings need is left out of those of the others."""
 
 from __future__ import annotations
 
-from ..operations.normalization import normalise_backward_share, normalise_block, normalise_forward_share
-from . import inference
-from . import step as step_cpu
+import functools
+import itertools
+from collections.abc import Callable
+from typing import Any
 
-TWINS = {
-    step_cpu.normalise_forward: normalise_forward_share,
-    step_cpu.normalise_backward: normalise_backward_share,
-    inference.normalise: normalise_block,
+import numpy as np
+
+from ..compiler import jit
+from ..compiler.jit import Known, Twins
+from ..host.cpu import tile_choice
+
+TRAITS = {  # what a program may be made for, and the module that has its table of twins
+    "normalised": "cpu.normalization",  # networks with normalizations, else there is no code for them
+    "clipped": "cpu.clipping",  # training that clips gradients
+    "mixed": "cpu.mixed",  # products of bfloat16, on tiles where there are any
 }
+
+
+def program(
+    function: Callable,
+    dtype: np.dtype,
+    variant: str = "",
+    known: Known = (),
+    *,
+    normalised: bool = False,
+    clipped: bool = False,
+    mixed: bool = False,
+) -> Any:
+    """``jit.program`` for what has these of the ``TRAITS``."""
+    return jit.program(function, dtype, variant, known, _twins((normalised, clipped, mixed)))
+
+
+@functools.cache
+def _twins(present: tuple[bool, ...]) -> Twins:
+    """What replaces kernels in programs with these traits, one table after the other."""
+    traits = list(itertools.compress(TRAITS, present))
+    suffix, modules = "".join(f"_{trait}" for trait in traits), [TRAITS[trait] for trait in traits]
+    if "mixed" in traits and tile_choice()[0] != "none":
+        suffix += f"_{tile_choice()[0]}"
+        modules.append("cpu.amx")
+    return Twins(suffix, tuple(jit.kernels(module).TWINS for module in modules))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ..compiler.jit import NUMBER
+from ..element_types import NUMBER
 from .jit import cuda, entry
 
 

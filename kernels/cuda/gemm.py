@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..compiler.jit import NUMBER
+from ..element_types import NUMBER
 from .jit import at, cuda
 from .vector_access import load4, store4
 

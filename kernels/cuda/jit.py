@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 
 # isort: off
-from ..compiler import jit
-from ..formulas import elementary  # jit imports numba first, in a way that no interrupt leaves it half imported
+from ..element_types import PerType, specialised  # imports numba first, so that no interrupt leaves it half imported
+from ..formulas import elementary
 
 # isort: on
 from numba import cuda
 
+from ..compiler.jit import NO_TWINS, Twins
 from ..compiler.program_cache import ProgramCache
 from ..host.numba_settings import deciding
 from .plain_loops import plain_loop
@@ -82,7 +83,7 @@ else:
         return cuda_types.void(), codegen
 
     def _primitives(kind, integer, bits, value, floor, mantissa_bits, bias, root_half):
-        """``scalar.PRIMITIVES`` of one element type, by way of its bit pattern."""
+        """``elementary.PRIMITIVES`` of one element type, by way of its bit pattern."""
 
         def pow2(n):
             return value(integer((integer(n) + bias) << mantissa_bits))
@@ -138,7 +139,7 @@ else:
             return cuda_dispatcher._Kernel._rebuild(**reduced)
 
 
-ELEMENT = jit.PerType(lambda dtype: dtype if SIMULATED else numpy_support.from_dtype(dtype))  # type of shared arrays
+ELEMENT = PerType(lambda dtype: dtype if SIMULATED else numpy_support.from_dtype(dtype))  # type of shared arrays
 
 
 def barrier(sync, size):
@@ -147,18 +148,9 @@ def barrier(sync, size):
     return True
 
 
-def _twins(mixed: bool) -> dict:
-    """What replaces device functions in mixed precision."""
-    if not mixed:
-        return {}
-    from . import variants
-
-    return variants.TWINS
-
-
-def _copy(function: Callable, dtype: np.dtype, mixed: bool) -> types.FunctionType:
+def _copy(function: Callable, dtype: np.dtype, twins: Twins) -> types.FunctionType:
     """Copy a function for one element type; all it calls becomes device code."""
-    copy = jit.specialised(function, dtype, lambda kernel: _device(kernel, dtype, mixed))
+    copy = specialised(function, dtype, lambda kernel: _device(kernel, dtype, twins))
     for name in copy.__code__.co_names:
         value: Any = copy.__globals__.get(name)
         if name in FLOATS[dtype.itemsize]:
@@ -168,14 +160,14 @@ def _copy(function: Callable, dtype: np.dtype, mixed: bool) -> types.FunctionTyp
         elif name in ("LANES", "NUMBER"):
             copy.__globals__[name] = 1 if name == "LANES" else dtype.type
         elif hasattr(value, "loop"):
-            copy.__globals__[name] = _device(plain_loop(value.loop), dtype, mixed)
+            copy.__globals__[name] = _device(plain_loop(value.loop), dtype, twins)
     return copy
 
 
 @functools.cache
-def _device(function: Callable, dtype: np.dtype, mixed: bool) -> Any:
+def _device(function: Callable, dtype: np.dtype, twins: Twins) -> Any:
     """Device function that kernels call."""
-    function = _twins(mixed).get(function, function)
+    function = twins.of(function)
     name = function.__name__
     if name in elementary.PRIMITIVES:
         return FLOATS[dtype.itemsize][name]
@@ -183,7 +175,7 @@ def _device(function: Callable, dtype: np.dtype, mixed: bool) -> Any:
         function = elementary.BY_PRECISION[name][dtype.itemsize == 8]
     if name == "barrier":
         function = barrier
-    copy = _copy(function, dtype, mixed)
+    copy = _copy(function, dtype, twins)
     if SIMULATED and "cuda" not in copy.__code__.co_names:
         return copy
     made = _device_code(copy)
@@ -242,8 +234,8 @@ def entry(*arguments: Any, **options: Any) -> Callable:
     return register
 
 
-def source(function: Callable, dtype: np.dtype, mixed: bool = False) -> types.FunctionType:
-    """Python function that is compiled for the kernel of one element type, or of mixed precision.
+def source(function: Callable, dtype: np.dtype, twins: Twins = NO_TWINS) -> types.FunctionType:
+    """Python function that is compiled for the kernel of one element type; ``twins`` are those of mixed precision.
 
     Raises
     ------
@@ -251,15 +243,15 @@ def source(function: Callable, dtype: np.dtype, mixed: bool = False) -> types.Fu
         For a function that is no `entry`, or not for this type.
     """
     known = ENTRIES[function]
-    if dtype.name not in known.dtypes or (mixed and not (known.mixed and dtype == np.float32)):
-        raise KeyError(f"{dtype.name}{' mixed' * mixed}")
-    copy = _copy(function, dtype, mixed)
-    copy.__name__ = copy.__qualname__ = copy.__name__ + "_mixed" * mixed
+    if dtype.name not in known.dtypes or (twins != NO_TWINS and not (known.mixed and dtype == np.float32)):
+        raise KeyError(f"{dtype.name}{twins.suffix}")
+    copy = _copy(function, dtype, twins)
+    copy.__name__ = copy.__qualname__ = copy.__name__ + twins.suffix
     return copy
 
 
 @functools.cache
-def kernel(function: Callable, dtype: np.dtype, mixed: bool = False) -> Any:
+def kernel(function: Callable, dtype: np.dtype, twins: Twins = NO_TWINS) -> Any:
     """Kernel for one element type, to be launched as ``kernel[blocks, threads, stream, shared_bytes](*arguments)``.
 
     Raises
@@ -268,7 +260,7 @@ def kernel(function: Callable, dtype: np.dtype, mixed: bool = False) -> Any:
         As `source` does.
     """
     options = {} if SIMULATED else {"launch_bounds": ENTRIES[function].threads}
-    dispatcher = cuda.jit(**options)(source(function, dtype, mixed))
+    dispatcher = cuda.jit(**options)(source(function, dtype, twins))
     if not SIMULATED:
         dispatcher._cache = KernelCache(dispatcher.py_func.__qualname__)
     return dispatcher

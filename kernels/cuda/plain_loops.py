@@ -9,7 +9,7 @@ from __future__ import annotations
 import string
 import types
 
-from ..compiler.jit import NUMBER
+from ..element_types import NUMBER
 from ..llvm.vector_loops import Loop
 
 

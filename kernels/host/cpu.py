@@ -5,6 +5,9 @@ from __future__ import annotations
 import functools
 import os
 
+import numpy as np
+
+from . import amx_permission
 from .numba_settings import features, import_numba, settings
 
 import_numba()
@@ -74,15 +77,18 @@ def tile_choice() -> tuple[str, str]:
         return "none" if wanted == "off" else "emulated", f"FASTNN_AMX={wanted}"
     if not {"amx-tile", "amx-bf16"} <= cpu_features():
         return "none", "this CPU has no AMX"
-    from ..llvm.amx_tiles import refusal
-
-    reason = refusal()
+    reason = amx_permission.refusal()
     return ("none", reason) if reason else ("amx", "")
 
 
 def vector_bytes() -> int:
     """Width in bytes of one panel of weights: a vector register, or the plain loops' unit."""
     return SIMD_LEVELS[simd_level()] or FALLBACK_VECTOR_BYTES
+
+
+def lanes(dtype: np.dtype) -> int:
+    """Elements of ``dtype`` in a vector, which is the width of a panel of weights."""
+    return vector_bytes() // np.dtype(dtype).itemsize
 
 
 def target_description() -> str:

@@ -6,7 +6,7 @@ import platform
 import sys
 
 # isort: off
-from ..compiler import jit  # noqa: F401 - it imports numba first, in a way that no interrupt leaves it half imported
+from ..host import cpu  # noqa: F401 - it imports numba first, in a way that no interrupt leaves it half imported
 
 # isort: on
 from llvmlite import ir

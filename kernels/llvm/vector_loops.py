@@ -18,7 +18,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ..compiler.jit import specialised
+from ..element_types import specialised
 from ..formulas import elementary
 from .instructions import I32, I64
 from .vectors import Vectors, for_range

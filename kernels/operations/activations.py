@@ -6,11 +6,12 @@ A region starts at a pointer; its rows are ``row`` elements apart and hold ``vec
 from __future__ import annotations
 
 from .. import codes
-from ..compiler.jit import LANES
+from ..element_types import LANES
 from ..formulas import activations
 from ..formulas.elementary import exp, sigmoid, tanh
 from ..llvm.instructions import at
 from ..llvm.vector_loops import vector_loop
+from .arithmetic import scale_vectors
 
 
 def mapping(formula, parametric=False):
@@ -35,31 +36,6 @@ def shifted_exp(x, shift):
     return exp(x - shift)
 
 
-def scaled(x, factor):
-    """x * factor."""
-    return x * factor
-
-
-def times(x, y):
-    """x * y."""
-    return x * y
-
-
-def plus(x, y):
-    """x + y."""
-    return x + y
-
-
-def product_of(out, x, y):
-    """x * y, for a third place."""
-    return x * y
-
-
-def copy_of(out, x):
-    """x, for another place."""
-    return x
-
-
 def softmax_chain(dy, y, weighted_sum):
     """Gradient through a softmax of one element; ``weighted_sum`` is sum(y * dy) of its row."""
     return y * (dy - weighted_sum)
@@ -77,11 +53,6 @@ chain_gelu, chain_silu = chain(activations.gelu_grad), chain(activations.silu_gr
 chain_softplus, chain_exponential = chain(activations.softplus_grad), chain(activations.exponential_grad)
 
 exp_vectors = vector_loop(shifted_exp, 1, 1, 1)
-scale_vectors = vector_loop(scaled, 1, 1, 1)
-multiply_vectors = vector_loop(times, 1, 2, 0)
-add_vectors = vector_loop(plus, 1, 2, 0)
-product_vectors = vector_loop(product_of, 1, 3, 0)
-copy_vectors = vector_loop(copy_of, 1, 2, 0)
 softmax_chain_vectors = vector_loop(softmax_chain, 1, 2, 1)
 
 

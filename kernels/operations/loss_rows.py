@@ -7,8 +7,8 @@ from numba import types
 from numba.core import cgutils
 
 from .. import codes
-from ..compiler.jit import NUMBER
-from ..cpu.loss_columns import (
+from ..element_types import NUMBER
+from ..formulas.loss_elements import (
     ABSOLUTE,
     DEVIANCE,
     HUBER,
@@ -29,7 +29,7 @@ from ..llvm.vectors import Vectors, for_range
 
 
 def row_loop(formula, shapes=0):
-    """An intrinsic that applies ``formula`` of ``cpu/loss_columns.py`` to a row and returns the sum of the losses.
+    """An intrinsic that applies a formula of ``formulas/loss_elements.py`` to a row and returns the sum of the losses.
 
     Its arguments are ``columns``, the outputs z, targets t, gradients d, factor and summand of the targets, the scale
     of the gradients, three parameters, of which the formula takes the first ``shapes``, and whether z and d are

@@ -17,8 +17,19 @@ from ..formulas.losses import (
     divisor,
 )
 from ..llvm.instructions import at
-from .activations import exponentials, largest_of, scale_vectors
+from .activations import exponentials, largest_of
+from .arithmetic import scale_vectors
 from .loss_rows import elementwise_row
+
+
+def unit_share(run, weights, order, rows):
+    """Share in the batch's mean of a row with weight 1; 0 if all weights of the batch add up to 0."""
+    if run[codes.WEIGHTED_MEAN] == 0:
+        return 1.0 / float(rows)
+    total = 0.0
+    for r in range(rows):
+        total += weights[order[r]]
+    return 1.0 / total if total != 0.0 else 0.0
 
 
 def smoothed(target, factors):

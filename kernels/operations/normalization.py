@@ -11,81 +11,31 @@ sum depends on the team. Padding of gamma and beta is zero, which makes that of 
 from __future__ import annotations
 
 from .. import codes
-from ..compiler.jit import LANES
-from ..cpu.dense import COLUMNS, derivatives, share
-from ..cpu.sparse import clear
-from ..formulas.elementary import select, sqrt
+from ..codes import COLUMNS
+from ..element_types import LANES
+from ..formulas.elementary import sqrt
+from ..formulas.normalization import (
+    affine,
+    batch_gradient,
+    folded,
+    gradient_terms,
+    layer_gradient,
+    product_of_three,
+    product_of_two,
+    reciprocal_deviation,
+    reciprocal_of_root,
+    same,
+    squared_distance,
+    standardised,
+)
 from ..formulas.optimizers import first_moment
 from ..llvm.instructions import at
 from ..llvm.vector_loops import column_sums, row_sum, vector_loop
-from .activations import activation_forward, copy_vectors, scale_vectors, softmax
+from .activations import activation_forward, softmax
+from .arithmetic import clear, copy_vectors, scale_vectors
+from .elementwise import derivatives
 from .optimizers import update
-from .teamwork import barrier
-
-LEAST_DEVIATION = 1e-7
-
-
-def same(x):
-    """x itself, to be summed."""
-    return x
-
-
-def squared_distance(x, mean):
-    """Squared distance from the mean, to be summed."""
-    return (x - mean) * (x - mean)
-
-
-def product_of_two(x, y):
-    """x * y, to be summed."""
-    return x * y
-
-
-def product_of_three(x, y, z):
-    """x * y * z, to be summed."""
-    return x * y * z
-
-
-def gradient_terms(dy, normal):
-    """What one row adds to the gradients of gamma and beta."""
-    return dy * normal, dy
-
-
-def reciprocal_deviation(out, variance, epsilon):
-    """1 / sqrt(variance + epsilon), for another place."""
-    return 1.0 / sqrt(variance + epsilon)
-
-
-def reciprocal_of_root(out, variance):
-    """1 / sqrt(variance), with Keras' least deviation, for another place."""
-    deviation = sqrt(variance)
-    return 1.0 / select(deviation < LEAST_DEVIATION, LEAST_DEVIATION, deviation)
-
-
-def standardised(out, x, mean, deviation):
-    """Distance from the mean in deviations, given 1 / deviation, for another place."""
-    return (x - mean) * deviation
-
-
-def affine(out, x, factor, summand):
-    """x * factor + summand, for another place."""
-    return x * factor + summand
-
-
-def folded(out, other_out, gamma, beta, mean, variance, epsilon):
-    """Factor and summand that normalize, scale and shift in one step, for other places."""
-    factor = gamma / sqrt(variance + epsilon)
-    return factor, beta - mean * factor
-
-
-def batch_gradient(dy, normal, gamma, deviation, gamma_sum, beta_sum, share):
-    """Gradient through a batch normalization of one element; the sums are the gradients of gamma and beta."""
-    return gamma * deviation * (dy - share * (beta_sum + normal * gamma_sum))
-
-
-def layer_gradient(dy, normal, gamma, deviation, mean, weighted_mean):
-    """Gradient through a layer normalization of one element; means over its row of dy * gamma, dy * gamma * normal."""
-    return deviation * (dy * gamma - mean - normal * weighted_mean)
-
+from .teamwork import barrier, share
 
 add_rows = column_sums(same, 1, 1)
 add_squared_distances = column_sums(squared_distance, 1, 2, 1)

@@ -40,6 +40,7 @@ class Inference:
     """A plan's forward pass on the device, for predictions or evaluations: see ``runs.Inference``."""
 
     def __init__(self, plan: Plan, run: np.ndarray, objective: Objective | None = None) -> None:
+        from fastnn.kernels.cuda import variants
         from fastnn.kernels.cuda.blocks import inference
 
         self._plan, self._run_here, self._objective = plan, run, objective
@@ -56,7 +57,7 @@ class Inference:
             self._rows //= 2
         self._shared = int(self._fits())
         self._threads = block_threads(self._rows * self._row)
-        self._kernel = jit.kernel(inference.infer_blocks, plan.dtype, plan.mixed)
+        self._kernel = variants.kernel(inference.infer_blocks, plan.dtype, plan.mixed)
         self._nothing = cuda.to_device(np.zeros(1, plan.dtype))
 
     def _fits(self) -> bool:

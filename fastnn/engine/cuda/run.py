@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.data.device_array import there
+from fastnn.engine import team
 from fastnn.engine.cuda.inference import block_threads, check_rows
 from fastnn.engine.cuda.mirrored_array import Mirror
 from fastnn.engine.cuda.row_supply import Rows
@@ -70,6 +71,7 @@ class Models:
     ) -> None:
         from fastnn.engine.cuda.launches import ROOM
         from fastnn.engine.cuda.training_launches import Steps
+        from fastnn.kernels.cuda import variants
         from fastnn.kernels.cuda.blocks import training
 
         check_rows(x)
@@ -117,7 +119,7 @@ class Models:
         self._params, self._slots, self.progress = params, slots, progress
         self._work = cuda.device_array(1 if in_shared else count * work_size, plan.dtype)
         self._stats = cuda.device_array(count * stats_size, np.float64)
-        self._kernel = jit.kernel(training.train_models, plan.dtype, plan.mixed)
+        self._kernel = variants.kernel(training.train_models, plan.dtype, plan.mixed)
         self._steps = None
         if by_launches:
             self._steps = Steps(plan, layout.ops, self.run.read(), clips_norms=any(self.rates.clips[1:]))
@@ -244,7 +246,7 @@ class CudaRun(Run):
 
     def _work(self, done: int, steps: int, seconds: float) -> int:
         gate = self.engine.gate
-        watch = teamwork.Watch(None)
+        watch = team.Watch(None)
         with gate.lock:
             gate.shut = True
             gate.version += 1
@@ -260,7 +262,7 @@ class CudaRun(Run):
                 begun = time.perf_counter()
                 if self._models.takes_many_launches and threading.current_thread() is threading.main_thread():
                     gate.call_off = watch.call_off  # a handler of a signal must not come between two of them
-                    teamwork.run_watched_team(self._do, 1, watch, start, start + steps)
+                    team.run_watched_team(self._do, 1, watch, start, start + steps)
                 else:
                     self._models.do(start, start + steps)
             finally:

@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 from ... import codes
-from ...compiler.jit import NUMBER
-from ...cpu.clipping import factor_within, limited, norm_of
-from ...cpu.dense import COLUMNS
+from ...codes import COLUMNS
+from ...element_types import NUMBER
 from ...llvm.instructions import at
+from ...operations.clipping import factor_within, limited, norm_of
+from ..elements import descend, trained_array
 from ..jit import apart, cuda
-from .dense import descend
-
-
-def trained_array(op, second):
-    """First element and number of elements of a kernel or gamma, or of the biases or beta of an operation."""
-    row = op[codes.PANELS]
-    if op[codes.KIND] == codes.DENSE:
-        if second:
-            return op[codes.WEIGHTS], op[codes.BIAS] * row
-        return op[codes.WEIGHTS] + op[codes.BIAS] * row, op[codes.INPUTS] * row
-    if second:
-        return op[codes.BETA], op[codes.CENTERS] * row
-    return op[codes.GAMMA], op[codes.SCALES] * row
 
 
 def sum_squares(thread, threads, gradients, count, shares):

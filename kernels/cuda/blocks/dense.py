@@ -7,120 +7,13 @@ bias as row 0; the column before the inputs of a layer holds ones.
 from __future__ import annotations
 
 from ... import codes
-from ...compiler.jit import NUMBER
-from ...cpu.dense import COLUMNS, FACTORS, derivatives
-from ...formulas.activations import (
-    elu,
-    elu_grad,
-    exponential_grad,
-    gelu,
-    gelu_grad,
-    leaky_relu,
-    leaky_relu_grad,
-    relu,
-    relu_grad,
-    selu,
-    selu_grad,
-    sigmoid_grad,
-    silu,
-    silu_grad,
-    softplus,
-    softplus_grad,
-    step,
-    tanh_grad,
-)
-from ...formulas.elementary import exp, sigmoid, tanh
+from ...codes import COLUMNS, FACTORS
+from ...element_types import NUMBER
 from ...formulas.optimizers import l2_grad
 from ...llvm.instructions import at
-from ...operations.activations import softmax
-from ...operations.optimizers import adagrad, adam, adamax, lion, nadam, nesterov, rmsprop, sgd
+from ...operations.elementwise import derivatives
+from ..elements import activate, derivative, descend, operand
 from ..jit import apart
-
-
-def operand(x):
-    """A number as a product takes it: itself; its twin of mixed precision is in ``cuda/variants.py``."""
-    return x
-
-
-def activate(function, z, alpha):
-    """Activation of one number; softmax needs whole rows, so it is left out."""
-    if function == codes.RELU:
-        return relu(z)
-    if function == codes.SIGMOID:
-        return sigmoid(z)
-    if function == codes.TANH:
-        return tanh(z)
-    if function == codes.LEAKY_RELU:
-        return leaky_relu(z, alpha)
-    if function == codes.ELU:
-        return elu(z, alpha)
-    if function == codes.SELU:
-        return selu(z)
-    if function == codes.GELU:
-        return gelu(z)
-    if function == codes.SILU:
-        return silu(z)
-    if function == codes.SOFTPLUS:
-        return softplus(z)
-    if function == codes.STEP:
-        return step(z)
-    if function == codes.EXPONENTIAL:
-        return exp(z)
-    return z
-
-
-def derivative(function, y, z, alpha):
-    """What the gradient of an activation's output y is multiplied by; softmax needs whole rows, so it is left out.
-
-    z is what was before gelu and silu, and not looked at for others.
-    """
-    if function == codes.RELU:
-        return relu_grad(y)
-    if function == codes.SIGMOID:
-        return sigmoid_grad(y)
-    if function == codes.TANH:
-        return tanh_grad(y)
-    if function == codes.LEAKY_RELU:
-        return leaky_relu_grad(y, alpha)
-    if function == codes.ELU:
-        return elu_grad(y, alpha)
-    if function == codes.SELU:
-        return selu_grad(y)
-    if function == codes.GELU:
-        return gelu_grad(z)
-    if function == codes.SILU:
-        return silu_grad(z)
-    if function == codes.SOFTPLUS:
-        return softplus_grad(y)
-    if function == codes.EXPONENTIAL:
-        return exponential_grad(y)
-    return NUMBER(1.0)
-
-
-def descend(optimizer, w, m, v, place, g, rate, momentum, share_1, share_2, epsilon, decay, with_nesterov):
-    """The optimizer's step on the weight at ``place`` of w, whose moments stand there in m and v; see ``update``."""
-    rate, momentum, share_1, share_2 = NUMBER(rate), NUMBER(momentum), NUMBER(share_1), NUMBER(share_2)
-    epsilon, decay = NUMBER(epsilon), NUMBER(decay)
-    old, moment, other = w[place], m[place], v[place]
-    if optimizer == codes.ADAM or optimizer == codes.ADAMW:
-        w[place], m[place], v[place] = adam(old, moment, other, g, rate, share_1, share_2, epsilon, decay)
-    elif optimizer == codes.RMSPROP:
-        w[place], m[place], v[place] = rmsprop(old, moment, other, g, rate, momentum, share_2, epsilon, decay)
-    elif optimizer == codes.SGD:
-        if with_nesterov:
-            w[place], m[place] = nesterov(old, moment, g, momentum, rate, decay)
-        else:
-            w[place], m[place] = sgd(old, moment, g, momentum, rate, decay)
-    elif optimizer == codes.ADAMAX:
-        w[place], m[place], v[place] = adamax(old, moment, other, g, rate, share_1, share_2, epsilon, decay)
-    elif optimizer == codes.LION:
-        w[place], m[place] = lion(old, moment, g, rate, share_1, share_2, decay)
-    elif optimizer == codes.NADAM:
-        w[place], m[place], v[place] = nadam(old, moment, other, g, rate, momentum, share_1, share_2, epsilon, decay)
-    elif optimizer == codes.ADAGRAD:
-        w[place], m[place] = adagrad(old, moment, g, rate, epsilon, decay)
-    elif optimizer == codes.GRADIENT:
-        m[place] = g
 
 
 def dense_forward(thread, threads, op, params, work, rows, alpha):
@@ -142,15 +35,6 @@ def dense_forward(thread, threads, op, params, work, rows, alpha):
             work[op[codes.Z] + place] = z
         work[op[codes.Y] + place] = activate(op[codes.FUNCTION], z, alpha)
         index += threads
-
-
-def softmax_rows(thread, threads, op, work, rows):
-    """Softmax of an operation's outputs, a row to a thread."""
-    apart()
-    r = thread
-    while r < rows:
-        softmax(at(work, op[codes.Y] + r * op[codes.Y_ROW]), 0, 1, op[codes.OUTPUTS], op[codes.PANELS])
-        r += threads
 
 
 def dense_backward_input(thread, threads, ops, index, factors, params, work, rows):
@@ -176,14 +60,6 @@ def dense_backward_input(thread, threads, ops, index, factors, params, work, row
         if not simple and op[codes.BY_ROWS] == 0:
             derivatives(ops, index, factors, work, r, 1, k, 1)
         item += threads
-
-
-def derivatives_of_rows(thread, threads, ops, index, factors, work, rows):
-    """Take the gradient of whole rows back through the elementwise operations below operation ``index``."""
-    r = thread
-    while r < rows:
-        derivatives(ops, index, factors, work, r, 1, 0, ops[(index - 1) * COLUMNS + codes.PANELS])
-        r += threads
 
 
 def dense_update(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from ... import codes
-from ...compiler.jit import NUMBER
-from ...cpu.dense import COLUMNS, FACTORS
+from ...codes import COLUMNS, FACTORS
+from ...element_types import NUMBER
+from ...formulas.normalization import folded, reciprocal_of_root, standardised
 from ...llvm.instructions import at
 from ...operations.activations import activation_forward
-from ...operations.normalization import folded, normalise_row, reciprocal_of_root, standardised
+from ...operations.normalization import normalise_row
+from ..elements import activate, operand
 from ..jit import ELEMENT, apart, cuda, entry
-from .dense import activate, operand
-from .training import loss_of_row
+from ..rows import loss_of_row
 
 # What the vector ``sizes`` tells: operations; rows of all and of a block at once, elements from one of them to the
 # next; whether their two buffers fit in shared memory.

@@ -8,23 +8,19 @@ differ in seed and first weights, are trained on the same rows at once, each by 
 from __future__ import annotations
 
 from ... import codes
-from ...compiler.jit import NUMBER
-from ...cpu.dense import COLUMNS, FACTORS, derivatives, share, simple_forward
-from ...cpu.step import unit_share
+from ...codes import COLUMNS, FACTORS
+from ...element_types import NUMBER
 from ...llvm.instructions import at
-from ...operations.losses import limited_crossentropy, loss_row, row_metrics
+from ...operations.elementwise import simple_forward
+from ...operations.losses import unit_share
 from ...operations.normalization import normalise_backward_share, normalise_forward_share
 from ...operations.optimizers import constants
 from ...operations.random import FIRST_DROPOUT_STREAM, shuffle
+from ...operations.teamwork import share
 from ..jit import ELEMENT, apart, cuda, entry
+from ..rows import derivatives_of_rows, gather, losses, penalty_share, softmax_rows
 from .clipping import clip
-from .dense import (
-    dense_backward_input,
-    dense_forward,
-    dense_update,
-    derivatives_of_rows,
-    softmax_rows,
-)
+from .dense import dense_backward_input, dense_forward, dense_update
 
 # What the vector ``sizes`` tells of the arrays of a model.
 SIZES = ("OPERATIONS", "HYPER", "HYPER_ROW", "PROGRESS", "MEMORY", "PARAMETERS", "WORK", "STATS", "SHARED")
@@ -56,17 +52,6 @@ def prepare_work(thread, threads, ops, count, work, size, batch):
                 r += threads
 
 
-def gather(thread, threads, x, width, scaling, order, rows, target, row):
-    """Scale rows order[0] .. order[rows - 1] of x (n, width) into the workspace."""
-    apart()
-    i = thread
-    while i < rows * width:
-        r = i // width
-        k = i - r * width
-        target[r * row + k] = NUMBER(x[order[r] * width + k]) * scaling[0] + scaling[1]
-        i += threads
-
-
 def forward(thread, threads, ops, count, factors, params, work, rows, step, key_0, key_1):
     """All operations on the batch in the workspace."""
     for index in range(count):
@@ -85,54 +70,6 @@ def forward(thread, threads, ops, count, factors, params, work, rows, step, key_
                 FIRST_DROPOUT_STREAM + index, key_0, key_1,
             )  # fmt: skip
         cuda.syncthreads()
-
-
-def loss_of_row(run, z, target, gradient, columns, weight, scale, limit, factors, stats):
-    """Weighted loss and metrics of one row, its gradient, and outputs in the place of logits z."""
-    code, share = run[codes.LOSS], weight if run[codes.WEIGHTED_MEAN] else NUMBER(1.0)
-    if run[codes.METRICS_FIRST]:
-        row_metrics(run, z, target, columns, share, factors, at(stats, 1))
-    value = loss_row(code, z, target, gradient, columns, columns, weight * scale, factors)
-    if limit > 0.0:
-        if code == codes.SPARSE_CE_LOGITS and value > limit:
-            value = NUMBER(limit)
-        elif code == codes.BINARY_CE_LOGITS:
-            value = limited_crossentropy(z, target, columns, NUMBER(limit))
-    stats[0] = weight * value
-    if not run[codes.METRICS_FIRST]:
-        row_metrics(run, z, target, columns, share, factors, at(stats, 1))
-
-
-def losses(thread, threads, run, ops, count, factors, work, y, weights, order, rows, scale, limit, loss_factors, stats):
-    """Losses of the batch, a row to a thread, and the gradient before the last elementwise operations."""
-    apart()
-    op = at(ops, (count - 1) * COLUMNS)
-    row, columns = op[codes.Y_ROW], 1 + run[codes.METRICS_COUNT]
-    r = thread
-    while r < rows:
-        weight = weights[order[r]] if run[codes.WEIGHTED] else NUMBER(1.0)
-        loss_of_row(
-            run, at(work, op[codes.Y] + r * row), at(y, order[r] * run[codes.TARGETS]),
-            at(work, op[codes.DY] + r * row), op[codes.OUTPUTS], weight, scale, limit, loss_factors,
-            at(stats, r * columns),
-        )  # fmt: skip
-        derivatives(ops, count, factors, work, r, 1, 0, op[codes.PANELS])
-        r += threads
-
-
-def penalty_share(thread, threads, ops, count, factors, params):
-    """A thread's share of the sum of l2 * w**2 over all kernels, in float64."""
-    apart()
-    total = float(0)
-    for index in range(count):
-        op, l2 = at(ops, index * COLUMNS), factors[index * FACTORS + codes.L2]
-        if l2 != 0.0:
-            kernel = at(params, op[codes.WEIGHTS] + op[codes.BIAS] * op[codes.PANELS])
-            i = thread
-            while i < op[codes.INPUTS] * op[codes.PANELS]:
-                total += l2 * kernel[i] * kernel[i]
-                i += threads
-    return total
 
 
 def report(thread, threads, run, hyper, stats, shares, rows, unit, results):

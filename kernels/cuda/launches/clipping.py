@@ -1,19 +1,19 @@
 """Clipping of gradients by their norms on a GPU, between the products that make them and the optimizer.
 
 The ways are those of ``cpu/clipping.py``. Arrays of weights are counted two to an operation, see
-``clipping.trained_array``. Padding is part of them; it is zero.
+``elements.trained_array``. Padding is part of them; it is zero.
 """
 
 from __future__ import annotations
 
 from ... import codes
-from ...compiler.jit import NUMBER
-from ...cpu.clipping import factor_within
-from ...cpu.dense import COLUMNS
+from ...codes import COLUMNS
+from ...element_types import NUMBER
 from ...llvm.instructions import sqrt
-from ..blocks.clipping import trained_array
+from ...operations.clipping import factor_within
+from ..elements import trained_array
 from ..jit import at, cuda, entry
-from .step import DOUBLE, MOST_THREADS, block_sum
+from ..sums import DOUBLE, MOST_THREADS, block_sum
 
 
 @entry("INi")

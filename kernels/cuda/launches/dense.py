@@ -9,32 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ... import codes
-from ...compiler.jit import NUMBER
-from ...cpu.dense import COLUMNS, FACTORS
+from ...codes import COLUMNS, FACTORS
+from ...element_types import NUMBER
 from ...formulas.optimizers import l2_grad
-from ..blocks.dense import activate, derivative
+from ..elements import activate, through_elements
 from ..gemm import Way, tile_product
 from ..jit import at, cuda, entry
-
-
-def through_elements(ops, index, factors, work, r, j, gradient):
-    """Gradient of one input of operation ``index``, taken back through the elementwise operations that made it.
-
-    ``dense.derivatives`` of a single element; there must be no softmax among them.
-    """
-    below = index - 1
-    while below >= 0:
-        op = at(ops, below * COLUMNS)
-        place = r * op[codes.Y_ROW] + j
-        if op[codes.KIND] == codes.DROPOUT:
-            gradient *= work[op[codes.MASK] + place]
-        else:
-            alpha = factors[below * FACTORS + codes.ALPHA]
-            gradient *= derivative(op[codes.FUNCTION], work[op[codes.Y] + place], work[op[codes.Z] + place], alpha)
-            if op[codes.KIND] != codes.ACTIVATION:
-                break
-        below -= 1
-    return gradient
 
 
 def forward_kernel(way: Way) -> Callable:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ... import codes
-from ...compiler.jit import NUMBER
-from ...cpu.dense import COLUMNS, FACTORS
-from ...operations.normalization import reciprocal_deviation
-from ..blocks.training import loss_of_row
+from ...codes import COLUMNS, FACTORS
+from ...element_types import NUMBER
+from ...formulas.normalization import reciprocal_deviation
 from ..jit import at, cuda, entry
+from ..rows import loss_of_row
 
 
 @entry("IiNNN")

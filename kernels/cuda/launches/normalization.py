@@ -7,10 +7,9 @@ out rows. What is summed over columns goes row by row, a block to a row.
 from __future__ import annotations
 
 from ... import codes
-from ...compiler.jit import NUMBER
-from ...cpu.dense import COLUMNS, FACTORS
-from ...formulas.optimizers import first_moment
-from ...operations.normalization import (
+from ...codes import COLUMNS, FACTORS
+from ...element_types import NUMBER
+from ...formulas.normalization import (
     affine,
     batch_gradient,
     gradient_terms,
@@ -22,22 +21,10 @@ from ...operations.normalization import (
     squared_distance,
     standardised,
 )
-from ..blocks.dense import activate
+from ...formulas.optimizers import first_moment
+from ..elements import activate, through_elements
 from ..jit import at, cuda, entry
-from .dense import through_elements
-from .step import MOST_THREADS, block_sum
-
-
-def column_sum(value, memory):
-    """Sum of a block's values in the thread's column, rows in order; ``memory`` is shared, one element a thread."""
-    width, lane, column = cuda.blockDim.x, cuda.threadIdx.y, cuda.threadIdx.x
-    memory[lane * width + column] = value
-    cuda.syncthreads()
-    total = memory[column]
-    for other in range(1, cuda.blockDim.y):
-        total += memory[other * width + column]
-    cuda.syncthreads()
-    return total
+from ..sums import MOST_THREADS, block_sum, column_sum
 
 
 def activated(op, alpha, work, place, z):

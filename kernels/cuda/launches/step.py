@@ -7,37 +7,17 @@ arguments as in the step before. All tables and arrays are flat. The order of su
 
 from __future__ import annotations
 
-import numpy as np
-
 from ... import codes
-from ...compiler.jit import NUMBER
-from ...cpu.clipping import limited
-from ...cpu.dense import COLUMNS, FACTORS
-from ...cpu.step import unit_share
+from ...codes import COLUMNS, FACTORS
+from ...element_types import NUMBER
+from ...operations.clipping import limited
+from ...operations.losses import unit_share
 from ...operations.optimizers import constants, update
 from ...operations.random import FIRST_DROPOUT_STREAM, dropout_block, dropout_threshold
-from ..blocks.dense import activate, derivatives_of_rows, softmax_rows
-from ..blocks.training import gather, losses, penalty_share
+from ..elements import activate
 from ..jit import at, cuda, entry
-
-DOUBLE = np.float64
-MOST_THREADS = 256  # of a block that adds up
-
-
-def block_sum(value, memory, thread, threads):
-    """Sum of the values of all threads of a block, in pairs; ``memory`` is shared, one element a thread."""
-    memory[thread] = value
-    cuda.syncthreads()
-    left = threads
-    while left > 1:
-        half = (left + 1) // 2
-        if thread < left - half:
-            memory[thread] += memory[thread + half]
-        cuda.syncthreads()
-        left = half
-    total = memory[0]
-    cuda.syncthreads()
-    return total
+from ..rows import derivatives_of_rows, gather, losses, penalty_share, softmax_rows
+from ..sums import DOUBLE, MOST_THREADS, block_sum
 
 
 @entry("Iii")

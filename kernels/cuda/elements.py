@@ -1,0 +1,148 @@
+"""Single elements on a GPU: what a thread makes of one number, and where arrays of weights lie."""
+
+from __future__ import annotations
+
+from .. import codes
+from ..codes import COLUMNS, FACTORS
+from ..element_types import NUMBER
+from ..formulas.activations import (
+    elu,
+    elu_grad,
+    exponential_grad,
+    gelu,
+    gelu_grad,
+    leaky_relu,
+    leaky_relu_grad,
+    relu,
+    relu_grad,
+    selu,
+    selu_grad,
+    sigmoid_grad,
+    silu,
+    silu_grad,
+    softplus,
+    softplus_grad,
+    step,
+    tanh_grad,
+)
+from ..formulas.elementary import exp, sigmoid, tanh
+from ..formulas.update_rules import adagrad, adam, adamax, lion, nadam, nesterov, rmsprop, sgd
+from ..llvm.instructions import at
+
+
+def operand(x):
+    """A number as a product takes it: itself; its twin of mixed precision is in ``cuda/variants.py``."""
+    return x
+
+
+def activate(function, z, alpha):
+    """Activation of one number; softmax needs whole rows, so it is left out."""
+    if function == codes.RELU:
+        return relu(z)
+    if function == codes.SIGMOID:
+        return sigmoid(z)
+    if function == codes.TANH:
+        return tanh(z)
+    if function == codes.LEAKY_RELU:
+        return leaky_relu(z, alpha)
+    if function == codes.ELU:
+        return elu(z, alpha)
+    if function == codes.SELU:
+        return selu(z)
+    if function == codes.GELU:
+        return gelu(z)
+    if function == codes.SILU:
+        return silu(z)
+    if function == codes.SOFTPLUS:
+        return softplus(z)
+    if function == codes.STEP:
+        return step(z)
+    if function == codes.EXPONENTIAL:
+        return exp(z)
+    return z
+
+
+def derivative(function, y, z, alpha):
+    """What the gradient of an activation's output y is multiplied by; softmax needs whole rows, so it is left out.
+
+    z is what was before gelu and silu, and not looked at for others.
+    """
+    if function == codes.RELU:
+        return relu_grad(y)
+    if function == codes.SIGMOID:
+        return sigmoid_grad(y)
+    if function == codes.TANH:
+        return tanh_grad(y)
+    if function == codes.LEAKY_RELU:
+        return leaky_relu_grad(y, alpha)
+    if function == codes.ELU:
+        return elu_grad(y, alpha)
+    if function == codes.SELU:
+        return selu_grad(y)
+    if function == codes.GELU:
+        return gelu_grad(z)
+    if function == codes.SILU:
+        return silu_grad(z)
+    if function == codes.SOFTPLUS:
+        return softplus_grad(y)
+    if function == codes.EXPONENTIAL:
+        return exponential_grad(y)
+    return NUMBER(1.0)
+
+
+def descend(optimizer, w, m, v, place, g, rate, momentum, share_1, share_2, epsilon, decay, with_nesterov):
+    """The optimizer's step on the weight at ``place`` of w, whose moments stand there in m and v; see ``update``."""
+    rate, momentum, share_1, share_2 = NUMBER(rate), NUMBER(momentum), NUMBER(share_1), NUMBER(share_2)
+    epsilon, decay = NUMBER(epsilon), NUMBER(decay)
+    old, moment, other = w[place], m[place], v[place]
+    if optimizer == codes.ADAM or optimizer == codes.ADAMW:
+        w[place], m[place], v[place] = adam(old, moment, other, g, rate, share_1, share_2, epsilon, decay)
+    elif optimizer == codes.RMSPROP:
+        w[place], m[place], v[place] = rmsprop(old, moment, other, g, rate, momentum, share_2, epsilon, decay)
+    elif optimizer == codes.SGD:
+        if with_nesterov:
+            w[place], m[place] = nesterov(old, moment, g, momentum, rate, decay)
+        else:
+            w[place], m[place] = sgd(old, moment, g, momentum, rate, decay)
+    elif optimizer == codes.ADAMAX:
+        w[place], m[place], v[place] = adamax(old, moment, other, g, rate, share_1, share_2, epsilon, decay)
+    elif optimizer == codes.LION:
+        w[place], m[place] = lion(old, moment, g, rate, share_1, share_2, decay)
+    elif optimizer == codes.NADAM:
+        w[place], m[place], v[place] = nadam(old, moment, other, g, rate, momentum, share_1, share_2, epsilon, decay)
+    elif optimizer == codes.ADAGRAD:
+        w[place], m[place] = adagrad(old, moment, g, rate, epsilon, decay)
+    elif optimizer == codes.GRADIENT:
+        m[place] = g
+
+
+def through_elements(ops, index, factors, work, r, j, gradient):
+    """Gradient of one input of operation ``index``, taken back through the elementwise operations that made it.
+
+    ``elementwise.derivatives`` of a single element; there must be no softmax among them.
+    """
+    below = index - 1
+    while below >= 0:
+        op = at(ops, below * COLUMNS)
+        place = r * op[codes.Y_ROW] + j
+        if op[codes.KIND] == codes.DROPOUT:
+            gradient *= work[op[codes.MASK] + place]
+        else:
+            alpha = factors[below * FACTORS + codes.ALPHA]
+            gradient *= derivative(op[codes.FUNCTION], work[op[codes.Y] + place], work[op[codes.Z] + place], alpha)
+            if op[codes.KIND] != codes.ACTIVATION:
+                break
+        below -= 1
+    return gradient
+
+
+def trained_array(op, second):
+    """First element and number of elements of a kernel or gamma, or of the biases or beta of an operation."""
+    row = op[codes.PANELS]
+    if op[codes.KIND] == codes.DENSE:
+        if second:
+            return op[codes.WEIGHTS], op[codes.BIAS] * row
+        return op[codes.WEIGHTS] + op[codes.BIAS] * row, op[codes.INPUTS] * row
+    if second:
+        return op[codes.BETA], op[codes.CENTERS] * row
+    return op[codes.GAMMA], op[codes.SCALES] * row
