@@ -22,7 +22,7 @@ from fastnn.engine.devices import DEVICES
 from fastnn.engine.training_record import MOST_EPOCHS
 from fastnn.estimators.schedules import SCHEDULES
 from fastnn.layers import Activation, BatchNormalization, Dense, Dropout, Layer, LayerNormalization
-from fastnn.layers.base import MOST_SIZE
+from fastnn.layers.shapes import MOST_SIZE
 from fastnn.lowering.plan import DTYPES
 from fastnn.optimizers import Optimizer
 from fastnn.optimizers.schedules import LearningRateSchedule

@@ -12,7 +12,10 @@ from fastnn.common.arithmetic import heedless
 from fastnn.common.identifiers import unknown_name
 from fastnn.engine.turns import Turns
 from fastnn.kernels.host.uninterrupted import imported
-from fastnn.layers.base import AlwaysTrained, Layer, Shape, check_weights, row_shape, unchanged_on_failure
+from fastnn.layers.always_trained import AlwaysTrained
+from fastnn.layers.base import Layer, unchanged_on_failure
+from fastnn.layers.shapes import Shape, row_shape
+from fastnn.layers.weights import check_weights
 
 _making = Turns(brief=True)  # an engine: two threads must not make one each for a model
 _DTYPES = ("float32", "float64", "mixed_bfloat16")
