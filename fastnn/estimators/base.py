@@ -8,7 +8,8 @@ from sklearn.utils import check_array, check_consistent_length, check_random_sta
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from fastnn.common.arithmetic import heedless_but_for_callbacks
-from fastnn.data.placement import OnGPU, on_host
+from fastnn.common.on_gpu import OnGPU
+from fastnn.data.placement import on_host
 from fastnn.data.precision import nonfinite_weights, warn_of_lost_digits
 from fastnn.engine.devices import resolve
 from fastnn.engine.engine import Engine

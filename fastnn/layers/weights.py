@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.data.samples import to_array
+from fastnn.common.host_arrays import host_array
 
 
 def check_weights(weights: Sequence[Any], expected: list[tuple[str, tuple[int, ...]]]) -> list[np.ndarray]:
@@ -15,7 +15,7 @@ def check_weights(weights: Sequence[Any], expected: list[tuple[str, tuple[int, .
         raise ValueError(f"expected {len(expected)} weight arrays ({wanted}); got {len(weights)}")
     values = []
     for (name, shape), weight in zip(expected, weights, strict=True):
-        value = to_array(weight, name)
+        value = host_array(weight, name)
         if value.shape != shape:
             raise ValueError(f"the weight {name} has the shape {shape}; got an array of shape {value.shape}")
         values.append(value.astype(np.float64))
