@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from fastnn.common.aligned_memory import aligned_zeros
 from fastnn.engine.devices import get_device, resolve, set_device
 from fastnn.engine.evaluation import Evaluation, LossGradient
 from fastnn.engine.inference import Inference, link_width
@@ -20,7 +21,6 @@ from fastnn.engine.weights_lock import Gate
 from fastnn.kernels import codes
 from fastnn.lowering.objective import Objective
 from fastnn.lowering.plan import Plan
-from fastnn.lowering.workspace import aligned_zeros
 
 T = TypeVar("T")
 __all__ = [

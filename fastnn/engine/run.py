@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.common.aligned_memory import aligned_zeros
 from fastnn.engine.hyperparameters import Rates
 from fastnn.engine.programs import (
     FLOPS_PER_SECOND,
@@ -32,7 +33,6 @@ from fastnn.kernels.compiler.jit import Known
 from fastnn.kernels.compiler.partial_expressions import SourceMissing
 from fastnn.kernels.operations import teamwork
 from fastnn.lowering.objective import Objective
-from fastnn.lowering.workspace import aligned_zeros
 
 START = (0.0, 1.0, 1.0)  # the optimizer's state before its first step
 WATCHED = 2  # times the length of a slice after which a team is asked to stop

@@ -14,12 +14,12 @@ from sklearn.utils.validation import validate_data
 
 from fastnn.common.arithmetic import heedless
 from fastnn.common.on_gpu import is_on_gpu
+from fastnn.common.precisions import MIXED
 from fastnn.data import arrays
 from fastnn.data.placement import on_host
 from fastnn.engine.devices import get_device, resolve
 from fastnn.engine.sparse_rows import SparseRows
 from fastnn.estimators.sparse_input import compressed
-from fastnn.lowering.plan import MIXED
 
 _PLAIN = "biuf"  # kinds of dtypes: booleans, integers, floats
 _PLAIN_SPARSE = (csr_array, csr_matrix)

@@ -9,6 +9,7 @@ import numpy as np
 from fastnn.common import checks
 from fastnn.common.arithmetic import heedless
 from fastnn.common.identifiers import unknown_name
+from fastnn.common.precisions import DTYPES
 from fastnn.engine.turns import Turns
 from fastnn.kernels.host.uninterrupted import imported
 from fastnn.layers.always_trained import AlwaysTrained
@@ -17,7 +18,6 @@ from fastnn.layers.shapes import Shape, row_shape
 from fastnn.layers.weights import check_weights
 
 _making = Turns(brief=True)  # an engine: two threads must not make one each for a model
-_DTYPES = ("float32", "float64", "mixed_bfloat16")
 
 
 class LayerStack(AlwaysTrained):
@@ -47,8 +47,8 @@ class LayerStack(AlwaysTrained):
     ) -> None:
         self.name = name
         self.dtype = dtype if isinstance(dtype, str) else np.dtype(dtype).name
-        if self.dtype not in _DTYPES:
-            raise unknown_name("dtype", self.dtype, _DTYPES)
+        if self.dtype not in DTYPES:
+            raise unknown_name("dtype", self.dtype, DTYPES)
         self._device, self._threads = device, threads
         self.metadata = {}
         self._layers: list[Layer] = []
