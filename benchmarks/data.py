@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 
 from fastnn import datasets
+from fastnn.datasets.published_file import Split
 
 Array = np.ndarray
 
@@ -60,7 +61,7 @@ def _instead_of_pima() -> Data:
     return Data(x, y, x, y, about)
 
 
-def _pictures(split: datasets.Split, about: str) -> Data:
+def _pictures(split: Split, about: str) -> Data:
     (x, y), (x_test, y_test) = split
     return Data(x.reshape(len(x), -1), y, x_test.reshape(len(x_test), -1), y_test, about)
 

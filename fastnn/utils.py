@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.common import absent, checks, seeding
-from fastnn.data import samples
+from fastnn.data import arrays
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
@@ -29,14 +29,14 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
     ValueError
         If a number is negative, too large or not whole, or if x is empty.
     """
-    labels = samples.to_array(x, "x")
+    labels = arrays.to_array(x, "x")
     if labels.ndim > 1 and labels.shape[-1] == 1:
         labels = labels[..., 0]
     if labels.size == 0:
         raise ValueError("x is empty: there are no class numbers in it")
     largest = labels.max()
     columns = int(largest) + 1 if num_classes is None else checks.integer("num_classes", num_classes, 1)
-    samples.check_class_numbers(labels.reshape(-1), columns, "x")
+    arrays.check_class_numbers(labels.reshape(-1), columns, "x")
     return np.eye(columns, dtype=np.float32)[labels.astype(np.int64)]
 
 

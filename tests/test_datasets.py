@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from fastnn import datasets
+from fastnn.datasets import pima, sign_mnist
 from fastnn.datasets.published_file import read_plain
 
 PIMA_ROWS = b"6,148,72,35,0,33.6,0.627,50,1\n1,85,66,29,0,26.6,0.351,31,0"
@@ -29,17 +30,17 @@ def lonely(fresh_cache, monkeypatch):
     return fresh_cache
 
 
-def published(monkeypatch, name, content):
-    """Let `content` pass as the published file behind ``datasets.<name>``."""
-    file = dataclasses.replace(getattr(datasets, name), sha256=hashlib.sha256(content).hexdigest())
-    monkeypatch.setattr(datasets, name, file)
+def published(monkeypatch, module, name, content):
+    """Let `content` pass as the published file behind ``<module>.<name>``."""
+    file = dataclasses.replace(getattr(module, name), sha256=hashlib.sha256(content).hexdigest())
+    monkeypatch.setattr(module, name, file)
     return file
 
 
 @pytest.fixture
 def tiny_pima(lonely, monkeypatch):
     """The cache folder, with a Pima file of two rows as the published one."""
-    published(monkeypatch, "_PIMA", PIMA_ROWS)
+    published(monkeypatch, pima, "PIMA", PIMA_ROWS)
     return lonely
 
 
@@ -80,8 +81,8 @@ def test_pima_plain_or_compressed_by_file_or_folder(write, tiny_pima, tmp_path):
 def test_sign_mnist_pictures_and_labels(lonely, monkeypatch, tmp_path, rng):
     train, pixels = sign_csv([0, 8, 10, 24], rng)
     test, _ = sign_csv([3], rng)
-    published(monkeypatch, "_SIGN_TRAIN", train)
-    published(monkeypatch, "_SIGN_TEST", test)
+    published(monkeypatch, sign_mnist, "SIGN_TRAIN", train)
+    published(monkeypatch, sign_mnist, "SIGN_TEST", test)
     with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:  # as Kaggle packs it
         archive.writestr("sign_mnist_train/sign_mnist_train.csv", train)
         archive.writestr("sign_mnist_test.csv", test)
@@ -176,8 +177,8 @@ def test_pima_from_openml_is_checked_like_the_file(tiny_pima, monkeypatch):
 
 def test_sign_mnist_from_kaggle(lonely, monkeypatch, tmp_path, rng):
     content, pixels = sign_csv([7, 11], rng)
-    for name, source in (("sign_mnist_train.csv", "_SIGN_TRAIN"), ("sign_mnist_test.csv", "_SIGN_TEST")):
-        published(monkeypatch, source, content)
+    for name, source in (("sign_mnist_train.csv", "SIGN_TRAIN"), ("sign_mnist_test.csv", "SIGN_TEST")):
+        published(monkeypatch, sign_mnist, source, content)
         write_zip(tmp_path / name, content)
     asked = []
 

@@ -231,7 +231,7 @@ def test_losses_of_keras_as_functions():
     np.testing.assert_allclose(focal, [-0.01 * np.log(0.9), -0.04 * np.log(0.8)])
     smooth = losses.binary_crossentropy(y, p, label_smoothing=0.2)
     np.testing.assert_allclose(smooth, -np.log([0.9, 0.8]) * 0.9 - np.log([0.1, 0.2]) * 0.1)
-    for function in losses._FUNCTIONS:
+    for function in losses.functions._FUNCTIONS:
         assert losses.get(function).name == function.__name__
 
 

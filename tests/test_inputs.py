@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastnn import losses
-from fastnn.data import samples
+from fastnn.data import arrays, samples
 from fastnn.layers import Dense, Flatten, Input
 from fastnn.models import Sequential
 from fastnn.utils import set_random_seed
@@ -283,7 +283,7 @@ class OnlyDLPack:
 
 def test_arrays_that_have_dlpack_alone():
     x = np.arange(6, dtype=np.float32).reshape(3, 2)
-    taken = samples.to_array(OnlyDLPack(x), "x")
+    taken = arrays.to_array(OnlyDLPack(x), "x")
     assert np.shares_memory(taken, x)
     np.testing.assert_array_equal(samples.inputs(OnlyDLPack(x), (2,), np.float32), x)
 

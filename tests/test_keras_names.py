@@ -12,7 +12,7 @@ import pytest
 
 import fastnn
 from fastnn import Dense, Input, Sequential
-from fastnn.data import samples
+from fastnn.data import arrays
 from fastnn.models import load_model
 
 X, Y = np.linspace(0, 1, 24, dtype=np.float32).reshape(8, 3), np.arange(8.0) % 2
@@ -149,7 +149,7 @@ def test_data_in_a_dict():
     ],
 )  # fmt: skip
 def test_data_that_lie_there_whole_are_taken(values):
-    np.testing.assert_array_equal(np.ravel(samples.to_array(values, "x")), [0, 1, 2])
+    np.testing.assert_array_equal(np.ravel(arrays.to_array(values, "x")), [0, 1, 2])
 
 
 @pytest.mark.parametrize(

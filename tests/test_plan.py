@@ -9,9 +9,9 @@ from fastnn.kernels.host import cpu
 from harness import assert_same_bits
 
 from fastnn import losses
+from fastnn.common.aligned_memory import aligned_zeros
 from fastnn.layers import Activation, Dense, Dropout, Flatten, Input, Rescaling
 from fastnn.lowering.plan import lower
-from fastnn.lowering.workspace import aligned_zeros
 from fastnn.regularizers import L2
 
 DEEP = [

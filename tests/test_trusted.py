@@ -360,8 +360,8 @@ def arrays(fresh_cache, tmp_path, monkeypatch):
     import hashlib
     import io
 
-    pima = dataclasses.replace(datasets._PIMA, sha256=hashlib.sha256(ROWS).hexdigest())
-    monkeypatch.setattr(datasets, "_PIMA", pima)
+    pima = dataclasses.replace(datasets.pima.PIMA, sha256=hashlib.sha256(ROWS).hexdigest())
+    monkeypatch.setattr(datasets.pima, "PIMA", pima)
     monkeypatch.setenv("FASTNN_DATA", str(tmp_path))
     (tmp_path / "pima-indians-diabetes.csv").write_bytes(ROWS)
     datasets.load_pima()

@@ -22,7 +22,7 @@ from fastnn.kernels.operations.optimizers import update
 
 from benchmarks.contenders.base import Work
 from benchmarks.problems import ADAM
-from fastnn.lowering.workspace import aligned_zeros
+from fastnn.common.aligned_memory import aligned_zeros
 
 Array = np.ndarray
 FLOAT32 = np.dtype(np.float32)

@@ -16,6 +16,7 @@ from fastnn import datasets
 from fastnn.commands import outputs
 from fastnn.commands.console import bars, results, working
 from fastnn.commands.timed_comparison import Outcome, Task, run_fastnn, run_sklearn, warm_up
+from fastnn.datasets.published_file import Split
 
 _SHORT_EPOCHS, _ALL_EPOCHS = 8, 20
 _TEST_SHARE = 0.2
@@ -114,7 +115,7 @@ def _small(name: str, x: Any, x_test: Any, y: Any, y_test: Any, classes: tuple[s
     return Task(name, x, y, x_test, y_test, classes, (16, 8), batch_size=10, epochs=150, threads=1, repeats=3)
 
 
-def _pictures(name: str, data: datasets.Split, classes: str, epochs: int, threads: int) -> Task:
+def _pictures(name: str, data: Split, classes: str, epochs: int, threads: int) -> Task:
     (x, y), (x_test, y_test) = data
     x, x_test = (part.reshape(len(part), -1) / np.float32(data[0][0].max()) for part in (x, x_test))
     return Task(name, x, y, x_test, y_test, tuple(classes), (512, 512), batch_size=200, epochs=epochs, threads=threads)

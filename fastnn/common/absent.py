@@ -98,4 +98,4 @@ def explain(module: str) -> None:
     """Let a module say what there is instead of a name that it has not got."""
     names = vars(sys.modules[module])
     # set here, as type checkers would take a __getattr__ in the module for any name
-    names["__getattr__"] = lambda name: refuse(module, name, list(names), sys._getframe(1))
+    names["__getattr__"] = lambda name: refuse(module, name, names.get("__all__") or list(names), sys._getframe(1))

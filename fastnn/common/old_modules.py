@@ -13,7 +13,7 @@ NEW_NAMES = {
     "fastnn.estimator_classifier": "fastnn.estimators.classifier",
     "fastnn.estimator_regressor": "fastnn.estimators.regressor",
     "fastnn.loss_curve": "fastnn.plotting.loss_curve",
-    "fastnn.normalization": "fastnn.layers.normalization",
+    "fastnn.normalization": "fastnn.layers",
     "fastnn.perceptron": "fastnn.estimators.perceptron",
     "fastnn.record": "fastnn.engine.training_record",
     "fastnn.saving": "fastnn.models.model_file",

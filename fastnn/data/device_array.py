@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.data.placement import OnGPU
+from fastnn.common.on_gpu import OnGPU
 from fastnn.data.streaming import up
 from fastnn.kernels.cuda import arrays, device, jit
 from fastnn.kernels.cuda.jit import SIMULATED, cuda
@@ -42,7 +42,7 @@ class DeviceArray(OnGPU):
 
     @classmethod
     def of(cls, value: Any, name: str) -> DeviceArray:
-        """Return the same memory as an array of another library's; see `gpu_arrays.device_array`."""
+        """Return the same memory as an array of another library's; see `placement.device_array`."""
         if isinstance(value, cls):
             return value
         pointer, dtype, shape, strides, owner = device.shared(value, name)

@@ -1,24 +1,16 @@
 """What users pass as x, y and weights becomes checked, C-contiguous matrices of one dtype, converted once."""
 
-import contextlib
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from fastnn.common import checks
-from fastnn.common.identifiers import article
 from fastnn.data import meaning
-from fastnn.data.placement import device_array, is_on_gpu, on_host
+from fastnn.data.arrays import check_class_numbers, finite, to_array
+from fastnn.data.placement import on_host
 from fastnn.losses import Loss
-
-_BIT_BY_BIT = (
-    "pass all rows as one array, for instance numpy.concatenate of the batches, or call train_on_batch for each batch"
-)
-_WHOLE = ("__array__", "__array_interface__", "__cuda_array_interface__", "__dlpack__", "tocsr")
-SMALL = 4096  # elements; of more, the sum of squares would be shared by threads of BLAS
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,124 +26,6 @@ class Samples:
 
     def __getitem__(self, rows: slice) -> "Samples":
         return Samples(self.x[rows], self.y[rows], None if self.weights is None else self.weights[rows])
-
-
-def to_array(value: Any, name: str, device: str = "cpu") -> Any:
-    """Return a real-valued array from an array, list, data frame or anything with ``__array__`` or DLPack.
-
-    An array on a GPU becomes a ``DeviceArray`` if the model computes there.
-
-    Raises
-    ------
-    TypeError
-        If the values are not real numbers, or lie on a GPU while the model computes on the CPU.
-    ValueError
-        If rows differ in length.
-    """
-    if value is None:
-        raise ValueError(f"{name} is missing: expected an array, a list or a data frame; got None")
-    if not isinstance(value, np.ndarray):
-        _need_whole(value, name)
-    if hasattr(value, "tocsr"):
-        raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray()")
-    if is_on_gpu(value):
-        return device_array(value, name, device)
-    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        raise ValueError(f"{name} has masked values; fill them, {name}.filled(...), or leave their rows out")
-    only_dlpack = hasattr(value, "__dlpack__") and not hasattr(value, "__array__")
-    try:
-        array = np.from_dlpack(value) if only_dlpack else np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{name} is no rectangular array, its rows differ in length ({error})") from None
-    if array.dtype == object:
-        array = _from_objects(array, name)
-    if array.dtype.kind in "biuf":
-        return array
-    kinds = {"U": "strings", "S": "strings", "T": "strings", "c": "complex numbers", "M": "dates", "m": "durations"}
-    hint = ""
-    if kinds.get(array.dtype.kind) == "strings":
-        hint = (
-            "; turn them into numbers first, labels for instance with numpy.unique(labels, return_inverse=True)[1] "
-            "(the estimators of fastnn take string labels)"
-        )
-    raise TypeError(f"{name} holds {kinds.get(array.dtype.kind, array.dtype)}, expected real numbers{hint}")
-
-
-def _need_whole(value: Any, name: str) -> None:
-    """Refuse what gives rows bit by bit, or under names."""
-    if isinstance(value, Mapping):
-        raise TypeError(
-            f"{name} is a dict with the keys {list(value)[:5]}: a model has one input and one output; pass one array, "
-            f"of columns numpy.column_stack(list({name}.values()))"
-        )
-    if isinstance(value, Sequence) or any(hasattr(value, how) for how in _WHOLE):
-        return
-    with contextlib.suppress(TypeError), memoryview(value):  # ctypes' arrays, for instance
-        return
-    if any(hasattr(value, how) for how in ("__iter__", "__next__", "__getitem__")):
-        raise TypeError(f"{name} is {article(type(value).__name__)}, which gives data bit by bit: {_BIT_BY_BIT}")
-
-
-def _from_objects(array: np.ndarray, name: str) -> np.ndarray:
-    """Return float64 values of an object array (a frame of mixed columns), or no strings if there are any in it."""
-    if any(isinstance(value, (str, bytes)) for value in array.flat):
-        return np.empty(0, str)
-    try:
-        return array.astype(np.float64)
-    except (TypeError, ValueError, OverflowError):
-        numbers = (int, float, np.number, np.bool_)
-        odd = next((value for value in array.flat if not isinstance(value, numbers)), "a number too large for float64")
-        raise TypeError(
-            f"{name} holds objects that are no real numbers, such as {odd!r} of type {type(odd).__name__}"
-        ) from None
-
-
-def _checked(array: np.ndarray, source: np.ndarray, name: str) -> np.ndarray:
-    """Return `array`, the converted `source`, if all of its values are finite."""
-    if source.dtype.kind != "f" or _all_finite(array):
-        return array
-    row, *column = np.argwhere(~np.isfinite(array))[0]
-    place = f"row {row}" + (f", column {column[0]}" if column else "")
-    value = np.asarray(source).reshape(array.shape)[(row, *column)]
-    if np.isfinite(value):
-        way_out = '; scale it, or use dtype="float64"' * (array.dtype == np.float32)
-        raise ValueError(f"{name} holds {value:g} in {place}, which is too large for {array.dtype}{way_out}")
-    raise ValueError(f"{name} holds {value} in {place}; remove or fill such rows first")
-
-
-def _all_finite(array: np.ndarray) -> bool:
-    # sums are quicker and need no memory, but may overflow
-    if array.size <= SMALL:
-        if math.isfinite(np.vdot(array, array)):
-            return True
-    else:
-        with np.errstate(all="ignore"):
-            if np.isfinite(array.sum()):
-                return True
-    return bool(np.isfinite(array).all())
-
-
-def finite(array: Any, dtype: Any, name: str, check: bool = True) -> Any:
-    """Return an array on the host or a GPU C-contiguous and of a type; ValueError if a number is not finite.
-
-    Without ``check`` nobody looks.
-    """
-    if not isinstance(array, np.ndarray):
-        return _finite_on_gpu(array, dtype, name) if check else array.astype(dtype)
-    converted = array
-    if array.dtype != dtype or not array.flags.c_contiguous:
-        with np.errstate(all="ignore"):
-            converted = np.ascontiguousarray(array, dtype)
-    return _checked(converted, array, name) if check else converted
-
-
-def _finite_on_gpu(array: Any, dtype: Any, name: str) -> Any:
-    converted = array.astype(dtype)
-    if array.dtype.kind == "f":
-        most = np.finfo(dtype).max
-        if not converted.is_within(-most, most):
-            finite(array.to_host(), dtype, name)  # says which one it is
-    return converted
 
 
 def row_shape_of(x: Any, device: str = "cpu") -> tuple[int, ...]:
@@ -250,23 +124,6 @@ def _layout_hint(y: np.ndarray, sparse: bool, n_outputs: int) -> str:
             f"or fastnn.utils.to_categorical(y, {n_outputs})"
         )
     return ""
-
-
-def check_class_numbers(labels: np.ndarray, n_classes: int, name: str) -> None:
-    """Check that labels of shape (n,) are whole and in [0, n_classes).
-
-    Raises
-    ------
-    ValueError
-        With the first row that is not.
-    """
-    wrong = ~((labels >= 0) & (labels < n_classes) & (labels == np.floor(labels)))
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise ValueError(
-            f"{name} holds {labels[row]:g} in row {row}, but class numbers must be whole, >= 0 and < {n_classes} "
-            f"(the number of classes)"
-        )
 
 
 def samples(

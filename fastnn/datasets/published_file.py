@@ -21,6 +21,7 @@ from fastnn.kernels.host.streams import stderr
 from fastnn.kernels.host.trusted import Unusable, check_own_folder, read_kept
 
 Array = NDArray[Any]
+Split = tuple[tuple[Array, Array], tuple[Array, Array]]
 
 
 @dataclass(frozen=True)
@@ -193,3 +194,8 @@ def busy(message: str) -> Iterator[None]:
 
     with Console(file=stderr()).status(escape(message)):
         yield
+
+
+def numbers_of(csv: bytes, dtype: type, columns: int) -> Array:
+    """Parse rows of bare numbers, some ten times faster than `numpy.loadtxt`; the digest vouches for the format."""
+    return np.fromstring(csv.replace(b"\n", b","), dtype, sep=",").reshape(-1, columns)

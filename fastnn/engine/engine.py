@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from fastnn.common.aligned_memory import aligned_zeros
 from fastnn.engine.evaluation import Evaluation, LossGradient
 from fastnn.engine.inference import Inference, link_width
 from fastnn.engine.programs import check_order, counters_of, operand, operands, round_weights, run_vector
@@ -19,7 +20,6 @@ from fastnn.engine.weights_lock import Gate
 from fastnn.kernels import codes
 from fastnn.lowering.objective import Objective
 from fastnn.lowering.plan import Plan
-from fastnn.lowering.workspace import aligned_zeros
 
 T = TypeVar("T")
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.common.aligned_memory import aligned_zeros
 from fastnn.engine import team
 from fastnn.engine.hyperparameters import Rates
 from fastnn.engine.programs import (
@@ -34,7 +35,6 @@ from fastnn.kernels.compiler.partial_expressions import SourceMissing
 from fastnn.kernels.operations import teamwork
 from fastnn.kernels.sizes import PART_ROWS, units
 from fastnn.lowering.objective import Objective
-from fastnn.lowering.workspace import aligned_zeros
 
 START = (0.0, 1.0, 1.0)  # the optimizer's state before its first step
 WATCHED = 2  # times the length of a slice after which a team is asked to stop

@@ -8,7 +8,9 @@ from sklearn.utils import check_array, check_consistent_length, check_random_sta
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from fastnn.common.arithmetic import heedless_but_for_callbacks
-from fastnn.data.placement import OnGPU, on_host
+from fastnn.common.on_gpu import OnGPU
+from fastnn.common.precisions import MIXED
+from fastnn.data.placement import on_host
 from fastnn.data.precision import nonfinite_weights, warn_of_lost_digits
 from fastnn.engine.devices import resolve
 from fastnn.engine.engine import Engine
@@ -24,7 +26,6 @@ from fastnn.estimators.validation import HeldOut, Rows, split, validation_argume
 from fastnn.estimators.weights import as_dtype, rounded
 from fastnn.kernels import codes
 from fastnn.losses import Loss
-from fastnn.lowering.plan import MIXED
 
 _SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 # what the last activation is computed by in float64

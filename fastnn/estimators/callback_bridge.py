@@ -9,7 +9,7 @@ import numpy as np
 from fastnn.common.arithmetic import as_the_caller
 from fastnn.common.attributes import Strict
 from fastnn.estimators.weights import attributes, names
-from fastnn.layers.base import check_weights
+from fastnn.layers.weights import check_weights
 
 try:
     from sklearn.callback import CallbackSupportMixin

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from sklearn.base import is_classifier
 
+from fastnn.common.precisions import MIXED
 from fastnn.engine.devices import resolve
 from fastnn.engine.engine import Engine
 from fastnn.engine.factory import make_engine
 from fastnn.estimators.parameters import NetworkOptions
 from fastnn.estimators.weights import assigned_weights, attributes, flattened
-from fastnn.lowering.plan import MIXED, lower
+from fastnn.lowering.plan import lower
 from fastnn.optimizers import Optimizer
 
 _WEIGHTS = ("coefs_", "intercepts_", "normalizations_")

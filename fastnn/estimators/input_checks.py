@@ -13,12 +13,13 @@ from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import validate_data
 
 from fastnn.common.arithmetic import heedless
-from fastnn.data import samples
-from fastnn.data.placement import is_on_gpu, on_host
+from fastnn.common.on_gpu import is_on_gpu
+from fastnn.common.precisions import MIXED
+from fastnn.data import arrays
+from fastnn.data.placement import on_host
 from fastnn.engine.devices import get_device, resolve
 from fastnn.engine.sparse_rows import SparseRows
 from fastnn.estimators.sparse_input import compressed
-from fastnn.lowering.plan import MIXED
 
 _PLAIN = "biuf"  # kinds of dtypes: booleans, integers, floats
 _PLAIN_SPARSE = (csr_array, csr_matrix)
@@ -122,7 +123,7 @@ def _rows_on_gpu(
 ) -> tuple[Any, np.dtype]:
     """Return X as `check_rows` does, where it lies."""
     device = resolve(estimator.device)
-    rows = samples.to_array(X, "X", device)
+    rows = arrays.to_array(X, "X", device)
     if rows.ndim != 2 or 0 in rows.shape:
         raise ValueError(f"X must have rows and columns, shape (n_samples, n_features); got the shape {rows.shape}")
     if not reset and rows.shape[1] != estimator.n_features_in_:
@@ -131,7 +132,7 @@ def _rows_on_gpu(
             f"{estimator.n_features_in_} features as input"
         )
     given = _fitted_in(rows.dtype)
-    checked = samples.finite(rows, dtype_for(len(rows), given), "X")
+    checked = arrays.finite(rows, dtype_for(len(rows), given), "X")
     if reset:
         estimator.__dict__.pop("feature_names_in_", None)
         estimator.n_features_in_ = rows.shape[1]

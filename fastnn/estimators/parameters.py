@@ -17,13 +17,13 @@ from fastnn import activations, optimizers
 from fastnn.callbacks import Callback
 from fastnn.common.identifiers import is_own
 from fastnn.common.keras_arguments import accepting
+from fastnn.common.precisions import DTYPES
 from fastnn.common.user_warnings import warn
 from fastnn.engine.devices import DEVICES
 from fastnn.engine.training_record import MOST_EPOCHS
 from fastnn.estimators.schedules import SCHEDULES
 from fastnn.layers import Activation, BatchNormalization, Dense, Dropout, Layer, LayerNormalization
-from fastnn.layers.base import MOST_SIZE
-from fastnn.lowering.plan import DTYPES
+from fastnn.layers.shapes import MOST_SIZE
 from fastnn.optimizers import Optimizer
 from fastnn.optimizers.schedules import LearningRateSchedule
 from fastnn.regularizers import L2

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.base import is_classifier
 
 from fastnn.common.arithmetic import heedless
-from fastnn.data import samples
+from fastnn.common.host_arrays import host_array
 
 ARRAYS_PER_LAYER = {None: 2, "layer": 4, "batch": 6}  # of a hidden layer
 
@@ -96,7 +96,7 @@ def _listed(name: str, value: Any) -> list[Any]:
 
 def _array(name: str, value: Any, shape: tuple[int | None, ...], dtype: np.dtype) -> np.ndarray:
     """Return a copy as float32 or float64, if it has this shape, None standing for any size but 0."""
-    array = samples.to_array(value, name)
+    array = host_array(value, name)
     fits = array.ndim == len(shape) and all(
         size and wanted in (None, size) for size, wanted in zip(array.shape, shape, strict=True)
     )

@@ -1,7 +1,4 @@
-"""What all layers have in common: a name, shapes, and weights that move to an engine and back.
-
-Shapes are tuples with None for the number of rows, as in Keras: (None, 8) is a batch of rows of 8 features.
-"""
+"""What all layers have in common: a name, shapes, and weights that move to an engine and back."""
 
 import copy
 import itertools
@@ -18,41 +15,13 @@ from fastnn.common import checks
 from fastnn.common.absent import missing
 from fastnn.common.arithmetic import as_the_caller, heedless
 from fastnn.common.attributes import arguments, as_the_constructor_takes_it
-from fastnn.common.declarations import Declared
 from fastnn.common.identifiers import is_own
-from fastnn.data.samples import to_array
+from fastnn.layers.always_trained import AlwaysTrained
+from fastnn.layers.shapes import Shape, row_shape
+from fastnn.layers.weights import check_weights
 
-Shape = tuple[int | None, ...]
 # What the layer finds out by itself
 _FOUND = ("kind", "statistics", "input_shape", "declared_shape", "auto_named", "weight_shapes")
-MOST_SIZE = 2**31  # of a layer, and above: places in a row are numbered in int32
-
-
-def row_shape(shape: Any) -> tuple[int, ...]:
-    """Return the shape of one row, from a tuple, list or single integer."""
-    return tuple(
-        checks.integer("every size of an input shape", size, 1, MOST_SIZE)
-        for size in (shape if isinstance(shape, Sequence) else (shape,))
-    )
-
-
-class AlwaysTrained(Declared):
-    """A layer or model, whose weights cannot be left out of a training."""
-
-    name: str
-
-    @property
-    def trainable(self) -> bool:
-        """True: all layers are trained; False cannot be assigned."""
-        return True
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        if not value:
-            raise ValueError(
-                f"trainable=False: fastnn trains all layers, and cannot leave out {self.name!r}; train a model of the "
-                "other layers on the outputs of this one"
-            )
 
 
 class Layer(AlwaysTrained):
@@ -317,17 +286,3 @@ def unchanged_on_failure(layers: Sequence[Layer]) -> Iterator[None]:
             vars(layer).clear()
             vars(layer).update(attributes)
         raise
-
-
-def check_weights(weights: Sequence[Any], expected: list[tuple[str, tuple[int, ...]]]) -> list[np.ndarray]:
-    """Return float64 arrays of the expected (name, shape) pairs, or an error that names the first that does not fit."""
-    if len(weights) != len(expected):
-        wanted = ", ".join(f"{name} {shape}" for name, shape in expected) or "none"
-        raise ValueError(f"expected {len(expected)} weight arrays ({wanted}); got {len(weights)}")
-    values = []
-    for (name, shape), weight in zip(expected, weights, strict=True):
-        value = to_array(weight, name)
-        if value.shape != shape:
-            raise ValueError(f"the weight {name} has the shape {shape}; got an array of shape {value.shape}")
-        values.append(value.astype(np.float64))
-    return values

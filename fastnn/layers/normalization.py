@@ -1,30 +1,14 @@
-"""Layers that normalize: declarations, as in ``layers/``."""
+"""Layers that normalize: each column over the rows of a batch, or each row over its columns."""
 
-import math
 from typing import Any, ClassVar
 
 import numpy as np
 
 from fastnn import initializers
 from fastnn.common import checks
-from fastnn.common.arithmetic import heedless
 from fastnn.common.identifiers import serialize
-from fastnn.layers.base import Layer, Shape
-
-
-def _columns(axis: int) -> int:
-    if axis not in (-1, 1):
-        raise ValueError(f"axis must be -1 or 1, the columns of flat rows; got {axis!r}")
-    return -1
-
-
-def _flat(layer: Layer, input_shape: Shape) -> Shape:
-    if len(input_shape) != 2:
-        raise ValueError(
-            f"the layer {layer.name!r} takes flat rows, shape (None, inputs); its input has the shape "
-            f"{input_shape}: put a Flatten() layer before it"
-        )
-    return input_shape
+from fastnn.layers.base import Layer
+from fastnn.layers.shapes import Shape, column_axis, flat
 
 
 class _Normalization(Layer):
@@ -43,14 +27,14 @@ class _Normalization(Layer):
         input_dim: int | None,
     ) -> None:
         super().__init__(name=name, input_shape=input_shape, input_dim=input_dim)
-        self.axis = _columns(axis)
+        self.axis = column_axis(axis)
         self.epsilon = checks.number("epsilon", epsilon, 0.0, above=True)
         self.center, self.scale = bool(center), bool(scale)
         self.beta_initializer = initializers.get(beta_initializer)
         self.gamma_initializer = initializers.get(gamma_initializer)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        return _flat(self, input_shape)
+        return flat(self.name, input_shape)
 
     def _shapes_of_weights(self, input_shape: Shape) -> dict[str, tuple[int, ...]]:
         names = ["gamma"] * self.scale + ["beta"] * self.center + list(self.statistics)
@@ -231,105 +215,3 @@ class LayerNormalization(_Normalization):
         super().__init__(
             axis, epsilon, center, scale, beta_initializer, gamma_initializer, name, input_shape, input_dim
         )
-
-
-class Normalization(Layer):
-    """Standardizes inputs by the mean and variance of every column of given data.
-
-    ``(x - mean) / max(sqrt(variance), 1e-7)``, in training and prediction.
-
-    Parameters
-    ----------
-    axis : int, default=-1
-        The columns, -1 or 1.
-    mean, variance : float or array-like of shape (inputs,), optional
-        Both or none; without them, they are 0 and 1 until `adapt`.
-    name, input_shape, input_dim
-        As in `Layer`.
-
-    Raises
-    ------
-    ValueError
-        If only one of mean and variance is given, or one is not finite, or a variance is negative.
-
-    Notes
-    -----
-    Input and output shape (None, inputs). The weights are mean and variance, each (inputs,), which are not trained. It
-    stands before all layers that compute. The behaviour is that of Keras.
-
-    Examples
-    --------
-    >>> from fastnn import Dense, Normalization, Sequential
-    >>> normalization = Normalization()
-    >>> normalization.adapt([[1.0, 10.0], [3.0, 30.0]])
-    >>> model = Sequential([normalization, Dense(1)])
-    """
-
-    kind = "normalization"
-    statistics: ClassVar[tuple[str, ...]] = ("mean", "variance")
-
-    def __init__(
-        self,
-        axis: int = -1,
-        mean: Any = None,
-        variance: Any = None,
-        *,
-        name: str | None = None,
-        input_shape: Any = None,
-        input_dim: int | None = None,
-    ) -> None:
-        super().__init__(name=name, input_shape=input_shape, input_dim=input_dim)
-        self.axis = _columns(axis)
-        if (mean is None) != (variance is None):
-            raise ValueError("give both mean and variance, or none of them and call adapt(data)")
-        self._given = {"mean": _statistic("mean", mean, -math.inf), "variance": _statistic("variance", variance, 0.0)}
-
-    @heedless
-    def adapt(self, data: Any, batch_size: int | None = None, steps: int | None = None) -> None:
-        """Take mean and variance of every column of data (n, inputs); what was before is forgotten.
-
-        `batch_size` and `steps` are accepted as in Keras and change nothing.
-
-        Raises
-        ------
-        ValueError
-            If the data are no finite numbers of that shape.
-        """
-        rows = np.asarray(data, np.float64)
-        if rows.ndim != 2 or 0 in rows.shape or not np.isfinite(rows).all():
-            raise ValueError(f"adapt takes finite numbers of shape (n, inputs); got an array of shape {rows.shape}")
-        if self.input_shape is None:
-            shape = (None, rows.shape[1])
-            self.build(shape, "float64")
-            self.declared_shape = self.declared_shape or shape
-        self.set_weights([rows.mean(axis=0), rows.var(axis=0)])
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        for name, value in self._given.items():
-            if value is not None and value.ndim and value.shape != (input_shape[-1],):
-                raise ValueError(
-                    f"the {name} of the layer {self.name!r} has the shape {value.shape}; its input has {input_shape}"
-                )
-        return _flat(self, input_shape)
-
-    def _shapes_of_weights(self, input_shape: Shape) -> dict[str, tuple[int, ...]]:
-        return dict.fromkeys(self.statistics, (int(input_shape[1] or 0),))
-
-    def _initializer(self, weight: str) -> Any:
-        given = self._given[weight]
-        if given is None:
-            return initializers.get("zeros" if weight == "mean" else "ones")
-        return heedless(lambda shape, dtype: np.broadcast_to(given, shape).astype(dtype))
-
-    def get_config(self) -> dict[str, Any]:
-        given = {name: None if value is None else value.tolist() for name, value in self._given.items()}
-        return {"name": self.name, "axis": self.axis, **given}
-
-
-def _statistic(name: str, value: Any, low: float) -> np.ndarray | None:
-    if value is None:
-        return None
-    array = np.asarray(value, np.float64)
-    if array.ndim > 1 or not (np.isfinite(array) & (array >= low)).all():
-        raise ValueError(f"{name} must be one finite number >= {low:g} or one for each input; got {value!r}")
-    return array

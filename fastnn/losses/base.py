@@ -9,6 +9,8 @@ from fastnn.common.arithmetic import heedless
 from fastnn.common.attributes import Unchangeable
 from fastnn.common.declarations import Declared
 
+FROM_LOGITS = "_from_logits"  # behind the name of a loss that takes logits
+
 
 class Loss(Unchangeable, Declared):
     """What training makes small; callable on arrays.
@@ -36,7 +38,7 @@ class Loss(Unchangeable, Declared):
         """Return the loss of each row, shape (rows,)."""
         from fastnn.kernels import reference
 
-        name = self.name + ("_from_logits" if self.from_logits else "")
+        name = self.name + FROM_LOGITS * self.from_logits
         width = self.target_width(np.shape(y_pred)[1] if np.ndim(y_pred) > 1 else 1)
         return reference.loss(name, *as_rows(y_true, y_pred, width), **self.parameters())
 

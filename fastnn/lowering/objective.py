@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fastnn.kernels import codes
-from fastnn.losses import Loss, MeanSquaredError
+from fastnn.losses import Loss
+from fastnn.losses.base import FROM_LOGITS
+from fastnn.losses.regression import metric_factors
 
-FROM_LOGITS = "_from_logits"
 FUSED = {  # losses that include the last activation
     "sigmoid": ("binary_crossentropy", "binary_focal_crossentropy"),
     "softmax": ("categorical_crossentropy", "categorical_focal_crossentropy"),
@@ -39,13 +40,6 @@ class Objective:
     target_width: int
     ops: np.ndarray = field(repr=False)
     factors: np.ndarray = field(repr=False)
-
-
-def metric_factors(n_outputs: int) -> np.ndarray:
-    """Return the parameters of a metric that is given none, in the form of ``Loss.factors``."""
-    row = MeanSquaredError().factors(n_outputs)
-    row[codes.SHAPE] = 0.5  # threshold of binary accuracy
-    return row
 
 
 def bind(

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.common.precisions import DTYPES, MIXED
 from fastnn.common.user_warnings import warn
 from fastnn.kernels import codes
 from fastnn.kernels.host import cpu
@@ -30,7 +31,6 @@ from fastnn.lowering.weight_places import (
 )
 from fastnn.lowering.workspace import Layout, layout
 
-DTYPES = ("float32", "float64", MIXED := "mixed_bfloat16")
 SMALL_PARAMETERS = 16384  # of networks whose batches may be cut into segments: their gradients stay in the cache
 ROWS_OF_SEGMENT, MOST_SEGMENTS = 192, 16
 IN_LANES = (codes.DENSE, codes.ACTIVATION, codes.DROPOUT)  # kinds of operations that can work on one row in each lane

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from fastnn.common.aligned_memory import aligned_zeros
 from fastnn.kernels import codes
 from fastnn.kernels.host import cpu
 from fastnn.kernels.sizes import BLOCK_ROWS, TILE_ROWS, half, whole
@@ -108,14 +109,6 @@ def _softmax_on_top(ops: np.ndarray) -> bool:
         if op[codes.KIND] in WITH_WEIGHTS:
             break
     return False
-
-
-def aligned_zeros(size: int, dtype: np.dtype, alignment: int = 64) -> np.ndarray:
-    """Zeros whose first element lies on a multiple of ``alignment`` bytes, a cache line."""
-    itemsize = np.dtype(dtype).itemsize
-    memory = np.zeros(size * itemsize + alignment, np.uint8)
-    offset = -memory.ctypes.data % alignment
-    return memory[offset : offset + size * itemsize].view(dtype)
 
 
 def writable(array: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from fastnn.common.arithmetic import heedless
 from fastnn.common.attributes import Unchangeable
 from fastnn.common.declarations import Declared
 from fastnn.losses.base import as_rows
-from fastnn.lowering.objective import metric_factors
+from fastnn.losses.regression import metric_factors
 
 
 class Metric(Unchangeable, Declared):

@@ -1,14 +1,12 @@
 """What a stack of layers says of itself: its summary, and its configuration as plain values."""
 
-import inspect
 import json
-from collections.abc import Callable, Mapping
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from fastnn.common import identifiers
-from fastnn.common.identifiers import is_own, serialize
+from fastnn.common.identifiers import serialize
 from fastnn.models.network import LayerStack
 from fastnn.models.summary import html_summary, print_summary
 
@@ -69,31 +67,6 @@ class DescribedStack(LayerStack):
             "input_shape": list(self.input_shape) if self.built else None,
         }
 
-    @classmethod
-    def from_config(
-        cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None, **placement: Any
-    ) -> Self:
-        """Make a model with fresh weights from what `get_config` gave.
-
-        `custom_objects` are classes of the user's by name; `placement` is device and threads.
-        """
-        about = {"name": config["name"], "dtype": config["dtype"], **placement}
-        if not is_own(cls) and not _takes(cls, [], about):
-            raise TypeError(f"{cls.__name__} has a constructor of its own: give it a from_config that calls it")
-        with identifiers.custom_objects(custom_objects):
-            model = cls(config["layers"], **about)
-        if config.get("input_shape") is not None:
-            model.build(config["input_shape"])
-        return model
-
     def to_json(self) -> str:
         """Return the configuration as JSON."""
         return json.dumps({"class_name": type(self).__name__, "config": self.get_config()})
-
-
-def _takes(kind: type, layers: list[Any], about: dict[str, Any]) -> bool:
-    try:
-        inspect.signature(kind).bind(layers, **about)
-    except TypeError:
-        return False
-    return True

@@ -35,7 +35,7 @@ class Training:
     ----------
     model : Sequential
         Its ``stop_training`` is looked at; what a callback restores to it is where training begins.
-    run : backend.Run
+    run : Run
     epochs : range
         Numbers of the epochs.
     metrics : sequence of Metric

@@ -8,9 +8,9 @@ moments that are all zero left out. In backups ``training`` has ``surroundings``
 whose arrays are the tensors ``callback:<number>:<number>``.
 
 Names of layers have no ``/`` in them and differ, so no two tensors have one name. What would not come back from JSON
-as it is, such as tuples in ``metadata``, is refused before anything is written: see `states.plain`. Configurations may
-have tuples, as constructors take lists as well. States of callbacks mark tuples, as ``{"tuple of the file": [...]}``.
-Files of former versions may have null as ``metadata``, and load with an empty dict.
+as it is, such as tuples in ``metadata``, is refused before anything is written: see `plain_values.plain`.
+Configurations may have tuples, as constructors take lists as well. States of callbacks mark tuples, as
+``{"tuple of the file": [...]}``. Files of former versions may have null as ``metadata``, and load with an empty dict.
 """
 
 import json

@@ -1,34 +1,35 @@
 """A stack of layers: its shapes, its weights and, once they are needed, the engine that holds them."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from fastnn import layers as layer_kinds
 from fastnn.common import checks
 from fastnn.common.arithmetic import heedless
 from fastnn.common.identifiers import unknown_name
+from fastnn.common.precisions import DTYPES
 from fastnn.engine.devices import resolve
 from fastnn.engine.turns import Turns
 from fastnn.kernels.host.uninterrupted import imported
-from fastnn.layers.base import AlwaysTrained, Layer, Shape, check_weights, row_shape, unchanged_on_failure
+from fastnn.layers.always_trained import AlwaysTrained
+from fastnn.layers.base import Layer
+from fastnn.layers.shapes import Shape, row_shape
+from fastnn.layers.weights import check_weights
 
 _making = Turns(brief=True)  # an engine: two threads must not make one each for a model
-_DTYPES = ("float32", "float64", "mixed_bfloat16")
 
 
 class LayerStack(AlwaysTrained):
-    """What a model is, without how it is trained.
+    """What a model is, without how its layers were put together and how it is trained.
 
     A stack is built, that is its weights exist, as soon as the shape of its input is known. Until an engine is needed
     the layers keep their weights themselves; then the engine holds them all in one vector.
 
     Parameters
     ----------
-    layers : iterable of Layer, optional
-    name : str, default="sequential"
+    name : str
     dtype : {"float32", "float64", "mixed_bfloat16"}, default="float32"
     device : {"cpu", "cuda", "auto"}, optional
         Where to compute. "cuda" is an NVIDIA GPU; "auto" is that where there is one that can be used, else the CPU.
@@ -40,27 +41,19 @@ class LayerStack(AlwaysTrained):
 
     def __init__(
         self,
-        layers: Iterable[Layer] | Layer | None = None,
-        name: str | None = None,
+        name: str,
         dtype: Any = "float32",
         device: str | None = None,
         threads: int | None = None,
     ) -> None:
-        self.name = "sequential" if name in (None, "") else name
+        self.name = name
         self.dtype = dtype if isinstance(dtype, str) else np.dtype(dtype).name
-        if self.dtype not in _DTYPES:
-            raise unknown_name("dtype", self.dtype, _DTYPES)
+        if self.dtype not in DTYPES:
+            raise unknown_name("dtype", self.dtype, DTYPES)
         self._device, self._threads = device, threads
         self.metadata = {}
         self._layers: list[Layer] = []
-        self._names: set[str] | None = set()  # of the layers, while they are put in one after the other
-        self._numbers: dict[str, int] = {}  # by kinds of layers: those below are taken
         self._engine: Any = None
-        given = [layers] if isinstance(layers, (Layer, LayerStack)) else list(layers or [])
-        with unchanged_on_failure([layer for layer in given if isinstance(layer, Layer)]):
-            for layer in given:
-                self.add(layer)
-        self._names = None  # they may change
 
     @classmethod
     def _guards(cls, name: str) -> bool:
@@ -117,88 +110,9 @@ class LayerStack(AlwaysTrained):
         self._need_built()
         return self._layers[-1].output_shape
 
-    def add(self, layer: Layer) -> None:
-        """Put a layer on top.
-
-        Raises
-        ------
-        TypeError
-            If it is no layer.
-        ValueError
-            If it belongs to a model already, this one or another; if its name is taken, or it does not fit the output
-            of the layer below.
-        """
-        if isinstance(layer, LayerStack):
-            raise TypeError(
-                f"a model cannot be a layer of another one: add copies of its layers, "
-                f"Sequential([layer.copy() for layer in {layer.name}.layers])"
-            )
-        layer = layer_kinds.get(layer)
-        if layer.kind == "input" and self._layers:
-            raise ValueError("Input stands first in a model; this one already has layers")
-        if layer.in_model and layer.kind == "input":  # says a shape and has nothing that could be shared
-            layer = layer.copy()
-        if layer.in_model:
-            raise ValueError(_taken(layer, any(layer is mine for mine in self._layers)))
-        with unchanged_on_failure([layer]):
-            self._fit_in(layer)
-            self._release_engine()
-        layer.enter(self)
-        self._layers.append(layer)
-        if self._names is not None:
-            self._names.add(layer.name)
-
-    def _fit_in(self, layer: Layer) -> None:
-        """Give a new layer its name and, where it is known, its shape."""
-        names = {other.name for other in self._layers} if self._names is None else self._names
-        if layer.name in names:
-            if not layer.auto_named:
-                raise ValueError(f"the name {layer.name!r} is taken by another layer of this model")
-            self._numbers[layer.kind] = layer.number(names, self._numbers.get(layer.kind, 1))
-        shape = layer.input_shape or layer.declared_shape
-        if self._layers:
-            shape = self._layers[-1].output_shape if self._layers[-1].built else None
-        if shape is None:
-            layer.forget_shape()  # it is known when those below are built
-        elif layer.built and layer.weight_shapes and layer.input_shape != shape:
-            raise ValueError(
-                f"the layer {layer.name!r} has weights for inputs of shape {layer.input_shape}, and would get {shape}: "
-                "make a new layer"
-            )
-        else:
-            layer.build(shape, self.variable_dtype)
-
-    def pop(self) -> Layer:
-        """Take the topmost layer off and return it."""
-        if not self.layers:
-            raise ValueError("there are no layers in the model")
-        self._release_engine()
-        layer = self._layers.pop()
-        self._numbers.clear()
-        layer.leave()
-        return layer
-
-    @heedless
     def build(self, input_shape: Sequence[int | None] | None = None) -> None:
-        """Fix the shape of the input, such as (None, 8), and draw the first weights.
-
-        Raises
-        ------
-        ValueError
-            If there are no layers, no shape, or another shape than before.
-        """
-        if not self.layers:
-            raise ValueError("the model has no layers yet; add some first")
-        if self.built:
-            if input_shape is not None and tuple(input_shape)[1:] != self.input_shape[1:]:
-                raise ValueError(f"the model is built for the shape {self.input_shape}; got {tuple(input_shape)}")
-            return
-        if input_shape is None or len(input_shape) < 2:
-            raise ValueError(f"input_shape must have rows and their shape, such as (None, 8); got {input_shape!r}")
-        shape: Shape = (None, *row_shape(tuple(input_shape)[1:]))
-        for layer in self._layers:
-            layer.build(shape, self.variable_dtype)
-            shape = layer.output_shape
+        """Fix the shape of the input and draw the first weights."""
+        raise NotImplementedError
 
     @property
     def engine(self) -> Any:
@@ -319,13 +233,3 @@ class LayerStack(AlwaysTrained):
             if layer.name == name:
                 return layer
         raise unknown_name("layer", name, [layer.name for layer in self.layers])
-
-
-def _taken(layer: Layer, here: bool) -> str:
-    where = "stands in this model already" if here else "belongs to another model"
-    return (
-        f"the layer {layer.name!r} {where}, and fastnn cannot share layers: add layer.copy(), a new layer with the "
-        "same weights that is trained by itself. To use the weights of another model after its training, "
-        "new_layer.set_weights(layer.get_weights()); to train both parts, fit one model of all layers. "
-        "other_model.pop() sets its last layer free"
-    )

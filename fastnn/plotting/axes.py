@@ -1,10 +1,14 @@
-"""Where pictures are drawn: matplotlib, which is an extra, and figures of it."""
+"""Where pictures are drawn: matplotlib, which is an extra, figures of it, and colours."""
 
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+# Okabe and Ito's colours, distinguishable with every common kind of colour blindness (jfly.uni-koeln.de/color),
+# ordered so that the first ones differ in lightness too.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 
 
 def pyplot() -> ModuleType:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from sklearn.utils.validation import check_is_fitted
 
-from fastnn.plotting import plot_metric
+from fastnn.plotting.history import plot_metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

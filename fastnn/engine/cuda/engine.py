@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from fastnn.common.aligned_memory import aligned_zeros
 from fastnn.data.device_array import DeviceArray
 from fastnn.data.streaming import chunk_rows
 from fastnn.engine.cuda.inference import Inference
@@ -21,7 +22,6 @@ from fastnn.kernels import codes
 from fastnn.kernels.cuda import device as device_cuda
 from fastnn.lowering.objective import Objective
 from fastnn.lowering.plan import Plan
-from fastnn.lowering.workspace import aligned_zeros
 
 T = TypeVar("T")
 
