@@ -11,7 +11,7 @@ from fastnn import optimizers
 from fastnn.engine import engine as backend
 from fastnn.engine.engine import Engine
 from fastnn.layers import Activation, Dense
-from fastnn.lowering.plan import lower
+from fastnn.lowering.lower import lower
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from fastnn import losses, optimizers
 from fastnn.callbacks import LambdaCallback
 from fastnn.engine.engine import Engine, Evaluation, LossGradient
 from fastnn.layers import Dense
-from fastnn.lowering.plan import lower
+from fastnn.lowering.lower import lower
 
 RNG = np.random.default_rng(0)
 DENSE = (RNG.random((60, 10)) < 0.3) * RNG.normal(size=(60, 10))

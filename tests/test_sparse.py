@@ -8,7 +8,7 @@ from scipy import sparse
 from fastnn import losses, optimizers
 from fastnn.engine.engine import Engine, LossGradient
 from fastnn.layers import Dense, Dropout
-from fastnn.lowering.plan import lower
+from fastnn.lowering.lower import lower
 from fastnn.regularizers import L2
 
 NETWORKS = {

@@ -124,7 +124,7 @@ class LayerStack(AlwaysTrained):
     def _make_engine(self) -> None:
         if self._engine is None:
             self._need_built()
-            backend, lowering = imported("fastnn.engine.engine"), imported("fastnn.lowering.plan")
+            backend, lowering = imported("fastnn.engine.engine"), imported("fastnn.lowering.lower")
             if len(self.output_shape) != 2:
                 raise ValueError(f"a model gives flat rows, but the output shape is {self.output_shape}: add Flatten()")
             self._row_shape = row_shape(self.input_shape[1:])
