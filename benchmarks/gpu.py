@@ -24,7 +24,7 @@ from benchmarks.data import load, missing
 from fastnn import losses, optimizers
 from fastnn.engine import devices, factory
 from fastnn.layers import Dense
-from fastnn.lowering.plan import lower
+from fastnn.lowering.lower import lower
 
 MANY = (64, 1024)  # networks at once
 

@@ -11,7 +11,7 @@ from fastnn.kernels.reference.normalization import weights_of_normalization
 from fastnn import losses, optimizers
 from fastnn.engine.factory import make_engine
 from fastnn.layers import Dense, Dropout
-from fastnn.lowering.plan import lower
+from fastnn.lowering.lower import lower
 
 ODD_SIZES = (1, 3, 17, 63, 100, 513)
 AMX_FEATURES = {"amx-tile", "amx-bf16"}

@@ -14,7 +14,7 @@ from test_training_kernels import SHAPES, deep, tiny, wide
 
 import fastnn
 from fastnn.layers import Dense, Rescaling
-from fastnn.lowering.plan import lower
+from fastnn.lowering.lower import lower
 from fastnn.lowering.workspace import Layout
 
 MIXED = "mixed_bfloat16"

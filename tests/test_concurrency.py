@@ -10,7 +10,7 @@ from harness import Problem, assert_same_bits, finish_run, small_problem, start_
 
 from fastnn.engine.engine import Engine
 from fastnn.layers import Dense
-from fastnn.lowering.plan import lower
+from fastnn.lowering.lower import lower
 
 
 def subnormals_work():

@@ -18,7 +18,7 @@ from fastnn.callbacks import LambdaCallback
 from fastnn.engine.engine import Engine
 from fastnn.engine.evaluation import Evaluation, LossGradient
 from fastnn.layers import Dense
-from fastnn.lowering.plan import lower
+from fastnn.lowering.lower import lower
 
 RNG = np.random.default_rng(0)
 DENSE = (RNG.random((60, 10)) < 0.3) * RNG.normal(size=(60, 10))

@@ -11,7 +11,7 @@ from fastnn.engine import cores, devices, factory
 from fastnn.engine import threads as team_sizes
 from fastnn.engine.engine import Engine
 from fastnn.layers import Activation, Dense
-from fastnn.lowering.plan import lower
+from fastnn.lowering.lower import lower
 
 
 @pytest.fixture

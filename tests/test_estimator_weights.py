@@ -10,7 +10,7 @@ from scipy.special import expit
 import fastnn
 from fastnn.engine.engine import Engine
 from fastnn.layers import Activation, BatchNormalization, Dense
-from fastnn.lowering.plan import lower
+from fastnn.lowering.lower import lower
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 RNG = np.random.default_rng(0)

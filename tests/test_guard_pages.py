@@ -21,7 +21,7 @@ from fastnn import losses, optimizers
 from fastnn.engine import team
 from fastnn.engine.engine import Engine
 from fastnn.layers import Activation, Dense, Dropout
-from fastnn.lowering.plan import lower
+from fastnn.lowering.lower import lower
 from fastnn.models import Sequential
 
 PAGE = mmap.PAGESIZE

@@ -9,7 +9,7 @@ from scipy.special import expit, log_expit, logsumexp, softmax
 from fastnn.engine.engine import Engine
 from fastnn.engine.inference import finished
 from fastnn.layers import Dense
-from fastnn.lowering.plan import lower
+from fastnn.lowering.lower import lower
 
 LINKS = {
     "identity": lambda z: z,

@@ -11,7 +11,7 @@ from harness import assert_same_bits
 from fastnn import losses
 from fastnn.common.aligned_memory import aligned_zeros
 from fastnn.layers import Activation, Dense, Dropout, Flatten, Input, Rescaling
-from fastnn.lowering.plan import lower
+from fastnn.lowering.lower import lower
 from fastnn.regularizers import L2
 
 DEEP = [

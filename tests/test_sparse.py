@@ -9,7 +9,7 @@ from fastnn import losses, optimizers
 from fastnn.engine.engine import Engine
 from fastnn.engine.evaluation import LossGradient
 from fastnn.layers import Dense, Dropout
-from fastnn.lowering.plan import lower
+from fastnn.lowering.lower import lower
 from fastnn.regularizers import L2
 
 NETWORKS = {

@@ -16,7 +16,7 @@ from fastnn.engine.engine import Engine
 from fastnn.engine.factory import make_engine
 from fastnn.estimators.parameters import NetworkOptions
 from fastnn.estimators.weights import assigned_weights, attributes, flattened
-from fastnn.lowering.plan import lower
+from fastnn.lowering.lower import lower
 from fastnn.optimizers import Optimizer
 
 _WEIGHTS = ("coefs_", "intercepts_", "normalizations_")

@@ -125,7 +125,7 @@ class LayerStack(AlwaysTrained):
     def _make_engine(self) -> None:
         if self._engine is None:
             self._need_built()
-            factory, lowering = imported("fastnn.engine.factory"), imported("fastnn.lowering.plan")
+            factory, lowering = imported("fastnn.engine.factory"), imported("fastnn.lowering.lower")
             if len(self.output_shape) != 2:
                 raise ValueError(f"a model gives flat rows, but the output shape is {self.output_shape}: add Flatten()")
             self._row_shape = row_shape(self.input_shape[1:])

@@ -12,7 +12,7 @@ import fastnn
 from fastnn import MLPClassifier
 from fastnn.engine.factory import make_engine
 from fastnn.layers import BatchNormalization, Dense, Dropout, LayerNormalization
-from fastnn.lowering.plan import lower
+from fastnn.lowering.lower import lower
 from fastnn.regularizers import L2
 
 RUN = {"batch_size": 4, "epochs": 2, "seed": 2**33 + 5}

@@ -14,7 +14,7 @@ from fastnn import MLPClassifier, Sequential
 from fastnn.callbacks import Callback, EarlyStopping, LambdaCallback, ModelCheckpoint
 from fastnn.engine.factory import make_engine
 from fastnn.layers import BatchNormalization, Dense, Dropout
-from fastnn.lowering.plan import lower
+from fastnn.lowering.lower import lower
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(30, 4)).astype(np.float32)

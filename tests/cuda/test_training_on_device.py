@@ -30,7 +30,7 @@ from fastnn.layers import (
     Rescaling,
 )
 from fastnn.losses import BinaryCrossentropy
-from fastnn.lowering.plan import lower
+from fastnn.lowering.lower import lower
 from fastnn.optimizers.schedules import ExponentialDecay
 from fastnn.regularizers import L2
 
