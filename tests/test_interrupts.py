@@ -4,6 +4,9 @@ import os
 import pickle
 import random
 import signal
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 import warnings
@@ -287,3 +290,30 @@ def test_estimators_warn_as_those_of_scikit_learn(strike):
         warnings.simplefilter("ignore")
         model.fit(X, Y)
     assert model.n_iter_ == 3
+
+
+UNDER_WAY = """
+    import time
+    from fastnn.kernels.undisturbed import undisturbed
+    @undisturbed
+    def work():
+        print("begun", flush=True)
+        time.sleep(2)
+        print("done", flush=True)
+    work()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="no such signals")
+@pytest.mark.parametrize(("strikes", "left"), [(1, "done\n"), (2, "done\n"), (3, "")])
+def test_the_end_of_python_waits_for_a_compilation(strikes, left):
+    """LLVM, taken down under a thread that compiles, crashes; who is in a hurry strikes once more."""
+    command = [sys.executable, "-c", textwrap.dedent(UNDER_WAY)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout.readline() == "begun\n"
+        for _ in range(strikes):
+            time.sleep(0.3)
+            process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == left
+    assert process.returncode == -signal.SIGINT

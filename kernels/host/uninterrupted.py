@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import _imp
+import atexit
 import concurrent.futures.thread  # noqa: F401 - Numba needs it, and it cannot be imported once Python ends
 import contextlib
 import functools
 import importlib
+import signal
 import sys
 import threading
 import time
@@ -24,6 +26,7 @@ DEPTH = 1000  # calls within each other that Numba may need: Python's usual limi
 
 _making = threading.RLock()  # held by the one thread that compiles
 _maker: int | None = None
+_workers: set[threading.Thread] = set()
 
 
 @contextlib.contextmanager
@@ -52,12 +55,32 @@ def _elsewhere(work: Callable[[], T]) -> T:
             outcome.set_exception(error)
         else:
             outcome.set_result(result)
+        finally:
+            _workers.discard(worker)
 
+    worker = threading.Thread(target=fulfil, name="fastnn-compiler")
+    _workers.add(worker)
+    atexit.unregister(_wait_for_workers)
+    atexit.register(_wait_for_workers)  # before all that Numba and LLVM have registered
     try:
-        start(threading.Thread(target=fulfil, name="fastnn-compiler"))
+        start(worker)
     except CannotStart:
         fulfil()
     return outcome.result()
+
+
+def _wait_for_workers() -> None:
+    """Wait at the end of Python for a thread that compiles: it must not find LLVM taken down, which ends in a crash.
+
+    Python waits for threads by itself, until Ctrl-C. Another one, here, ends the process at once.
+    """
+    try:
+        for worker in list(_workers):
+            if worker.ident is not None:
+                worker.join()
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGINT)
 
 
 def undisturbed(function: Callable) -> Callable:
