@@ -294,7 +294,7 @@ def test_estimators_warn_as_those_of_scikit_learn(strike):
 
 UNDER_WAY = """
     import time
-    from fastnn.kernels.undisturbed import undisturbed
+    from fastnn.kernels.host.uninterrupted import undisturbed
     @undisturbed
     def work():
         print("begun", flush=True)
