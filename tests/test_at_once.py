@@ -161,7 +161,7 @@ RACE = """
 """
 ONE_CORE = "os.sched_setaffinity(0, [sorted(os.sched_getaffinity(0))[0]])"
 QUOTA = """import functools, pathlib, tempfile
-    from fastnn.kernels.operations import teamwork
+    from fastnn.engine import cores
     group = pathlib.Path(tempfile.mkdtemp())
     (group / "cpu.max").write_text("100000 100000")
     cores.quota_cores = functools.partial(cores.quota_cores, group)
