@@ -153,7 +153,8 @@ class Victim:
 
     def _bury(self):
         code = self.process.returncode
-        last = next((line for line in reversed(self.errors) if line.strip()), "")
+        said = [line for line in self.errors if line.strip() and not line.startswith("fastnn: ")]  # also after an error
+        last = said[-1] if said else ""
         if code == 1:  # a traceback, of an error between jobs
             kind = last.partition(":")[0].rpartition(".")[2]
         elif any(phrase in line for line in self.errors for phrase in LLVM_ENDS):
