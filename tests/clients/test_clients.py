@@ -121,7 +121,7 @@ def test_mlflow(tmp_path, monkeypatch):
         found = mlflow.sklearn.log_model(
             model,
             name="model",
-            skops_trusted_types=["fastnn.estimators.classifier.MLPClassifier", "fastnn.optimizers.Adam"],
+            skops_trusted_types=["fastnn.estimators.classifier.MLPClassifier", "fastnn.optimizers.methods.Adam"],
             pip_requirements=["fastnn-core"],
         )
     losses = mlflow.MlflowClient().get_metric_history(run.info.run_id, "loss")
