@@ -36,6 +36,7 @@ KERNELS = (
     ("reference",),
     ("formulas",),
     ("sizes",),
+    ("records",),
     ("codes",),
     ("host",),
 )
