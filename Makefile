@@ -46,10 +46,10 @@ test: $(VENV)/.test
 # These libraries pin one another and are heavy, so they have an environment of their own: .venv stays small.
 test-clients:
 	$(MAKE) VENV=build/clients build/clients/.clients
-	build/clients/bin/python -m pytest $(TOGETHER) tests/clients "tests/test_readme.py::test_python[docs/clients.md-2]"
+	build/clients/bin/python -m pytest $(TOGETHER) tests/clients "tests/project/test_readme.py::test_python[docs/clients.md-2]"
 
 test-gpu: $(VENV)/.test
-	FASTNN_TEST_GPU=1 $(RUN) pytest tests/cuda tests/test_devices.py
+	FASTNN_TEST_GPU=1 $(RUN) pytest tests/cuda tests/engine/test_devices.py
 
 bench-gpu: $(VENV)/.cuda
 	$(RUN) benchmarks.gpu $(BENCH)

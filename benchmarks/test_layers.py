@@ -1,6 +1,6 @@
 """What a model of many layers costs, as cases of pytest-benchmark: ``pytest benchmarks/test_layers.py``.
 
-Times grow in proportion to the layers; ``tests/test_many_layers.py`` makes sure of it.
+Times grow in proportion to the layers; ``tests/engine/test_many_layers.py`` makes sure of it.
 """
 
 import numpy as np

@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 import textwrap
+from pathlib import Path
 
 import numpy as np
 from fastnn.kernels import reference
@@ -15,6 +16,11 @@ from fastnn.lowering.lower import lower
 
 ODD_SIZES = (1, 3, 17, 63, 100, 513)
 AMX_FEATURES = {"amx-tile", "amx-bf16"}
+
+
+def folders_of(file):
+    """What a new process needs in ``sys.path`` for the modules beside a file of tests, and for those of this folder."""
+    return [str(Path(file).parent), str(Path(__file__).parent)]
 
 
 def import_all(package):

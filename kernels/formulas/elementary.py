@@ -9,7 +9,7 @@ vector code. Two tables say what compiled code must treat specially:
 - ``BY_PRECISION``: coefficients and ranges that differ between float32 and float64, as (float32, float64).
 
 The polynomials are minimax fits (Remez) computed with 60 digits; the error bounds in the docstrings are tested
-(``tests/test_scalar.py``). NaN stays NaN. Results below the smallest normal number may become zero.
+(``tests/kernels/formulas/test_scalar.py``). NaN stays NaN. Results below the smallest normal number may become zero.
 """
 
 import math

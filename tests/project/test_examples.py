@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-EXAMPLES = sorted(file.stem for file in (Path(__file__).resolve().parent.parent / "examples").glob("*.py"))
+EXAMPLES = sorted(file.stem for file in (Path(__file__).resolve().parents[2] / "examples").glob("*.py"))
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 Whatever happens, a job ends with the bits of an undisturbed one, every file is whole and of a whole step, nothing
 hangs, foreign files stay, and what fails does so for a reason that this process gave it.
-``python -m tests.soak_attacker FOLDER SECONDS SEED`` prints a report, as JSON.
+``python -m tests.whole.soak_attacker FOLDER SECONDS SEED`` prints a report, as JSON.
 """
 
 import builtins
@@ -22,8 +22,8 @@ from collections import Counter, defaultdict, deque
 from pathlib import Path
 
 from fastnn.models import load_model
-from tests.soak_cache import Cache
-from tests.soak_victim import JOBS, digest
+from tests.whole.soak_cache import Cache
+from tests.whole.soak_victim import JOBS, digest
 
 VICTIMS = 2
 PATIENCE = 300  # seconds without a word after which a victim hangs; it compiles, beside others, in less
@@ -73,7 +73,7 @@ class Victim:
         self.ready, self.heard = False, time.monotonic()
         environment = os.environ | {"FASTNN_CACHE_DIR": str(self.cache.folder)}
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "tests.soak_victim"], env=environment, text=True,
+            [sys.executable, "-W", "ignore", "-m", "tests.whole.soak_victim"], env=environment, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         streams = ((self.process.stdout, self.words), (self.process.stderr, self.errors))
@@ -195,7 +195,7 @@ class Victim:
 def undisturbed(cache, folder):
     """Do every job in peace; returns the bits that each ends with, and those of all steps."""
     folder.mkdir()
-    command = [sys.executable, "-W", "ignore", "-m", "tests.soak_victim", str(folder)]
+    command = [sys.executable, "-W", "ignore", "-m", "tests.whole.soak_victim", str(folder)]
     environment = os.environ | {"FASTNN_CACHE_DIR": str(cache)}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     bits, steps = {}, defaultdict(set)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from fastnn.kernels.host import cpu
-from harness import with_amx
+from harness import folders_of, with_amx
 
 HERE = Path(__file__).parent
 has_bfloat16 = pytest.mark.skipif(not cpu.has_bfloat16(), reason="this CPU has no AVX512-BF16: NOT TESTED")
@@ -17,7 +17,7 @@ ASSEMBLY = f"""
     import numpy as np
     from fastnn.kernels.host import amx_permission
     amx_permission.refusal = lambda: ""
-    sys.path.insert(0, {str(HERE)!r})
+    sys.path[:0] = {folders_of(__file__)!r}
     from fastnn.engine import engine, inference, run as runs
     from fastnn.kernels.cpu import variants
     from fastnn.kernels.cpu.inference import infer_rows

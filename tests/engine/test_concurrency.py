@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 import pytest
-from harness import Problem, assert_same_bits, finish_run, small_problem, start_run
+from harness import Problem, assert_same_bits, finish_run, folders_of, small_problem, start_run
 
 from fastnn.engine.engine import Engine
 from fastnn.layers import Dense
@@ -67,7 +67,7 @@ def test_predictions_at_once_on_one_engine(dtype):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_trains_on(run_python):
-    output = run_python(FORK, PYTHONPATH=os.pathsep.join([os.path.dirname(__file__), os.environ.get("PYTHONPATH", "")]))
+    output = run_python(FORK, PYTHONPATH=os.pathsep.join([*folders_of(__file__), os.environ.get("PYTHONPATH", "")]))
     assert output == "same bits\n"
 
 

@@ -3,12 +3,12 @@
 Beside the guard pages, which notice only what leaves a buffer's pages: here a check stands before each access.
 """
 
-import os
 import shutil
 import sys
 
 import pytest
 from fastnn.kernels.host import cpu
+from harness import folders_of
 
 pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux") or not shutil.which("cc"), reason="needs Linux, cc"),
@@ -17,7 +17,7 @@ pytestmark = [
 CODE = """
     import sys, warnings
     warnings.simplefilter("ignore")
-    sys.path.insert(0, {tests!r})
+    sys.path[:0] = {tests!r}
     import test_bounds
     print(*test_bounds.{work}({folder!r}))
 """
@@ -64,7 +64,7 @@ def trespass(folder):
 
 
 def run_checked(run_python, work, tmp_path, **environment):
-    code = CODE.format(tests=os.path.dirname(__file__), work=work, folder=str(tmp_path))
+    code = CODE.format(tests=folders_of(__file__), work=work, folder=str(tmp_path))
     return [int(word) for word in run_python(code, FASTNN_CACHE_DIR=tmp_path / "cache", **environment).split()]
 
 

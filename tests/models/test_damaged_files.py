@@ -17,7 +17,7 @@ from fastnn.models import Sequential, load_model
 from fastnn.models.model_file import ModelFileError, from_bytes, to_bytes
 
 FILES = int(os.environ.get("FASTNN_TEST_FILES", "20000"))
-GOLDEN = [path.read_bytes() for path in sorted((Path(__file__).parent / "golden").glob("*.fastnn"))]
+GOLDEN = [path.read_bytes() for path in sorted((Path(__file__).parents[1] / "golden").glob("*.fastnn"))]
 X = np.ones((2, 2, 3))
 
 

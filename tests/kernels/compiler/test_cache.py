@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from fastnn.kernels.compiler import jit, program_cache, sources
 from fastnn.kernels.host import cache_folder, cpu, files
+from harness import folders_of
 from permissions import obeying_modes
 
 from fastnn import kernels
@@ -375,7 +376,7 @@ def test_a_read_only_installation(run_python, tmp_path, checkout):
         folder.chmod(0o555)
     code = f"""
     import os, sys
-    sys.path.insert(0, {os.path.dirname(__file__)!r})
+    sys.path[:0] = {folders_of(__file__)!r}
     from permissions import obeying_modes
     @obeying_modes
     def use():

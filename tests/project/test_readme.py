@@ -12,7 +12,7 @@ from fastnn.kernels.host import cpu
 
 import fastnn.commands.cli
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PAGES = {
     page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8")
     for folder in (".", "docs", "docs/decisions", "kernels", "examples", "benchmarks")

@@ -422,7 +422,7 @@ def test_a_file_of_a_checkpoint_gives_the_model_the_same_bits(tmp_path):
     assert stop.best == min(model.history.history["loss"])
 
 
-GOLDEN = Path(__file__).parent / "golden" / "format-1-training-backup-float32.fastnn"
+GOLDEN = Path(__file__).parents[1] / "golden" / "format-1-training-backup-float32.fastnn"
 
 
 def test_the_golden_backup_goes_on(tmp_path):

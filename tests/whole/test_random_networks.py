@@ -2,10 +2,9 @@
 
 import os
 import random
-from pathlib import Path
 
 import pytest
-from harness import assert_same_bits
+from harness import assert_same_bits, folders_of
 from random_networks import Case
 
 CASES = int(os.environ.get("FASTNN_TEST_NETWORKS", 40))
@@ -26,7 +25,7 @@ def test_random_networks_in_processes_that_share_a_cache(fresh_cache, run_python
     """Each process finds programs that others compiled, in another order, and compiles some itself."""
     code = """
         import os, sys
-        sys.path.insert(0, os.environ["TESTS"])
+        sys.path[:0] = os.environ["TESTS"].split(os.pathsep)
         from random_networks import Case
         for seed in map(int, os.environ["SEEDS"].split()):
             Case(seed, "float64", None).live()
@@ -34,7 +33,7 @@ def test_random_networks_in_processes_that_share_a_cache(fresh_cache, run_python
     order = random.Random(0)
     for _ in range(5):
         seeds = order.sample(range(1000, 2000), 4)
-        run_python(code, TESTS=Path(__file__).parent, SEEDS=" ".join(map(str, seeds)), FASTNN_SIMD=simd)
+        run_python(code, TESTS=os.pathsep.join(folders_of(__file__)), SEEDS=" ".join(map(str, seeds)), FASTNN_SIMD=simd)
 
 
 @pytest.mark.slow

@@ -20,11 +20,11 @@ MOUNT = 'mount -t tmpfs -o size=64m none "$1" && shift && exec "$@"'  # a disk t
 def test_attacked_from_another_process(tmp_path):
     """Signals, limits, a full disk, a damaged cache: the bits of each fit are those of one that was left alone."""
     own = ["unshare", "--mount", *(["--user", "--map-root-user"] if os.geteuid() else [])]
-    command = [sys.executable, "-m", "tests.soak_attacker", str(tmp_path), SECONDS, SEED]
+    command = [sys.executable, "-m", "tests.whole.soak_attacker", str(tmp_path), SECONDS, SEED]
     mounts = [*own, "sh", "-c", MOUNT, "sh", str(tmp_path)]
     if shutil.which("unshare") and subprocess.run([*mounts, "true"], capture_output=True).returncode == 0:
         command = [*mounts, *command]
-    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     print(report, "" if command[0] != sys.executable else "a full disk: NOT TESTED, no mounts here")

@@ -15,7 +15,7 @@ from fastnn.common.old_modules import NEW_NAMES
 from fastnn.models import load_model
 from fastnn.models.model_file import VERSION, ModelFileError
 
-FILES = sorted((Path(__file__).parent / "golden").glob("*.fastnn"))
+FILES = sorted((Path(__file__).parents[1] / "golden").glob("*.fastnn"))
 
 
 def test_there_is_a_file_of_every_format():
@@ -37,7 +37,7 @@ def test_old_files_load(path):
     model.fit(x, [0, 1, 2, 1], epochs=4, initial_epoch=3, verbose=0)
 
 
-PICKLES = {path.stem: path for path in sorted((Path(__file__).parent / "golden" / "pickles").glob("*.pickle"))}
+PICKLES = {path.stem: path for path in sorted((Path(__file__).parents[1] / "golden" / "pickles").glob("*.pickle"))}
 
 
 @pytest.fixture

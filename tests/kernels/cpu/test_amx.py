@@ -20,7 +20,7 @@ from fastnn.kernels.llvm import amx_tiles
 from fastnn.kernels.llvm.instructions import I64, PROGRAM_MODE, at, float_mode, set_float_mode
 from fastnn.kernels.llvm.vectors import Vectors
 from fastnn.kernels.reference import bfloat16
-from harness import AMX_FEATURES, with_amx
+from harness import AMX_FEATURES, folders_of, with_amx
 from numba import types
 from numba.extending import intrinsic
 
@@ -123,7 +123,7 @@ def test_multiplication_keeps_nan_and_infinity_in_their_rows_and_columns():
 TRAINING = f"""
     import hashlib, sys
     import numpy as np
-    sys.path.insert(0, {str(HERE)!r})
+    sys.path[:0] = {folders_of(__file__)!r}
     from test_training_kernels import deep, tiny, wide
     digest = hashlib.sha256()
     for problem, threads, options in (

@@ -1,4 +1,4 @@
-/* What compiled code calls before each of its loads and stores when tests/bounds.py has put checks there: the bytes must
+/* What compiled code calls before each of its loads and stores when bounds.py has put checks there: the bytes must
    lie in memory that was allowed, or on the stack of the thread. */
 #define _GNU_SOURCE
 #include <pthread.h>

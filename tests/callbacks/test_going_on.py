@@ -11,7 +11,7 @@ import textwrap
 
 import numpy as np
 import pytest
-from harness import assert_same_bits
+from harness import assert_same_bits, folders_of
 from permissions import obeying_modes
 from safetensors import safe_open
 
@@ -227,7 +227,7 @@ def test_steps_and_weights_alone(tmp_path):
 FULL = """
     import contextlib, os, sys
     from pathlib import Path
-    sys.path.insert(0, {tests!r})
+    sys.path[:0] = {tests!r}
     from test_going_on import *
     folder = Path(sys.argv[1])
     with pytest.raises(Stop):
@@ -257,7 +257,7 @@ def test_a_disk_that_is_full(tmp_path):
     mount = 'mount -t tmpfs -o size=64k none "$1" && exec "$2" -W ignore -c "$3" "$1"'
     if subprocess.run([*own, "mount", "-t", "tmpfs", "none", str(tmp_path)], capture_output=True).returncode:
         pytest.skip("no mounts here: NOT TESTED")
-    code = textwrap.dedent(FULL.format(tests=os.path.dirname(__file__)))
+    code = textwrap.dedent(FULL.format(tests=folders_of(__file__)))
     command = [*own, "sh", "-c", mount, "sh", str(tmp_path), sys.executable, code]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.stdout == "whole\n", done.stderr
@@ -282,7 +282,7 @@ def test_a_folder_that_may_not_be_written(tmp_path):
 
 VICTIM = """
 import sys, os
-sys.path.insert(0, os.path.dirname({file!r}))
+sys.path[:0] = {tests!r}
 from test_going_on import *
 freq = sys.argv[2] if sys.argv[2] == "epoch" else int(sys.argv[2])
 begun = callbacks.LambdaCallback(on_train_begin=lambda logs: print("begun", flush=True))
@@ -292,7 +292,7 @@ model.save(sys.argv[1] + "/done")
 
 
 def victim(folder, freq):
-    command = [sys.executable, "-W", "ignore", "-c", VICTIM.format(file=__file__), str(folder), str(freq)]
+    command = [sys.executable, "-W", "ignore", "-c", VICTIM.format(tests=folders_of(__file__)), str(folder), str(freq)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 

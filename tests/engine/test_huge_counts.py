@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-from harness import assert_same_bits
+from harness import assert_same_bits, folders_of
 
 import fastnn
 from fastnn import Perceptron
@@ -24,7 +24,7 @@ SCRIPT = """
     import sys
     import warnings
 
-    sys.path.insert(0, {tests!r})
+    sys.path[:0] = {tests!r}
     import test_huge_counts
 
     warnings.simplefilter("ignore")
@@ -78,9 +78,8 @@ def perceptrons(many):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 @pytest.mark.parametrize("work", ["sequential", "estimators", "perceptrons"])
 def test_little_memory_is_enough(run_python, work):
-    from pathlib import Path
 
-    assert run_python(SCRIPT.format(tests=str(Path(__file__).parent), work=work)).strip() == "done"
+    assert run_python(SCRIPT.format(tests=folders_of(__file__), work=work)).strip() == "done"
 
 
 @pytest.mark.parametrize("epochs", TOO_MANY)

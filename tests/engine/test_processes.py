@@ -7,11 +7,12 @@ import textwrap
 
 import joblib
 import pytest
+from harness import folders_of
 from test_at_once import X, Y, network
 
 FORKS = """
     import os, sys, threading, time
-    sys.path.insert(0, {tests!r})
+    sys.path[:0] = {tests!r}
     from harness import Problem, finish_run, small_problem, start_run
     def fitted():
         engine, run = start_run(small_problem(), threads=2)
@@ -55,7 +56,7 @@ FORKS = """
 @pytest.mark.filterwarnings("ignore:.*fork")
 def test_several_children_of_a_process_at_work(run_python):
     """Forked while a fit runs and another thread compiles: every child fits, with the same bits."""
-    code = textwrap.dedent(FORKS.format(tests=os.path.dirname(__file__)))
+    code = textwrap.dedent(FORKS.format(tests=folders_of(__file__)))
     command = [sys.executable, "-W", "ignore", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.stdout == f"{[0] * 6} True\n", done.stderr
@@ -107,7 +108,7 @@ def test_a_child_does_not_wait_for_threads_it_has_not_got(work):
     """Forked while another thread does something, it does the same."""
     code = f"""
 import os, sys, threading, time
-sys.path.insert(0, {os.path.dirname(__file__)!r})
+sys.path[:0] = {folders_of(__file__)!r}
 from test_at_once import X, Y, network
 {textwrap.dedent(LOST_THREADS[work])}
 thread = threading.Thread(target=other)

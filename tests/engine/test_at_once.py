@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from harness import Problem, assert_same_bits, finish_run, small_problem, start_run
+from harness import Problem, assert_same_bits, finish_run, folders_of, small_problem, start_run
 
 import fastnn
 from fastnn.callbacks import LambdaCallback
@@ -143,7 +143,7 @@ def test_eight_threads_at_once_for_long():
 
 RACE = """
     import os, sys, time
-    sys.path.insert(0, {tests!r})
+    sys.path[:0] = {tests!r}
     {before}
     from harness import Problem, finish_run, start_run
     from fastnn.layers import Dense
@@ -174,7 +174,7 @@ QUOTA = """import functools, pathlib, tempfile
 )
 def test_no_collapse_on_few_cores(run_python, before, during):
     """More threads than cores: never slower than 1.5 times one thread."""
-    code = RACE.format(tests=os.path.dirname(__file__), before=before, during=during)
+    code = RACE.format(tests=folders_of(__file__), before=before, during=during)
     for _ in range(5):  # others may be at work on this machine
         one, *others = map(float, run_python(code).split())
         if max(others) < 1.5 * one:

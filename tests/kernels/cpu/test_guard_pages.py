@@ -8,13 +8,13 @@ import ctypes
 import functools
 import math
 import mmap
-import os
 import sys
 
 import numpy as np
 import pytest
 from fastnn.kernels import codes
 from fastnn.kernels.compiler import jit
+from harness import folders_of
 
 import fastnn
 from fastnn import losses, optimizers
@@ -208,7 +208,7 @@ def exercise_class_numbers(at_end, **options):
 CODE = """
     import sys, warnings
     warnings.simplefilter("ignore")
-    sys.path.insert(0, {tests!r})
+    sys.path[:0] = {tests!r}
     import test_guard_pages
     print(test_guard_pages.{work}({at_end}))
 """
@@ -217,23 +217,23 @@ CODE = """
 @pytest.mark.parametrize("at_end", [True, False], ids=["end", "beginning"])
 @pytest.mark.parametrize("work", ["exercise", "exercise_estimators", "exercise_class_numbers"])
 def test_nothing_beside_the_buffers_is_touched(run_python, work, at_end):
-    calls = run_python(CODE.format(tests=os.path.dirname(__file__), work=work, at_end=at_end))
+    calls = run_python(CODE.format(tests=folders_of(__file__), work=work, at_end=at_end))
     assert int(calls) >= (100 if work == "exercise" else 8)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("at_end", [True, False], ids=["end", "beginning"])
 def test_nothing_beside_the_buffers_is_touched_at_more_widths(run_python, at_end):
-    calls = run_python(CODE.format(tests=os.path.dirname(__file__), work="exercise_thoroughly", at_end=at_end))
+    calls = run_python(CODE.format(tests=folders_of(__file__), work="exercise_thoroughly", at_end=at_end))
     assert int(calls) > 300
 
 
 def test_the_guard_works(run_python):
     """One element past the end ends the process."""
-    code = CODE.format(tests=os.path.dirname(__file__), work="trespass", at_end="True")
+    code = CODE.format(tests=folders_of(__file__), work="trespass", at_end="True")
     with pytest.raises(AssertionError):
         run_python(code)
-    assert run_python(CODE.format(tests=os.path.dirname(__file__), work="trespass", at_end="False")).strip() == "7"
+    assert run_python(CODE.format(tests=folders_of(__file__), work="trespass", at_end="False")).strip() == "7"
 
 
 def trespass_case(rank, size, sync, x, y):
