@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.data.samples import Samples
 from fastnn.engine.sparse_rows import SparseRows, is_sparse
 from fastnn.kernels import codes
 from fastnn.kernels.compiler import jit
@@ -95,17 +96,19 @@ def operand(name: str, array: Any, dtypes: Sequence[Any], shape: tuple[int | Non
     return np.array(array, order="C", copy=True)
 
 
-def operands(
-    plan: Plan, x: Any, y: Any = None, weights: Any = None, target_width: int | None = None
-) -> tuple[Any, Any, Any]:
-    """Return rows x (n, inputs), their targets y (n, target_width) and weights (n,), if there are any, for programs."""
-    x = operand("x", x, (plan.dtype, BYTES), (None, plan.n_inputs))
-    if y is not None:
-        y = operand("y", y, (plan.dtype,), (x.shape[0], target_width))
+def input_operand(plan: Plan, x: Any) -> Any:
+    """Return rows x (n, inputs) for programs."""
+    return operand("x", x, (plan.dtype, BYTES), (None, plan.n_inputs))
+
+
+def operands(plan: Plan, samples: Samples, target_width: int) -> Samples:
+    """Return rows with their targets (n, target_width) and weights (n,), if there are any, for programs."""
+    x, weights = input_operand(plan, samples.x), samples.weights
+    y = operand("y", samples.y, (plan.dtype,), (x.shape[0], target_width))
     if weights is not None:
         column = (1,) * (not isinstance(weights, np.ndarray) and len(weights.shape) == 2)  # on a GPU it may be one
         weights = operand("weights", weights, (plan.dtype,), (x.shape[0], *column))
-    return x, y, weights
+    return Samples(x, y, weights)
 
 
 def check_order(order: np.ndarray, rows: int) -> None:

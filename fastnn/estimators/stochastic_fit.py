@@ -9,9 +9,11 @@ from sklearn.exceptions import ConvergenceWarning
 
 from fastnn.callbacks import CallbackList
 from fastnn.common.user_warnings import warn
+from fastnn.data.samples import Samples
 from fastnn.engine.engine import Engine
+from fastnn.engine.run_options import RunOptions
 from fastnn.estimators.callback_bridge import FitTasks, Trainee
-from fastnn.estimators.validation import HeldOut, Judge, Rows
+from fastnn.estimators.validation import HeldOut, Judge
 
 
 class Deadline:
@@ -55,7 +57,7 @@ class StochasticFit:
         The estimator: its parameters say how, and its attributes record what came of it.
     engine : Engine
         Has the weights to start from, and the optimizer.
-    rows : Rows
+    rows : Samples
     held_out : HeldOut or None
     random_state : RandomState
         Draws the orders of the rows, or a seed for them.
@@ -73,7 +75,7 @@ class StochasticFit:
         self,
         model: Any,
         engine: Engine,
-        rows: Rows,
+        rows: Samples,
         held_out: HeldOut | None,
         random_state: np.random.RandomState,
         tasks: FitTasks,
@@ -91,16 +93,15 @@ class StochasticFit:
         self.epochs = 1 if incremental else int(model.max_iter)  # True is a number to scikit-learn
         self.first_epoch = len(model.loss_curve_)
         objective = engine.plan.objective(model._loss(), model._metrics(), limit=limit)
-        self.run = engine.train(
-            objective,
-            *rows,
-            batch_size=model._rows_per_batch(rows.x.shape[0]),
-            epochs=self.epochs,
+        options = RunOptions(
+            model._rows_per_batch(len(rows)),
+            self.epochs,
             shuffle=model.shuffle and not self.replay,
             seed=model._shuffle_seed,
             first_epoch=self.first_epoch,
             **model._reporting(limit, engine.plan.dtype),
         )
+        self.run = engine.train(objective, rows, options)
         self.judge = None if held_out is None else Judge(model, engine, held_out, dtype, limit)
         self.best_weights = engine.get_weights() if model.early_stopping else None
         self.trainee = Trainee(model, engine)

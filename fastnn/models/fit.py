@@ -237,7 +237,7 @@ def evaluate(
     for batch, start in enumerate(range(0, n, size)):
         callbacks.call("on_test_batch_begin", batch, {})
         part = samples[start : start + size]
-        total += len(part) * engine.evaluate(part.x, part.y, part.weights, objective)
+        total += len(part) * engine.evaluate(objective, part)
         logs = logs_of(total / (start + len(part)), metrics)
         callbacks.call("on_test_batch_end", batch, logs)
     callbacks.call("on_test_end", logs)
