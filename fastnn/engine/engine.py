@@ -26,6 +26,7 @@ from fastnn.lowering.plan import Plan
 
 T = TypeVar("T")
 
+
 class Engine:
     """A lowered network on the CPU: its parameters, its optimizer's state and the programs that run it.
 
