@@ -14,7 +14,8 @@ from fastnn.common.aligned_memory import aligned_zeros
 from fastnn.data.samples import Samples
 from fastnn.engine.evaluation import Evaluation, LossGradient
 from fastnn.engine.inference import Inference, link_width
-from fastnn.engine.programs import counters_of, input_operand, operand, operands, round_weights, run_vector
+from fastnn.engine.operands import counters_of, input_operand, operand, operands, order_operand
+from fastnn.engine.programs import round_weights, run_vector
 from fastnn.engine.run import START, Run
 from fastnn.engine.run_options import RunOptions
 from fastnn.engine.threads import positive_threads
@@ -173,8 +174,8 @@ class Engine:
         """
         predictor = self._predictors.get(link)
         if predictor is None:
-            run = run_vector(codes.NO_LOSS, in_lanes=self.plan.is_narrow, link=link)
-            predictor = self._predictors[link] = self.inference(run)
+            columns = {codes.LOSS: codes.NO_LOSS, codes.IN_LANES: self.plan.is_narrow, codes.LINK: link}
+            predictor = self._predictors[link] = self.inference(run_vector(columns))
         plan = self.plan
         plain = (  # in order, aligned and writable: single rows take a short way
             type(x) is np.ndarray
@@ -269,7 +270,10 @@ class Engine:
         """
         self.plan.check_trainable()
         samples = operands(self.plan, samples, objective.target_width)
-        return self.run_type(self, objective, samples, options.for_rows(len(samples)))
+        options = options.for_rows(len(samples))
+        if options.order is not None:
+            options = replace(options, order=order_operand(options.order, len(samples)))
+        return self.run_type(self, objective, samples, options)
 
     def train_many(
         self,

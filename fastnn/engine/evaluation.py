@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from fastnn.data.samples import Samples
-from fastnn.engine.programs import operands, run_vector
+from fastnn.engine.operands import operands
+from fastnn.engine.programs import run_vector
 from fastnn.engine.run_options import RunOptions
 from fastnn.kernels import codes
 from fastnn.lowering.objective import Objective
@@ -24,12 +25,12 @@ class Evaluation:
 
     def __init__(self, engine: Any, objective: Objective, samples: Samples) -> None:
         samples = operands(engine.plan, samples, objective.target_width)
-        run = run_vector(
-            objective.loss, objective.metrics, targets=samples.y.shape[1], weighted=samples.weights is not None,
-            in_lanes=engine.plan.is_narrow, metrics_first=objective.metrics_first,
-        )  # fmt: skip
+        columns = {
+            codes.LOSS: objective.loss, codes.TARGETS: samples.y.shape[1], codes.WEIGHTED: samples.weights is not None,
+            codes.IN_LANES: engine.plan.is_narrow, codes.METRICS_FIRST: objective.metrics_first,
+        }  # fmt: skip
         self._engine, self._samples = engine, samples
-        self._infer = engine.inference(run, objective)
+        self._infer = engine.inference(run_vector(columns, objective.metrics), objective)
         self._stats = np.empty((len(samples), 1 + len(objective.metrics)))
 
     def __call__(self, threads: int | None = None) -> np.ndarray:

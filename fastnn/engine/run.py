@@ -14,16 +14,16 @@ from fastnn.common.aligned_memory import aligned_zeros
 from fastnn.data.samples import Samples
 from fastnn.engine import team
 from fastnn.engine.hyperparameters import Rates
+from fastnn.engine.operands import check_order
 from fastnn.engine.programs import (
     FLOPS_PER_SECOND,
     SLICE_SECONDS,
-    check_order,
     compile_first,
     flat_weights,
     input_program,
     known_arguments,
-    run_vector,
     shuffled,
+    training_vector,
     writable,
 )
 from fastnn.engine.run_options import RunOptions
@@ -83,14 +83,7 @@ class Run:
         work = layout.workspace(rows_at_once, plan.dtype)[None]
         if segments:
             work = np.repeat(work, self._team.full, axis=0)
-        run = run_vector(
-            objective.loss, objective.metrics, batch=batch_size, rows=n, targets=y.shape[1],
-            shuffle=options.shuffle, optimizer=codes.OPTIMIZERS.index(engine.optimizer.name),
-            weighted=weights is not None, seed=options.seed, first_epoch=options.first_epoch,
-            weighted_mean=options.weighted_mean and weights is not None, l2_per_row=plan.l2_per_row,
-            segments=segments, parameters=plan.n_parameters,
-            metrics_first=objective.metrics_first,
-        )  # fmt: skip
+        run = training_vector(plan, objective, engine.optimizer, samples, options, segments)
         self._arguments = (
             run, self._rates.table, engine.state, layout.ops, plan.factors, objective.factors, plan.scaling,
             np.empty((0, 1), plan.dtype) if sparse else writable(x),

@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fastnn.engine.programs import check_order, operand
-
 
 @dataclass(frozen=True)
 class RunOptions:
@@ -40,18 +38,15 @@ class RunOptions:
     weighted_mean: bool = False
 
     def for_rows(self, rows: int) -> RunOptions:
-        """Return them as a run over so many rows takes them: checked, and without what makes no difference.
+        """Return them as a run over so many rows takes them, without what makes no difference.
 
         Raises
         ------
-        TypeError, ValueError
-            If there is no row, a batch has none, or the order is none of these rows.
+        ValueError
+            If there is no row, or a batch has none.
         """
-        size, order = self.batch_size, self.order
+        size = self.batch_size
         if rows < 1 or size < 1:
             raise ValueError(f"a run takes one row at least, and a batch_size >= 1; got {rows} and {size}")
-        if order is not None:
-            order = operand("order", order, (np.int64,), (rows,))
-            check_order(order, rows)
         shuffle = self.shuffle and size < rows  # the order within a batch is of no consequence
-        return replace(self, batch_size=min(size, rows), shuffle=shuffle, order=order)
+        return replace(self, batch_size=min(size, rows), shuffle=shuffle)

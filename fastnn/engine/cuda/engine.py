@@ -16,7 +16,7 @@ from fastnn.engine.cuda.mirrored_array import Mirror
 from fastnn.engine.cuda.run import STATE, CudaRun, train_models
 from fastnn.engine.engine import Engine
 from fastnn.engine.inference import finished
-from fastnn.engine.programs import operands
+from fastnn.engine.operands import operands
 from fastnn.engine.run import START
 from fastnn.engine.run_options import RunOptions
 from fastnn.engine.weights_lock import Gate

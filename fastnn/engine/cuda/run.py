@@ -17,7 +17,7 @@ from fastnn.engine.cuda.inference import block_threads, check_rows
 from fastnn.engine.cuda.mirrored_array import Mirror
 from fastnn.engine.cuda.row_supply import Rows
 from fastnn.engine.hyperparameters import Rates
-from fastnn.engine.programs import SLICE_SECONDS, run_vector, shuffled
+from fastnn.engine.programs import SLICE_SECONDS, shuffled, training_vector
 from fastnn.engine.run import GROWTH, ROOM, START, Run
 from fastnn.engine.run_options import RunOptions
 from fastnn.kernels import codes
@@ -72,28 +72,15 @@ class Models:
         from fastnn.kernels.cuda.blocks import training
 
         check_rows(samples.x)
-        n, batch_size, count, metrics = len(samples), options.batch_size, len(seeds), len(objective.metrics)
-        weighted = samples.weights is not None
+        batch_size, count, metrics = options.batch_size, len(seeds), len(objective.metrics)
         self._rows = Rows(samples, options, count, plan.dtype)
         by_launches = count == 1 and 3.0 * plan.flops_per_row * batch_size >= FLOPS_WORTH_LAUNCHES
         layout = plan.layout(objective.ops, batch_size, room=ROOM if by_launches else None)
         self.rates = Rates(optimizer, objective, options)
         self.hyper = Mirror(self.rates.table.ravel().copy())
-        self.run = Mirror(
-            np.concatenate(
-                [
-                    run_vector(
-                        objective.loss, objective.metrics, batch=batch_size, rows=n, targets=samples.y.shape[1],
-                        shuffle=options.shuffle and not self._rows.in_chunks,
-                        optimizer=codes.OPTIMIZERS.index(optimizer.name), weighted=weighted, seed=seed,
-                        first_epoch=options.first_epoch, weighted_mean=options.weighted_mean and weighted,
-                        l2_per_row=plan.l2_per_row,
-                        parameters=plan.n_parameters, metrics_first=objective.metrics_first,
-                    )
-                    for seed in seeds
-                ]
-            )
-        )  # fmt: skip
+        on_device = replace(options, shuffle=options.shuffle and not self._rows.in_chunks)
+        runs = [training_vector(plan, objective, optimizer, samples, replace(on_device, seed=seed)) for seed in seeds]
+        self.run = Mirror(np.concatenate(runs))
         widest = int(max(layout.ops[:, codes.PANELS].max(), plan.n_inputs))
         self._blocks, self._threads = count, block_threads(batch_size * widest)
         stats_size = batch_size * (1 + metrics) + self._threads + 2 * len(layout.ops)
