@@ -12,7 +12,7 @@ import importlib.util
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -22,7 +22,9 @@ from fastnn.kernels.host.streams import say
 
 from benchmarks.data import load, missing
 from fastnn import losses, optimizers
+from fastnn.data.samples import Samples
 from fastnn.engine import devices, factory
+from fastnn.engine.run_options import RunOptions
 from fastnn.layers import Dense
 from fastnn.lowering.lower import lower
 
@@ -72,22 +74,22 @@ def problem_of(task: Task) -> Problem:
     return Problem(task, np.ascontiguousarray(data.x, np.float32), data.y.reshape(-1, 1), weights)
 
 
-def fastnn_engine(problem: Problem, device: str) -> tuple[Any, Any, dict[str, Any]]:
-    """Return an engine, its objective and the options of a run."""
+def fastnn_engine(problem: Problem, device: str) -> tuple[Any, Any, Samples, RunOptions]:
+    """Return an engine, its objective, the rows and the options of a run."""
     *hidden, last = problem.task.widths[1:]
     layers = [*(Dense(units, "relu") for units in hidden), Dense(last, "sigmoid" if last == 1 else "softmax")]
     engine = factory.make_engine(lower(layers, problem.task.widths[0]), device)
     engine.set_weights(problem.weights)
     engine.reset_optimizer(optimizers.Adam())
     objective = engine.plan.objective(losses.get(problem.task.loss))
-    return engine, objective, {"batch_size": problem.task.batch, "shuffle": True}
+    samples = Samples(problem.x, problem.y.astype(np.float32))
+    return engine, objective, samples, RunOptions(problem.task.batch, problem.task.epochs, shuffle=True)
 
 
 def fastnn_epochs(problem: Problem, device: str) -> Callable[[int], float]:
     """Train as many epochs as are asked for in as few calls as possible; return the loss of the last."""
-    engine, objective, options = fastnn_engine(problem, device)
-    targets = problem.y.astype(np.float32)
-    run = engine.train(objective, problem.x, targets, epochs=1 + problem.task.epochs, seed=0, **options)
+    engine, objective, samples, options = fastnn_engine(problem, device)
+    run = engine.train(objective, samples, replace(options, epochs=1 + problem.task.epochs))
 
     def epochs(count: int) -> float:
         goal = run.done + count * run.steps_per_epoch
@@ -100,12 +102,11 @@ def fastnn_epochs(problem: Problem, device: str) -> Callable[[int], float]:
 
 def fastnn_many(problem: Problem, device: str, count: int) -> float:
     """Return the seconds of an epoch of a network, of ``count`` trained at once."""
-    engine, objective, options = fastnn_engine(problem, device)
-    options |= {"first_weights": [problem.weights] * count, "seeds": list(range(count))}
-    train = partial(engine.train_many, objective, problem.x, problem.y.astype(np.float32), **options)
-    train(epochs=1)
+    engine, objective, samples, options = fastnn_engine(problem, device)
+    starts = [problem.weights] * count, list(range(count))
+    engine.train_many(objective, samples, replace(options, epochs=1), *starts)
     begun = time.perf_counter()
-    train(epochs=problem.task.epochs)
+    engine.train_many(objective, samples, options, *starts)
     return (time.perf_counter() - begun) / problem.task.epochs / count
 
 

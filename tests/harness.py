@@ -10,7 +10,9 @@ from fastnn.kernels import reference
 from fastnn.kernels.reference.normalization import weights_of_normalization
 
 from fastnn import losses, optimizers
+from fastnn.data.samples import Samples
 from fastnn.engine.factory import make_engine
+from fastnn.engine.run_options import RunOptions
 from fastnn.layers import Dense, Dropout
 from fastnn.lowering.lower import lower
 
@@ -174,6 +176,10 @@ class Problem:
         """Arrays x, y and the rows' weights or None."""
         return tuple(a if a is None else a.astype(dtype) for a in (self.x, self.y, self.row_weights))
 
+    def samples(self, dtype):
+        """Return the same as the engine takes them."""
+        return Samples(*self.data(dtype))
+
     def engine(self, dtype="float32", threads=None):
         """Return an engine with the weights, and the objective."""
         dtype_name = "mixed_bfloat16" if self.mixed else dtype
@@ -187,7 +193,7 @@ class Problem:
         engine, objective = self.engine(dtype, threads)
         engine.reset_optimizer(optimizers.get(optimizer))
         options = {"batch_size": 10, "epochs": 2, "shuffle": True, "seed": 5} | options
-        logs = finish_run(engine.train(objective, *self.data(dtype), **options))
+        logs = finish_run(engine.train(objective, self.samples(dtype), RunOptions(**options)))
         assert_padding_is_zero(engine)
         return engine, objective, np.array(logs)
 
@@ -235,7 +241,7 @@ def start_run(problem, dtype="float32", optimizer="adam", threads=None, **option
     engine, objective = problem.engine(dtype, threads)
     engine.reset_optimizer(optimizers.get(optimizer))
     options = {"batch_size": 10, "epochs": 3, "shuffle": True, "seed": 5} | options
-    return engine, engine.train(objective, *problem.data(dtype), **options)
+    return engine, engine.train(objective, problem.samples(dtype), RunOptions(**options))
 
 
 def finish_run(run):

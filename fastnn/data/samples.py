@@ -15,16 +15,23 @@ from fastnn.losses import Loss
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Inputs (n, inputs), targets (n, outputs) or (n, 1) and weights (n,) or None; any of them may lie on a GPU."""
+    """Rows to train on, to hold out or to judge; any of their arrays may lie on a GPU.
+
+    Attributes
+    ----------
+    x : (n, inputs), an array or compressed sparse rows
+    y : (n, columns), targets as the loss takes them
+    weights : (n,), of the rows in the loss, or None
+    """
 
     x: Any
     y: Any
-    weights: Any
+    weights: Any = None
 
     def __len__(self) -> int:
-        return len(self.x)
+        return self.x.shape[0]  # sparse rows have no len()
 
-    def __getitem__(self, rows: slice) -> "Samples":
+    def __getitem__(self, rows: slice | np.ndarray) -> "Samples":
         return Samples(self.x[rows], self.y[rows], None if self.weights is None else self.weights[rows])
 
 
@@ -149,7 +156,7 @@ def samples(
     rows = inputs(x, row_shape, dtype, f"x{source}", device)
     labels = targets(y, len(rows), n_outputs, loss, dtype, f"y{source}", device)
     if sample_weight is None:
-        return Samples(rows, labels, None)
+        return Samples(rows, labels)
     name = f"sample_weight{source}"
     weights = to_array(sample_weight, name, device)
     if weights.shape not in ((len(rows),), (len(rows), 1)):

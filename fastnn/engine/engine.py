@@ -5,15 +5,19 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
 
 from fastnn.common.aligned_memory import aligned_zeros
+from fastnn.data.samples import Samples
 from fastnn.engine.evaluation import Evaluation, LossGradient
 from fastnn.engine.inference import Inference, link_width
-from fastnn.engine.programs import check_order, counters_of, operand, operands, round_weights, run_vector
+from fastnn.engine.operands import counters_of, input_operand, operand, operands, order_operand
+from fastnn.engine.programs import round_weights, run_vector
 from fastnn.engine.run import START, Run
+from fastnn.engine.run_options import RunOptions
 from fastnn.engine.threads import positive_threads
 from fastnn.engine.turns import Turns
 from fastnn.engine.weights_lock import Gate
@@ -22,6 +26,7 @@ from fastnn.lowering.objective import Objective
 from fastnn.lowering.plan import Plan
 
 T = TypeVar("T")
+
 
 class Engine:
     """A lowered network on the CPU: its parameters, its optimizer's state and the programs that run it.
@@ -149,9 +154,9 @@ class Engine:
     def _replace_state(self, packed: tuple[np.ndarray, np.ndarray]) -> None:
         self.state[:], self.slots[:] = packed
 
-    def gradient(self, objective: Objective, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> Any:
+    def gradient(self, objective: Objective, samples: Samples) -> list[np.ndarray]:
         """Mean gradient of the loss over all rows as one training batch, shaped like the weights that are trained."""
-        _, gradient = LossGradient(self, objective, x, y, weights)(self.params[: self.plan.n_parameters])
+        _, gradient = LossGradient(self, objective, samples)(self.params[: self.plan.n_parameters])
         return self.plan.unpack(gradient, trained=True)
 
     def predict(
@@ -169,8 +174,8 @@ class Engine:
         """
         predictor = self._predictors.get(link)
         if predictor is None:
-            run = run_vector(codes.NO_LOSS, in_lanes=self.plan.is_narrow, link=link)
-            predictor = self._predictors[link] = self.inference(run)
+            columns = {codes.LOSS: codes.NO_LOSS, codes.IN_LANES: self.plan.is_narrow, codes.LINK: link}
+            predictor = self._predictors[link] = self.inference(run_vector(columns))
         plan = self.plan
         plain = (  # in order, aligned and writable: single rows take a short way
             type(x) is np.ndarray
@@ -180,7 +185,7 @@ class Engine:
             and x.flags.carray
         )
         if not plain:
-            x, _, _ = operands(plan, x)
+            x = input_operand(plan, x)
         threads = threads or self.threads
         outputs: Any = None
         finished: Any = None
@@ -226,20 +231,21 @@ class Engine:
         self.gate.read(copied)
         return params
 
-    def evaluate(
-        self, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None, objective: Objective, threads: int | None = None
-    ) -> np.ndarray:
+    def evaluate(self, objective: Objective, samples: Samples, threads: int | None = None) -> np.ndarray:
         """Mean loss, penalties included, and mean of each metric over the rows: float64 (1 + metrics,).
 
         Parameters
         ----------
-        x : (n, n_inputs), y : (n, target_width), weights : None or (n,); C-contiguous, of the plan's dtype
+        objective : Objective
+        samples : Samples
+            C-contiguous arrays of the plan's dtype.
+        threads : int, optional
         """
-        evaluation = Evaluation(self, objective, x, y, weights)
+        evaluation = Evaluation(self, objective, samples)
         means, penalty = self.with_whole_weights(
             lambda params: (evaluation.on(params, threads).mean(axis=0), self._penalty(params))
         )
-        means[0] += penalty / (x.shape[0] if self.plan.l2_per_row else 1)
+        means[0] += penalty / (len(samples) if self.plan.l2_per_row else 1)
         return means
 
     def _penalty(self, params: Any) -> float:
@@ -247,39 +253,15 @@ class Engine:
         kernels = (weight for weight in self.plan.unpack(params) if weight.ndim == 2)
         return float(sum(c * np.square(w, dtype=np.float64).sum() for c, w in zip(l2, kernels, strict=True) if c))
 
-    def train(
-        self,
-        objective: Objective,
-        x: np.ndarray,
-        y: np.ndarray,
-        weights: np.ndarray | None = None,
-        *,
-        batch_size: int,
-        epochs: int,
-        shuffle: bool,
-        seed: int,
-        first_epoch: int = 0,
-        order: np.ndarray | None = None,
-        loss_scale: float = 1.0,
-        loss_limit: float = 0.0,
-        weighted_mean: bool = False,
-    ) -> Run:
-        """Prepare a run of ``epochs`` epochs with the optimizer given to ``reset_optimizer``.
+    def train(self, objective: Objective, samples: Samples, options: RunOptions) -> Run:
+        """Prepare a run with the optimizer given to ``reset_optimizer``.
 
         Parameters
         ----------
-        x : (n, n_inputs), y : (n, target_width), weights : None or (n,); C-contiguous, of the plan's dtype
-        batch_size : rows of a step; the last step of an epoch takes what is left
-        shuffle : draw a new order of the rows each epoch, from ``seed`` and the epoch's number alone
-        seed : 0 <= seed < 2**64, for the order and for dropout
-        first_epoch : number of the first epoch
-        order : int64 (n,), the order of the rows where ``shuffle`` is False; it may be changed between epochs, and is
-            looked at when one begins
-        loss_scale : factor of every row's loss
-        loss_limit : the largest that one output adds to a cross-entropy of logits as it is reported, if labels are not
-            smoothed; 0 for no limit
-        weighted_mean : divide the sums over a batch, of metrics too, by the sum of its weights instead of its rows, and
-            weigh the metrics; penalties that are divided by the rows are then divided by that sum as well
+        objective : Objective
+        samples : Samples
+            As in `evaluate`.
+        options : RunOptions
 
         Raises
         ------
@@ -287,27 +269,19 @@ class Engine:
             If the network cannot be trained.
         """
         self.plan.check_trainable()
-        x, y, weights = operands(self.plan, x, y, weights, objective.target_width)
-        if x.shape[0] < 1 or batch_size < 1:
-            raise ValueError(f"a run takes one row at least, and a batch_size >= 1; got {x.shape[0]} and {batch_size}")
-        if order is not None:
-            order = operand("order", order, (np.int64,), (x.shape[0],))
-            check_order(order, x.shape[0])
-        return self.run_type(
-            self, objective, x, y, weights, batch_size, epochs, shuffle, seed, first_epoch, order, loss_scale,
-            loss_limit, weighted_mean,
-        )  # fmt: skip
+        samples = operands(self.plan, samples, objective.target_width)
+        options = options.for_rows(len(samples))
+        if options.order is not None:
+            options = replace(options, order=order_operand(options.order, len(samples)))
+        return self.run_type(self, objective, samples, options)
 
     def train_many(
         self,
         objective: Objective,
-        x: np.ndarray,
-        y: np.ndarray,
-        weights: np.ndarray | None = None,
-        *,
+        samples: Samples,
+        options: RunOptions,
         first_weights: Sequence[Sequence[np.ndarray]],
         seeds: Sequence[int],
-        **options: Any,
     ) -> tuple[list[list[np.ndarray]], np.ndarray]:
         """Train several networks like this one on the same rows, with the optimizer given to ``reset_optimizer``.
 
@@ -315,9 +289,9 @@ class Engine:
 
         Parameters
         ----------
+        objective, samples, options
+            As in `train`; the seed is none of them.
         first_weights, seeds : of each network
-        objective, x, y, weights, **options
-            As in `train`.
 
         Returns
         -------
@@ -331,7 +305,7 @@ class Engine:
             engine = self.twin(self.plan)
             engine.set_weights(start)
             engine.reset_optimizer(self.optimizer)
-            run = engine.train(objective, x, y, weights, seed=seed, **options)
+            run = engine.train(objective, samples, replace(options, seed=seed))
             while run.advance(run.epochs * run.steps_per_epoch - run.done):
                 pass
             trained.append(engine.get_weights())

@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.engine.programs import operands, run_vector
+from fastnn.data.samples import Samples
+from fastnn.engine.operands import operands
+from fastnn.engine.programs import run_vector
+from fastnn.engine.run_options import RunOptions
 from fastnn.kernels import codes
 from fastnn.lowering.objective import Objective
 
@@ -16,21 +19,19 @@ class Evaluation:
 
     Parameters
     ----------
-    engine, objective, x, y, weights
+    engine, objective, samples
         As in ``Engine.evaluate``.
     """
 
-    def __init__(
-        self, engine: Any, objective: Objective, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None
-    ) -> None:
-        x, y, weights = operands(engine.plan, x, y, weights, objective.target_width)
-        run = run_vector(
-            objective.loss, objective.metrics, targets=y.shape[1], weighted=weights is not None,
-            in_lanes=engine.plan.is_narrow, metrics_first=objective.metrics_first,
-        )  # fmt: skip
-        self._engine, self._x, self._y, self._weights = engine, x, y, weights
-        self._infer = engine.inference(run, objective)
-        self._stats = np.empty((x.shape[0], 1 + len(objective.metrics)))
+    def __init__(self, engine: Any, objective: Objective, samples: Samples) -> None:
+        samples = operands(engine.plan, samples, objective.target_width)
+        columns = {
+            codes.LOSS: objective.loss, codes.TARGETS: samples.y.shape[1], codes.WEIGHTED: samples.weights is not None,
+            codes.IN_LANES: engine.plan.is_narrow, codes.METRICS_FIRST: objective.metrics_first,
+        }  # fmt: skip
+        self._engine, self._samples = engine, samples
+        self._infer = engine.inference(run_vector(columns, objective.metrics), objective)
+        self._stats = np.empty((len(samples), 1 + len(objective.metrics)))
 
     def __call__(self, threads: int | None = None) -> np.ndarray:
         """Weighted loss, without penalties, and metrics of the rows with the engine's present weights.
@@ -43,9 +44,9 @@ class Evaluation:
         """Do the same with given parameters."""
         self._infer(
             params,
-            self._x,
-            y=self._y,
-            weights=self._weights,
+            self._samples.x,
+            y=self._samples.y,
+            weights=self._samples.weights,
             stats=self._stats,
             threads=threads or self._engine.threads,
         )
@@ -59,23 +60,16 @@ class LossGradient:
 
     Parameters
     ----------
-    engine, objective, x, y, weights, **options
+    engine, objective, samples
         As in ``Engine.train``.
+    **reporting
+        Those of `RunOptions` that say what is reported.
     """
 
-    def __init__(
-        self,
-        engine: Any,
-        objective: Objective,
-        x: np.ndarray,
-        y: np.ndarray,
-        weights: np.ndarray | None = None,
-        **options: Any,
-    ) -> None:
+    def __init__(self, engine: Any, objective: Objective, samples: Samples, **reporting: Any) -> None:
         self._engine = engine.twin(engine.plan.without_memory())
         self._engine.reset_optimizer(_GradientOnly())
-        everything = {"batch_size": x.shape[0], "epochs": 1, "shuffle": False, "seed": 0}
-        self._run = self._engine.train(objective, x, y, weights, **everything, **options)
+        self._run = self._engine.train(objective, samples, RunOptions(len(samples), **reporting))
 
     def __call__(self, params: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean loss and metrics, and the gradient, for a flat vector of ``Plan.n_parameters``.

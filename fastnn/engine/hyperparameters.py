@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.engine.run_options import RunOptions
 from fastnn.kernels import codes
 from fastnn.lowering.objective import Objective
 
@@ -17,8 +18,9 @@ class Rates:
 
     Parameters
     ----------
-    optimizer, objective, loss_scale, loss_limit
-        As in ``Engine.train``.
+    optimizer : Optimizer
+    objective : Objective
+    options : RunOptions
 
     Attributes
     ----------
@@ -27,13 +29,14 @@ class Rates:
         For each of ``codes.CLIPPING``, whether gradients are clipped in this way.
     """
 
-    def __init__(self, optimizer: Any, objective: Objective, loss_scale: float, loss_limit: float) -> None:
+    def __init__(self, optimizer: Any, objective: Objective, options: RunOptions) -> None:
         labels_are_smooth = objective.factors[0, codes.KEPT] < 1.0
         self.optimizer, self.scheduled = optimizer, optimizer.schedule is not None
         self._clipping = optimizer.clipping()
         self.clips = tuple(map(bool, self._clipping))
         self.table = np.zeros((SCHEDULED_STEPS if self.scheduled else 1, codes.HYPER_COLUMNS))
-        self.table[:, codes.LOSS_SCALE :] = loss_scale, 0.0 if labels_are_smooth else loss_limit, *self._clipping
+        loss_limit = 0.0 if labels_are_smooth else options.loss_limit
+        self.table[:, codes.LOSS_SCALE :] = options.loss_scale, loss_limit, *self._clipping
 
     def take(self, iterations: int, wanted: int) -> int:
         """Fill the table for up to `wanted` steps after so many, and return how many of them it serves.

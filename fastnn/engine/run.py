@@ -11,20 +11,22 @@ from typing import Any
 import numpy as np
 
 from fastnn.common.aligned_memory import aligned_zeros
+from fastnn.data.samples import Samples
 from fastnn.engine import team
 from fastnn.engine.hyperparameters import Rates
+from fastnn.engine.operands import check_order
 from fastnn.engine.programs import (
     FLOPS_PER_SECOND,
     SLICE_SECONDS,
-    check_order,
     compile_first,
     flat_weights,
     input_program,
     known_arguments,
-    run_vector,
     shuffled,
+    training_vector,
     writable,
 )
+from fastnn.engine.run_options import RunOptions
 from fastnn.engine.sparse_rows import is_sparse
 from fastnn.engine.threads import TeamSize, sharing, team_size, tell_fewer
 from fastnn.engine.weights_lock import SHORT_SLICE_SECONDS
@@ -48,6 +50,12 @@ FLOPS_WORTH_A_THREAD = 2e6  # of a training step; less would be lost in barriers
 class Run:
     """One fit in progress; nothing happens before ``advance``.
 
+    Parameters
+    ----------
+    engine : Engine
+    objective, samples, options
+        As ``Engine.train`` has checked them.
+
     Attributes
     ----------
     steps_per_epoch : int
@@ -58,32 +66,16 @@ class Run:
         copy, which it takes and checks when an epoch begins.
     """
 
-    def __init__(
-        self,
-        engine: Any,
-        objective: Objective,
-        x: Any,
-        y: np.ndarray,
-        weights: np.ndarray | None,
-        batch_size: int,
-        epochs: int,
-        shuffle: bool,
-        seed: int,
-        first_epoch: int,
-        order: np.ndarray | None,
-        loss_scale: float,
-        loss_limit: float,
-        weighted_mean: bool,
-    ) -> None:
+    def __init__(self, engine: Any, objective: Objective, samples: Samples, options: RunOptions) -> None:
         train_steps = jit.kernels("cpu.training").train_steps
-        plan, n, sparse = engine.plan, x.shape[0], is_sparse(x)
-        batch_size = min(batch_size, n)
+        x, y, weights = samples.x, samples.y, samples.weights
+        plan, n, batch_size, sparse = engine.plan, len(samples), options.batch_size, is_sparse(x)
         flops = 3.0 * plan.flops_per_row * batch_size
-        self._begin(engine, n, batch_size, epochs, seed, first_epoch, order, flops / FLOPS_PER_SECOND + 1e-6)
+        self._begin(engine, n, options, flops / FLOPS_PER_SECOND + 1e-6)
         self._team = TeamSize(team_size(engine.threads, flops, FLOPS_WORTH_A_THREAD))
-        self._rates = Rates(engine.optimizer, objective, loss_scale, loss_limit)
+        self._rates = Rates(engine.optimizer, objective, options)
         clipped = any(self._rates.clips)
-        self._results = np.zeros((min(epochs, ROOM), 1 + len(objective.metrics)))
+        self._results = np.zeros((min(options.epochs, ROOM), 1 + len(objective.metrics)))
         segments = plan.segments(batch_size, sparse)
         sums = 2 * sum(map(units, objective.ops)) if clipped else 0
         rows_at_once = PART_ROWS if segments else batch_size
@@ -91,14 +83,7 @@ class Run:
         work = layout.workspace(rows_at_once, plan.dtype)[None]
         if segments:
             work = np.repeat(work, self._team.full, axis=0)
-        run = run_vector(
-            objective.loss, objective.metrics, batch=batch_size, rows=n, targets=y.shape[1],
-            shuffle=shuffle and batch_size < n,  # the order within a batch is of no consequence
-            optimizer=codes.OPTIMIZERS.index(engine.optimizer.name), weighted=weights is not None, seed=seed,
-            first_epoch=first_epoch, weighted_mean=weighted_mean and weights is not None, l2_per_row=plan.l2_per_row,
-            segments=segments, parameters=plan.n_parameters,
-            metrics_first=objective.metrics_first,
-        )  # fmt: skip
+        run = training_vector(plan, objective, engine.optimizer, samples, options, segments)
         self._arguments = (
             run, self._rates.table, engine.state, layout.ops, plan.factors, objective.factors, plan.scaling,
             np.empty((0, 1), plan.dtype) if sparse else writable(x),
@@ -120,24 +105,15 @@ class Run:
         compile_first(program, (0, 1, np.zeros(teamwork.SYNC_SIZE, np.int64)), (*self._arguments, 0, 0))
         self._program = program
 
-    def _begin(
-        self,
-        engine: Any,
-        rows: int,
-        batch_size: int,
-        epochs: int,
-        seed: int,
-        first_epoch: int,
-        order: np.ndarray | None,
-        seconds_of_a_step: float,
-    ) -> None:
+    def _begin(self, engine: Any, rows: int, options: RunOptions, seconds_of_a_step: float) -> None:
         """Note what a run knows of itself on any device; the seconds of a step are a cautious guess."""
         self.engine = engine
-        self.rows, self.batch_size, self.epochs, self.seed = rows, batch_size, epochs, seed
-        self.steps_per_epoch = -(-rows // batch_size)
-        self.order = np.arange(rows) if order is None else order
-        self._order = self.order if order is None else order.copy()  # the one that programs work on
-        self._first_epoch, self._base = first_epoch, 0  # the base: epochs of this run before the first with results
+        self.rows, self.batch_size, self.epochs, self.seed = rows, options.batch_size, options.epochs, options.seed
+        self.steps_per_epoch = -(-rows // self.batch_size)
+        self.order = np.arange(rows) if options.order is None else options.order
+        self._order = self.order if options.order is None else self.order.copy()  # the one that programs work on
+        self._first_epoch = options.first_epoch
+        self._base = 0  # epochs of this run before the first with results
         self._first_step = engine.step
         self._guess = seconds_of_a_step
         self._paces: dict[int, tuple[int, float]] = {}  # by size of the team: steps of the last slice, seconds of each

@@ -12,6 +12,7 @@ from fastnn.common.on_gpu import OnGPU
 from fastnn.common.precisions import MIXED
 from fastnn.data.placement import on_host
 from fastnn.data.precision import nonfinite_weights, warn_of_lost_digits
+from fastnn.data.samples import Samples
 from fastnn.engine.devices import resolve
 from fastnn.engine.engine import Engine
 from fastnn.estimators.callback_bridge import CallbackSupportMixin, FitTasks
@@ -22,7 +23,7 @@ from fastnn.estimators.parameters import CLIPPING
 from fastnn.estimators.sparse_input import compressed
 from fastnn.estimators.stochastic_fit import Deadline, StochasticFit
 from fastnn.estimators.stopping_rules import EpochRules, largest_loss
-from fastnn.estimators.validation import HeldOut, Rows, split, validation_arguments
+from fastnn.estimators.validation import HeldOut, split, validation_arguments
 from fastnn.estimators.weights import as_dtype, rounded
 from fastnn.kernels import codes
 from fastnn.losses import Loss
@@ -202,8 +203,8 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
         if self.early_stopping and held_out is None:
             stratify = is_classifier(self) and self.n_outputs_ == 1
             rows, held_out = split(data, self.validation_fraction, stratify, random_state)
-        self._take_optimizer(self._steps_per_epoch(rows.x.shape[0]), goes_on=incremental)
-        precise = self._is_precise(data.rows.x.shape[0], incremental)
+        self._take_optimizer(self._steps_per_epoch(len(rows)), goes_on=incremental)
+        precise = self._is_precise(len(data.rows), incremental)
         if precise:
             engine = self._make_engine("float64")
             engine.set_weights(self._weights())
@@ -263,7 +264,7 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
         if weights is not None and not weights.any():
             raise ValueError("Sample weights must contain at least one non-zero number.")
         encoded = np.ascontiguousarray(encoded, X.dtype)  # frames hold their columns one by one
-        return HeldOut(Rows(X, encoded, None if weights is None else weights.astype(X.dtype)), y, given)
+        return HeldOut(Samples(X, encoded, None if weights is None else weights.astype(X.dtype)), y, given)
 
     def _validation_rows(self, X: Any, y: Any, sample_weight: Any, dtype: Any) -> HeldOut:
         X, _ = check_rows(self, X, dtype)

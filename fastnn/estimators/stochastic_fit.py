@@ -9,9 +9,12 @@ from sklearn.exceptions import ConvergenceWarning
 
 from fastnn.callbacks import CallbackList
 from fastnn.common.user_warnings import warn
+from fastnn.data.samples import Samples
 from fastnn.engine.engine import Engine
+from fastnn.engine.epoch_loop import EpochLoop
+from fastnn.engine.run_options import RunOptions
 from fastnn.estimators.callback_bridge import FitTasks, Trainee
-from fastnn.estimators.validation import HeldOut, Judge, Rows
+from fastnn.estimators.validation import HeldOut, Judge
 
 
 class Deadline:
@@ -46,7 +49,7 @@ class Deadline:
         )
 
 
-class StochasticFit:
+class StochasticFit(EpochLoop):
     """One fit in progress, of an estimator whose solver takes batches.
 
     Parameters
@@ -55,7 +58,7 @@ class StochasticFit:
         The estimator: its parameters say how, and its attributes record what came of it.
     engine : Engine
         Has the weights to start from, and the optimizer.
-    rows : Rows
+    rows : Samples
     held_out : HeldOut or None
     random_state : RandomState
         Draws the orders of the rows, or a seed for them.
@@ -73,7 +76,7 @@ class StochasticFit:
         self,
         model: Any,
         engine: Engine,
-        rows: Rows,
+        rows: Samples,
         held_out: HeldOut | None,
         random_state: np.random.RandomState,
         tasks: FitTasks,
@@ -91,25 +94,27 @@ class StochasticFit:
         self.epochs = 1 if incremental else int(model.max_iter)  # True is a number to scikit-learn
         self.first_epoch = len(model.loss_curve_)
         objective = engine.plan.objective(model._loss(), model._metrics(), limit=limit)
-        self.run = engine.train(
-            objective,
-            *rows,
-            batch_size=model._rows_per_batch(rows.x.shape[0]),
-            epochs=self.epochs,
+        options = RunOptions(
+            model._rows_per_batch(len(rows)),
+            self.epochs,
             shuffle=model.shuffle and not self.replay,
             seed=model._shuffle_seed,
             first_epoch=self.first_epoch,
             **model._reporting(limit, engine.plan.dtype),
         )
+        run = engine.train(objective, rows, options)
         self.judge = None if held_out is None else Judge(model, engine, held_out, dtype, limit)
         self.best_weights = engine.get_weights() if model.early_stopping else None
         self.trainee = Trainee(model, engine)
         self.logs: dict[str, float] = {}
         self.listeners = None
+        each_batch, each_epoch = False, bool(self.replay or tasks.wanted or self.judge)
         if model.callbacks is not None:
-            steps = self.run.steps_per_epoch
-            parameters = {"verbose": model.verbose, "epochs": self.epochs, "steps": steps}
-            self.listeners = CallbackList(model.callbacks, self.trainee, **parameters)
+            about = {"verbose": model.verbose, "epochs": self.epochs, "steps": run.steps_per_epoch}
+            self.listeners = CallbackList(model.callbacks, self.trainee, **about)
+            each_batch = self.listeners.looks_at("train_batch")
+            each_epoch = each_epoch or self.listeners.looks_at("epoch")
+        super().__init__(run, each_batch, each_epoch)
 
     def train(self) -> str:
         """Train until the parameters, a callback or the user say stop; returns who it was, for ``stop_reason_``."""
@@ -117,7 +122,7 @@ class StochasticFit:
         model.n_iter_ = 0
         self._call("on_train_begin", {})
         try:
-            reason = self._train()
+            reason = self._train() or "max_iter"
         except KeyboardInterrupt:
             reason = "interrupt"
             del model.loss_curve_[self.first_epoch + model.n_iter_ :]  # of an epoch that is not recorded whole
@@ -135,45 +140,35 @@ class StochasticFit:
         self._call("on_train_end", self.logs)
         return reason
 
-    def _train(self) -> str:
-        model, run, per_epoch = self.model, self.run, self.run.steps_per_epoch
-        each_batch, each_epoch = self._looks_at("train_batch"), self._looks_at("epoch")
-        each_epoch |= bool(each_batch or self.replay or self.tasks.wanted or self.judge)
-        while model.n_iter_ < self.epochs:
-            if run.done == model.n_iter_ * per_epoch:
-                self._begin_epoch()
-            ahead = 1 if each_epoch else model._epochs_to_look_ahead()
-            self._advance(min(model.n_iter_ + ahead, self.epochs) * per_epoch - run.done, each_batch)
-            late = self.deadline.is_over()
-            cut = late or self.trainee.stop_training
-            finished = -(-run.done // per_epoch) if cut else run.done // per_epoch
-            while model.n_iter_ < finished:
-                if reason := self._end_epoch():
-                    return reason
-            if cut and run.done < self.epochs * per_epoch:
-                return "time_limit" if late else "callback"
-        return "max_iter"
+    def _stopped(self) -> str:
+        if self.run.done == 0:
+            return ""  # one step is done whatever happens
+        return "time_limit" if self.deadline.is_over() else "callback" if self.trainee.stop_training else ""
 
-    def _begin_epoch(self) -> None:
+    def _epochs_ahead(self) -> int:
+        return self.model._epochs_to_look_ahead()
+
+    def _do(self, steps: int) -> None:
+        self.run.advance(steps, **self.deadline.slice())
+
+    def _begin(self, epoch: int, at: float | None = None) -> None:
         self.tasks.begin_epoch()
-        self._call("on_epoch_begin", self.first_epoch + self.model.n_iter_, {})
+        self._call("on_epoch_begin", self.first_epoch + epoch, {})
         if self.replay:
             self.run.order[:] = self.run.order[self.random_state.permutation(self.run.rows)]
 
-    def _advance(self, steps: int, each_batch: bool) -> None:
-        if not each_batch:
-            self.run.advance(steps, **self.deadline.slice())
-            return
-        epoch, step = divmod(self.run.done, self.run.steps_per_epoch)
+    def _begin_batch(self, step: int) -> None:
         self._call("on_train_batch_begin", step, {})
-        self.run.advance(1)
+
+    def _end_batch(self, epoch: int, step: int) -> None:
         self._call("on_train_batch_end", step, {"loss": self.model._reported_loss(self.run.logs(epoch))})
 
-    def _end_epoch(self) -> str:
-        """Record an epoch, which a deadline or callback may have cut short; returns why to stop, if so."""
-        model, epoch = self.model, self.model.n_iter_
+    def _record(self, epoch: int) -> None:
         rows = min((self.run.done - epoch * self.run.steps_per_epoch) * self.run.batch_size, self.run.rows)
-        model._record_loss(model._reported_loss(self.run.logs(epoch)), rows)
+        self.model._record_loss(self.model._reported_loss(self.run.logs(epoch)), rows)
+
+    def _report(self, epoch: int, at: float | None = None) -> str:
+        model = self.model
         self.logs = {"loss": model.loss_}
         if self.judge is not None:
             self._judge(self.judge)
@@ -194,9 +189,6 @@ class StochasticFit:
             self.logs["val_score"] = score
             if model._compare_score(score):
                 self.best_weights = self.engine.get_weights()
-
-    def _looks_at(self, phase: str) -> bool:
-        return self.listeners is not None and self.listeners.looks_at(phase)
 
     def _call(self, hook: str, *arguments: Any) -> None:
         if self.listeners is not None:

@@ -3,31 +3,21 @@
 import copy
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastnn.data.samples import Samples
 from fastnn.engine.engine import Engine
 from fastnn.engine.evaluation import Evaluation
 from fastnn.estimators.sparse_input import compressed
 
 
-class Rows(NamedTuple):
-    """Rows to train on, or to hold out."""
-
-    x: Any  # (n, n_features), an array or compressed sparse rows
-    y: np.ndarray  # (n, targets), encoded for the loss
-    weights: np.ndarray | None  # (n,), of the loss
-
-    def take(self, index: np.ndarray) -> "Rows":
-        x = compressed(self.x, "X", own=True)  # of which SciPy takes rows without a look at its indices
-        return Rows(x[index], self.y[index], None if self.weights is None else self.weights[index])
-
-
 class HeldOut(NamedTuple):
     """Held-out rows, with what a score looks at."""
 
-    rows: Rows
+    rows: Samples
     labels: np.ndarray  # as the user gave them
     sample_weight: np.ndarray | None  # as the user gave them
 
@@ -53,13 +43,15 @@ def validation_arguments(data: Any, X: Any, y: Any, sample_weight: Any) -> tuple
     return X, y, sample_weight
 
 
-def split(data: HeldOut, fraction: float, stratify: bool, random_state: np.random.RandomState) -> tuple[Rows, HeldOut]:
+def split(
+    data: HeldOut, fraction: float, stratify: bool, random_state: np.random.RandomState
+) -> tuple[Samples, HeldOut]:
     """Return rows to train on and held-out rows, drawn as scikit-learn draws them."""
     from sklearn.model_selection import train_test_split
 
     rows, labels, sample_weight = data
     train, held_out = train_test_split(
-        np.arange(rows.x.shape[0]),
+        np.arange(len(rows)),
         random_state=random_state,
         test_size=fraction,
         stratify=np.where(rows.y[:, 0] != 0, "True", "False") if stratify else None,  # a column would be slow
@@ -71,7 +63,8 @@ def split(data: HeldOut, fraction: float, stratify: bool, random_state: np.rando
             "Sample weights must contain at least one non-zero number. Those of the held-out rows are all 0."
         )
     weights = None if sample_weight is None else sample_weight[held_out]
-    return rows.take(train), HeldOut(rows.take(held_out), labels[held_out], weights)
+    rows = replace(rows, x=compressed(rows.x, "X", own=True))  # SciPy takes rows without a look at their indices
+    return rows[train], HeldOut(rows[held_out], labels[held_out], weights)
 
 
 class Judge:
@@ -97,7 +90,7 @@ class Judge:
         metric = estimator._score_metric() if estimator.scoring is None else None
         objective = engine.plan.objective(estimator._loss(), self._metrics if metric is None else [metric], limit=limit)
         self._has_score = metric is not None
-        self._evaluate = Evaluation(engine, objective, *data.rows)
+        self._evaluate = Evaluation(engine, objective, data.rows)
         self._weights = (data.rows.weights, data.sample_weight if self._has_score else data.rows.weights)
 
     def __call__(self) -> tuple[float, float]:

@@ -1,8 +1,7 @@
-"""The epoch loop: how far the compiled program runs at once, and what happens between."""
+"""What the callbacks and the progress line are told of fits, evaluations and predictions."""
 
 import copy
 import os
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from fastnn.callbacks import CallbackList
 from fastnn.data.placement import join
 from fastnn.data.samples import Samples
+from fastnn.engine.epoch_loop import EpochLoop
 from fastnn.engine.training_record import Surroundings, TrainingRecord
 from fastnn.metrics import Metric
 from fastnn.models.conditions import differences
@@ -25,11 +25,8 @@ def logs_of(values: np.ndarray, metrics: Sequence[Metric]) -> Logs:
     return dict(sorted([("loss", float(values[0])), *named]))
 
 
-class Training:
-    """One fit in progress.
-
-    Training advances by single steps if a callback looks at batches, by epochs if one looks at epochs or there is
-    validation, and else as far as it can; history and progress line then take the logs afterwards.
+class Training(EpochLoop):
+    """One fit in progress; callbacks, validation and the progress line are told of its epochs.
 
     Parameters
     ----------
@@ -59,11 +56,10 @@ class Training:
         validate: Callable[[], Logs] | None = None,
         describe: Callable[[], dict[str, Any]] = dict,
     ) -> None:
-        self.model, self.run, self.epochs, self.metrics = model, run, epochs, metrics
+        looked_at = callbacks.looks_at("epoch") or validate is not None
+        super().__init__(run, each_batch=callbacks.looks_at("train_batch"), each_epoch=looked_at)
+        self.model, self.epochs, self.metrics = model, epochs, metrics
         self.callbacks, self.line, self.validate = callbacks, line, validate
-        self.each_batch = callbacks.looks_at("train_batch")
-        self.each_epoch = self.each_batch or callbacks.looks_at("epoch") or validate is not None
-        self.finished = 0  # epochs reported
         self.begun = False  # whether callbacks were told that training begins
         self.logs: Logs = {}
         self._process = os.getpid()
@@ -96,7 +92,7 @@ class Training:
         except BaseException:
             self.line.leave()
             while not self.each_epoch and self.finished < self.run.done // self.run.steps_per_epoch:
-                self._report()
+                self._finish()
             raise
         self.callbacks.call("on_train_end", self.logs)
 
@@ -162,7 +158,7 @@ class Training:
         if step:
             self._begin_again(self.finished)
         if step == per_epoch:  # all steps of an epoch whose end nobody was told
-            self._report()
+            self._finish()
 
     def _begin_again(self, epoch: int) -> None:
         """Begin an epoch of which steps are done: what callbacks then do to model and state, they have done before."""
@@ -174,53 +170,33 @@ class Training:
         model.optimizer.take_from(optimizer)
         self.callbacks.set_states(states)
 
-    def _train(self) -> None:
-        run, per_epoch = self.run, self.run.steps_per_epoch
-        total = len(self.epochs) * per_epoch
-        end = None
-        while run.done < total and not self.model.stop_training:
-            before, (first, step) = run.done, divmod(run.done, per_epoch)
-            if step == 0:
-                self._begin(first)
-            start = time.perf_counter()
-            self._advance(first, step, total)
-            per_step = (time.perf_counter() - start) / (run.done - before)
-            last, step = divmod(run.done, per_epoch)
-            for epoch in range(first, last + (step > 0)):  # the epochs that this advance worked on
-                if epoch > first:
-                    self._begin(epoch, end)
-                if epoch < last:
-                    end = start + per_step * ((epoch + 1) * per_epoch - before)
-                    self._report(end)
-                else:
-                    self.line.update(step, self._logs_so_far(epoch))
-        if run.done % per_epoch:  # a batch hook stopped the epoch
-            self._report()
-
-    def _advance(self, epoch: int, step: int, total: int) -> None:
-        run = self.run
-        if self.each_batch:
-            self.callbacks.call("on_train_batch_begin", step, {})
-            run.advance(1)
-            self.callbacks.call("on_train_batch_end", step, self._logs_so_far(epoch))
-        else:
-            run.advance((((epoch + 1) * run.steps_per_epoch) if self.each_epoch else total) - run.done)
+    def _stopped(self) -> str:
+        return "callback" if self.model.stop_training else ""
 
     def _begin(self, epoch: int, at: float | None = None) -> None:
         number, stop = self.epochs[epoch], self.epochs.stop
         self.line.begin(f"Epoch {number + 1}/{stop}" if stop > 1 else "", at)
         self.callbacks.call("on_epoch_begin", number, {})
 
-    def _report(self, at: float | None = None) -> None:
-        """Give the logs of the next finished epoch, which ended at time `at`, to all who want them."""
-        epoch = self.finished
+    def _begin_batch(self, step: int) -> None:
+        self.callbacks.call("on_train_batch_begin", step, {})
+
+    def _end_batch(self, epoch: int, step: int) -> None:
+        self.callbacks.call("on_train_batch_end", step, self._logs_so_far(epoch))
+
+    def _look(self, epoch: int, steps: int) -> None:
+        self.line.update(steps, self._logs_so_far(epoch))
+
+    def _record(self, epoch: int) -> None:
         logs = self._logs_so_far(epoch)
         if self.validate:
             logs |= {f"val_{name}": value for name, value in self.validate().items()}
-            at = None
-        self.logs, self.finished = logs, epoch + 1
-        self.line.finish(self.logs, at)
+        self.logs = logs
+
+    def _report(self, epoch: int, at: float | None = None) -> str:
+        self.line.finish(self.logs, None if self.validate else at)
         self.callbacks.call("on_epoch_end", self.epochs[epoch], self.logs)
+        return ""
 
     def _logs_so_far(self, epoch: int) -> Logs:
         return logs_of(self.run.logs(epoch), self.metrics)
@@ -237,7 +213,7 @@ def evaluate(
     for batch, start in enumerate(range(0, n, size)):
         callbacks.call("on_test_batch_begin", batch, {})
         part = samples[start : start + size]
-        total += len(part) * engine.evaluate(part.x, part.y, part.weights, objective)
+        total += len(part) * engine.evaluate(objective, part)
         logs = logs_of(total / (start + len(part)), metrics)
         callbacks.call("on_test_batch_end", batch, logs)
     callbacks.call("on_test_end", logs)

@@ -12,6 +12,7 @@ from fastnn.common.keras_arguments import accept
 from fastnn.data import meaning
 from fastnn.data import samples as data
 from fastnn.data.precision import warn_of_lost_digits
+from fastnn.engine.run_options import RunOptions
 from fastnn.engine.training_record import MOST_EPOCHS
 from fastnn.models import conditions
 from fastnn.models import fit as training
@@ -114,17 +115,9 @@ class Model(CompiledStack):
         listeners = CallbackList(callbacks, self, verbose=verbose, epochs=run_epochs.stop, steps=steps)
         with self._turn_to_train("fit"):
             objective = self._objective()
-            run = self.engine.train(
-                objective,
-                samples.x,
-                samples.y,
-                samples.weights,
-                batch_size=batch_size,
-                epochs=len(run_epochs),
-                shuffle=bool(shuffle),
-                seed=self._record.seed if run_epochs.start and self._record else seeding.fresh_seed(),
-                first_epoch=run_epochs.start,
-            )
+            seed = self._record.seed if run_epochs.start and self._record else seeding.fresh_seed()
+            options = RunOptions(batch_size, len(run_epochs), bool(shuffle), seed, first_epoch=run_epochs.start)
+            run = self.engine.train(objective, samples, options)
             validate = None
             if validation is not None:
                 validate = partial(
@@ -262,16 +255,8 @@ class Model(CompiledStack):
         if class_weight is not None:
             samples = data.weigh_classes(samples, class_weight, self.loss)
         with self._turn_to_train("train_on_batch"):
-            run = self.engine.train(
-                self._objective(),
-                samples.x,
-                samples.y,
-                samples.weights,
-                batch_size=len(samples),
-                epochs=1,
-                shuffle=False,
-                seed=seeding.fresh_seed(),
-            )
+            options = RunOptions(len(samples), seed=seeding.fresh_seed())
+            run = self.engine.train(self._objective(), samples, options)
             run.advance(1)
         return self._results(training.logs_of(run.logs(0), self.metrics), return_dict)
 

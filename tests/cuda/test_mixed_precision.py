@@ -10,6 +10,7 @@ from harness import Problem, assert_close
 
 import fastnn
 from fastnn import MLPClassifier
+from fastnn.data.samples import Samples
 from fastnn.engine.factory import make_engine
 from fastnn.layers import BatchNormalization, Dense, Dropout, LayerNormalization
 from fastnn.lowering.lower import lower
@@ -55,8 +56,8 @@ def test_gradients_predictions_and_evaluations(blocks):
     value, gradients = problem.gradients()
     x, y, _ = problem.data("float32")
     assert_close(engine.predict(x), problem.outputs(), 2e-3)
-    assert engine.evaluate(x, y, None, objective)[0] == pytest.approx(value, rel=1e-4)
-    for given, expected in zip(engine.gradient(objective, x, y), gradients, strict=True):
+    assert engine.evaluate(objective, Samples(x, y))[0] == pytest.approx(value, rel=1e-4)
+    for given, expected in zip(engine.gradient(objective, Samples(x, y)), gradients, strict=True):
         assert distance([given], [expected]) <= NEAR
 
 
@@ -69,7 +70,7 @@ def test_one_layer_is_exact_but_for_its_sums(blocks):
     assert_close(engine.predict(problem.x), outputs, 1e-6)
     error = bfloat16((2.0 * (outputs - problem.y) / outputs.size).astype(np.float32))
     expected = [bfloat16(problem.x).T @ error, error.sum(axis=0)]
-    for given, wanted in zip(engine.gradient(objective, *problem.data("float32")), expected, strict=True):
+    for given, wanted in zip(engine.gradient(objective, problem.samples("float32")), expected, strict=True):
         assert distance([given], [wanted]) <= NEAR
     assert np.abs(engine.predict(problem.x) - (problem.x @ kernel + bias)).max() > 1e-3
 
@@ -92,8 +93,8 @@ def test_it_is_the_cpus(blocks):
     for device in ("cpu", "cuda"):
         problem.device = device
         engine, objective, logs = problem.train(**RUN)
-        x, y, weights = problem.data("float32")
-        found[device] = engine.get_weights(), [logs, engine.predict(x), engine.evaluate(x, y, weights, objective)]
+        evaluated = engine.evaluate(objective, problem.samples("float32"))
+        found[device] = engine.get_weights(), [logs, engine.predict(problem.data("float32")[0]), evaluated]
     begun = np.concatenate([weight.ravel() for weight in problem.weights])
     assert distance(found["cuda"][0], found["cpu"][0], begun) <= 0.02
     assert_close(found["cuda"][1], found["cpu"][1], 2e-3)

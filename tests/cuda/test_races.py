@@ -16,6 +16,7 @@ from fastnn import optimizers
 from fastnn.data import device_array
 from fastnn.engine.cuda import inference, inference_launches, launches, training_launches
 from fastnn.engine.cuda import run as runs_cuda
+from fastnn.engine.run_options import RunOptions
 from fastnn.layers import Activation, BatchNormalization, Dense, Dropout, LayerNormalization
 from fastnn.regularizers import L2
 
@@ -218,14 +219,13 @@ def train_and_predict(dtype, mixed=False):
     loss, optimizer = "sparse_categorical_crossentropy", optimizers.Adam(0.01, clipnorm=0.1)
     network = Problem(layers, 3, loss, rows=11, metrics=[loss], weighted=True, mixed=mixed, device="cuda")
     engine, objective, logs = network.train(dtype, optimizer, batch_size=9, epochs=1)
-    x, y, weights = network.data(dtype)
-    engine.predict(x)
-    engine.evaluate(x, y, weights, objective)
+    engine.predict(network.data(dtype)[0])
+    engine.evaluate(objective, network.samples(dtype))
     if not mixed:
         expected, expected_logs = network.oracle(optimizer, batch_size=9, epochs=1)
         assert_close([*engine.get_weights(), logs], [*expected, expected_logs], tolerance(dtype, 2e-4, 1e-11))
-        options = {"batch_size": 9, "epochs": 1, "shuffle": True, "seeds": [1, 2]}
-        engine.train_many(objective, x, y, weights, first_weights=[network.weights] * 2, **options)
+        options = RunOptions(batch_size=9, epochs=1, shuffle=True)
+        engine.train_many(objective, network.samples(dtype), options, [network.weights] * 2, [1, 2])
 
 
 def convert(dtype):

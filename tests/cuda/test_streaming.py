@@ -10,9 +10,11 @@ import fastnn
 from fastnn import optimizers
 from fastnn.callbacks import EarlyStopping
 from fastnn.data import streaming
+from fastnn.data.samples import Samples
 from fastnn.data.streaming import Chunks, chunk_rows
 from fastnn.engine.cuda import inference_launches
 from fastnn.engine.cuda import run as runs_cuda
+from fastnn.engine.run_options import RunOptions
 from fastnn.layers import Dense, Dropout, Rescaling
 from fastnn.optimizers.schedules import ExponentialDecay
 
@@ -116,9 +118,10 @@ def test_pixels_predictions_and_evaluations(launches, rows_there, sent, monkeypa
         sent.clear()
         engine, objective = network.engine()
         engine.reset_optimizer(optimizers.SGD(0.1))
-        run = engine.train(objective, x, network.y, weights, batch_size=4, epochs=2, shuffle=True, seed=1)
+        options = RunOptions(batch_size=4, epochs=2, shuffle=True, seed=1)
+        run = engine.train(objective, Samples(x, network.y, weights), options)
         logs = np.array(finish_run(run))
-        found.append([logs, engine.predict(x), engine.evaluate(x, network.y, weights, objective)])
+        found.append([logs, engine.predict(x), engine.evaluate(objective, Samples(x, network.y, weights))])
         assert (x.size in sent) == (limit is not rows_there)
     assert_same_bits(found[1], found[0])
 
@@ -127,10 +130,10 @@ def test_many_networks_are_trained_one_by_one(rows_there):
     network = small_problem(device="cuda")
     engine, objective = network.engine()
     engine.reset_optimizer(optimizers.Adam(0.01))
-    options = {"batch_size": 20, "epochs": 2, "shuffle": True, "first_weights": [network.weights] * 2, "seeds": [1, 2]}
-    expected, logs = engine.train_many(objective, *network.data("float32"), **options)
+    options, starts = RunOptions(batch_size=20, epochs=2, shuffle=True), ([network.weights] * 2, [1, 2])
+    expected, logs = engine.train_many(objective, network.samples("float32"), options, *starts)
     rows_there()
-    found, streamed = engine.train_many(objective, *network.data("float32"), **options)
+    found, streamed = engine.train_many(objective, network.samples("float32"), options, *starts)
     for ours, theirs in zip(found, expected, strict=True):
         assert_same_bits(ours, theirs)
     assert_same_bits(streamed, logs)

@@ -18,8 +18,10 @@ from harness import (
 
 from fastnn import activations, optimizers
 from fastnn.data import device_array
+from fastnn.data.samples import Samples
 from fastnn.engine.cuda import inference_launches
 from fastnn.engine.cuda import run as runs_cuda
+from fastnn.engine.run_options import RunOptions
 from fastnn.layers import (
     Activation,
     BatchNormalization,
@@ -135,7 +137,7 @@ def test_metrics_see_logits_before_the_loss_does(metric, blocks):
     network.weights = engine.get_weights()
     x, y, weights = network.data("float32")
     expected = reference.metric(metric, network.y, network.outputs()).mean()
-    assert engine.evaluate(x, y, weights, objective)[1] == pytest.approx(expected, rel=1e-5)
+    assert engine.evaluate(objective, Samples(x, y, weights))[1] == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("loss", ["poisson", "categorical_crossentropy"])
@@ -163,8 +165,8 @@ def test_pixels(dtype):
         engine, objective = network.engine(dtype)
         engine.reset_optimizer(optimizers.SGD(0.1))
         y = network.y.astype(dtype)
-        run = engine.train(objective, x, y, batch_size=4, epochs=2, shuffle=True, seed=1)
-        found[device] = [np.array(finish_run(run)), engine.predict(x), engine.evaluate(x, y, None, objective)]
+        run = engine.train(objective, Samples(x, y), RunOptions(batch_size=4, epochs=2, shuffle=True, seed=1))
+        found[device] = [np.array(finish_run(run)), engine.predict(x), engine.evaluate(objective, Samples(x, y))]
     assert_close(found["cuda"], found["cpu"], tolerance(dtype, 1e-5, 1e-12))
 
 
@@ -180,7 +182,7 @@ def test_predictions_and_evaluations(layers, dtype, blocks):
         network.device = device
         engine, objective = network.engine(dtype)
         x, y, weights = network.data(dtype)
-        found[device] = [engine.predict(x), engine.evaluate(x, y, weights, objective), engine.predict(x[:1])]
+        found[device] = [engine.predict(x), engine.evaluate(objective, Samples(x, y, weights)), engine.predict(x[:1])]
         assert engine.predict(x[:0]).shape == (0, engine.plan.n_outputs)
     assert_close(found["cuda"], found["cpu"], tolerance(dtype, 1e-6, 1e-13))
 
@@ -208,8 +210,8 @@ def test_large_predictions(name, weighted, dtype, blocks):
         network.device = device
         engine, objective = network.engine(dtype)
         found[device] = [engine.predict(x[:rows]) for rows in (39, 33, 17, 16, 1)]
-        found[device] += [engine.predict(pixels), engine.evaluate(x, y, weights, objective)]
-        found[device] += [engine.evaluate(x[:5], y[:5], None, objective)]
+        found[device] += [engine.predict(pixels), engine.evaluate(objective, Samples(x, y, weights))]
+        found[device] += [engine.evaluate(objective, Samples(x[:5], y[:5]))]
     assert_close(found["cuda"], found["cpu"], tolerance(dtype, 3e-6, 1e-13))
     np.testing.assert_array_equal(found["cuda"][1], found["cuda"][0][:33])
     outputs = engine.predict(device_array.send(x))
@@ -238,7 +240,7 @@ def test_gradient(dtype, blocks):
     network = problem(layers, loss="categorical_crossentropy", weighted=True)
     engine, objective = network.engine(dtype)
     assert_close(
-        engine.gradient(objective, *network.data(dtype)), network.gradients()[1], tolerance(dtype, 1e-5, 1e-12)
+        engine.gradient(objective, network.samples(dtype)), network.gradients()[1], tolerance(dtype, 1e-5, 1e-12)
     )
 
 
@@ -278,9 +280,9 @@ def test_many_networks_at_once(dtype, blocks):
     engine.reset_optimizer(optimizers.Adam(0.01))
     rng = np.random.default_rng(3)
     first = [[rng.normal(size=weight.shape).astype(dtype) for weight in network.weights] for _ in range(3)]
-    options = {"batch_size": 20, "epochs": 2, "shuffle": True, "first_weights": first, "seeds": [1, 2, 2**35]}
-    weights, logs = engine.train_many(objective, *network.data(dtype), **options)
-    single, single_logs = super(type(engine), engine).train_many(objective, *network.data(dtype), **options)
+    task = objective, network.samples(dtype), RunOptions(batch_size=20, epochs=2, shuffle=True), first, [1, 2, 2**35]
+    weights, logs = engine.train_many(*task)
+    single, single_logs = super(type(engine), engine).train_many(*task)
     same = functools.partial(assert_close, relative=1e-5) if blocks == "many launches" else assert_same_bits
     for ours, theirs in zip(weights, single, strict=True):
         same(ours, theirs)

@@ -15,8 +15,10 @@ from scipy import sparse
 import fastnn
 from fastnn import losses, optimizers
 from fastnn.callbacks import LambdaCallback
+from fastnn.data.samples import Samples
 from fastnn.engine.engine import Engine
 from fastnn.engine.evaluation import Evaluation, LossGradient
+from fastnn.engine.run_options import RunOptions
 from fastnn.layers import Dense
 from fastnn.lowering.lower import lower
 
@@ -238,11 +240,11 @@ def test_the_door_to_the_programs_refuses_them_too(fault):
     options = {"batch_size": 20, "epochs": 2, "shuffle": True, "seed": 0}
     for call in (
         lambda: engine.predict(x),
-        lambda: engine.evaluate(x, y, None, objective),
-        lambda: Evaluation(engine, objective, x, y, None),
-        lambda: engine.train(objective, x, y, **options),
-        lambda: LossGradient(engine, objective, x, y),
-        lambda: engine.gradient(objective, x, y),
+        lambda: engine.evaluate(objective, Samples(x, y)),
+        lambda: Evaluation(engine, objective, Samples(x, y)),
+        lambda: engine.train(objective, Samples(x, y), RunOptions(**options)),
+        lambda: LossGradient(engine, objective, Samples(x, y)),
+        lambda: engine.gradient(objective, Samples(x, y)),
     ):
         with pytest.raises(ValueError, match=r"^x is a damaged sparse matrix|^x must have the shape \(n, 10\)"):
             call()
@@ -332,10 +334,10 @@ def test_many_rows_in_parts(monkeypatch):
     engine, objective = network()
     rows = sparse.csr_matrix(np.tile(DENSE, (20, 1)).astype(np.float32))
     y = np.tile(LABELS, 20)[:, np.newaxis].astype(np.float32)
-    expected = engine.predict(rows), engine.evaluate(rows, y, None, objective)
+    expected = engine.predict(rows), engine.evaluate(objective, Samples(rows, y))
     monkeypatch.setattr("fastnn.engine.inference.SLICE_SECONDS", 1e-9)
     engine, objective = network()
-    assert_same_bits([engine.predict(rows), engine.evaluate(rows, y, None, objective)], list(expected))
+    assert_same_bits([engine.predict(rows), engine.evaluate(objective, Samples(rows, y))], list(expected))
     assert_same_bits(engine.predict(rows), engine.predict(rows.toarray()))
 
 

@@ -23,6 +23,8 @@ from pathlib import Path
 import numpy as np
 
 import fastnn
+from fastnn.data.samples import Samples
+from fastnn.engine.run_options import RunOptions
 from fastnn.layers import Dense, Dropout
 from fastnn.models import Sequential, load_model
 
@@ -109,9 +111,8 @@ class Network:
     def check(self):
         """Compare with the run of the same seed that was told to do so many steps."""
         record, twin = self.model.record(), self.compiled()
-        run = twin.engine.train(
-            twin._objective(), X, Y[:, None], batch_size=100, epochs=10**6, shuffle=True, seed=record.seed
-        )
+        options = RunOptions(batch_size=100, epochs=10**6, shuffle=True, seed=record.seed)
+        run = twin.engine.train(twin._objective(), Samples(X, Y[:, None]), options)
         history = self.model.history.history["loss"]
         for step, weights in [*self.seen, (self.step, self.model.get_weights())]:
             while run.done < step:

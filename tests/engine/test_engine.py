@@ -7,9 +7,11 @@ import pytest
 from harness import Problem, assert_close, assert_same_bits, finish_run, small_problem, start_run, tolerance
 
 from fastnn import optimizers
+from fastnn.data.samples import Samples
 from fastnn.engine import cores, devices, factory
 from fastnn.engine import threads as team_sizes
 from fastnn.engine.engine import Engine
+from fastnn.engine.run_options import RunOptions
 from fastnn.layers import Activation, Dense
 from fastnn.lowering.lower import lower
 
@@ -153,11 +155,11 @@ def test_training_data_may_be_read_only_and_are_not_written(dtype):
     copies = [array.copy() for array in arrays]
     for array in arrays:
         array.flags.writeable = False
-    run = engine.train(objective, *arrays, batch_size=10, epochs=3, shuffle=True, seed=5)
+    run = engine.train(objective, Samples(*arrays), RunOptions(batch_size=10, epochs=3, shuffle=True, seed=5))
     assert_same_bits(finish_run(run), expected)
     assert_same_bits(engine.params, plain.params)
     assert_same_bits(engine.predict(arrays[0]), plain.predict(copies[0]))
-    assert_same_bits(engine.evaluate(*arrays, objective), plain.evaluate(*copies, objective))
+    assert_same_bits(engine.evaluate(objective, Samples(*arrays)), plain.evaluate(objective, Samples(*copies)))
     assert_same_bits(list(arrays), copies)
     assert not any(array.flags.writeable for array in arrays)
     assert len(run._program.signatures) == 1, "read-only arrays were compiled for"
@@ -251,7 +253,7 @@ def test_no_training_through_a_step(layers):
     engine, objective = problem.engine()
     engine.reset_optimizer(optimizers.get("sgd"))
     with pytest.raises(ValueError, match="activation 'step' has no useful derivative"):
-        engine.train(objective, *problem.data("float32"), batch_size=4, epochs=1, shuffle=False, seed=0)
+        engine.train(objective, problem.samples("float32"), RunOptions(batch_size=4, epochs=1, shuffle=False, seed=0))
     with pytest.raises(ValueError, match="fastnn.Perceptron"):
-        engine.gradient(objective, *problem.data("float32"))
+        engine.gradient(objective, problem.samples("float32"))
     assert_close(engine.predict(problem.x), problem.outputs(), 1e-6)

@@ -47,7 +47,7 @@ STRUCK = """
     ("module", "last"),
     [
         ("fastnn.engine.engine", "Engine"),
-        ("fastnn.engine.programs", "operand"),
+        ("fastnn.engine.programs", "run_vector"),
         ("fastnn.kernels.cpu.inference", "infer_rows"),
     ],
 )

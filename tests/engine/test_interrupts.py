@@ -17,7 +17,9 @@ from fastnn.kernels.compiler import jit
 from harness import assert_same_bits
 
 import fastnn
+from fastnn.data.samples import Samples
 from fastnn.engine import cores, threads
+from fastnn.engine.run_options import RunOptions
 from fastnn.layers import Dense, Dropout
 from fastnn.models import Sequential, load_model
 from fastnn.utils import set_random_seed
@@ -89,9 +91,8 @@ def assert_state_after_whole_steps(model):
     """Compare with the run of the same seed that was told to do so many steps."""
     record, step = model.record(), model.engine.step
     twin = compiled()
-    run = twin.engine.train(
-        twin._objective(), X, Y[:, None], batch_size=10, epochs=10**6, shuffle=True, seed=record.seed
-    )
+    options = RunOptions(batch_size=10, epochs=10**6, shuffle=True, seed=record.seed)
+    run = twin.engine.train(twin._objective(), Samples(X, Y[:, None]), options)
     while run.done < step:
         run.advance(step - run.done)
     assert_same_bits(model.get_weights(), twin.get_weights())

@@ -12,6 +12,8 @@ from scipy.sparse import csr_matrix
 
 import fastnn
 from fastnn import callbacks, initializers, losses, metrics, optimizers, plotting
+from fastnn.data.samples import Samples
+from fastnn.engine.run_options import RunOptions
 from fastnn.layers import BatchNormalization, Dense, Normalization
 from fastnn.models import Sequential, load_model
 from fastnn.optimizers import schedules
@@ -203,10 +205,8 @@ def test_modes_of_the_cpu_change_no_bit(mode):
         model = Sequential([Dense(8, "gelu", input_dim=4), Dense(3, "softmax")])
         model.compile("adam", "sparse_categorical_crossentropy")
         model.set_weights([np.full((4, 8), 0.3), np.zeros(8), np.full((8, 3), 0.1), np.zeros(3)])
-        run = model.engine.train(
-            model._objective(), rows, targets, None, batch_size=7, epochs=2, shuffle=False, seed=3
-        )  # fmt: skip
-        return model, run
+        options = RunOptions(batch_size=7, epochs=2, shuffle=False, seed=3)
+        return model, model.engine.train(model._objective(), Samples(rows, targets), options)
 
     rows, targets = (RNG.normal(size=(30, 4))).astype(np.float32), CLASSES[:, None].astype(np.float32)
     ends = []

@@ -8,7 +8,9 @@ import pytest
 from scipy.special import expit
 
 import fastnn
+from fastnn.data.samples import Samples
 from fastnn.engine.engine import Engine
+from fastnn.engine.run_options import RunOptions
 from fastnn.layers import Activation, BatchNormalization, Dense
 from fastnn.lowering.lower import lower
 
@@ -330,7 +332,7 @@ def test_the_door_takes_what_fits_and_refuses_the_rest():
         x, y = random_array(rng, (rows, 4)), random_array(rng, (rows, 2))
         calls = [
             lambda x=x: engine.predict(x),
-            lambda x=x, y=y: engine.evaluate(x, y, None, objective),
+            lambda x=x, y=y: engine.evaluate(objective, Samples(x, y)),
             lambda x=x, y=y: run_of(engine, objective, x, y),
         ]
         a, b, c, d = (np.asarray(weight, np.float32).astype(np.float64) for weight in given)
@@ -359,11 +361,11 @@ def squared_error(engine):
     return engine.plan.objective(fastnn.losses.MeanSquaredError())
 
 
-def run_of(engine, objective, x, y, **options):
+def run_of(engine, objective, x, y, weights=None, **options):
     """Loss of one step on all rows, by a twin, so that the weights stay."""
     twin = engine.twin(engine.plan)
     twin.reset_optimizer(fastnn.optimizers.SGD(0.1))
-    run = twin.train(objective, x, y, batch_size=x.shape[0], epochs=1, shuffle=False, seed=0, **options)
+    run = twin.train(objective, Samples(x, y, weights), RunOptions(batch_size=x.shape[0], **options))
     run.advance(1)
     return run.logs(0)
 
@@ -392,7 +394,7 @@ def test_runs_without_rows_or_batches():
         x, y = np.ones((rows, 4), "f4"), np.ones((rows, 1), "f4")
         options = {"batch_size": batch_size, "epochs": 1, "shuffle": False, "seed": 0}
         with pytest.raises(ValueError, match="one row at least, and a batch_size >= 1"):
-            engine.train(squared_error(engine), x, y, **options)
+            engine.train(squared_error(engine), Samples(x, y), RunOptions(**options))
 
 
 def test_a_subclass_that_shows_another_shape_than_it_has():

@@ -11,6 +11,7 @@ import sklearn.neural_network.tests
 from sklearn.preprocessing import LabelBinarizer
 
 import fastnn
+from fastnn.data.samples import Samples
 from fastnn.engine.evaluation import LossGradient
 
 IMPORT = "from sklearn.neural_network import MLPClassifier, MLPRegressor\n"
@@ -54,7 +55,7 @@ def test_gradient_of_the_loss(activation, labels):
     model = fastnn.MLPClassifier(dtype="float64", random_state=1, **settings).fit(X, y)
     engine = model._get_engine()
     targets = (y - 1.0)[:, np.newaxis]
-    loss_gradient = LossGradient(engine, engine.plan.objective(model._loss()), X, targets)
+    loss_gradient = LossGradient(engine, engine.plan.objective(model._loss()), Samples(X, targets))
     logs, gradient = (array.copy() for array in loss_gradient(engine.params))
     places = np.concatenate([place.ravel() for place in engine.plan.unpack(np.arange(len(engine.params)))])
 

@@ -7,6 +7,7 @@ from harness import Problem, assert_close, finish_run
 
 from fastnn import Dense, Sequential
 from fastnn.common import identifiers
+from fastnn.engine.run_options import RunOptions
 from fastnn.models import load_model
 from fastnn.optimizers import SGD, Adam, schedules
 from fastnn.optimizers.schedules import CosineDecay
@@ -97,7 +98,7 @@ def test_more_steps_than_fit_a_call(monkeypatch):
     monkeypatch.setattr(hyperparameters, "SCHEDULED_STEPS", 3)
     engine, objective = problem.engine("float64")
     engine.reset_optimizer(SGD(schedule))
-    run = engine.train(objective, *problem.data("float64"), batch_size=4, epochs=2, shuffle=True, seed=5)
+    run = engine.train(objective, problem.samples("float64"), RunOptions(batch_size=4, epochs=2, shuffle=True, seed=5))
     assert run.advance(10) == 3
     finish_run(run)
     assert_close(engine.get_weights(), whole.get_weights(), 0.0)

@@ -9,14 +9,16 @@ import numpy as np
 
 from fastnn.common.aligned_memory import aligned_zeros
 from fastnn.data.device_array import DeviceArray
+from fastnn.data.samples import Samples
 from fastnn.data.streaming import chunk_rows
 from fastnn.engine.cuda.inference import Inference
 from fastnn.engine.cuda.mirrored_array import Mirror
 from fastnn.engine.cuda.run import STATE, CudaRun, train_models
 from fastnn.engine.engine import Engine
 from fastnn.engine.inference import finished
-from fastnn.engine.programs import operands
+from fastnn.engine.operands import operands
 from fastnn.engine.run import START
+from fastnn.engine.run_options import RunOptions
 from fastnn.engine.weights_lock import Gate
 from fastnn.kernels import codes
 from fastnn.kernels.cuda import device as device_cuda
@@ -141,18 +143,16 @@ class CudaEngine(Engine):
     def train_many(
         self,
         objective: Objective,
-        x: np.ndarray,
-        y: np.ndarray,
-        weights: np.ndarray | None = None,
-        *,
+        samples: Samples,
+        options: RunOptions,
         first_weights: Sequence[Sequence[np.ndarray]],
         seeds: Sequence[int],
-        **options: Any,
     ) -> tuple[list[list[np.ndarray]], np.ndarray]:
         self.plan.check_trainable()
-        x, y, weights = operands(self.plan, x, y, weights, objective.target_width)
-        if chunk_rows([array for array in (x, y, weights) if array is not None], 1) is not None:
-            return super().train_many(
-                objective, x, y, weights, first_weights=first_weights, seeds=seeds, **options
-            )  # each has an order of its own, so no two could share a chunk
-        return train_models(self.plan, objective, self.optimizer, x, y, weights, first_weights, seeds, **options)
+        samples = operands(self.plan, samples, objective.target_width)
+        arrays = [array for array in (samples.x, samples.y, samples.weights) if array is not None]
+        if options.order is not None or chunk_rows(arrays, 1) is not None:
+            # each chunk would be in an order of its own, so no two networks could share one
+            return super().train_many(objective, samples, options, first_weights, seeds)
+        options = options.for_rows(len(samples))
+        return train_models(self.plan, objective, self.optimizer, samples, options, first_weights, seeds)

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from fastnn.data.device_array import there
+from fastnn.data.samples import Samples
 from fastnn.data.streaming import Chunks, chunk_rows
 from fastnn.engine.programs import shuffled
+from fastnn.engine.run_options import RunOptions
 from fastnn.kernels.cuda.jit import cuda
 
 
@@ -20,13 +22,11 @@ class Rows:
 
     Parameters
     ----------
-    x, y, weights : ndarray or DeviceArray; no weights are None
-    batch_size : int
+    samples : Samples
+        Of ndarray or DeviceArray.
+    options : RunOptions
     models : int
         That are trained at once; more than one need all rows at once.
-    shuffle : bool
-        Whether each epoch has an order of its own.
-    first_epoch : int
     dtype : numpy.dtype
 
     Attributes
@@ -36,25 +36,15 @@ class Rows:
     first_epoch : int
     """
 
-    def __init__(
-        self,
-        x: Any,
-        y: Any,
-        weights: Any,
-        *,
-        batch_size: int,
-        models: int,
-        shuffle: bool,
-        first_epoch: int,
-        dtype: np.dtype,
-    ) -> None:
-        data = [array for array in (x, y, weights) if array is not None]
+    def __init__(self, samples: Samples, options: RunOptions, models: int, dtype: np.dtype) -> None:
+        n, batch_size, weights = len(samples), options.batch_size, samples.weights
+        data = [array for array in (samples.x, samples.y, weights) if array is not None]
         chunk = chunk_rows(data, batch_size) if models == 1 else None
         self.in_chunks = chunk is not None
-        self._order, self._no_weights = np.arange(len(x)), [] if weights is not None else [there(np.zeros(1, dtype))]
-        self._shuffle, self.first_epoch, self._dtype = shuffle, first_epoch, dtype
+        self._order, self._no_weights = np.arange(n), [] if weights is not None else [there(np.zeros(1, dtype))]
+        self._shuffle, self.first_epoch, self._dtype = options.shuffle, options.first_epoch, dtype
         self._drawn: tuple[int, int] | None = None
-        self._steps_per_epoch = -(-len(x) // batch_size)
+        self._steps_per_epoch = -(-n // batch_size)
         if chunk is None:
             self._data = [there(array) for array in data] + self._no_weights
             self.order = cuda.to_device(np.tile(self._order.astype(np.int32), models))

@@ -5,18 +5,21 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from fastnn.data.device_array import there
+from fastnn.data.samples import Samples
 from fastnn.engine import team
 from fastnn.engine.cuda.inference import block_threads, check_rows
 from fastnn.engine.cuda.mirrored_array import Mirror
 from fastnn.engine.cuda.row_supply import Rows
 from fastnn.engine.hyperparameters import Rates
-from fastnn.engine.programs import SLICE_SECONDS, run_vector, shuffled
+from fastnn.engine.programs import SLICE_SECONDS, shuffled, training_vector
 from fastnn.engine.run import GROWTH, ROOM, START, Run
+from fastnn.engine.run_options import RunOptions
 from fastnn.kernels import codes
 from fastnn.kernels.cuda import device, jit
 from fastnn.kernels.cuda.jit import cuda
@@ -37,9 +40,12 @@ class Models:
 
     Parameters
     ----------
-    plan, objective, optimizer, x, y, weights, batch_size, epochs, shuffle, first_epoch, loss_scale, loss_limit,
-    weighted_mean
-        As in ``Engine.train``.
+    plan : Plan
+    objective : Objective
+    optimizer : Optimizer
+    samples : Samples
+    options : RunOptions
+        As ``RunOptions.for_rows`` returns them; the seed is none of the models'.
     seeds : sequence of int
         One for each model.
     params, slots : Mirror
@@ -53,18 +59,9 @@ class Models:
         plan: Plan,
         objective: Objective,
         optimizer: Any,
-        x: np.ndarray,
-        y: np.ndarray,
-        weights: np.ndarray | None,
-        *,
-        batch_size: int,
-        epochs: int,
-        shuffle: bool,
+        samples: Samples,
+        options: RunOptions,
         seeds: Sequence[int],
-        first_epoch: int,
-        loss_scale: float,
-        loss_limit: float,
-        weighted_mean: bool,
         params: Mirror,
         slots: Mirror,
         progress: Mirror,
@@ -74,31 +71,16 @@ class Models:
         from fastnn.kernels.cuda import variants
         from fastnn.kernels.cuda.blocks import training
 
-        check_rows(x)
-        n, count, metrics = x.shape[0], len(seeds), len(objective.metrics)
-        shuffle = shuffle and batch_size < n
-        self._rows = Rows(
-            x, y, weights, batch_size=batch_size, models=count, shuffle=shuffle, first_epoch=first_epoch,
-            dtype=plan.dtype,
-        )  # fmt: skip
+        check_rows(samples.x)
+        batch_size, count, metrics = options.batch_size, len(seeds), len(objective.metrics)
+        self._rows = Rows(samples, options, count, plan.dtype)
         by_launches = count == 1 and 3.0 * plan.flops_per_row * batch_size >= FLOPS_WORTH_LAUNCHES
         layout = plan.layout(objective.ops, batch_size, room=ROOM if by_launches else None)
-        self.rates = Rates(optimizer, objective, loss_scale, loss_limit)
+        self.rates = Rates(optimizer, objective, options)
         self.hyper = Mirror(self.rates.table.ravel().copy())
-        self.run = Mirror(
-            np.concatenate(
-                [
-                    run_vector(
-                        objective.loss, objective.metrics, batch=batch_size, rows=n, targets=y.shape[1],
-                        shuffle=shuffle and not self._rows.in_chunks, optimizer=codes.OPTIMIZERS.index(optimizer.name),
-                        weighted=weights is not None, seed=seed, first_epoch=first_epoch,
-                        weighted_mean=weighted_mean and weights is not None, l2_per_row=plan.l2_per_row,
-                        parameters=plan.n_parameters, metrics_first=objective.metrics_first,
-                    )
-                    for seed in seeds
-                ]
-            )
-        )  # fmt: skip
+        on_device = replace(options, shuffle=options.shuffle and not self._rows.in_chunks)
+        runs = [training_vector(plan, objective, optimizer, samples, replace(on_device, seed=seed)) for seed in seeds]
+        self.run = Mirror(np.concatenate(runs))
         widest = int(max(layout.ops[:, codes.PANELS].max(), plan.n_inputs))
         self._blocks, self._threads = count, block_threads(batch_size * widest)
         stats_size = batch_size * (1 + metrics) + self._threads + 2 * len(layout.ops)
@@ -108,8 +90,9 @@ class Models:
         self._shared = memory if in_shared else 0
         sizes = np.array(
             [
-                len(layout.ops), 0, codes.HYPER_COLUMNS if self.rates.scheduled else 0, STATE + epochs * (1 + metrics),
-                plan.memory_size, plan.n_parameters, work_size, stats_size, in_shared,
+                len(layout.ops), 0, codes.HYPER_COLUMNS if self.rates.scheduled else 0,
+                STATE + options.epochs * (1 + metrics), plan.memory_size, plan.n_parameters, work_size, stats_size,
+                in_shared,
             ],
             np.int64,
         )  # fmt: skip
@@ -192,35 +175,16 @@ class Models:
 class CudaRun(Run):
     """One fit in progress on the device: see ``runs.Run``."""
 
-    def __init__(
-        self,
-        engine: Any,
-        objective: Objective,
-        x: np.ndarray,
-        y: np.ndarray,
-        weights: np.ndarray | None,
-        batch_size: int,
-        epochs: int,
-        shuffle: bool,
-        seed: int,
-        first_epoch: int,
-        order: np.ndarray | None,
-        loss_scale: float,
-        loss_limit: float,
-        weighted_mean: bool,
-    ) -> None:
-        check_rows(x)
-        n = x.shape[0]
-        batch_size = min(batch_size, n)
-        self._begin(engine, n, batch_size, epochs, seed, first_epoch, order, FIRST_STEP_SECONDS)
-        self._shuffles = shuffle and batch_size < n
-        self._columns, room = 1 + len(objective.metrics), min(epochs, ROOM)
+    def __init__(self, engine: Any, objective: Objective, samples: Samples, options: RunOptions) -> None:
+        check_rows(samples.x)
+        self._begin(engine, len(samples), options, FIRST_STEP_SECONDS)
+        self._shuffles = options.shuffle
+        self._columns, room = 1 + len(objective.metrics), min(options.epochs, ROOM)
         self._progress = Mirror(np.concatenate([engine.state, np.zeros(room * self._columns)]))
         engine.progress = self._progress
         self._models = Models(
-            engine.plan, objective, engine.optimizer, x, y, weights, batch_size=batch_size, epochs=room,
-            shuffle=shuffle, seeds=[seed], first_epoch=first_epoch, loss_scale=loss_scale, loss_limit=loss_limit,
-            weighted_mean=weighted_mean, params=engine.mirror, slots=engine.slot_mirror, progress=self._progress,
+            engine.plan, objective, engine.optimizer, samples, replace(options, epochs=room), [options.seed],
+            params=engine.mirror, slots=engine.slot_mirror, progress=self._progress,
         )  # fmt: skip
 
     @property
@@ -297,34 +261,22 @@ def train_models(
     plan: Plan,
     objective: Objective,
     optimizer: Any,
-    x: np.ndarray,
-    y: np.ndarray,
-    weights: np.ndarray | None,
+    samples: Samples,
+    options: RunOptions,
     first_weights: Sequence[Sequence[np.ndarray]],
     seeds: Sequence[int],
-    *,
-    batch_size: int,
-    epochs: int,
-    shuffle: bool,
-    first_epoch: int = 0,
-    loss_scale: float = 1.0,
-    loss_limit: float = 0.0,
-    weighted_mean: bool = False,
 ) -> tuple[list[list[np.ndarray]], np.ndarray]:
     """Train several networks at once, each by a block of its own: see ``Engine.train_many``."""
-    n, columns = x.shape[0], 1 + len(objective.metrics)
-    batch_size = min(batch_size, n)
+    n, columns, epochs = len(samples), 1 + len(objective.metrics), options.epochs
     params = np.zeros((len(seeds), plan.memory_size), plan.dtype)
     for own, first in zip(params, first_weights, strict=True):
         plan.pack(first, own)
     progress = np.tile(np.concatenate([START, np.zeros(epochs * columns)]), len(seeds))
     mirror, slots = Mirror(params.ravel()), Mirror(np.zeros(len(seeds) * 2 * plan.n_parameters, plan.dtype))
     models = Models(
-        plan, objective, optimizer, x, y, weights, batch_size=batch_size, epochs=epochs, shuffle=shuffle, seeds=seeds,
-        first_epoch=first_epoch, loss_scale=loss_scale, loss_limit=loss_limit, weighted_mean=weighted_mean,
-        params=mirror, slots=slots, progress=Mirror(progress),
-    )  # fmt: skip
-    done, total, steps = 0, epochs * -(-n // batch_size), 1
+        plan, objective, optimizer, samples, options, seeds, params=mirror, slots=slots, progress=Mirror(progress)
+    )
+    done, total, steps = 0, epochs * -(-n // options.batch_size), 1
     while done < total:
         begun = time.perf_counter()
         stop = min(done + models.set_rates(done, steps), total)

@@ -187,7 +187,7 @@ def test_programs_need_nothing_but_the_core_yielded(dtype):
     """No library function, no allocation, no exception: the programs could be linked into a plain shared library."""
     problem = Problem([Dense(3), Dense(1)], 2, "mse")
     engine, objective, _ = problem.train(dtype)
-    engine.evaluate(*problem.data(dtype), objective)
+    engine.evaluate(objective, problem.samples(dtype))
     jit.program(library_case, dtype)(np.ones(1, dtype))
     assert any(name.startswith("pow") for name in symbols_of(library_case, dtype))
     for function in (train_steps, infer_rows):

@@ -12,6 +12,7 @@ from harness import Problem, assert_same_bits, finish_run
 import fastnn
 from fastnn import optimizers
 from fastnn.engine import run as runs
+from fastnn.engine.run_options import RunOptions
 from fastnn.layers import Activation, BatchNormalization, Dense, Dropout, LayerNormalization
 from fastnn.losses import SparseCategoricalCrossentropy
 from fastnn.regularizers import L2
@@ -31,7 +32,7 @@ def trained(problem, jit_compile, dtype="float32", threads=1, optimizer="adam", 
     engine.jit_compile = jit_compile
     engine.reset_optimizer(optimizers.get(optimizer))
     options = {"batch_size": 10, "epochs": 3, "shuffle": True, "seed": 5} | options
-    run = engine.train(objective, *problem.data(dtype), **options)
+    run = engine.train(objective, problem.samples(dtype), RunOptions(**options))
     logs = finish_run(run)
     assert (".network" in str(run._program._cache.path)) is jit_compile
     return [engine.params.copy(), engine.slots.copy(), engine.state.copy(), np.array(logs)]

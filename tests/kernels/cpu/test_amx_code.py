@@ -34,7 +34,7 @@ ASSEMBLY = f"""
     runs.input_program = inference.input_program = lambda *arguments: Compiled(make(*arguments))
     engine, objective = problem.engine()
     engine.reset_optimizer(Adam())
-    engine.train(objective, *problem.data(engine.plan.dtype), batch_size=32, epochs=1, shuffle=True, seed=0)
+    engine.train(objective, problem.samples(engine.plan.dtype), RunOptions(batch_size=32, shuffle=True))
     engine.predict(problem.x)
     for function in (train_steps, infer_rows):
         program = variants.program(function, engine.plan.dtype, mixed=True, normalised=engine.plan.is_normalised)

@@ -13,6 +13,7 @@ from harness import ODD_SIZES, Problem, assert_close, assert_same_bits
 from test_training_kernels import SHAPES, deep, tiny, wide
 
 import fastnn
+from fastnn.data.samples import Samples
 from fastnn.layers import Dense, Rescaling
 from fastnn.lowering.lower import lower
 from fastnn.lowering.workspace import Layout
@@ -125,8 +126,8 @@ def test_gradients_of_odd_shapes(shape):
     x, y, _ = problem.data(FLOAT)
     value, gradients = problem.gradients()
     assert_close(engine.predict(x), problem.outputs(), 2e-3)
-    assert engine.evaluate(x, y, None, objective)[0] == pytest.approx(value, rel=1e-4)
-    for given, expected in zip(engine.gradient(objective, x, y), gradients, strict=True):
+    assert engine.evaluate(objective, Samples(x, y))[0] == pytest.approx(value, rel=1e-4)
+    for given, expected in zip(engine.gradient(objective, Samples(x, y)), gradients, strict=True):
         assert np.linalg.norm(given - expected) <= 5e-4 * np.linalg.norm(expected)
 
 
@@ -135,7 +136,7 @@ def test_gradients_point_the_same_way_as_exact_ones():
     problem, exact = deep(mixed=True), deep()
     problem.layers = exact.layers = [layer for layer in exact.layers if layer.kind != "dropout"]
     engine, objective = problem.engine()
-    given = np.concatenate([g.ravel() for g in engine.gradient(objective, *problem.data(FLOAT))])
+    given = np.concatenate([g.ravel() for g in engine.gradient(objective, problem.samples(FLOAT))])
     expected = np.concatenate([g.ravel() for g in exact.gradients()[1]])
     assert given @ expected >= 0.9995 * np.linalg.norm(given) * np.linalg.norm(expected)
     assert np.linalg.norm(given) == pytest.approx(np.linalg.norm(expected), rel=0.01)
@@ -198,7 +199,7 @@ def test_predictions_have_the_same_bits_on_any_team_and_split(problem):
 def test_training_and_evaluation_see_the_same_outputs():
     problem = Problem([Dense(19, "gelu"), Dense(7, "softmax"), Dense(3)], 5, "mean_squared_error", rows=40, mixed=True)
     engine, objective = problem.engine()
-    evaluated = engine.evaluate(*problem.data(FLOAT), objective)
+    evaluated = engine.evaluate(objective, problem.samples(FLOAT))
     _, _, logs = problem.train(optimizer="sgd", batch_size=40, epochs=1)
     np.testing.assert_allclose(logs[0], evaluated, rtol=1e-7)
 

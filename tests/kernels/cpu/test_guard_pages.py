@@ -18,8 +18,10 @@ from harness import folders_of
 
 import fastnn
 from fastnn import losses, optimizers
+from fastnn.data.samples import Samples
 from fastnn.engine import team
 from fastnn.engine.engine import Engine
+from fastnn.engine.run_options import RunOptions
 from fastnn.layers import Activation, Dense, Dropout
 from fastnn.lowering.lower import lower
 from fastnn.models import Sequential
@@ -200,8 +202,8 @@ def exercise_class_numbers(at_end, **options):
                 x, y = np.ones((97, 4), dtype), np.resize(ODD_LABELS, (97, 1)).astype(dtype)
                 engine.reset_optimizer(optimizers.Adam())
                 options = {"batch_size": (33, 97)[number % 2], "epochs": 2, "shuffle": True, "seed": 0}
-                engine.train(objective, x, y, **options).advance(3)
-                engine.evaluate(x, y, None, objective)
+                engine.train(objective, Samples(x, y), RunOptions(**options)).advance(3)
+                engine.evaluate(objective, Samples(x, y))
     return calls[0]
 
 

@@ -6,8 +6,10 @@ from harness import assert_same_bits
 from scipy import sparse
 
 from fastnn import losses, optimizers
+from fastnn.data.samples import Samples
 from fastnn.engine.engine import Engine
 from fastnn.engine.evaluation import LossGradient
+from fastnn.engine.run_options import RunOptions
 from fastnn.layers import Dense, Dropout
 from fastnn.lowering.lower import lower
 from fastnn.regularizers import L2
@@ -44,13 +46,13 @@ def test_sparse_is_dense(dtype, name, threads):
         plan = lower(layers, 61, dtype.name, l2_per_row=True)
         engine, objective = Engine(plan, threads=threads), plan.objective(loss)
         engine.set_weights(start)
-        _, gradient = LossGradient(engine, objective, x, y, weights)(engine.params)
+        _, gradient = LossGradient(engine, objective, Samples(x, y, weights))(engine.params)
         engine.reset_optimizer(optimizers.Adam(0.01))
-        run = engine.train(objective, x, y, weights, batch_size=32, epochs=3, shuffle=True, seed=3)
+        run = engine.train(objective, Samples(x, y, weights), RunOptions(batch_size=32, epochs=3, shuffle=True, seed=3))
         while run.done < 15:
             run.advance(15)
         found = [gradient.copy(), engine.params, engine.slots, run.logs(2), engine.predict(x)]
-        results.append([*found, engine.evaluate(x, y, weights, objective), engine.predict(x[:1])])
+        results.append([*found, engine.evaluate(objective, Samples(x, y, weights)), engine.predict(x[:1])])
     assert_same_bits(*results)
 
 
@@ -70,7 +72,7 @@ def test_entries_in_any_order_and_in_parts(dtype):
     y = np.ones((150, 2), dtype)
     close = {"rtol": 1e-4, "atol": 1e-5} if dtype == np.float32 else {"rtol": 1e-11, "atol": 1e-12}
     np.testing.assert_allclose(engine.predict(messy), engine.predict(dense), **close)
-    gradients = [LossGradient(engine, objective, rows, y)(engine.params)[1].copy() for rows in (messy, dense)]
+    gradients = [LossGradient(engine, objective, Samples(rows, y))(engine.params)[1].copy() for rows in (messy, dense)]
     np.testing.assert_allclose(*gradients, **close)
 
 

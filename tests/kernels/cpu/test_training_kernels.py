@@ -7,6 +7,7 @@ from fastnn.kernels.host import cpu
 from harness import ODD_SIZES, Problem, assert_close, assert_same_bits, tolerance
 
 from fastnn import activations
+from fastnn.data.samples import Samples
 from fastnn.engine import engine
 from fastnn.layers import Activation, BatchNormalization, Dense, Dropout, LayerNormalization, Normalization
 from fastnn.losses import BinaryCrossentropy
@@ -87,8 +88,8 @@ def test_dense_layers_of_odd_shapes(dtype, shape):
     close = tolerance(dtype, 3e-6, 1e-14)
     value, gradients = problem.gradients()
     assert_close(engine.predict(x), problem.outputs(), close)
-    assert engine.evaluate(x, y, None, objective)[0] == pytest.approx(value, rel=close)
-    assert_close(engine.gradient(objective, x, y), gradients, close)
+    assert engine.evaluate(objective, Samples(x, y))[0] == pytest.approx(value, rel=close)
+    assert_close(engine.gradient(objective, Samples(x, y)), gradients, close)
 
 
 def deep(**options):
@@ -262,10 +263,10 @@ def test_predictions_have_the_same_bits_on_any_team_and_split(dtype, problem):
     rows = rng.integers(0, len(problem.x), 500)
     x, y = problem.x[rows].astype(dtype), problem.y[rows].astype(dtype)
     row_weights = None if problem.row_weights is None else problem.row_weights[rows].astype(dtype)
-    whole, evaluated = engine.predict(x, threads=1), engine.evaluate(x, y, row_weights, objective, threads=1)
+    whole, evaluated = engine.predict(x, threads=1), engine.evaluate(objective, Samples(x, y, row_weights), threads=1)
     for threads in THREADS:
         assert_same_bits(engine.predict(x, threads=threads), whole)
-        assert_same_bits(engine.evaluate(x, y, row_weights, objective, threads=threads), evaluated)
+        assert_same_bits(engine.evaluate(objective, Samples(x, y, row_weights), threads=threads), evaluated)
     for size in (1, 3, 17, 95, 96, 97, 250):
         parts = [engine.predict(x[start : start + size]) for start in range(0, min(len(x), 5 * size), size)]
         assert_same_bits(np.concatenate(parts), whole[: sum(map(len, parts))])
@@ -288,7 +289,7 @@ def test_training_and_predicting_see_the_same_outputs(dtype):
     """The loss of the first step, from the training program, is what evaluation says of the same weights."""
     problem = Problem([Dense(19, "gelu"), Dense(7, "softmax"), Dense(3)], 5, "mean_squared_error", rows=40)
     engine, objective = problem.engine(dtype)
-    evaluated = engine.evaluate(*problem.data(dtype), objective)
+    evaluated = engine.evaluate(objective, problem.samples(dtype))
     _, _, logs = problem.train(dtype, "sgd", batch_size=40, epochs=1)
     np.testing.assert_allclose(logs[0], evaluated, rtol=tolerance(dtype, 1e-7, 1e-15))
 

@@ -7,7 +7,9 @@ from fastnn.kernels.reference import optimizers
 from harness import Problem, assert_close, assert_same_bits, finish_run, tolerance
 from test_optimizer_kernels import classifier, ten_steps
 
+from fastnn.data.samples import Samples
 from fastnn.engine.evaluation import LossGradient
+from fastnn.engine.run_options import RunOptions
 from fastnn.layers import Activation, BatchNormalization, Dense, LayerNormalization
 from fastnn.lowering import plan
 from fastnn.models import Sequential, load_model
@@ -152,7 +154,7 @@ def test_sparse_rows(limit):
     engine, objective = problem.engine("float64")
     engine.reset_optimizer(optimizer)
     x, y, _ = problem.data("float64")
-    finish_run(engine.train(objective, scipy_sparse.csr_array(x), y, **options))
+    finish_run(engine.train(objective, Samples(scipy_sparse.csr_array(x), y), RunOptions(**options)))
     assert_close(engine.get_weights(), weights, 1e-12)
 
 
@@ -161,8 +163,8 @@ def test_the_gradient_alone_is_not_clipped():
     engine, objective = problem.engine("float64")
     engine.reset_optimizer(SGD(0.1, clipvalue=1e-3))
     _, gradients = problem.gradients()
-    assert_close(engine.gradient(objective, *problem.data("float64")), gradients, 1e-13)
-    loss_gradient = LossGradient(engine, objective, *problem.data("float64"))
+    assert_close(engine.gradient(objective, problem.samples("float64")), gradients, 1e-13)
+    loss_gradient = LossGradient(engine, objective, problem.samples("float64"))
     assert loss_gradient(engine.params[: engine.plan.n_parameters])[0][0] > 0.0
 
 
@@ -211,7 +213,7 @@ def test_random_cuts_of_a_step(monkeypatch):
     whole, _, _ = problem.train("float32", optimizer, **ten_steps())
     engine, objective = problem.engine("float32")
     engine.reset_optimizer(optimizer)
-    run = engine.train(objective, *problem.data("float32"), **ten_steps(), seed=5)
+    run = engine.train(objective, problem.samples("float32"), RunOptions(**ten_steps(), seed=5))
     while run.advance(1):
         pass
     assert_same_bits(engine.get_weights(), whole.get_weights())

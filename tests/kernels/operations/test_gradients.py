@@ -5,6 +5,7 @@ import pytest
 from harness import Problem, assert_close
 
 from fastnn.activations import Activation as Function
+from fastnn.data.samples import Samples
 from fastnn.layers import Activation, Dense, Dropout
 from fastnn.losses import (
     BinaryCrossentropy,
@@ -68,7 +69,7 @@ def test_gradient_is_the_slope_of_the_loss(layers, loss, weighted):
     problem = Problem(layers, 4, loss, rows=11, weighted=weighted)
     engine, objective = problem.engine("float64")
     x, y, row_weights = problem.data("float64")
-    gradients = engine.gradient(objective, x, y, row_weights)
+    gradients = engine.gradient(objective, Samples(x, y, row_weights))
     weights = engine.get_weights()
 
     def slope(array, index, step=1e-5):
@@ -76,7 +77,7 @@ def test_gradient_is_the_slope_of_the_loss(layers, loss, weighted):
         for moved in (kept + step, kept - step):
             array[index] = moved
             engine.set_weights(weights)
-            values.append(engine.evaluate(x, y, row_weights, objective)[0])
+            values.append(engine.evaluate(objective, Samples(x, y, row_weights))[0])
         array[index] = kept
         return (values[0] - values[1]) / (2.0 * step)
 
@@ -91,7 +92,7 @@ def test_asking_for_a_gradient_changes_nothing(dtype):
     problem = Problem([Dense(5, "tanh"), Dropout(0.5), Dense(2)], 4, "mean_squared_error", rows=11)
     engine, objective, _ = problem.train(dtype)
     before, step, slots = engine.get_weights(), engine.step, engine.slots.copy()
-    gradients = engine.gradient(objective, *problem.data(dtype))
+    gradients = engine.gradient(objective, problem.samples(dtype))
     assert [g.shape for g in gradients] == engine.plan.weight_shapes
     assert_close(engine.get_weights(), before, 0.0)
     assert engine.step == step
@@ -104,4 +105,4 @@ def test_gradient_of_one_step_is_what_sgd_subtracts():
     )
     engine, objective = problem.engine("float64")
     expected = problem.gradients()[1]
-    assert_close(engine.gradient(objective, *problem.data("float64")), expected, 1e-12)
+    assert_close(engine.gradient(objective, problem.samples("float64")), expected, 1e-12)

@@ -325,7 +325,7 @@ def test_training_and_evaluating(dtype, activation, loss, metric, weighted, outp
         np.testing.assert_allclose(ours, theirs, rtol=close, atol=close)
     problem.weights = engine.get_weights()
     value, _ = problem.gradients()
-    evaluated = engine.evaluate(*problem.data(dtype), objective)
+    evaluated = engine.evaluate(objective, problem.samples(dtype))
     assert evaluated.dtype == np.float64
     assert evaluated[0] == pytest.approx(value, rel=close)
     if metric:

@@ -6,6 +6,7 @@ from fastnn.kernels.host import cpu
 from harness import Problem, assert_close, assert_same_bits, tolerance
 
 from fastnn import initializers
+from fastnn.data.samples import Samples
 from fastnn.engine.evaluation import LossGradient
 from fastnn.layers import Activation, BatchNormalization, Dense, Input, LayerNormalization
 from fastnn.models import Sequential
@@ -36,7 +37,7 @@ def networks():
 def test_gradient_is_the_slope_of_the_training_loss(layers, loss, weighted):
     problem = Problem(layers, 4, loss, rows=11, weighted=weighted)
     engine, objective = problem.engine("float64")
-    of = LossGradient(engine, objective, *problem.data("float64"))
+    of = LossGradient(engine, objective, problem.samples("float64"))
     flat = engine.params[: engine.plan.n_parameters].copy()
     value, gradient = of(flat)[0][0], of(flat)[1].copy()
     expected_value, expected = problem.gradients()
@@ -64,7 +65,7 @@ def test_weights_at_a_point_have_the_statistics_of_all_rows():
     problem = Problem([BatchNormalization(), Dense(4), BatchNormalization(), Dense(2)], 3, "mean_squared_error")
     engine, objective = problem.engine("float64")
     x, y, _ = problem.data("float64")
-    of, before = LossGradient(engine, objective, x, y), engine.get_weights()
+    of, before = LossGradient(engine, objective, Samples(x, y)), engine.get_weights()
     flat = 0.5 * engine.params[: engine.plan.n_parameters]
     value = of(flat)[0][0]
     weights = of.weights(flat)
@@ -72,7 +73,7 @@ def test_weights_at_a_point_have_the_statistics_of_all_rows():
     assert_close(weights[4], 0.5 * before[4], 0.0)
     assert_same_bits(engine.get_weights(), before)
     engine.set_weights(weights)
-    assert engine.evaluate(x, y, None, objective)[0] == pytest.approx(value, rel=1e-12)
+    assert engine.evaluate(objective, Samples(x, y))[0] == pytest.approx(value, rel=1e-12)
 
 
 @pytest.mark.parametrize("kind", BOTH)
@@ -85,7 +86,8 @@ def test_odd_shapes(dtype, kind, width, rows):
     engine, objective = problem.engine(dtype)
     x, y, _ = problem.data(dtype)
     assert_close(engine.predict(x), problem.outputs(), tolerance(dtype, 1e-5, 1e-13))
-    assert_gradients_close(engine.gradient(objective, x, y), problem.gradients()[1], tolerance(dtype, 1e-5, 1e-13))
+    found = engine.gradient(objective, Samples(x, y))
+    assert_gradients_close(found, problem.gradients()[1], tolerance(dtype, 1e-5, 1e-13))
 
 
 def test_a_batch_of_one_row_gives_beta():
@@ -125,7 +127,7 @@ def test_penalties_leave_gamma_and_beta_alone():
     gradients = []
     for problem in problems:
         engine, objective = problem.engine("float64")
-        gradients.append(engine.gradient(objective, *problem.data("float64")))
+        gradients.append(engine.gradient(objective, problem.samples("float64")))
     assert [np.allclose(a, b, rtol=1e-12) for a, b in zip(*gradients, strict=True)] == [False] + [True] * 5
 
 
@@ -140,7 +142,7 @@ def test_mixed_precision(kind):
     assert_close(engine.get_weights(), weights, 2e-2)
     again, _, other = problem.train("float32", SGD(0.05), threads=3, batch_size=20)
     assert_same_bits([again.params, other], [engine.params, logs])
-    assert np.isfinite(engine.evaluate(*problem.data("float32"), objective)).all()
+    assert np.isfinite(engine.evaluate(objective, problem.samples("float32"))).all()
 
 
 def with_torch(kind, activation):

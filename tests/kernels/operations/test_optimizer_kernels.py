@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from harness import Problem, assert_close, tolerance
 
+from fastnn.data.samples import Samples
+from fastnn.engine.run_options import RunOptions
 from fastnn.layers import Dense
 from fastnn.optimizers import SGD, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
 from fastnn.regularizers import L2
@@ -133,7 +135,7 @@ def test_penalty_divided_by_the_rows(dtype):
     x, y, _ = ours.data(dtype)
     loss = np.mean((engine.predict(x).astype(np.float64) - y) ** 2)
     penalty = 0.5 * np.square(engine.get_weights()[0], dtype=np.float64).sum()
-    assert engine.evaluate(x, y, None, objective)[0] == pytest.approx(loss + penalty / 32, rel=1e-6)
+    assert engine.evaluate(objective, Samples(x, y))[0] == pytest.approx(loss + penalty / 32, rel=1e-6)
 
 
 @pytest.mark.parametrize(("outputs", "loss"), [(1, "binary_crossentropy"), (3, "mean_squared_error")])
@@ -176,7 +178,7 @@ def test_learning_rate_may_change_between_calls():
     optimizer = SGD(0.05)
     engine, objective = problem.engine("float64")
     engine.reset_optimizer(optimizer)
-    run = engine.train(objective, *problem.data("float64"), **ten_steps(batch_size=50, epochs=2), seed=0)
+    run = engine.train(objective, problem.samples("float64"), RunOptions(**ten_steps(batch_size=50, epochs=2), seed=0))
     run.advance(1)
     optimizer.learning_rate = 0.2
     run.advance(1)
@@ -187,7 +189,7 @@ def test_moments_last_from_run_to_run_until_reset():
     problem = classifier()
     expected, _ = problem.oracle("adam", **ten_steps(epochs=2))
     engine, objective, _ = problem.train("float64", "adam", **ten_steps())
-    run = engine.train(objective, *problem.data("float64"), **ten_steps(), seed=0, first_epoch=1)
+    run = engine.train(objective, problem.samples("float64"), RunOptions(**ten_steps(), seed=0, first_epoch=1))
     while run.done < 10:
         run.advance(10)
     assert engine.step == 20
@@ -196,7 +198,7 @@ def test_moments_last_from_run_to_run_until_reset():
     engine.set_weights([w.astype(np.float64) for w in problem.weights])
     engine.reset_optimizer(engine.optimizer)
     assert engine.step == 0
-    run = engine.train(objective, *problem.data("float64"), **ten_steps(), seed=0)
+    run = engine.train(objective, problem.samples("float64"), RunOptions(**ten_steps(), seed=0))
     while run.done < 10:
         run.advance(10)
     assert_close(engine.get_weights(), problem.oracle("adam", **ten_steps())[0], 1e-12)
