@@ -34,9 +34,9 @@ KERNELS = (
     ("llvm",),
     ("element_types",),
     ("reference",),
-    ("formulas",),
     ("sizes",),
     ("codes",),
+    ("formulas",),
     ("host",),
 )
 # What rooms of fastnn/ import of kernels/; others import nothing there but `host`.
