@@ -55,8 +55,8 @@ class Activation(Declared):
         return result.astype(x.dtype if x.dtype == np.float32 else np.float64)
 
     def get_config(self) -> dict[str, float]:
-        """Return the parameter of the functions that have one."""
-        return {"alpha": self.alpha} if self.name in ("leaky_relu", "elu") else {}
+        """Return the parameter of the functions that have one, whose default is above 0."""
+        return {"alpha": self.alpha} if self.name in _BY_NAME and _BY_NAME[self.name].alpha else {}
 
     def __repr__(self) -> str:
         return f"<fastnn activation {self.name}>"
@@ -76,24 +76,7 @@ softplus = Activation("softplus")
 step = Activation("step")
 exponential = Activation("exponential")
 
-_BY_NAME = {
-    activation.name: activation
-    for activation in (
-        linear,
-        relu,
-        sigmoid,
-        tanh,
-        softmax,
-        leaky_relu,
-        elu,
-        selu,
-        gelu,
-        silu,
-        softplus,
-        step,
-        exponential,
-    )
-}
+_BY_NAME = {each.name: each for each in list(vars().values()) if isinstance(each, Activation)}
 _BY_NAME |= {"swish": silu, "identity": linear, "logistic": sigmoid, "exp": exponential}
 
 

@@ -1,17 +1,16 @@
 """Integer codes and table columns shared by the plan and the compiled programs.
 
 A plan is data: what to compute is written in small integer and float tables, so one compiled program runs
-every model. The position of a name in its tuple is its code.
+every model. The position of a name in its tuple is its code. Those of activations stand in `formulas/activations.py`.
 """
 
-ACTIVATIONS = (
-    "linear", "relu", "sigmoid", "tanh", "softmax", "leaky_relu",
-    "elu", "selu", "gelu", "silu", "softplus", "step", "exponential",
-)  # fmt: skip
-(
-    LINEAR, RELU, SIGMOID, TANH, SOFTMAX, LEAKY_RELU,
-    ELU, SELU, GELU, SILU, SOFTPLUS, STEP, EXPONENTIAL,
-) = range(len(ACTIVATIONS))  # fmt: skip
+from .formulas import activations as _activations
+
+ACTIVATIONS = tuple(_activations.ACTIVATIONS)
+LINEAR, RELU, SIGMOID, TANH, SOFTMAX, STEP = map(
+    ACTIVATIONS.index, ("linear", "relu", "sigmoid", "tanh", "softmax", "step")
+)
+OF_INPUT = tuple(code for code, each in enumerate(_activations.ACTIVATIONS.values()) if each.of_input)
 
 LOSSES = (
     "mean_squared_error",

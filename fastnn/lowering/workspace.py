@@ -78,7 +78,7 @@ def layout(
         if dense or not gradient:  # other operations turn the gradient over in place
             gradient = buffer(row)
         op[codes.Y], op[codes.Y_ROW], op[codes.DY] = buffer(row), row, gradient
-        keeps_input = op[codes.FUNCTION] in (codes.GELU, codes.SILU)
+        keeps_input = op[codes.FUNCTION] in codes.OF_INPUT
         op[codes.Z] = x if not (dense or normal) else buffer(row) if keeps_input else op[codes.Y]
         if op[codes.KIND] == codes.DROPOUT:
             op[codes.MASK] = buffer(row)

@@ -5,29 +5,10 @@ from __future__ import annotations
 from .. import codes
 from ..codes import COLUMNS, FACTORS
 from ..element_types import NUMBER
-from ..formulas.activations import (
-    elu,
-    elu_grad,
-    exponential_grad,
-    gelu,
-    gelu_grad,
-    leaky_relu,
-    leaky_relu_grad,
-    relu,
-    relu_grad,
-    selu,
-    selu_grad,
-    sigmoid_grad,
-    silu,
-    silu_grad,
-    softplus,
-    softplus_grad,
-    step,
-    tanh_grad,
-)
-from ..formulas.elementary import exp, sigmoid, tanh
+from ..formulas.activations import ACTIVATIONS, linear, undefined
 from ..formulas.update_rules import adagrad, adam, adamax, lion, nadam, nesterov, rmsprop, sgd
 from ..llvm.instructions import at
+from ..operations.choices import Call, chosen
 
 
 def operand(x):
@@ -35,59 +16,30 @@ def operand(x):
     return x
 
 
+@chosen(
+    {
+        code: Call(each.formula or linear, "z" + ", alpha" * each.parametric, "return")
+        for code, each in enumerate(ACTIVATIONS.values())
+    },
+    otherwise=Call(undefined, "z", "return"),
+)
 def activate(function, z, alpha):
-    """Activation of one number; softmax needs whole rows, so it is left out."""
-    if function == codes.RELU:
-        return relu(z)
-    if function == codes.SIGMOID:
-        return sigmoid(z)
-    if function == codes.TANH:
-        return tanh(z)
-    if function == codes.LEAKY_RELU:
-        return leaky_relu(z, alpha)
-    if function == codes.ELU:
-        return elu(z, alpha)
-    if function == codes.SELU:
-        return selu(z)
-    if function == codes.GELU:
-        return gelu(z)
-    if function == codes.SILU:
-        return silu(z)
-    if function == codes.SOFTPLUS:
-        return softplus(z)
-    if function == codes.STEP:
-        return step(z)
-    if function == codes.EXPONENTIAL:
-        return exp(z)
-    return z
+    """Activation of one number; softmax needs whole rows, so z is left as it is."""
 
 
+@chosen(
+    {
+        code: Call(each.derivative, ("z" if each.of_input else "y") + ", alpha" * each.parametric, "return")
+        for code, each in enumerate(ACTIVATIONS.values())
+        if each.derivative
+    },
+    otherwise=Call(undefined, "y", "return"),
+)
 def derivative(function, y, z, alpha):
-    """What the gradient of an activation's output y is multiplied by; softmax needs whole rows, so it is left out.
+    """What the gradient of an activation's output y is multiplied by, NaN for a softmax, which needs whole rows.
 
-    z is what was before gelu and silu, and not looked at for others.
+    z is what was before those whose derivative takes it, and not looked at for others.
     """
-    if function == codes.RELU:
-        return relu_grad(y)
-    if function == codes.SIGMOID:
-        return sigmoid_grad(y)
-    if function == codes.TANH:
-        return tanh_grad(y)
-    if function == codes.LEAKY_RELU:
-        return leaky_relu_grad(y, alpha)
-    if function == codes.ELU:
-        return elu_grad(y, alpha)
-    if function == codes.SELU:
-        return selu_grad(y)
-    if function == codes.GELU:
-        return gelu_grad(z)
-    if function == codes.SILU:
-        return silu_grad(z)
-    if function == codes.SOFTPLUS:
-        return softplus_grad(y)
-    if function == codes.EXPONENTIAL:
-        return exponential_grad(y)
-    return NUMBER(1.0)
 
 
 def descend(descent, w, m, v, place, g):

@@ -5,13 +5,13 @@ A region starts at a pointer; its rows are ``row`` elements apart and hold ``vec
 
 from __future__ import annotations
 
-from .. import codes
 from ..element_types import LANES
-from ..formulas import activations
-from ..formulas.elementary import exp, sigmoid, tanh
+from ..formulas.activations import ACTIVATIONS, undefined
+from ..formulas.elementary import exp
 from ..llvm.instructions import at
 from ..llvm.vector_loops import vector_loop
 from .arithmetic import scale_vectors
+from .choices import Call, chosen
 
 
 def mapping(formula, parametric=False):
@@ -41,16 +41,10 @@ def softmax_chain(dy, y, weighted_sum):
     return y * (dy - weighted_sum)
 
 
-map_relu, map_sigmoid, map_tanh = mapping(activations.relu), mapping(sigmoid), mapping(tanh)
-map_leaky_relu, map_elu = mapping(activations.leaky_relu, True), mapping(activations.elu, True)
-map_selu, map_gelu, map_silu = mapping(activations.selu), mapping(activations.gelu), mapping(activations.silu)
-map_softplus, map_step, map_exponential = mapping(activations.softplus), mapping(activations.step), mapping(exp)
-
-chain_relu, chain_sigmoid = chain(activations.relu_grad), chain(activations.sigmoid_grad)
-chain_tanh, chain_leaky_relu = chain(activations.tanh_grad), chain(activations.leaky_relu_grad, True)
-chain_elu, chain_selu = chain(activations.elu_grad, True), chain(activations.selu_grad)
-chain_gelu, chain_silu = chain(activations.gelu_grad), chain(activations.silu_grad)
-chain_softplus, chain_exponential = chain(activations.softplus_grad), chain(activations.exponential_grad)
+MAPPINGS = {name: mapping(each.formula, each.parametric) for name, each in ACTIVATIONS.items() if each.formula}
+CHAINS = {name: chain(each.derivative, each.parametric) for name, each in ACTIVATIONS.items() if each.derivative}
+map_sigmoid, map_exponential = MAPPINGS["sigmoid"], MAPPINGS["exponential"]
+map_nan, chain_nan = mapping(undefined), chain(undefined)
 
 exp_vectors = vector_loop(shifted_exp, 1, 1, 1)
 softmax_chain_vectors = vector_loop(softmax_chain, 1, 2, 1)
@@ -93,55 +87,34 @@ def softmax_backward(dy, y, row, rows, columns, vectors):
         softmax_chain_vectors(1, 0, vectors, gradient, outputs, weighted_sum)
 
 
+def _forward(name):
+    if name == "linear":
+        return None
+    if name == "softmax":
+        return Call(softmax, "x, row, rows, columns, vectors")
+    return Call(MAPPINGS[name], "rows, row, vectors, x" + ", alpha" * ACTIVATIONS[name].parametric)
+
+
+def _backward(name):
+    if name == "linear":
+        return None
+    if name == "softmax":
+        return Call(softmax_backward, "dy, y, row, rows, columns, vectors")
+    source = "z" if ACTIVATIONS[name].of_input else "y"
+    return Call(CHAINS[name], f"rows, row, vectors, dy, {source}" + ", alpha" * ACTIVATIONS[name].parametric)
+
+
+@chosen(
+    {code: _forward(name) for code, name in enumerate(ACTIVATIONS)},
+    otherwise=Call(map_nan, "rows, row, vectors, x"),
+)
 def activation_forward(function, x, row, rows, columns, vectors, alpha):
     """Apply the activation with code ``function`` to a region; softmax needs whole rows of ``columns`` outputs."""
-    if function == codes.RELU:
-        map_relu(rows, row, vectors, x)
-    elif function == codes.SIGMOID:
-        map_sigmoid(rows, row, vectors, x)
-    elif function == codes.TANH:
-        map_tanh(rows, row, vectors, x)
-    elif function == codes.SOFTMAX:
-        softmax(x, row, rows, columns, vectors)
-    elif function == codes.LEAKY_RELU:
-        map_leaky_relu(rows, row, vectors, x, alpha)
-    elif function == codes.ELU:
-        map_elu(rows, row, vectors, x, alpha)
-    elif function == codes.SELU:
-        map_selu(rows, row, vectors, x)
-    elif function == codes.GELU:
-        map_gelu(rows, row, vectors, x)
-    elif function == codes.SILU:
-        map_silu(rows, row, vectors, x)
-    elif function == codes.SOFTPLUS:
-        map_softplus(rows, row, vectors, x)
-    elif function == codes.STEP:
-        map_step(rows, row, vectors, x)
-    elif function == codes.EXPONENTIAL:
-        map_exponential(rows, row, vectors, x)
 
 
+@chosen(
+    {code: _backward(name) for code, name in enumerate(ACTIVATIONS) if name in CHAINS or name == "softmax"},
+    otherwise=Call(chain_nan, "rows, row, vectors, dy, y"),
+)
 def activation_backward(function, dy, y, z, row, rows, columns, vectors, alpha):
-    """Turn dy of a region into the gradient before the activation, from its output y or, for gelu and silu, input z."""
-    if function == codes.RELU:
-        chain_relu(rows, row, vectors, dy, y)
-    elif function == codes.SIGMOID:
-        chain_sigmoid(rows, row, vectors, dy, y)
-    elif function == codes.TANH:
-        chain_tanh(rows, row, vectors, dy, y)
-    elif function == codes.SOFTMAX:
-        softmax_backward(dy, y, row, rows, columns, vectors)
-    elif function == codes.LEAKY_RELU:
-        chain_leaky_relu(rows, row, vectors, dy, y, alpha)
-    elif function == codes.ELU:
-        chain_elu(rows, row, vectors, dy, y, alpha)
-    elif function == codes.SELU:
-        chain_selu(rows, row, vectors, dy, y)
-    elif function == codes.GELU:
-        chain_gelu(rows, row, vectors, dy, z)
-    elif function == codes.SILU:
-        chain_silu(rows, row, vectors, dy, z)
-    elif function == codes.SOFTPLUS:
-        chain_softplus(rows, row, vectors, dy, y)
-    elif function == codes.EXPONENTIAL:
-        chain_exponential(rows, row, vectors, dy, y)
+    """Turn dy of a region into the gradient before the activation, from its output y or input z, as its table says."""

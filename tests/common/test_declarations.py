@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 from fastnn.kernels import codes
+from fastnn.kernels.formulas.activations import ACTIVATIONS
 
 import fastnn
 from fastnn import activations, initializers, losses, metrics, optimizers, regularizers
@@ -21,6 +22,8 @@ def forget_warnings(monkeypatch):
 
 def test_every_activation_of_the_kernels_has_a_name():
     assert {activations.get(name).name for name in codes.ACTIVATIONS} == set(codes.ACTIVATIONS)
+    parametric = {name for name, each in ACTIVATIONS.items() if each.parametric}
+    assert {name for name in codes.ACTIVATIONS if activations.get(name).get_config()} == parametric
 
 
 @pytest.mark.parametrize(

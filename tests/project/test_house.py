@@ -34,10 +34,10 @@ KERNELS = (
     ("llvm",),
     ("element_types",),
     ("reference",),
-    ("formulas",),
     ("sizes",),
     ("records",),
     ("codes",),
+    ("formulas",),
     ("host",),
 )
 # What rooms of fastnn/ import of kernels/; others import nothing there but `host`.

@@ -27,20 +27,8 @@ ELEMENTARY = {
     "softplus": (lambda x: np.logaddexp(np.longdouble(0.0), x), 4.0, (-np.inf, np.inf)),
 }
 
-# name: (pre-activation z -> derivative) from the output y or from z, with the slope parameter where there is one
-DERIVATIVES = {
-    "relu": (activations.relu, activations.relu_grad, "y"),
-    "sigmoid": (elementary.sigmoid, activations.sigmoid_grad, "y"),
-    "tanh": (elementary.tanh, activations.tanh_grad, "y"),
-    "leaky_relu": (lambda z: activations.leaky_relu(z, 0.2), lambda y: activations.leaky_relu_grad(y, 0.2), "y"),
-    "elu": (lambda z: activations.elu(z, 1.5), lambda y: activations.elu_grad(y, 1.5), "y"),
-    "selu": (activations.selu, activations.selu_grad, "y"),
-    "softplus": (activations.softplus, activations.softplus_grad, "y"),
-    "gelu": (activations.gelu, activations.gelu_grad, "z"),
-    "silu": (activations.silu, activations.silu_grad, "z"),
-    "exponential": (elementary.exp, activations.exponential_grad, "y"),
-}
 ALPHA = {"leaky_relu": 0.2, "elu": 1.5}
+DIFFERENTIABLE = [name for name, each in activations.ACTIVATIONS.items() if each.derivative]
 
 
 def formula(name):
@@ -193,22 +181,24 @@ def test_compiled_code_calls_no_library(dtype, fresh_cache):  # code from the ca
         assert not library_calls(compiled_loop.__wrapped__(name, np.dtype(dtype)), dtype), name
 
 
-@pytest.mark.parametrize("name", DERIVATIVES)
+def alpha_of(name):
+    return (ALPHA.get(name, 0.0),) * activations.ACTIVATIONS[name].parametric
+
+
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
 def test_activation_is_the_oracles(name):
-    function = DERIVATIVES[name][0]
     z = np.linspace(-12.0, 12.0, 481)
-    y = np.array([function(value) for value in z.tolist()])
+    y = np.array([activations.ACTIVATIONS[name].formula(value, *alpha_of(name)) for value in z.tolist()])
     np.testing.assert_allclose(y, reference.activation(name, z, ALPHA.get(name, 0.0)), rtol=1e-14, atol=2e-15)
 
 
-@pytest.mark.parametrize("name", DERIVATIVES)
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
 def test_derivative_is_the_slope(name):
-    function, derivative, argument = DERIVATIVES[name]
-    step = 1e-5
+    activation, alpha, step = activations.ACTIVATIONS[name], alpha_of(name), 1e-5
     for z in np.linspace(-6.0, 6.0, 121) + 0.013:  # off the corner at 0
         z = float(z)
-        slope = (function(z + step) - function(z - step)) / (2.0 * step)
-        given = derivative(function(z) if argument == "y" else z)
+        slope = (activation.formula(z + step, *alpha) - activation.formula(z - step, *alpha)) / (2.0 * step)
+        given = activation.derivative(z if activation.of_input else activation.formula(z, *alpha), *alpha)
         assert given == pytest.approx(slope, rel=1e-8, abs=1e-9), z
         oracle = reference.activation_gradient(name, [z], ALPHA.get(name, 0.0), [1.0])[0]
         assert given == pytest.approx(oracle, rel=1e-13, abs=1e-15), z

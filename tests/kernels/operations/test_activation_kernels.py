@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from fastnn.kernels import reference
-from fastnn.kernels.codes import ACTIVATIONS
+from fastnn.kernels.codes import ACTIVATIONS, OF_INPUT
 from fastnn.kernels.compiler import jit
+from fastnn.kernels.cuda import elements
+from fastnn.kernels.formulas.activations import ACTIVATIONS as TABLE
 from fastnn.kernels.host import cpu
 from fastnn.kernels.llvm.instructions import at
 from fastnn.kernels.operations.activations import activation_backward, activation_forward
@@ -15,8 +17,19 @@ from fastnn.layers import Activation, Dense, Dropout
 
 GUARD = 12345.0
 TRAINABLE = [name for name in ACTIVATIONS if name != "step"]
-FROM_INPUT = ("gelu", "silu")  # whose derivatives take the input, the others' the output
+FROM_INPUT = [ACTIVATIONS[code] for code in OF_INPUT]  # whose derivatives take the input, the others' the output
 ALPHA = {"leaky_relu": 0.3, "elu": 0.7}
+LIMITS = {  # outputs for inf, -inf, 1e30, -1e30
+    "linear": (np.inf, -np.inf, 1e30, -1e30), "relu": (np.inf, 0, 1e30, 0), "sigmoid": (1, 0, 1, 0),
+    "tanh": (1, -1, 1, -1), "leaky_relu": (np.inf, -np.inf, 1e30, -3e29), "elu": (np.inf, -0.7, 1e30, -0.7),
+    "selu": (np.inf, -1.7580993408473766, 1.0507009873554805e30, -1.7580993408473766),
+    "gelu": (np.inf, None, 1e30, 0), "silu": (np.inf, None, 1e30, 0), "softplus": (np.inf, 0, 1e30, 0),
+    "step": (1, 0, 1, 0), "exponential": (np.inf, 0, np.inf, 0),
+}  # fmt: skip
+FAR_SLOPES = {  # far out on the positive side and on the negative one
+    "linear": (1, 1), "relu": (1, 0), "leaky_relu": (1, 0.3), "elu": (1, 0), "selu": (1.0507009873554805, 0),
+    "gelu": (1, 0), "silu": (1, 0), "softplus": (1, 0), "sigmoid": (0, 0), "tanh": (0, 0),
+}  # fmt: skip
 
 
 def activation_case(backward, function, x, dy, y, z, start, row, rows, columns, vectors, alpha):
@@ -48,12 +61,16 @@ class Region:
         return result
 
 
+def code_of(name):
+    return ACTIVATIONS.index(name) if name in ACTIVATIONS else len(ACTIVATIONS)
+
+
 def forward(dtype, name, values, padding=0.0):
     """Outputs for pre-activations of any 2-D shape, padding included."""
     region = Region(values, padding, dtype)
     unused = np.zeros(1, dtype)
     jit.program(activation_case, dtype)(
-        0, ACTIVATIONS.index(name), region.memory.ravel(), unused, unused, unused, *region.place, ALPHA.get(name, 0.0)
+        0, code_of(name), region.memory.ravel(), unused, unused, unused, *region.place, ALPHA.get(name, 0.0)
     )
     return region.result()
 
@@ -64,7 +81,7 @@ def backward(dtype, name, dy, y, z):
     outputs = Region(missing if name in FROM_INPUT else y, 0.0, dtype)
     inputs = Region(z if name in FROM_INPUT else missing, 0.0, dtype)
     jit.program(activation_case, dtype)(
-        1, ACTIVATIONS.index(name), np.zeros(1, dtype), gradient.memory.ravel(), outputs.memory.ravel(),
+        1, code_of(name), np.zeros(1, dtype), gradient.memory.ravel(), outputs.memory.ravel(),
         inputs.memory.ravel(), *gradient.place, ALPHA.get(name, 0.0),
     )  # fmt: skip
     return gradient.result()
@@ -94,19 +111,12 @@ def test_backward(rng, dtype, name, columns):
     assert (result[:, columns:] == 0.0).all()
 
 
-@pytest.mark.parametrize("name", [name for name in ACTIVATIONS if name != "softmax"])
+@pytest.mark.parametrize("name", LIMITS)
 def test_special_values(dtype, name):
     tiny = np.finfo(dtype).smallest_subnormal
     z = np.array([[0.0, -0.0, np.inf, -np.inf, np.nan, 1e30, -1e30, tiny, -tiny, 100.0, -100.0]], dtype)
     result = forward(dtype, name, z)[0, : z.size]
-    limits = {  # at inf, -inf, 1e30, -1e30
-        "linear": (np.inf, -np.inf, 1e30, -1e30), "relu": (np.inf, 0, 1e30, 0), "sigmoid": (1, 0, 1, 0),
-        "tanh": (1, -1, 1, -1), "leaky_relu": (np.inf, -np.inf, 1e30, -3e29), "elu": (np.inf, -0.7, 1e30, -0.7),
-        "selu": (np.inf, -1.7580993408473766, 1.0507009873554805e30, -1.7580993408473766),
-        "gelu": (np.inf, None, 1e30, 0), "silu": (np.inf, None, 1e30, 0), "softplus": (np.inf, 0, 1e30, 0),
-        "step": (1, 0, 1, 0), "exponential": (np.inf, 0, np.inf, 0),
-    }[name]  # fmt: skip
-    for place, limit in zip((2, 3, 5, 6), limits, strict=True):
+    for place, limit in zip((2, 3, 5, 6), LIMITS[name], strict=True):
         if limit is not None:  # infinity times zero: any of 0 and NaN will do
             np.testing.assert_allclose(result[place], limit, rtol=tolerance(dtype, 3e-7, 1e-15))
     assert name == "step" or np.isnan(result[4])
@@ -116,18 +126,14 @@ def test_special_values(dtype, name):
         np.testing.assert_allclose(result[places], expected, rtol=1e-5, atol=absolute)
 
 
-@pytest.mark.parametrize("name", [name for name in TRAINABLE if name not in ("softmax", "exponential")])
+@pytest.mark.parametrize("name", FAR_SLOPES)
 def test_gradients_at_special_values(dtype, name):
     """Far out the slope is 0 or that of a line; it never overflows."""
     z = np.array([[1e30, -1e30, 100.0, -100.0, np.inf, -np.inf]], dtype)
     with np.errstate(invalid="ignore", over="ignore"):
         y = reference.activation(name, z, ALPHA.get(name, 0.0)).astype(dtype)
     far = backward(dtype, name, np.ones_like(z), y, z)[0, :4]
-    positive, negative = {
-        "linear": (1, 1), "relu": (1, 0), "leaky_relu": (1, 0.3), "elu": (1, 0), "selu": (1.0507009873554805, 0),
-        "gelu": (1, 0), "silu": (1, 0), "softplus": (1, 0), "sigmoid": (0, 0), "tanh": (0, 0),
-    }[name]  # fmt: skip
-    np.testing.assert_allclose(far, [positive, negative] * 2, rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(far, FAR_SLOPES[name] * 2, rtol=1e-6, atol=1e-12)
     assert np.isnan(backward(dtype, name, np.full((1, 1), np.nan, dtype), y[:, :1], z[:, :1])[0, 0])
 
 
@@ -143,6 +149,29 @@ def test_softmax_of_special_values(dtype):
         assert np.isnan(result[0]).all()
         np.testing.assert_allclose(result[1], third, rtol=1e-6)
     assert np.isnan(forward(dtype, "softmax", np.full((1, 3), -np.inf, dtype))[0, :3]).all()
+
+
+def test_a_code_that_is_none_is_not_linear(dtype):
+    """What was left out of a table must show."""
+    values = np.ones((2, 3), dtype)
+    assert np.isnan(forward(dtype, "none", values)).all()
+    assert np.isnan(backward(dtype, "none", values, values, values)).all()
+    assert np.isnan(elements.activate(len(ACTIVATIONS), 1.0, 0.0))
+    assert np.isnan(elements.derivative(len(ACTIVATIONS), 1.0, 1.0, 0.0))
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_single_numbers_are_the_oracles(name):
+    """As they are compiled for GPUs, here as plain Python; a softmax needs whole rows."""
+    z, alpha, code = np.linspace(-3.0, 3.0, 8), ALPHA.get(name, 0.0), ACTIVATIONS.index(name)
+    y = [elements.activate(code, each, alpha) for each in z.tolist()]
+    np.testing.assert_allclose(y, z if name == "softmax" else reference.activation(name, z, alpha), rtol=1e-14)
+    slopes = [elements.derivative(code, *each, alpha) for each in zip(y, z.tolist(), strict=True)]
+    if TABLE[name].derivative:
+        expected = reference.activation_gradient(name, z, alpha, np.ones(8))
+        np.testing.assert_allclose(slopes, expected, rtol=1e-13, atol=1e-15)
+    else:
+        assert np.isnan(slopes).all()
 
 
 def test_subnormals_survive_where_nothing_is_computed(dtype):

@@ -101,7 +101,8 @@ def test_activations_are_pytorchs(rng, name):
         "exponential": torch.exp,
     }
     z = 3.0 * rng.normal(size=(5, 7))
-    expected = theirs.get(name, getattr(functional, name, None))(torch.tensor(z)).numpy()
+    function = theirs.get(name, getattr(functional, name, None)) or pytest.skip(f"PyTorch has no {name}")
+    expected = function(torch.tensor(z)).numpy()
     np.testing.assert_allclose(reference.activation(name, z, 0.3), expected, rtol=1e-12, atol=1e-15)
 
 
