@@ -35,6 +35,7 @@ KERNELS = (
     ("element_types",),
     ("reference",),
     ("sizes",),
+    ("records",),
     ("codes",),
     ("formulas",),
     ("host",),

@@ -19,6 +19,7 @@ from fastnn.kernels.host import cpu
 from fastnn.kernels.llvm.instructions import at
 from fastnn.kernels.llvm.register_tiles import MODE_ZERO
 from fastnn.kernels.operations.optimizers import update
+from fastnn.kernels.records import Descent
 
 from benchmarks.contenders.base import Work
 from benchmarks.problems import ADAM
@@ -98,7 +99,8 @@ def input_gradient_product(dy, dy_row, weights, inputs, dx, dx_row, scratch, row
 
 def adam_step(w, m, v, g, vectors, rate, share_1, share_2, epsilon):
     """One step of Adam over flat vectors."""
-    update(codes.ADAM, at(w, 0), at(m, 0), at(v, 0), at(g, 0), vectors, rate, 0.0, share_1, share_2, epsilon, 0.0, 0)
+    descent = Descent(codes.ADAM, rate, 0.0, share_1, share_2, epsilon, 0.0, False)
+    update(descent, at(w, 0), at(m, 0), at(v, 0), at(g, 0), vectors)
 
 
 def forward(x: Array, weights: Array) -> Work:

@@ -19,7 +19,7 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .partial_expressions import UNKNOWN, SourceMissing, Table, folded, is_pure, is_scalar, known
+from .partial_expressions import UNKNOWN, Record, SourceMissing, Table, folded, is_pure, is_scalar, known
 from .partial_statements import Statements, assigned_names
 
 COMPUTED = (min, max, int, abs)  # functions of integers
@@ -165,6 +165,9 @@ class Residual(Statements):
         left = ast.Call(node.func, arguments, [])
         if called in COMPUTED:
             return folded(called, values) or left
+        if isinstance(called, type) and hasattr(called, "_fields"):
+            left.known = Record(called._fields, values)  # type: ignore[attr-defined]
+            return left
         if node.func.id == "at":
             if isinstance(values[0], Table) and isinstance(values[1], int):
                 left.known = values[0].behind(values[1])  # type: ignore[attr-defined]

@@ -50,6 +50,17 @@ class Table:
         return Table(self.values, (), self.start + offset)
 
 
+@dataclass(frozen=True)
+class Record:
+    """A named tuple, of whose fields some are known."""
+
+    fields: tuple[str, ...]
+    values: tuple
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[self.fields.index(name)]
+
+
 def is_scalar(value: Any) -> bool:
     """Whether a value can stand in a kernel's code as a constant."""
     return value is None or isinstance(value, (bool, int))
@@ -83,6 +94,8 @@ def is_pure(node: ast.expr) -> bool:
     """Whether an expression is a value, or a place behind a pointer, that may as well be left out."""
     if isinstance(node, ast.Call):
         return isinstance(node.func, ast.Name) and node.func.id == "at" and all(map(is_pure, node.args))
+    if isinstance(node, ast.Attribute):
+        return is_pure(node.value)
     return isinstance(node, (ast.Name, ast.Constant))
 
 
@@ -139,6 +152,9 @@ class Expressions:
             return ast.Constant(value) if is_scalar(value) else node
         base = self.value(node.value)
         table = known(base)
+        if isinstance(table, Record):
+            value = table[node.attr]
+            return ast.Constant(value) if is_scalar(value) else knowing(ast.Attribute(base, node.attr, node.ctx), value)
         if isinstance(table, Table) and node.attr == "shape":
             return ast.Tuple([ast.Constant(length) for length in table.shape], ast.Load())
         return ast.Attribute(base, node.attr, node.ctx)

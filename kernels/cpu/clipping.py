@@ -67,11 +67,9 @@ def gradient_use(run, slot_0, gradients):
 
 
 def finish_step(
-    rank, size, sync, run, hyper, rate, momentum, epsilon, ops, count, params, slot_0, slot_1, gradients, sums, scratch
+    rank, size, sync, run, hyper, descent, ops, count, params, slot_0, slot_1, gradients, sums, scratch
 ):
     """Twin of ``step.finish_step``: a member's share of clipping and of the optimizer's step."""
-    share_1, share_2 = 1.0 - hyper[codes.BETA_1], 1.0 - hyper[codes.BETA_2]
-    decay = hyper[codes.LEARNING_RATE] * hyper[codes.WEIGHT_DECAY]
     limit, own_limit = hyper[codes.CLIPVALUE], hyper[codes.CLIPNORM]
     all_units = 0
     if limit == 0.0:
@@ -97,10 +95,7 @@ def finish_step(
                             scale_vectors(1, 0, length, gradient, scale)
                         if limit > 0.0:
                             limit_vectors(1, 0, length, gradient, limit)
-                        update(
-                            run[codes.OPTIMIZER], at(params, start), at(slot_0, start), at(slot_1, start), gradient,
-                            length, rate, momentum, share_1, share_2, epsilon, decay, hyper[codes.NESTEROV] != 0.0,
-                        )  # fmt: skip
+                        update(descent, at(params, start), at(slot_0, start), at(slot_1, start), gradient, length)
                 if op[codes.KIND] == codes.DENSE:
                     renew_operands(op, params, unit, scratch)
             number += 1

@@ -161,36 +161,30 @@ def pack(target, source, row, rows, panels):
 
 
 def update_panel(
-    op, params, slot_0, slot_1, gradient, panel, first, count, optimizer, l2,
-    rate, momentum, share_1, share_2, epsilon, decay, nesterov,
-):  # fmt: skip
+    op, params, slot_0, slot_1, gradient, panel, first, count, l2, descent
+):
     """The optimizer's step on ``count`` rows of weights from ``first`` in a panel; row 0 is the bias."""
     place = op[codes.WEIGHTS] + panel * op[codes.PANEL] + first * LANES
     if l2 != 0.0:
         free = op[codes.BIAS] if first == 0 else 0  # the bias is not penalised
         penalise_vectors(1, 0, count - free, at(gradient, free * LANES), at(params, place + free * LANES), l2)
-    update(
-        optimizer, at(params, place), at(slot_0, place), at(slot_1, place), gradient, count,
-        rate, momentum, share_1, share_2, epsilon, decay, nesterov,
-    )  # fmt: skip
+    update(descent, at(params, place), at(slot_0, place), at(slot_1, place), gradient, count)
 
 
 def update_tile(
-    op, params, slot_0, slot_1, gradient, gradient_panel, pair, first, count, optimizer, l2,
-    rate, momentum, share_1, share_2, epsilon, decay, nesterov,
-):  # fmt: skip
+    op, params, slot_0, slot_1, gradient, gradient_panel, pair, first, count, l2, descent
+):
     """``update_panel`` on a pair of panels."""
     for panel in range(min(2, op[codes.PANELS] - 2 * pair)):
         update_panel(
-            op, params, slot_0, slot_1, at(gradient, panel * gradient_panel), 2 * pair + panel, first, count,
-            optimizer, l2, rate, momentum, share_1, share_2, epsilon, decay, nesterov,
+            op, params, slot_0, slot_1, at(gradient, panel * gradient_panel), 2 * pair + panel, first, count, l2,
+            descent,
         )  # fmt: skip
 
 
 def dense_update_share(
-    rank, size, op, index, work, features, params, slot_0, slot_1, scratch, rows, optimizer, l2,
-    rate, momentum, share_1, share_2, epsilon, decay, nesterov,
-):  # fmt: skip
+    rank, size, op, index, work, features, params, slot_0, slot_1, scratch, rows, l2, descent
+):
     """A member's share of dW = x.T @ dy and of the optimizer step, tile by tile; the bias is row 0 of W.
 
     x is the batch in ``features``, if sparse, for operation 0. ``scratch`` holds one tile of gradients, then two packed
@@ -216,10 +210,7 @@ def dense_update_share(
                 at(work, op[codes.X] - bias + first), 1, op[codes.X_ROW], packed, rows * LANES,
                 gradient, LANES, TILE_ROWS * LANES, panels, count, rows, gradient, 0, MODE_ZERO, 0,
             )  # fmt: skip
-        update_tile(
-            op, params, slot_0, slot_1, gradient, TILE_ROWS * LANES, pair, first, count,
-            optimizer, l2, rate, momentum, share_1, share_2, epsilon, decay, nesterov,
-        )  # fmt: skip
+        update_tile(op, params, slot_0, slot_1, gradient, TILE_ROWS * LANES, pair, first, count, l2, descent)
         tile += 1
         if tile == tiles:
             pair, tile = pair + 1, 0

@@ -126,9 +126,8 @@ def weight_gradient(op, work, first, count, packed, rows, gradient, panels):
 
 
 def dense_update_share(
-    rank, size, op, index, work, features, params, slot_0, slot_1, scratch, rows, optimizer, l2,
-    rate, momentum, share_1, share_2, epsilon, decay, nesterov,
-):  # fmt: skip
+    rank, size, op, index, work, features, params, slot_0, slot_1, scratch, rows, l2, descent
+):
     """Twin of ``dense.dense_update_share`` for dense rows: new weights are rounded while they are in the cache.
 
     ``scratch`` holds gradients of ``BLOCK_ROWS`` rows of two panels, then dy of two panels as pairs of rows.
@@ -149,10 +148,9 @@ def dense_update_share(
             count = block if row == 0 else 1
             weight_gradient(op, work, first + row, count, packed, rows, gradient, panels)
             update_tile(
-                op, params, slot_0, slot_1, gradient, panel_size, pair, op[codes.BIAS] + first + row, count,
-                optimizer, l2, rate, momentum, share_1, share_2, epsilon, decay, nesterov,
-            )  # fmt: skip
-        if optimizer != codes.GRADIENT:
+                op, params, slot_0, slot_1, gradient, panel_size, pair, op[codes.BIAS] + first + row, count, l2, descent
+            )
+        if descent.optimizer != codes.GRADIENT:
             round_weights(op, params, pair, first, block, gradient)
 
 

@@ -37,12 +37,9 @@ def gradients_of_rows(sync, ops, count, factors, params, work, scratch, rows, gr
 
 
 def update_by_rows(
-    rank, size, run, optimizer, hyper, rate, momentum, epsilon, l2_scale, ops, count, factors, params, slot_0, slot_1,
-    gradients, segments,
-):  # fmt: skip
+    rank, size, run, descent, l2_scale, ops, count, factors, params, slot_0, slot_1, gradients, segments
+):
     """Add up the segments' gradients and do the optimizer's step, a member's share of the panels."""
-    share_1, share_2 = 1.0 - hyper[codes.BETA_1], 1.0 - hyper[codes.BETA_2]
-    decay = hyper[codes.LEARNING_RATE] * hyper[codes.WEIGHT_DECAY]
     owner = 0
     for index in range(count):
         op, l2 = at(ops, index * COLUMNS), l2_scale * factors[index * FACTORS + codes.L2]
@@ -53,8 +50,5 @@ def update_by_rows(
                 gradient = at(gradients, place)
                 for segment in range(1, segments):
                     add_vectors(1, 0, weight_rows, gradient, at(gradient, segment * run[codes.PARAMETERS]))
-                update_panel(
-                    op, params, slot_0, slot_1, gradient, panel, 0, weight_rows, optimizer, l2,
-                    rate, momentum, share_1, share_2, epsilon, decay, hyper[codes.NESTEROV] != 0.0,
-                )  # fmt: skip
+                update_panel(op, params, slot_0, slot_1, gradient, panel, 0, weight_rows, l2, descent)
             owner = owner + 1 if owner + 1 < size else 0

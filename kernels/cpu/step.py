@@ -17,6 +17,7 @@ from ..operations.losses import limited_crossentropy, loss_row, row_metrics, uni
 from ..operations.optimizers import constants
 from ..operations.random import FIRST_DROPOUT_STREAM
 from ..operations.teamwork import barrier, share
+from ..records import Descent
 from ..sizes import PART_ROWS
 from .dense import dense_backward_input_share, dense_forward_share, dense_update_share
 from .loss_columns import column_losses
@@ -125,40 +126,34 @@ def gradient_use(run, slot_0, gradients):
 
 
 def finish_step(
-    rank, size, sync, run, hyper, rate, momentum, epsilon, ops, count, params, slot_0, slot_1, gradients, sums, scratch
+    rank, size, sync, run, hyper, descent, ops, count, params, slot_0, slot_1, gradients, sums, scratch
 ):
     """What is left of a step when all gradients are known: nothing."""
 
 
 def normalise_backward(
-    rank, size, sync, ops, index, factors, params, slot_0, slot_1, work, rows, optimizer, rate, momentum, share_1,
-    share_2, epsilon, decay, nesterov,
-):  # fmt: skip
+    rank, size, sync, ops, index, factors, params, slot_0, slot_1, work, rows, descent
+):
     """Gradients and update of a normalization: nothing, as this program is for networks without."""
 
 
 def backward(
-    rank, size, sync, optimizer, hyper, rate, momentum, epsilon, l2_scale, ops, count, factors, params, slot_0, slot_1,
-    work, features, scratch, rows,
+    rank, size, sync, descent, l2_scale, ops, count, factors, params, slot_0, slot_1, work, features, scratch, rows,
 ):  # fmt: skip
     """Gradients and optimizer steps from the last operation to the first; weights are read before they change."""
-    share_1, share_2 = 1.0 - hyper[codes.BETA_1], 1.0 - hyper[codes.BETA_2]
-    decay = hyper[codes.LEARNING_RATE] * hyper[codes.WEIGHT_DECAY]
     for index in range(count - 1, -1, -1):
         op, factor = at(ops, index * COLUMNS), at(factors, index * FACTORS)
         if op[codes.KIND] != codes.DENSE:
             if op[codes.KIND] >= codes.BATCH_NORM:
                 normalise_backward(
-                    rank, size, sync, ops, index, factors, params, slot_0, slot_1, work, rows, optimizer,
-                    rate, momentum, share_1, share_2, epsilon, decay, hyper[codes.NESTEROV] != 0.0,
+                    rank, size, sync, ops, index, factors, params, slot_0, slot_1, work, rows, descent,
                 )  # fmt: skip
             continue
         if op[codes.NEEDS_DX]:
             dense_backward_input_share(rank, size, sync, ops, index, factors, params, work, scratch, rows)
         dense_update_share(
             rank, size, op, index, work, features, params, slot_0, slot_1, scratch, rows,
-            optimizer, l2_scale * factor[codes.L2], rate, momentum, share_1, share_2, epsilon, decay,
-            hyper[codes.NESTEROV] != 0.0,
+            l2_scale * factor[codes.L2], descent,
         )  # fmt: skip
     barrier(sync, size)
 
@@ -249,19 +244,22 @@ def do_step(
     barrier(sync, size)  # the penalty is read before the weights change
     l2_scale = unit if run[codes.L2_PER_ROW] else 1.0
     optimizer, moments = gradient_use(run, slot_0, gradients)
+    share_1, share_2 = 1.0 - hyper[codes.BETA_1], 1.0 - hyper[codes.BETA_2]
+    decay, nesterov = hyper[codes.LEARNING_RATE] * hyper[codes.WEIGHT_DECAY], hyper[codes.NESTEROV] != 0.0
+    descent = Descent(optimizer, rate, momentum, share_1, share_2, epsilon, decay, nesterov)
     if by_rows:
         update_by_rows(
-            rank, size, run, optimizer, hyper, rate, momentum, epsilon, l2_scale, ops, count, factors, params,
-            moments, slot_1, gradients, segments,
+            rank, size, run, descent, l2_scale, ops, count, factors, params, moments, slot_1, gradients, segments,
         )  # fmt: skip
         barrier(sync, size)
     else:
         backward(
-            rank, size, sync, optimizer, hyper, rate, momentum, epsilon, l2_scale, ops, count, factors, params,
-            moments, slot_1, work, features, scratch, rows,
+            rank, size, sync, descent, l2_scale, ops, count, factors, params, moments, slot_1, work, features, scratch,
+            rows,
         )  # fmt: skip
     finish_step(
-        rank, size, sync, run, hyper, rate, momentum, epsilon, ops, count, params, slot_0, slot_1, gradients,
-        at(stats, run[codes.BATCH] * columns), scratch,
+        rank, size, sync, run, hyper,
+        Descent(run[codes.OPTIMIZER], rate, momentum, share_1, share_2, epsilon, decay, nesterov), ops, count, params,
+        slot_0, slot_1, gradients, at(stats, run[codes.BATCH] * columns), scratch,
     )  # fmt: skip
     return t, power_1, power_2

@@ -42,17 +42,18 @@ def derivative(function, y, z, alpha):
     """
 
 
-def descend(optimizer, w, m, v, place, g, rate, momentum, share_1, share_2, epsilon, decay, with_nesterov):
+def descend(descent, w, m, v, place, g):
     """The optimizer's step on the weight at ``place`` of w, whose moments stand there in m and v; see ``update``."""
-    rate, momentum, share_1, share_2 = NUMBER(rate), NUMBER(momentum), NUMBER(share_1), NUMBER(share_2)
-    epsilon, decay = NUMBER(epsilon), NUMBER(decay)
+    optimizer, rate, momentum = descent.optimizer, NUMBER(descent.rate), NUMBER(descent.momentum)
+    share_1, share_2 = NUMBER(descent.share_1), NUMBER(descent.share_2)
+    epsilon, decay = NUMBER(descent.epsilon), NUMBER(descent.decay)
     old, moment, other = w[place], m[place], v[place]
     if optimizer == codes.ADAM or optimizer == codes.ADAMW:
         w[place], m[place], v[place] = adam(old, moment, other, g, rate, share_1, share_2, epsilon, decay)
     elif optimizer == codes.RMSPROP:
         w[place], m[place], v[place] = rmsprop(old, moment, other, g, rate, momentum, share_2, epsilon, decay)
     elif optimizer == codes.SGD:
-        if with_nesterov:
+        if descent.nesterov:
             w[place], m[place] = nesterov(old, moment, g, momentum, rate, decay)
         else:
             w[place], m[place] = sgd(old, moment, g, momentum, rate, decay)

@@ -138,9 +138,8 @@ def layer_input_gradient(op, params, work, first, last):
 
 
 def normalise_backward_share(
-    rank, size, sync, ops, index, factors, params, slot_0, slot_1, work, rows, optimizer,
-    rate, momentum, share_1, share_2, epsilon, decay, nesterov,
-):  # fmt: skip
+    rank, size, sync, ops, index, factors, params, slot_0, slot_1, work, rows, descent
+):
     """A member's share of the gradient of the input, taken back through the operations that made it, and of the steps.
 
     The gradient of the input takes the place of that of the output.
@@ -173,10 +172,7 @@ def normalise_backward_share(
         (op[codes.CENTERS], op[codes.BETA] + column, beta_sum),
     ):
         if trained:
-            update(
-                optimizer, at(params, place), at(slot_0, place), at(slot_1, place), gradient, vectors,
-                rate, momentum, share_1, share_2, epsilon, decay, nesterov,
-            )  # fmt: skip
+            update(descent, at(params, place), at(slot_0, place), at(slot_1, place), gradient, vectors)
 
 
 def normalise_block(op, factors, params, x, row, rows, spare):

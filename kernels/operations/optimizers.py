@@ -44,19 +44,19 @@ def constants(optimizer, hyper, t, power_1, power_2):
     return rate, momentum, epsilon, power_1
 
 
-def update(optimizer, w, m, v, g, vectors, rate, momentum, share_1, share_2, epsilon, decay, nesterov):
+def update(descent, w, m, v, g, vectors):
     """Update ``vectors`` vectors of weights w and moments m, v with gradients g.
 
-    The code GRADIENT leaves w alone and stores the gradient in m. ``rate``, ``momentum`` and ``epsilon`` are those of
-    ``constants``; ``share_1`` and ``share_2`` are 1 - beta_1 and 1 - beta_2, and ``decay`` is what every weight
-    loses first (Loshchilov and Hutter, 2019), a share of it.
+    The code GRADIENT leaves w alone and stores the gradient in m. Weights decay as Loshchilov and Hutter (2019) say.
     """
+    optimizer, rate, momentum = descent.optimizer, descent.rate, descent.momentum
+    share_1, share_2, epsilon, decay = descent.share_1, descent.share_2, descent.epsilon, descent.decay
     if optimizer == codes.ADAM or optimizer == codes.ADAMW:
         adam_vectors(1, 0, vectors, w, m, v, g, rate, share_1, share_2, epsilon, decay)
     elif optimizer == codes.RMSPROP:
         rmsprop_vectors(1, 0, vectors, w, m, v, g, rate, momentum, share_2, epsilon, decay)
     elif optimizer == codes.SGD:
-        if nesterov:
+        if descent.nesterov:
             nesterov_vectors(1, 0, vectors, w, m, g, momentum, rate, decay)
         else:
             sgd_vectors(1, 0, vectors, w, m, g, momentum, rate, decay)

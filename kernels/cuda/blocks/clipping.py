@@ -22,17 +22,14 @@ def sum_squares(thread, threads, gradients, count, shares):
 
 
 def clip(
-    thread, threads, optimizer, hyper, rate, momentum, epsilon, ops, count, params, slot_0, slot_1, gradients, sums,
-    shares,
-):  # fmt: skip
+    thread, threads, hyper, descent, ops, count, params, slot_0, slot_1, gradients, sums, shares
+):
     """Clip the gradients of all weights and do the optimizer's step.
 
     sums : float64 (2 * operations,), scratch for the sums of squares of each array
     shares : float64 (threads,), scratch
     """
     apart()
-    share_1, share_2 = 1.0 - hyper[codes.BETA_1], 1.0 - hyper[codes.BETA_2]
-    decay = hyper[codes.LEARNING_RATE] * hyper[codes.WEIGHT_DECAY]
     limit, own_limit = NUMBER(hyper[codes.CLIPVALUE]), hyper[codes.CLIPNORM]
     for number in range(2 * count):
         place, length = trained_array(at(ops, number // 2 * COLUMNS), number % 2)
@@ -54,9 +51,6 @@ def clip(
             g = gradients[place + i] * factor
             if limit > 0.0:
                 g = limited(g, limit)
-            descend(
-                optimizer, params, slot_0, slot_1, place + i, g, rate, momentum, share_1, share_2, epsilon, decay,
-                hyper[codes.NESTEROV] != 0.0,
-            )  # fmt: skip
+            descend(descent, params, slot_0, slot_1, place + i, g)
             i += threads
     cuda.syncthreads()

@@ -63,9 +63,8 @@ def dense_backward_input(thread, threads, ops, index, factors, params, work, row
 
 
 def dense_update(
-    thread, threads, op, work, params, slot_0, slot_1, rows, optimizer, l2,
-    rate, momentum, share_1, share_2, epsilon, decay, with_nesterov,
-):  # fmt: skip
+    thread, threads, op, work, params, slot_0, slot_1, rows, l2, descent
+):
     """The optimizer's step on all weights, whose gradients are x.T @ dy; the ones before x give that of the bias."""
     apart()
     columns, bias = op[codes.OUTPUTS], op[codes.BIAS]
@@ -80,7 +79,5 @@ def dense_update(
         place = op[codes.WEIGHTS] + k * op[codes.PANELS] + j
         if l2 != 0.0 and k >= bias:  # the bias is not penalised
             g += l2_grad(params[place], NUMBER(l2))
-        descend(
-            optimizer, params, slot_0, slot_1, place, g, rate, momentum, share_1, share_2, epsilon, decay, with_nesterov
-        )
+        descend(descent, params, slot_0, slot_1, place, g)
         item += threads

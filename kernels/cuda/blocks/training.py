@@ -17,6 +17,7 @@ from ...operations.normalization import normalise_backward_share, normalise_forw
 from ...operations.optimizers import constants
 from ...operations.random import FIRST_DROPOUT_STREAM, shuffle
 from ...operations.teamwork import share
+from ...records import Descent
 from ..jit import ELEMENT, apart, cuda, entry
 from ..rows import derivatives_of_rows, gather, losses, penalty_share, softmax_rows
 from .clipping import clip
@@ -94,20 +95,15 @@ def report(thread, threads, run, hyper, stats, shares, rows, unit, results):
 
 
 def backward(
-    thread, threads, optimizer, hyper, rate, momentum, epsilon, l2_scale, ops, count, factors, params, slot_0, slot_1,
-    work, rows,
-):  # fmt: skip
+    thread, threads, descent, l2_scale, ops, count, factors, params, slot_0, slot_1, work, rows
+):
     """Gradients from the last operation to the first, then the optimizer's step on the weights of all dense layers."""
-    share_1, share_2 = 1.0 - hyper[codes.BETA_1], 1.0 - hyper[codes.BETA_2]
-    decay = hyper[codes.LEARNING_RATE] * hyper[codes.WEIGHT_DECAY]
-    with_nesterov = hyper[codes.NESTEROV] != 0.0
     for index in range(count - 1, -1, -1):
         op = at(ops, index * COLUMNS)
         if op[codes.KIND] >= codes.BATCH_NORM:
             normalise_backward_share(
-                thread, threads, 0, ops, index, factors, params, slot_0, slot_1, work, rows, optimizer,
-                rate, momentum, share_1, share_2, epsilon, decay, with_nesterov,
-            )  # fmt: skip
+                thread, threads, 0, ops, index, factors, params, slot_0, slot_1, work, rows, descent
+            )
         elif op[codes.KIND] == codes.DENSE and op[codes.NEEDS_DX]:
             dense_backward_input(thread, threads, ops, index, factors, params, work, rows)
             cuda.syncthreads()
@@ -118,9 +114,8 @@ def backward(
         op = at(ops, index * COLUMNS)
         if op[codes.KIND] == codes.DENSE:
             dense_update(
-                thread, threads, op, work, params, slot_0, slot_1, rows, optimizer,
-                l2_scale * factors[index * FACTORS + codes.L2], rate, momentum, share_1, share_2, epsilon, decay,
-                with_nesterov,
+                thread, threads, op, work, params, slot_0, slot_1, rows,
+                l2_scale * factors[index * FACTORS + codes.L2], descent,
             )  # fmt: skip
     cuda.syncthreads()
 
@@ -159,15 +154,19 @@ def do_steps(
         report(thread, threads, run, hyper, stats, shares, rows, unit, at(results, epoch * columns))
         t, power_1, power_2 = t + 1.0, power_1 * hyper[codes.BETA_1], power_2 * hyper[codes.BETA_2]
         rate, momentum, epsilon, power_1 = constants(run[codes.OPTIMIZER], hyper, t, power_1, power_2)
+        share_1, share_2 = 1.0 - hyper[codes.BETA_1], 1.0 - hyper[codes.BETA_2]
+        decay, nesterov = hyper[codes.LEARNING_RATE] * hyper[codes.WEIGHT_DECAY], hyper[codes.NESTEROV] != 0.0
+        optimizer = codes.GRADIENT if clipped else run[codes.OPTIMIZER]
         backward(
-            thread, threads, codes.GRADIENT if clipped else run[codes.OPTIMIZER], hyper, rate, momentum, epsilon,
+            thread, threads, Descent(optimizer, rate, momentum, share_1, share_2, epsilon, decay, nesterov),
             unit if run[codes.L2_PER_ROW] else 1.0, ops, count, factors, params, gradients if clipped else slot_0,
             slot_1, work, rows,
         )  # fmt: skip
         if clipped:
             clip(
-                thread, threads, run[codes.OPTIMIZER], hyper, rate, momentum, epsilon, ops, count, params, slot_0,
-                slot_1, gradients, at(shares, threads), shares,
+                thread, threads, hyper,
+                Descent(run[codes.OPTIMIZER], rate, momentum, share_1, share_2, epsilon, decay, nesterov), ops, count,
+                params, slot_0, slot_1, gradients, at(shares, threads), shares,
             )  # fmt: skip
         place += batch
         if place >= n:

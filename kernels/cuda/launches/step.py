@@ -14,6 +14,7 @@ from ...operations.clipping import limited
 from ...operations.losses import unit_share
 from ...operations.optimizers import constants, update
 from ...operations.random import FIRST_DROPOUT_STREAM, dropout_block, dropout_threshold
+from ...records import Descent
 from ..elements import activate
 from ..jit import at, cuda, entry
 from ..rows import derivatives_of_rows, gather, losses, penalty_share, softmax_rows
@@ -153,15 +154,15 @@ def descend_all(run, params, slots, gradients, slices, pace):
     """The optimizer's step on all weights, whose gradients are sums of ``slices`` vectors, clipped by element."""
     count = run[codes.PARAMETERS]
     w, m, v, limit = at(params, 0), at(slots, 0), at(slots, count), NUMBER(pace[codes.NOW_CLIPVALUE])
+    descent = Descent(
+        run[codes.OPTIMIZER], pace[codes.NOW_RATE], pace[codes.NOW_MOMENTUM], pace[codes.NOW_SHARE_1],
+        pace[codes.NOW_SHARE_2], pace[codes.NOW_EPSILON], pace[codes.NOW_DECAY], pace[codes.NOW_NESTEROV] != 0.0,
+    )  # fmt: skip
     place = cuda.grid(1)
     while place < count:
         for s in range(1, slices):
             gradients[place] += gradients[s * count + place]
         if limit > 0.0:
             gradients[place] = limited(gradients[place], limit)
-        update(
-            run[codes.OPTIMIZER], at(w, place), at(m, place), at(v, place), at(gradients, place), 1,
-            pace[codes.NOW_RATE], pace[codes.NOW_MOMENTUM], pace[codes.NOW_SHARE_1], pace[codes.NOW_SHARE_2],
-            pace[codes.NOW_EPSILON], pace[codes.NOW_DECAY], pace[codes.NOW_NESTEROV] != 0.0,
-        )  # fmt: skip
+        update(descent, at(w, place), at(m, place), at(v, place), at(gradients, place), 1)
         place += cuda.gridsize(1)
