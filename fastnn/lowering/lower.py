@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,8 @@ from fastnn.common.precisions import DTYPES, MIXED
 from fastnn.common.user_warnings import warn
 from fastnn.kernels import codes
 from fastnn.kernels.host import cpu
+from fastnn.lowering.kinds import WITH_WEIGHTS
 from fastnn.lowering.plan import Plan
-from fastnn.lowering.weight_places import WITH_WEIGHTS
 
 
 def _can_mix() -> bool:
@@ -27,6 +27,97 @@ def _can_mix() -> bool:
     return False
 
 
+class _Table:
+    """Rows of a plan's tables, as far as the layers are lowered."""
+
+    def __init__(self, width: int, lanes: int) -> None:
+        self.width, self.lanes = width, lanes
+        self.rows: list[list[int]] = []
+        self.factors: list[dict[int, float]] = []
+        self.scaling = 1.0, 0.0
+
+    def append(self, factor: dict[int, float], **columns: int) -> None:
+        """Add an operation, by the names of its columns."""
+        columns = {"INPUTS": self.width, "OUTPUTS": self.width, **columns}
+        columns["PANELS"] = -(-columns["OUTPUTS"] // self.lanes)
+        self.rows.append([columns.get(column, 0) for column in codes.OPERATION_COLUMNS])
+        self.factors.append(factor)
+        self.width = columns["OUTPUTS"]
+
+
+def _nothing(table: _Table, layer: Any) -> None:
+    """A layer that computes nothing."""
+
+
+def _dense(table: _Table, layer: Any) -> None:
+    penalty = layer.kernel_regularizer
+    table.append(
+        {codes.ALPHA: layer.activation.alpha, codes.L2: penalty.l2 if penalty else 0.0},
+        KIND=codes.DENSE, OUTPUTS=layer.units, BIAS=int(layer.use_bias),
+        FUNCTION=codes.ACTIVATIONS.index(layer.activation.name), PANEL=(table.width + layer.use_bias) * table.lanes,
+    )  # fmt: skip
+
+
+def _activation(table: _Table, layer: Any) -> None:
+    """An operation of its own, unless the layer before it has weights and no activation yet."""
+    function, factor = codes.ACTIVATIONS.index(layer.activation.name), {codes.ALPHA: layer.activation.alpha}
+    below = table.rows[-1] if table.rows else None
+    if function == codes.LINEAR:
+        return
+    if below and below[codes.KIND] in WITH_WEIGHTS and below[codes.FUNCTION] == codes.LINEAR:
+        below[codes.FUNCTION] = function
+        table.factors[-1] |= factor
+    else:
+        table.append(factor, KIND=codes.ACTIVATION, FUNCTION=function)
+
+
+def _rescaling(table: _Table, layer: Any) -> None:
+    if table.rows:
+        raise ValueError(f"layer {layer.name!r} rescales inputs: it must stand before all layers that compute")
+    scale, offset = table.scaling
+    table.scaling = scale * layer.scale, offset * layer.scale + layer.offset
+
+
+def _standardization(table: _Table, layer: Any) -> None:
+    if any(row[codes.KIND] != codes.STANDARDIZE for row in table.rows):
+        raise ValueError(f"layer {layer.name!r} scales inputs: it must stand before all layers that compute")
+    table.append({}, KIND=codes.STANDARDIZE)
+
+
+def _dropout(table: _Table, layer: Any) -> None:
+    if layer.rate > 0.0:
+        table.append({codes.RATE: layer.rate}, KIND=codes.DROPOUT)
+
+
+def _batch_normalization(table: _Table, layer: Any) -> None:
+    _normalization(table, layer, codes.BATCH_NORM, 1.0 - layer.momentum)
+
+
+def _layer_normalization(table: _Table, layer: Any) -> None:
+    _normalization(table, layer, codes.LAYER_NORM, 0.0)
+
+
+def _normalization(table: _Table, layer: Any, kind: int, moving_share: float) -> None:
+    table.append(
+        {codes.VARIANCE_OFFSET: layer.epsilon, codes.MOVING_SHARE: moving_share},
+        KIND=kind, SCALES=int(layer.scale), CENTERS=int(layer.center),
+    )  # fmt: skip
+
+
+# What becomes of a layer, by its ``kind``.
+LOWERED: dict[str, Callable[[_Table, Any], None]] = {
+    "input": _nothing,
+    "flatten": _nothing,
+    "rescaling": _rescaling,
+    "normalization": _standardization,
+    "dense": _dense,
+    "activation": _activation,
+    "dropout": _dropout,
+    "batch_normalization": _batch_normalization,
+    "layer_normalization": _layer_normalization,
+}
+
+
 def lower(
     layers: Iterable[Any], n_inputs: int, dtype: str = "float32", l2_per_row: bool = False, device: str = "cpu"
 ) -> Plan:
@@ -35,8 +126,7 @@ def lower(
     Parameters
     ----------
     layers : iterable of layers
-        With ``kind`` "input", "flatten", "rescaling", "dense", "activation", "dropout", "normalization",
-        "batch_normalization" or "layer_normalization" and the attributes of ``fastnn.layers``.
+        With a ``kind`` that is in `LOWERED` and the attributes of ``fastnn.layers``.
     n_inputs : int
         Width of a row of input.
     dtype : {"float32", "float64", "mixed_bfloat16"}
@@ -50,7 +140,7 @@ def lower(
     Raises
     ------
     ValueError
-        For an unknown dtype, if no layer computes anything, or if one rescales what is no input.
+        For an unknown dtype or kind of layer, if no layer computes anything, or if one rescales what is no input.
     """
     name = np.dtype(dtype).name if dtype in (np.float32, np.float64) else dtype
     if name not in DTYPES:
@@ -58,52 +148,13 @@ def lower(
     mixed = name == MIXED and (device == "cuda" or _can_mix())
     name = "float32" if name == MIXED else name
     lanes = cpu.lanes(np.dtype(name))
-    rows: list[list[int]] = []
-    factors: list[dict[int, float]] = []
-    width = n_inputs
-    scale, offset = 1.0, 0.0
-
-    def append(factor: dict[int, float], **columns: int) -> None:
-        columns = {"INPUTS": width, "OUTPUTS": width, **columns}
-        columns["PANELS"] = -(-columns["OUTPUTS"] // lanes)
-        rows.append([columns.get(column, 0) for column in codes.OPERATION_COLUMNS])
-        factors.append(factor)
-
+    table = _Table(n_inputs, lanes)
     for layer in layers:
-        if layer.kind == "dense":
-            penalty = layer.kernel_regularizer
-            append(
-                {codes.ALPHA: layer.activation.alpha, codes.L2: penalty.l2 if penalty else 0.0},
-                KIND=codes.DENSE, OUTPUTS=layer.units, BIAS=int(layer.use_bias),
-                FUNCTION=codes.ACTIVATIONS.index(layer.activation.name), PANEL=(width + layer.use_bias) * lanes,
-            )  # fmt: skip
-            width = layer.units
-        elif layer.kind == "activation" and layer.activation.name != "linear":
-            function = codes.ACTIVATIONS.index(layer.activation.name)
-            if rows and rows[-1][codes.KIND] in WITH_WEIGHTS and rows[-1][codes.FUNCTION] == codes.LINEAR:
-                rows[-1][codes.FUNCTION] = function
-                factors[-1][codes.ALPHA] = layer.activation.alpha
-            else:
-                append({codes.ALPHA: layer.activation.alpha}, KIND=codes.ACTIVATION, FUNCTION=function)
-        elif layer.kind == "rescaling":
-            if rows:
-                raise ValueError(f"layer {layer.name!r} rescales inputs: it must stand before all layers that compute")
-            scale, offset = scale * layer.scale, offset * layer.scale + layer.offset
-        elif layer.kind == "normalization":
-            if any(row[codes.KIND] != codes.STANDARDIZE for row in rows):
-                raise ValueError(f"layer {layer.name!r} scales inputs: it must stand before all layers that compute")
-            append({}, KIND=codes.STANDARDIZE)
-        elif layer.kind == "dropout" and layer.rate > 0.0:
-            append({codes.RATE: layer.rate}, KIND=codes.DROPOUT)
-        elif layer.kind in ("batch_normalization", "layer_normalization"):
-            batch = layer.kind == "batch_normalization"
-            append(
-                {codes.VARIANCE_OFFSET: layer.epsilon, codes.MOVING_SHARE: 1.0 - layer.momentum if batch else 0.0},
-                KIND=codes.BATCH_NORM if batch else codes.LAYER_NORM,
-                SCALES=int(layer.scale), CENTERS=int(layer.center),
-            )  # fmt: skip
-    if not rows:
+        if layer.kind not in LOWERED:
+            raise ValueError(f"layer {layer.name!r} is of a kind that no kernel computes: {layer.kind!r}")
+        LOWERED[layer.kind](table, layer)
+    if not table.rows:
         raise ValueError("the model computes nothing: add a Dense or an Activation layer")
     columns = range(len(codes.FACTOR_COLUMNS))
-    table = np.array([[factor.get(column, 0.0) for column in columns] for factor in factors], name)
-    return Plan(np.array(rows, np.int64), table, l2_per_row, (scale, offset), mixed)
+    factors = np.array([[factor.get(column, 0.0) for column in columns] for factor in table.factors], name)
+    return Plan(np.array(table.rows, np.int64), factors, l2_per_row, table.scaling, mixed)

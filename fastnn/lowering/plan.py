@@ -15,9 +15,9 @@ import numpy as np
 from fastnn.kernels import codes
 from fastnn.kernels.host import cpu
 from fastnn.losses import Loss
+from fastnn.lowering.kinds import NORMALIZATIONS, kind_of
 from fastnn.lowering.objective import Objective, bind
 from fastnn.lowering.weight_places import (
-    NORMALIZATIONS,
     Place,
     place_pairs,
     place_parameters,
@@ -29,7 +29,6 @@ from fastnn.lowering.workspace import Layout, layout
 
 SMALL_PARAMETERS = 16384  # of networks whose batches may be cut into segments: their gradients stay in the cache
 ROWS_OF_SEGMENT, MOST_SEGMENTS = 192, 16
-IN_LANES = (codes.DENSE, codes.ACTIVATION, codes.DROPOUT)  # kinds of operations that can work on one row in each lane
 NARROW = 1.25  # times as many products by panels as by lanes pay for transposing rows
 
 
@@ -79,7 +78,7 @@ class Plan:
         self.scaling = np.array(scaling, self.dtype)
         self.n_inputs = int(ops[0, codes.INPUTS])
         self.n_outputs = int(ops[-1, codes.OUTPUTS])
-        self.dense = [op for op in ops if op[codes.KIND] == codes.DENSE]
+        self.dense = [op for op in ops if kind_of(op).has_matrix]
         self.mixed = mixed
         self.lanes = lanes = lanes or cpu.lanes(self.dtype)
         self.n_parameters = place_parameters(ops, lanes)
@@ -167,17 +166,17 @@ class Plan:
     @property
     def is_normalised(self) -> bool:
         """Whether there are normalizations, which programs have code for only if they must."""
-        return bool((self.ops[:, codes.KIND] >= codes.STANDARDIZE).any())
+        return any(kind_of(op).vectors for op in self.ops)
 
     @property
     def is_narrow(self) -> bool:
         """Whether many rows are predicted faster with one row in each lane: panels of weights would be half empty."""
-        kinds, functions = self.ops[:, codes.KIND], self.ops[:-1, codes.FUNCTION]
-        if self.mixed or not set(kinds).issubset(IN_LANES) or codes.SOFTMAX in functions:
+        in_lanes = all(kind_of(op).in_lanes for op in self.ops)
+        if self.mixed or not in_lanes or codes.SOFTMAX in self.ops[:-1, codes.FUNCTION]:
             return False
-        in_panels = sum(int(op[codes.INPUTS] * op[codes.PANELS]) for op in self.dense)
-        in_lanes = sum(int((op[codes.INPUTS] + 1) * op[codes.OUTPUTS]) for op in self.dense) / cpu.lanes(self.dtype)
-        return NARROW * in_lanes < in_panels
+        by_panels = sum(int(op[codes.INPUTS] * op[codes.PANELS]) for op in self.dense)
+        by_lanes = sum(int((op[codes.INPUTS] + 1) * op[codes.OUTPUTS]) for op in self.dense) / cpu.lanes(self.dtype)
+        return NARROW * by_lanes < by_panels
 
     def segments(self, batch_size: int, sparse: bool = False) -> int:
         """Segments into which a batch is cut for a team that shares its rows; 0 for one that shares every layer.
@@ -201,7 +200,7 @@ class Plan:
         ValueError
             For sparse inputs in mixed precision, or that no dense layer reads.
         """
-        if sparse and ops[0, codes.KIND] != codes.DENSE:
+        if sparse and not kind_of(ops[0]).has_matrix:
             raise ValueError("sparse rows need a dense layer as the first operation: put other layers behind it")
         if sparse and self.mixed:
             raise ValueError("dtype 'mixed_bfloat16' is not trained on sparse rows: use float32, or a dense array")

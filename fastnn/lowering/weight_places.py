@@ -9,10 +9,8 @@ import numpy as np
 
 from fastnn.kernels import codes
 from fastnn.kernels.sizes import half, whole
+from fastnn.lowering.kinds import kind_of
 
-NORMALIZATIONS = (codes.BATCH_NORM, codes.LAYER_NORM)
-WITH_WEIGHTS = (codes.DENSE, *NORMALIZATIONS)  # kinds of operations, of weights that are trained
-WITH_STATISTICS = (codes.STANDARDIZE, codes.BATCH_NORM)
 ROW_UNIT = 4  # numbers that a device loads at once: rows of weights start on a multiple of it
 
 
@@ -65,29 +63,25 @@ def place_parameters(ops: np.ndarray, lanes: int) -> int:
     """Place the trained weights of ``ops`` one after the other; return the number of elements used."""
     used = 0
     for op in ops:
-        if op[codes.KIND] == codes.DENSE:
+        if kind_of(op).has_matrix:
             op[codes.WEIGHTS] = used
             used += int(op[codes.PANEL] * op[codes.PANELS])
-        elif op[codes.KIND] in NORMALIZATIONS:
-            for trained, column in ((codes.SCALES, codes.GAMMA), (codes.CENTERS, codes.BETA)):
-                if op[trained]:
-                    op[column] = used
-                    used += int(op[codes.PANELS]) * lanes
+        used = _place_vectors(op, used, lanes, trained=True)
     return used
 
 
 def place_statistics(ops: np.ndarray, used: int, lanes: int) -> int:
-    """Place what normalizations keep but do not train from element ``used`` on; return the number of elements used."""
+    """Place what is kept but not trained from element ``used`` on; return the number of elements used."""
     for op in ops:
-        if op[codes.KIND] in NORMALIZATIONS:
-            size = int(op[codes.PANELS]) * lanes
-            for trained, column in ((codes.SCALES, codes.GAMMA), (codes.CENTERS, codes.BETA)):
-                if not op[trained]:
-                    op[column] = used
-                    used += size
-        if op[codes.KIND] in WITH_STATISTICS:
-            op[codes.MOVING] = used
-            used += 2 * int(op[codes.PANELS]) * lanes
+        used = _place_vectors(op, used, lanes, trained=False)
+    return used
+
+
+def _place_vectors(op: np.ndarray, used: int, lanes: int, trained: bool) -> int:
+    for vector in kind_of(op).vectors:
+        if vector.is_trained(op) == trained:
+            op[vector.column] = used
+            used += vector.count * int(op[codes.PANELS]) * lanes
     return used
 
 
@@ -95,21 +89,22 @@ def place_pairs(ops: np.ndarray, used: int, lanes: int) -> int:
     """Place the rounded weights of ``ops`` from element ``used`` on; return the number of elements then used."""
     has_weights_below = False
     for op in ops:
-        if op[codes.KIND] == codes.DENSE:
+        if kind_of(op).has_matrix:
             op[codes.W_PAIRS] = used
             used += int(op[codes.PANELS] * whole(op[codes.INPUTS], lanes)) * lanes
             if has_weights_below:
                 op[codes.WT_PAIRS] = used
                 used += int(-(-op[codes.INPUTS] // lanes) * half(op[codes.PANELS])) * lanes * lanes
-        has_weights_below |= op[codes.KIND] in WITH_WEIGHTS
+        has_weights_below |= kind_of(op).is_trained
     return used
 
 
 def row_major(ops: np.ndarray) -> np.ndarray:
-    """Copy of ``ops`` for vectors of one element, whose dense layers have their weights in one panel, row by row."""
+    """Copy of ``ops`` for vectors of one element, whose layers have their weights in one panel, row by row."""
     ops = ops.copy()
     ops[:, codes.PANELS] = vectors(ops[:, codes.OUTPUTS], 1)
-    ops[:, codes.PANEL] = np.where(ops[:, codes.KIND] == codes.DENSE, ops[:, codes.INPUTS] + ops[:, codes.BIAS], 0)
+    with_matrix = [kind_of(op).has_matrix for op in ops]
+    ops[:, codes.PANEL] = np.where(with_matrix, ops[:, codes.INPUTS] + ops[:, codes.BIAS], 0)
     return ops
 
 
@@ -120,19 +115,17 @@ def weight_places(ops: np.ndarray, lanes: int) -> tuple[list[Place], list[Place]
     for op in ops:
         columns, panel = int(op[codes.OUTPUTS]), int(op[codes.PANEL])
         width = lanes if lanes > 1 else int(op[codes.PANELS])  # of a panel
-        if op[codes.KIND] == codes.DENSE:
+        if kind_of(op).has_matrix:
             bias, start = int(op[codes.BIAS]), int(op[codes.WEIGHTS])
             weights.append(Place((int(op[codes.INPUTS]), columns), start + bias * width, panel, width))
             if bias:
                 weights.append(Place((columns,), start, panel, width))
-        elif op[codes.KIND] in NORMALIZATIONS:
-            if op[codes.SCALES]:
-                weights.append(Place((columns,), int(op[codes.GAMMA]), width, width))
-            else:
-                ones.append(Place((columns,), int(op[codes.GAMMA]), width, width, trained=False))
-            if op[codes.CENTERS]:
-                weights.append(Place((columns,), int(op[codes.BETA]), width, width))
-        if op[codes.KIND] in WITH_STATISTICS:
-            start, size = int(op[codes.MOVING]), int(op[codes.PANELS]) * lanes
-            weights += [Place((columns,), start + k * size, width, width, trained=False) for k in range(2)]
+        for vector in kind_of(op).vectors:
+            trained, size = vector.is_trained(op), int(op[codes.PANELS]) * lanes
+            starts = [int(op[vector.column]) + number * size for number in range(vector.count)]
+            places = [Place((columns,), start, width, width, trained) for start in starts]
+            if trained or vector.constant is None:
+                weights += places
+            elif vector.constant == 1.0:  # memory is full of zeros
+                ones += places
     return weights, ones

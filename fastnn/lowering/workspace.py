@@ -11,7 +11,8 @@ from fastnn.common.aligned_memory import aligned_zeros
 from fastnn.kernels import codes
 from fastnn.kernels.host import cpu
 from fastnn.kernels.sizes import BLOCK_ROWS, TILE_ROWS, half, whole
-from fastnn.lowering.weight_places import NORMALIZATIONS, WITH_WEIGHTS, vectors
+from fastnn.lowering.kinds import WITH_WEIGHTS, kind_of
+from fastnn.lowering.weight_places import vectors
 
 PAIR_OF_ONES = np.array([0x3F803F80], np.uint32).view(np.float32)[0]  # two bfloat16 in the place of a float32
 
@@ -35,7 +36,7 @@ class Layout:
         """Return zeroed memory with a column of ones before the input of each layer that has a bias."""
         work = aligned_zeros(self.size, dtype)
         for op in self.ops:
-            if op[codes.KIND] == codes.DENSE and op[codes.BIAS]:
+            if kind_of(op).has_matrix and op[codes.BIAS]:
                 start, row, rows, one = op[codes.X] - 1, op[codes.X_ROW], batch_size, 1.0
                 if op[codes.BATCH_PAIRS]:
                     start, rows, one = op[codes.BATCH_PAIRS] - 1, half(batch_size), PAIR_OF_ONES
@@ -70,33 +71,28 @@ def layout(
     x, gradient = buffer(row), 0
     for index, op in enumerate(ops):
         op[codes.X], op[codes.X_ROW] = x, row
-        below = ops[:index]
-        dense, normal = op[codes.KIND] == codes.DENSE, op[codes.KIND] in NORMALIZATIONS
-        if dense:
+        below, kind = ops[:index], kind_of(op)
+        if kind.has_matrix:
             op[codes.DX] = gradient
             row = stride(op[codes.PANELS])
-        if dense or not gradient:  # other operations turn the gradient over in place
+        if kind.has_matrix or not gradient:  # other operations turn the gradient over in place
             gradient = buffer(row)
         op[codes.Y], op[codes.Y_ROW], op[codes.DY] = buffer(row), row, gradient
         keeps_input = op[codes.FUNCTION] in codes.OF_INPUT
-        op[codes.Z] = x if not (dense or normal) else buffer(row) if keeps_input else op[codes.Y]
-        if op[codes.KIND] == codes.DROPOUT:
-            op[codes.MASK] = buffer(row)
-        if normal:
-            op[codes.NORMAL], op[codes.SUMS] = buffer(row), buffer(row, 2)
-            op[codes.DEVIATIONS] = buffer(max(row, stride(vectors(batch_size, lanes))), 1)
-        elif op[codes.KIND] == codes.STANDARDIZE:
-            op[codes.DEVIATIONS] = buffer(row, 1)
+        op[codes.Z] = x if not kind.is_trained else buffer(row) if keeps_input else op[codes.Y]
+        for column, rows, of_rows in kind.buffers:
+            longest = max(row, stride(vectors(batch_size, lanes))) if of_rows else row
+            op[column] = buffer(longest, rows or batch_size)
         x = op[codes.Y]
-        op[codes.NEEDS_DX] = (dense or normal) and any(kind in WITH_WEIGHTS for kind in below[:, codes.KIND])
-        op[codes.BY_ROWS] = (dense or normal) and _softmax_on_top(below)
+        op[codes.NEEDS_DX] = kind.is_trained and any(each in WITH_WEIGHTS for each in below[:, codes.KIND])
+        op[codes.BY_ROWS] = kind.is_trained and _softmax_on_top(below)
     if not mixed:
         outputs = lanes * int(ops[:, codes.PANELS].max())  # of a transposed block of weights
         return Layout(ops, used + room, 2 * lanes * max(TILE_ROWS + batch_size, outputs))
     # left operands are read in tiles of up to 16 rows
     ops[:, codes.ROW_PAIRS] = buffer(ops[:, [codes.X_ROW, codes.Y_ROW]].max(), batch_size + lanes - 1)
     for op in ops:
-        if op[codes.KIND] == codes.DENSE:
+        if kind_of(op).has_matrix:
             op[codes.BATCH_PAIRS] = buffer(op[codes.X_ROW], whole(batch_size, lanes))
     return Layout(ops, used + lanes, 2 * lanes * (BLOCK_ROWS + whole(batch_size, lanes)))
 
@@ -106,7 +102,7 @@ def _softmax_on_top(ops: np.ndarray) -> bool:
     for op in ops[::-1]:
         if op[codes.FUNCTION] == codes.SOFTMAX:
             return True
-        if op[codes.KIND] in WITH_WEIGHTS:
+        if kind_of(op).is_trained:
             break
     return False
 

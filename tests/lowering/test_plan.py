@@ -8,10 +8,12 @@ from fastnn.kernels import codes
 from fastnn.kernels.host import cpu
 from harness import assert_same_bits
 
+from fastnn import layers as all_layers
 from fastnn import losses
 from fastnn.common.aligned_memory import aligned_zeros
 from fastnn.layers import Activation, Dense, Dropout, Flatten, Input, Rescaling
-from fastnn.lowering.lower import lower
+from fastnn.lowering.kinds import KINDS, Buffer, Kind, Vector
+from fastnn.lowering.lower import LOWERED, lower
 from fastnn.regularizers import L2
 
 DEEP = [
@@ -223,3 +225,34 @@ def test_aligned_zeros(dtype, size, alignment):
         assert array.ctypes.data % alignment == 0 or size == 0
         assert (array == 0.0).all()
         assert array.flags.writeable
+
+
+def test_every_kind_has_its_entry(monkeypatch):
+    declared = [getattr(all_layers, name) for name in all_layers.__all__ if name not in ("Layer", "get")]
+    assert {layer.kind for layer in declared} == set(LOWERED)
+    assert sorted(KINDS) == [
+        codes.DENSE, codes.ACTIVATION, codes.DROPOUT, codes.STANDARDIZE, codes.BATCH_NORM, codes.LAYER_NORM
+    ]  # fmt: skip
+    monkeypatch.setattr(Dropout, "kind", "pooling")
+    with pytest.raises(ValueError, match="'noise' is of a kind that no kernel computes: 'pooling'"):
+        lower([Dense(3), Dropout(0.5, name="noise")], 4)
+
+
+def test_a_kind_is_placed_as_its_entry_says(monkeypatch):
+    """One that is made up, with a weight for every column that is not trained, and memory for every row."""
+    kept = Vector(codes.MOVING, None)
+    monkeypatch.setitem(KINDS, 99, Kind(vectors=(kept,), buffers=(Buffer(codes.NORMAL), Buffer(codes.SUMS, rows=2))))
+    monkeypatch.setitem(LOWERED, "dropout", lambda table, layer: table.append({}, KIND=99))
+    plan = lower([Dense(3), Dropout(0.5), Dense(2)], 4)
+    assert plan.weight_shapes == [(4, 3), (3,), (3,), (3, 2), (2,)]
+    assert [place.trained for place in plan.weights] == [True, True, False, True, True]
+    assert plan.weights[2].start == plan.n_parameters
+    assert plan.memory_size == plan.n_parameters + plan.lanes
+    layout = plan.layout(plan.ops, 10)
+    op = layout.ops[1]
+    used = {int(op[codes.NORMAL]): 10, int(op[codes.SUMS]): 2, **{int(each[codes.Y]): 10 for each in layout.ops}}
+    starts = [*sorted(used), layout.size]
+    for start, end in pairwise(starts):
+        assert end - start >= used[start] * int(op[codes.Y_ROW])
+    assert not plan.is_narrow
+    assert plan.is_normalised

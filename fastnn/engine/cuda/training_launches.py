@@ -13,8 +13,8 @@ from fastnn.kernels.cuda.jit import SIMULATED, cuda
 from fastnn.kernels.cuda.launches import clipping, normalization, shuffle
 from fastnn.kernels.cuda.launches import step as steps_cuda
 from fastnn.kernels.operations import teamwork
+from fastnn.lowering.kinds import NORMALIZATIONS
 from fastnn.lowering.plan import Plan
-from fastnn.lowering.weight_places import NORMALIZATIONS
 
 SHUFFLING_THREADS = 8 if SIMULATED else 1024
 PENALTY_BLOCKS = 2 if SIMULATED else 64

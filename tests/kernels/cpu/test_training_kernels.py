@@ -12,8 +12,8 @@ from fastnn.engine import engine
 from fastnn.layers import Activation, BatchNormalization, Dense, Dropout, LayerNormalization, Normalization
 from fastnn.losses import BinaryCrossentropy
 from fastnn.lowering import plan
+from fastnn.lowering.kinds import NORMALIZATIONS, WITH_WEIGHTS
 from fastnn.lowering.plan import Layout
-from fastnn.lowering.weight_places import NORMALIZATIONS, WITH_WEIGHTS
 from fastnn.optimizers import SGD
 from fastnn.regularizers import L2
 
