@@ -30,7 +30,7 @@ class Evaluation:
         )  # fmt: skip
         self._engine, self._x, self._y, self._weights = engine, x, y, weights
         self._infer = engine.inference(run, objective)
-        self._stats = np.empty((x.shape[0], 1 + len(objective.metrics)))
+        self._stats = np.empty((x.shape[0], objective.columns))
 
     def __call__(self, threads: int | None = None) -> np.ndarray:
         """Weighted loss, without penalties, and metrics of the rows with the engine's present weights.

@@ -13,6 +13,7 @@ from fastnn.kernels.compiler import jit
 from fastnn.kernels.compiler.partial_expressions import UNKNOWN, Table
 from fastnn.kernels.cpu import variants
 from fastnn.kernels.host import cpu
+from fastnn.kernels.operations.metrics import code_of
 from fastnn.lowering.plan import Plan
 from fastnn.lowering.workspace import writable
 
@@ -23,7 +24,7 @@ BYTES = np.dtype(np.uint8)  # pixels: read as they are and scaled on the way
 
 def run_vector(
     loss: int,
-    metrics: Sequence[int] = (),
+    metrics: Sequence[tuple[str, int]] = (),
     *,
     batch: int = 0,
     rows: int = 0,
@@ -41,17 +42,21 @@ def run_vector(
     metrics_first: bool = False,
     link: int = codes.OWN_ACTIVATION,
 ) -> np.ndarray:
-    """The integer vector that describes a run to the programs; columns in ``kernels/codes.py``."""
+    """The integer vector that describes a run to the programs; columns in ``kernels/codes.py``.
+
+    ``metrics`` are names of kernels, with the columns that each writes.
+    """
     values = {
         codes.BATCH: batch, codes.ROWS: rows, codes.TARGETS: targets, codes.LOSS: loss,
         codes.OPTIMIZER: optimizer, codes.SHUFFLE: shuffle, codes.WEIGHTED: weighted,
         codes.SEED_LOW: seed & 0xFFFFFFFF, codes.SEED_HIGH: seed >> 32, codes.FIRST_EPOCH: first_epoch,
-        codes.WEIGHTED_MEAN: weighted_mean, codes.L2_PER_ROW: l2_per_row, codes.METRICS_COUNT: len(metrics),
+        codes.WEIGHTED_MEAN: weighted_mean, codes.L2_PER_ROW: l2_per_row, codes.METRIC_KERNELS: len(metrics),
+        codes.METRICS_COUNT: sum(width for _, width in metrics),
         codes.SEGMENTS: segments, codes.PARAMETERS: parameters, codes.IN_LANES: in_lanes,
-        codes.METRICS_FIRST: metrics_first,
-        codes.LINK: link,
+        codes.METRICS_FIRST: metrics_first, codes.LINK: link,
     }  # fmt: skip
-    return np.array([*(values[column] for column in range(codes.METRICS_START)), *metrics], np.int64)
+    kernels = (number for name, width in metrics for number in (code_of(name), width))
+    return np.array([*(values[column] for column in range(codes.METRICS_START)), *kernels], np.int64)
 
 
 def compile_first(program: Any, team_arguments: tuple, arguments: tuple) -> None:

@@ -75,7 +75,7 @@ class Models:
         from fastnn.kernels.cuda.blocks import training
 
         check_rows(x)
-        n, count, metrics = x.shape[0], len(seeds), len(objective.metrics)
+        n, count, columns = x.shape[0], len(seeds), objective.columns
         shuffle = shuffle and batch_size < n
         self._rows = Rows(
             x, y, weights, batch_size=batch_size, models=count, shuffle=shuffle, first_epoch=first_epoch,
@@ -101,14 +101,14 @@ class Models:
         )  # fmt: skip
         widest = int(max(layout.ops[:, codes.PANELS].max(), plan.n_inputs))
         self._blocks, self._threads = count, block_threads(batch_size * widest)
-        stats_size = batch_size * (1 + metrics) + self._threads + 2 * len(layout.ops)
+        stats_size = batch_size * columns + self._threads + 2 * len(layout.ops)
         work_size = layout.size + any(self.rates.clips) * plan.n_parameters
         memory = (plan.memory_size + 2 * plan.n_parameters + work_size) * plan.dtype.itemsize
         in_shared = memory <= device.shared_bytes() and not by_launches
         self._shared = memory if in_shared else 0
         sizes = np.array(
             [
-                len(layout.ops), 0, codes.HYPER_COLUMNS if self.rates.scheduled else 0, STATE + epochs * (1 + metrics),
+                len(layout.ops), 0, codes.HYPER_COLUMNS if self.rates.scheduled else 0, STATE + epochs * columns,
                 plan.memory_size, plan.n_parameters, work_size, stats_size, in_shared,
             ],
             np.int64,
@@ -214,7 +214,7 @@ class CudaRun(Run):
         batch_size = min(batch_size, n)
         self._begin(engine, n, batch_size, epochs, seed, first_epoch, order, FIRST_STEP_SECONDS)
         self._shuffles = shuffle and batch_size < n
-        self._columns, room = 1 + len(objective.metrics), min(epochs, ROOM)
+        self._columns, room = objective.columns, min(epochs, ROOM)
         self._progress = Mirror(np.concatenate([engine.state, np.zeros(room * self._columns)]))
         engine.progress = self._progress
         self._models = Models(
@@ -312,7 +312,7 @@ def train_models(
     weighted_mean: bool = False,
 ) -> tuple[list[list[np.ndarray]], np.ndarray]:
     """Train several networks at once, each by a block of its own: see ``Engine.train_many``."""
-    n, columns = x.shape[0], 1 + len(objective.metrics)
+    n, columns = x.shape[0], objective.columns
     batch_size = min(batch_size, n)
     params = np.zeros((len(seeds), plan.memory_size), plan.dtype)
     for own, first in zip(params, first_weights, strict=True):
