@@ -53,7 +53,7 @@ LINKS = (
     LOG_LOGISTIC, LOG_LOGISTIC_PAIR, LOG_SOFTMAX,
 ) = range(len(LINKS))  # fmt: skip
 
-# Columns of the table of a loss's parameters: a row for the loss, then one for each metric.
+# Columns of the table of parameters of losses: a row for the loss, then one for each kernel of a metric.
 LOSS_COLUMNS = (
     "KEPT", "SPREAD",  # label smoothing: a target t counts as KEPT * t + SPREAD
     "SHAPE",  # delta of Huber's loss, gamma of focal ones, threshold of binary accuracy
@@ -63,10 +63,6 @@ LOSS_COLUMNS = (
 )  # fmt: skip
 # They are followed by a number for each output: its weight in a categorical focal loss, its level as a quantile.
 KEPT, SPREAD, SHAPE, POSITIVE, NEGATIVE, REPEATS, LIMIT, PER_OUTPUT = range(len(LOSS_COLUMNS) + 1)
-
-# Metrics continue the numbering of the losses: every loss is a metric too.
-METRICS = (*LOSSES, "binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy", "exact_accuracy")
-BINARY_ACCURACY, CATEGORICAL_ACCURACY, SPARSE_ACCURACY, EXACT_ACCURACY = range(len(LOSSES), len(METRICS))
 
 OPTIMIZERS = ("gradient", "sgd", "rmsprop", "adam", "adamw", "adamax", "lion", "nadam", "adagrad")
 GRADIENT, SGD, RMSPROP, ADAM, ADAMW, ADAMAX, LION, NADAM, ADAGRAD = range(len(OPTIMIZERS))
@@ -116,7 +112,7 @@ ALPHA, RATE, L2, VARIANCE_OFFSET, MOVING_SHARE = range(len(FACTOR_COLUMNS))
 
 COLUMNS, FACTORS = len(OPERATION_COLUMNS), len(FACTOR_COLUMNS)  # from one operation to the next in the two tables
 
-# Columns of the integer vector that describes a run; the codes of the metrics follow them.
+# Columns of the integer vector that describes a run.
 RUN_COLUMNS = (
     "BATCH", "ROWS", "TARGETS", "LOSS", "OPTIMIZER", "SHUFFLE", "WEIGHTED",
     "SEED_LOW", "SEED_HIGH", "FIRST_EPOCH",
@@ -126,12 +122,16 @@ RUN_COLUMNS = (
     "IN_LANES",  # 1 if predictions may hold one row in each lane
     "METRICS_FIRST",  # 1 if metrics see the logits that the loss turns into probabilities
     "LINK",  # one of LINKS
-    "METRICS_COUNT",
+    "METRIC_KERNELS", "METRICS_COUNT",  # kernels of metrics, and columns that they write for each row
 )  # fmt: skip
 (
     BATCH, ROWS, TARGETS, LOSS, OPTIMIZER, SHUFFLE, WEIGHTED, SEED_LOW, SEED_HIGH, FIRST_EPOCH, WEIGHTED_MEAN,
-    L2_PER_ROW, SEGMENTS, PARAMETERS, IN_LANES, METRICS_FIRST, LINK, METRICS_COUNT, METRICS_START,
+    L2_PER_ROW, SEGMENTS, PARAMETERS, IN_LANES, METRICS_FIRST, LINK, METRIC_KERNELS, METRICS_COUNT,
+    METRICS_START,
 ) = range(len(RUN_COLUMNS) + 1)  # fmt: skip
+
+# They are followed by two numbers for each kernel of a metric: its code and its columns.
+METRIC_CODE, METRIC_WIDTH, METRIC_NUMBERS = range(3)
 
 # What a step on a GPU keeps there, so that all its launches have the same arguments: integers,
 CLOCK_COLUMNS = (

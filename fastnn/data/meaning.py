@@ -46,8 +46,9 @@ def check_metrics(metrics: Sequence[Metric], n_outputs: int, loss: Loss, y: Any,
     """Warn of each metric that says nothing about such targets, (rows, columns) on the host or a GPU."""
     if loss.sparse:
         return
-    for metric in metrics:
-        kernel = metric.resolve(n_outputs, sparse=False).removesuffix("_from_logits")
+    kernels = [(metric, each.kernel) for metric in metrics for each in metric.sums(n_outputs, sparse=False)]
+    for metric, name_of_kernel in kernels:
+        kernel = name_of_kernel.removesuffix("_from_logits")
         good: Callable[..., Any] = _between
         limits, whole, advice = _RANGES.get(kernel, loss.target_range), False, ""
         expected = f"targets >= {limits[0]:g}" + (f" and <= {limits[1]:g}" if limits[1] == 1.0 else "")

@@ -31,7 +31,7 @@ class Evaluation:
         }  # fmt: skip
         self._engine, self._samples = engine, samples
         self._infer = engine.inference(run_vector(columns, objective.metrics), objective)
-        self._stats = np.empty((len(samples), 1 + len(objective.metrics)))
+        self._stats = np.empty((len(samples), objective.columns))
 
     def __call__(self, threads: int | None = None) -> np.ndarray:
         """Weighted loss, without penalties, and metrics of the rows with the engine's present weights.

@@ -16,6 +16,7 @@ from fastnn.kernels.compiler import jit
 from fastnn.kernels.compiler.partial_expressions import UNKNOWN, Table
 from fastnn.kernels.cpu import variants
 from fastnn.kernels.host import cpu
+from fastnn.kernels.operations.metrics import code_of
 from fastnn.lowering.objective import Objective
 from fastnn.lowering.plan import Plan
 from fastnn.lowering.workspace import writable
@@ -24,10 +25,15 @@ SLICE_SECONDS = 0.1  # longest compiled call, so that Ctrl-C is answered soon
 FLOPS_PER_SECOND = 2e10  # cautious first guess of a core's speed, to size such calls
 
 
-def run_vector(columns: Mapping[int, int], metrics: Sequence[int] = ()) -> np.ndarray:
-    """The integer vector that describes a run to the programs, by columns of ``kernels/codes.py``; others are 0."""
-    values = {**columns, codes.METRICS_COUNT: len(metrics)}
-    return np.array([*(values.get(column, 0) for column in range(codes.METRICS_START)), *metrics], np.int64)
+def run_vector(columns: Mapping[int, int], metrics: Sequence[tuple[str, int]] = ()) -> np.ndarray:
+    """The integer vector that describes a run to the programs, by columns of ``kernels/codes.py``; others are 0.
+
+    ``metrics`` are names of kernels, with the columns that each writes.
+    """
+    counts = {codes.METRIC_KERNELS: len(metrics), codes.METRICS_COUNT: sum(width for _, width in metrics)}
+    values = {**columns, **counts}
+    kernels = (number for name, width in metrics for number in (code_of(name), width))
+    return np.array([*(values.get(column, 0) for column in range(codes.METRICS_START)), *kernels], np.int64)
 
 
 def training_vector(

@@ -75,7 +75,7 @@ class Run:
         self._team = TeamSize(team_size(engine.threads, flops, FLOPS_WORTH_A_THREAD))
         self._rates = Rates(engine.optimizer, objective, options)
         clipped = any(self._rates.clips)
-        self._results = np.zeros((min(options.epochs, ROOM), 1 + len(objective.metrics)))
+        self._results = np.zeros((min(options.epochs, ROOM), objective.columns))
         segments = plan.segments(batch_size, sparse)
         sums = 2 * sum(map(units, objective.ops)) if clipped else 0
         rows_at_once = PART_ROWS if segments else batch_size
@@ -90,7 +90,7 @@ class Run:
             x.features(plan.dtype, batch_size) if sparse else None, writable(y),
             flat_weights(weights, plan.dtype), self._order, engine.params, engine.slots,
             work, aligned_zeros(max(segments, clipped) * plan.n_parameters, plan.dtype),
-            layout.scratch(self._team.full, plan.dtype), np.zeros(batch_size * (1 + len(objective.metrics)) + sums),
+            layout.scratch(self._team.full, plan.dtype), np.zeros(batch_size * objective.columns + sums),
             self._results,
         )  # fmt: skip
         self._known = functools.partial(known_arguments, run, layout.ops, sparse, self._team.full == 1)

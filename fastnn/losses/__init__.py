@@ -4,86 +4,26 @@ from typing import Any
 
 from fastnn.common import absent
 from fastnn.common.identifiers import resolve
+from fastnn.losses import crossentropy, functions, regression
 from fastnn.losses.base import Loss, as_rows
-from fastnn.losses.crossentropy import (
-    BinaryCrossentropy,
-    BinaryFocalCrossentropy,
-    CategoricalCrossentropy,
-    CategoricalFocalCrossentropy,
-    SparseCategoricalCrossentropy,
-    SparseCategoricalFocalCrossentropy,
-)
-from fastnn.losses.functions import (
-    binary_crossentropy,
-    binary_focal_crossentropy,
-    categorical_crossentropy,
-    categorical_focal_crossentropy,
-    huber,
-    is_function,
-    log_cosh,
-    mean_absolute_error,
-    mean_squared_error,
-    poisson,
-    sparse_categorical_crossentropy,
-)
-from fastnn.losses.regression import (
-    Huber,
-    LogCosh,
-    MeanAbsoluteError,
-    MeanSquaredError,
-    Poisson,
-    PoissonDeviance,
-    Quantile,
-)
+from fastnn.losses.crossentropy import *  # noqa: F403 - the families say what they hand on
+from fastnn.losses.functions import *  # noqa: F403
+from fastnn.losses.functions import is_function
+from fastnn.losses.regression import *  # noqa: F403
 
-__all__ = [
-    "BinaryCrossentropy",
-    "BinaryFocalCrossentropy",
-    "CategoricalCrossentropy",
-    "CategoricalFocalCrossentropy",
-    "Huber",
-    "LogCosh",
-    "Loss",
-    "MeanAbsoluteError",
-    "MeanSquaredError",
-    "Poisson",
-    "PoissonDeviance",
-    "Quantile",
-    "SparseCategoricalCrossentropy",
-    "SparseCategoricalFocalCrossentropy",
-    "as_rows",
-    "binary_crossentropy",
-    "binary_focal_crossentropy",
-    "categorical_crossentropy",
-    "categorical_focal_crossentropy",
-    "get",
-    "huber",
-    "is_function",
-    "log_cosh",
-    "mean_absolute_error",
-    "mean_squared_error",
-    "poisson",
-    "sparse_categorical_crossentropy",
-]
+__all__ = ["Loss", "as_rows", "get", "is_function"]
+__all__ += crossentropy.__all__
+__all__ += functions.__all__
+__all__ += regression.__all__
 
-
-_CLASSES: tuple[type[Loss], ...] = (
-    MeanSquaredError,
-    MeanAbsoluteError,
-    Huber,
-    LogCosh,
-    Quantile,
-    BinaryCrossentropy,
-    CategoricalCrossentropy,
-    SparseCategoricalCrossentropy,
-    BinaryFocalCrossentropy,
-    CategoricalFocalCrossentropy,
-    SparseCategoricalFocalCrossentropy,
-    Poisson,
-    PoissonDeviance,
-)
+_CLASSES: list[type[Loss]] = [vars(family)[name] for family in (regression, crossentropy) for name in family.__all__]
 _TABLE: dict[str, type[Loss]] = {cls.name: cls for cls in _CLASSES}
-_TABLE |= {"mse": MeanSquaredError, "mae": MeanAbsoluteError, "bce": BinaryCrossentropy, "pinball": Quantile}
+_TABLE |= {
+    "mse": regression.MeanSquaredError,
+    "mae": regression.MeanAbsoluteError,
+    "bce": crossentropy.BinaryCrossentropy,
+    "pinball": regression.Quantile,
+}
 
 
 def get(identifier: Any) -> Loss:

@@ -21,6 +21,7 @@ class Loss(Unchangeable, Declared):
 
     name: ClassVar[str]
     target_range: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+    activation: ClassVar[str] = ""  # the last one, where the loss includes it and is computed of logits
     from_logits = False
     label_smoothing = 0.0
 

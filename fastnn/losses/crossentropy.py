@@ -8,6 +8,15 @@ import numpy as np
 from fastnn.common import checks
 from fastnn.losses.base import Loss
 
+__all__ = [
+    "BinaryCrossentropy",
+    "BinaryFocalCrossentropy",
+    "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
+    "SparseCategoricalCrossentropy",
+    "SparseCategoricalFocalCrossentropy",
+]
+
 
 class Crossentropy(Loss):
     """Negative log-likelihood of the targets, of probabilities or logits."""
@@ -34,6 +43,7 @@ class BinaryCrossentropy(Crossentropy):
     """
 
     name = "binary_crossentropy"
+    activation = "sigmoid"
 
 
 class CategoricalCrossentropy(Crossentropy):
@@ -48,6 +58,7 @@ class CategoricalCrossentropy(Crossentropy):
     """
 
     name = "categorical_crossentropy"
+    activation = "softmax"
 
 
 class SparseCategoricalCrossentropy(Crossentropy):
@@ -64,6 +75,7 @@ class SparseCategoricalCrossentropy(Crossentropy):
     """
 
     name = "sparse_categorical_crossentropy"
+    activation = "softmax"
 
     def __init__(self, from_logits: bool = False, ignore_class: None = None, *, label_smoothing: float = 0.0) -> None:
         if ignore_class is not None:
@@ -93,6 +105,7 @@ class BinaryFocalCrossentropy(Crossentropy):
     """
 
     name = "binary_focal_crossentropy"
+    activation = "sigmoid"
 
     def __init__(
         self,
@@ -144,6 +157,7 @@ class CategoricalFocalCrossentropy(Crossentropy):
     """
 
     name = "categorical_focal_crossentropy"
+    activation = "softmax"
 
     def __init__(
         self,

@@ -15,6 +15,19 @@ from fastnn.losses.crossentropy import (
 )
 from fastnn.losses.regression import Huber, LogCosh, MeanAbsoluteError, MeanSquaredError, Poisson
 
+__all__ = [
+    "binary_crossentropy",
+    "binary_focal_crossentropy",
+    "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "huber",
+    "log_cosh",
+    "mean_absolute_error",
+    "mean_squared_error",
+    "poisson",
+    "sparse_categorical_crossentropy",
+]
+
 
 def _of_rows(function: Callable[..., np.ndarray]) -> Any:
     return accepting(function, "loss function")
@@ -84,18 +97,7 @@ def categorical_focal_crossentropy(y_true: Any, y_pred: Any, *args: Any, **optio
     return CategoricalFocalCrossentropy(*args, **options).rows(y_true, y_pred)
 
 
-_FUNCTIONS = (
-    mean_squared_error,
-    mean_absolute_error,
-    huber,
-    log_cosh,
-    poisson,
-    binary_crossentropy,
-    categorical_crossentropy,
-    sparse_categorical_crossentropy,
-    binary_focal_crossentropy,
-    categorical_focal_crossentropy,
-)
+_FUNCTIONS = [globals()[name] for name in __all__]
 
 
 def is_function(identifier: Any) -> bool:

@@ -9,6 +9,16 @@ import numpy as np
 from fastnn.common import checks
 from fastnn.losses.base import Loss
 
+__all__ = [
+    "Huber",
+    "LogCosh",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "Poisson",
+    "PoissonDeviance",
+    "Quantile",
+]
+
 
 class MeanSquaredError(Loss):
     """Mean of squared differences."""
@@ -99,6 +109,7 @@ class Poisson(Loss):
 
     name = "poisson"
     target_range = (0.0, math.inf)
+    activation = "exponential"
 
 
 class PoissonDeviance(Loss):
@@ -109,6 +120,7 @@ class PoissonDeviance(Loss):
 
     name = "poisson_deviance"
     target_range = (0.0, math.inf)
+    activation = "exponential"
 
 
 def metric_factors(n_outputs: int) -> np.ndarray:

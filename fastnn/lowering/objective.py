@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,12 +12,7 @@ from fastnn.kernels import codes
 from fastnn.losses import Loss
 from fastnn.losses.base import FROM_LOGITS
 from fastnn.losses.regression import metric_factors
-
-FUSED = {  # losses that include the last activation
-    "sigmoid": ("binary_crossentropy", "binary_focal_crossentropy"),
-    "softmax": ("categorical_crossentropy", "categorical_focal_crossentropy"),
-    "exponential": ("poisson_deviance", "poisson"),
-}
+from fastnn.metrics.base import Sums
 
 
 @dataclass(frozen=True)
@@ -27,32 +22,39 @@ class Objective:
     Attributes
     ----------
     loss : code of the loss; it takes logits where the last activation is part of it
-    metrics : codes of the metrics; they see what the network puts out
+    metrics : kernels of the metrics with the columns that each writes; they see what the network puts out
+    widths : columns of each metric, which may have several kernels
     metrics_first : whether that is logits, which the loss turns into probabilities
     target_width : columns of the targets, 1 for class numbers
     ops : the plan's operation table, its last activation left out where the loss includes it
-    factors : (1 + metrics, LOSS_COLUMNS + n_outputs), parameters of the loss and of each metric
+    factors : (1 + kernels, LOSS_COLUMNS + n_outputs), parameters of the loss and of each kernel of a metric
     """
 
     loss: int
-    metrics: tuple[int, ...]
+    metrics: tuple[tuple[str, int], ...]
+    widths: tuple[int, ...]
     metrics_first: bool
     target_width: int
     ops: np.ndarray = field(repr=False)
     factors: np.ndarray = field(repr=False)
+
+    @property
+    def columns(self) -> int:
+        """Columns of sums over the rows: the loss, then those of the metrics."""
+        return 1 + sum(self.widths)
 
 
 def bind(
     ops: np.ndarray,
     dtype: np.dtype,
     loss: Loss,
-    metrics: Iterable[str] = (),
-    factors: Iterable[np.ndarray] = (),
+    metrics: Iterable[str | Sequence[Sums]] = (),
     limit: float = math.inf,
 ) -> Objective:
-    """Bind a loss and names of metrics, with the parameters of each, to a network given by the operations of its plan.
+    """Bind a loss and metrics to a network given by the operations of its plan.
 
-    What one output adds to a cross-entropy of logits is reported as ``limit`` at most, if labels are not smoothed.
+    A metric is what is added up for it, or the name of a kernel without parameters. What one output adds to a
+    cross-entropy of logits is reported as ``limit`` at most, if labels are not smoothed.
 
     Raises
     ------
@@ -72,20 +74,22 @@ def bind(
             f"loss {name!r} with from_logits=True needs a last layer without activation; it has {function!r}. "
             f"Leave from_logits out, or the activation"
         )
-    metrics, target_width = tuple(metrics), loss.target_width(n_outputs)
-    for metric in metrics:
-        if metric.endswith(FROM_LOGITS) and function != "linear":
+    target_width, plain = loss.target_width(n_outputs), metric_factors(n_outputs)
+    sums = [(Sums(metric, plain, {}),) if isinstance(metric, str) else metric for metric in metrics]
+    kernels = [each for own in sums for each in own]
+    for kernel, *_ in kernels:
+        if kernel.endswith(FROM_LOGITS) and function != "linear":
             raise ValueError(
-                f"metric {metric.removesuffix(FROM_LOGITS)!r} with from_logits=True needs a last layer without "
+                f"metric {kernel.removesuffix(FROM_LOGITS)!r} with from_logits=True needs a last layer without "
                 f"activation; it has {function!r}. Leave from_logits out, or the activation"
             )
-    if metrics and not loss.sparse and target_width != n_outputs:
+    if kernels and not loss.sparse and target_width != n_outputs:
         raise ValueError(
             f"loss {name!r} has {n_outputs} outputs for {target_width} targets, and no metric is defined for "
             "that: leave the metrics out"
         )
-    includes_activation = name.removeprefix("sparse_") in FUSED.get(function, ())
-    ops, parameters = ops.copy(), [*factors] or [metric_factors(n_outputs)] * len(metrics)
+    includes_activation = function == loss.activation
+    ops = ops.copy()
     if includes_activation:
         ops[-1, codes.FUNCTION] = codes.LINEAR
     if includes_activation or loss.from_logits:
@@ -94,9 +98,10 @@ def bind(
     own[codes.LIMIT] = limit if own[codes.KEPT] == 1.0 else math.inf
     return Objective(
         loss=codes.LOSSES.index(name),
-        metrics=tuple(map(codes.METRICS.index, metrics)),
+        metrics=tuple((each.kernel, each.width) for each in kernels),
+        widths=tuple(sum(each.width for each in own) for own in sums),
         metrics_first=loss.from_logits,
         target_width=target_width,
         ops=ops,
-        factors=np.array([own, *parameters], dtype),
+        factors=np.array([own, *(each.factors for each in kernels)], dtype),
     )

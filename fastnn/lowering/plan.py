@@ -16,7 +16,7 @@ from fastnn.kernels import codes
 from fastnn.kernels.host import cpu
 from fastnn.losses import Loss
 from fastnn.lowering.kinds import NORMALIZATIONS, kind_of
-from fastnn.lowering.objective import Objective, bind
+from fastnn.lowering.objective import Objective, Sums, bind
 from fastnn.lowering.weight_places import (
     Place,
     place_pairs,
@@ -130,12 +130,11 @@ class Plan:
     def objective(
         self,
         loss: Loss,
-        metrics: Iterable[str] = (),
-        factors: Iterable[np.ndarray] = (),
+        metrics: Iterable[str | Sequence[Sums]] = (),
         limit: float = math.inf,
     ) -> Objective:
-        """Bind a loss and names of metrics to this network, see `fastnn.lowering.objective.bind`."""
-        return bind(self.ops, self.dtype, loss, metrics, factors, limit)
+        """Bind a loss and metrics to this network, see `fastnn.lowering.objective.bind`."""
+        return bind(self.ops, self.dtype, loss, metrics, limit)
 
     def row_major(self) -> Plan:
         """The same network lowered for a device whose vectors have one element."""

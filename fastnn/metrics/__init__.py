@@ -1,82 +1,34 @@
 """Metrics: what is reported beside the loss. The formulas are in ``fastnn.kernels``."""
 
 import copy
+import re
 from typing import Any
 
 from fastnn import losses
 from fastnn.common import absent
 from fastnn.common.identifiers import resolve
-from fastnn.metrics.accuracy import (
-    Accuracy,
-    BinaryAccuracy,
-    CategoricalAccuracy,
-    ExactAccuracy,
-    FittingAccuracy,
-    SparseCategoricalAccuracy,
-)
+from fastnn.metrics import accuracy, crossentropy, regression
+from fastnn.metrics.accuracy import *  # noqa: F403 - the families say what they hand on
 from fastnn.metrics.base import Metric
-from fastnn.metrics.crossentropy import (
-    BinaryCrossentropy,
-    CategoricalCrossentropy,
-    LossMetric,
-    SparseCategoricalCrossentropy,
-)
-from fastnn.metrics.regression import (
-    LogCoshError,
-    MeanAbsoluteError,
-    MeanSquaredError,
-    Poisson,
-    PoissonDeviance,
-    RootMeanSquaredError,
-)
+from fastnn.metrics.crossentropy import *  # noqa: F403
+from fastnn.metrics.regression import *  # noqa: F403
 
-__all__ = [
-    "Accuracy",
-    "BinaryAccuracy",
-    "BinaryCrossentropy",
-    "CategoricalAccuracy",
-    "CategoricalCrossentropy",
-    "ExactAccuracy",
-    "FittingAccuracy",
-    "LogCoshError",
-    "LossMetric",
-    "MeanAbsoluteError",
-    "MeanSquaredError",
-    "Metric",
-    "Poisson",
-    "PoissonDeviance",
-    "RootMeanSquaredError",
-    "SparseCategoricalAccuracy",
-    "SparseCategoricalCrossentropy",
-    "get",
-    "get_list",
+__all__ = ["Metric", "get", "get_list"]
+__all__ += accuracy.__all__
+__all__ += crossentropy.__all__
+__all__ += regression.__all__
+
+_CLASSES: list[type[Metric]] = [
+    vars(family)[name] for family in (accuracy, crossentropy, regression) for name in family.__all__
 ]
-
-_CLASSES: tuple[type[Metric], ...] = (
-    MeanSquaredError,
-    MeanAbsoluteError,
-    BinaryAccuracy,
-    CategoricalAccuracy,
-    SparseCategoricalAccuracy,
-    FittingAccuracy,
-    ExactAccuracy,
-    LogCoshError,
-    Poisson,
-    PoissonDeviance,
-)
-_TABLE: dict[str, type[Metric]] = {cls.kernel: cls for cls in _CLASSES} | {
-    "acc": FittingAccuracy,
-    "fitting_accuracy": FittingAccuracy,
-    "log_cosh_error": LogCoshError,
-    "mse": MeanSquaredError,
-    "mae": MeanAbsoluteError,
-    "binary_crossentropy": BinaryCrossentropy,
-    "bce": BinaryCrossentropy,
-    "categorical_crossentropy": CategoricalCrossentropy,
-    "sparse_categorical_crossentropy": SparseCategoricalCrossentropy,
-    "rmse": RootMeanSquaredError,
-    "root_mean_squared_error": RootMeanSquaredError,
-    "loss_metric": LossMetric,
+_TABLE: dict[str, type[Metric]] = {re.sub("(?<=.)(?=[A-Z])", "_", cls.__name__).lower(): cls for cls in _CLASSES} | {
+    "accuracy": accuracy.FittingAccuracy,
+    "acc": accuracy.FittingAccuracy,
+    "log_cosh": regression.LogCoshError,
+    "mse": regression.MeanSquaredError,
+    "mae": regression.MeanAbsoluteError,
+    "rmse": regression.RootMeanSquaredError,
+    "bce": crossentropy.BinaryCrossentropy,
 }
 
 
@@ -91,7 +43,7 @@ def get(identifier: Any) -> Metric:
         For an unknown name; the message lists the known ones.
     """
     if losses.is_function(identifier) or isinstance(identifier, losses.Loss):
-        return LossMetric(identifier)
+        return crossentropy.LossMetric(identifier)
     metric = resolve(identifier, _TABLE, Metric, "metric")
     if isinstance(identifier, str):
         metric.name = identifier

@@ -8,6 +8,15 @@ import numpy as np
 from fastnn.common import checks
 from fastnn.metrics.base import Metric
 
+__all__ = [
+    "Accuracy",
+    "BinaryAccuracy",
+    "CategoricalAccuracy",
+    "ExactAccuracy",
+    "FittingAccuracy",
+    "SparseCategoricalAccuracy",
+]
+
 
 class BinaryAccuracy(Metric):
     """Share of outputs on the right side of a threshold; one that is equal to it counts as 0.

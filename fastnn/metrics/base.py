@@ -1,6 +1,6 @@
-"""What all metrics share: their names, kernels and parameters, and values on arrays."""
+"""What all metrics share: their names, what is added up for them, and values on arrays."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -12,8 +12,29 @@ from fastnn.losses.base import as_rows
 from fastnn.losses.regression import metric_factors
 
 
+class Sums(NamedTuple):
+    """Columns of sums over the rows that one kernel adds up for a metric.
+
+    Attributes
+    ----------
+    kernel : str
+        One of ``codes.LOSSES``, or of the table in ``kernels/operations/metrics.py``.
+    factors : ndarray
+        Its parameters as the kernels take them, see ``Loss.factors``.
+    parameters : dict
+        Its parameters by name, as ``kernels/reference`` takes them.
+    width : int
+        Columns that it writes for each row.
+    """
+
+    kernel: str
+    factors: np.ndarray
+    parameters: dict[str, Any]
+    width: int = 1
+
+
 class Metric(Unchangeable, Declared):
-    """A number about predictions, averaged over rows and not weighted, as in Keras; callable on arrays.
+    """A number about predictions, made of means over rows that are not weighted, as in Keras; callable on arrays.
 
     It sees what the model puts out: beside a loss with ``from_logits=True``, logits.
 
@@ -30,7 +51,7 @@ class Metric(Unchangeable, Declared):
         Whether smaller or larger values are better.
     """
 
-    kernel: ClassVar[str]  # one of fastnn.kernels.codes.METRICS
+    kernel: ClassVar[str]  # of a metric that is a mean itself, see `Sums`
     direction: ClassVar[str] = "min"
 
     def __init__(self, name: str | None = None, dtype: None = None) -> None:
@@ -74,8 +95,16 @@ class Metric(Unchangeable, Declared):
         """Return what is computed with by name."""
         return {}
 
+    def sums(self, n_outputs: int, sparse: bool) -> tuple[Sums, ...]:
+        """Return what is added up over the rows; the arguments and errors are those of `resolve`."""
+        return (Sums(self.resolve(n_outputs, sparse), self.factors(n_outputs), self.parameters()),)
+
+    def result(self, means: np.ndarray) -> float:
+        """Return the value that is reported, made of the means over all rows of the columns of `sums`."""
+        return self.finish(float(means[0]))
+
     def finish(self, mean: float) -> float:
-        """Turn the mean over all rows into the value that is reported."""
+        """Turn the mean over all rows into the value that is reported, of a metric of one column."""
         return mean
 
     @heedless
@@ -86,8 +115,9 @@ class Metric(Unchangeable, Declared):
         n_outputs = np.shape(y_pred)[1] if np.ndim(y_pred) > 1 else 1
         sparse = n_outputs > 1 and np.size(y_true) == len(y_true)
         rows = as_rows(y_true, y_pred, 1 if sparse else n_outputs)
-        kernel = self.resolve(n_outputs, sparse)
-        return self.finish(float(reference.metric(kernel, *rows, **self.parameters()).mean()))
+        sums = self.sums(n_outputs, sparse)
+        columns = (np.atleast_2d(reference.metric(each.kernel, *rows, **each.parameters).T) for each in sums)
+        return self.result(np.array([column.mean() for own in columns for column in own]))
 
     def get_config(self) -> dict[str, Any]:
         """Return arguments that make an equal object."""

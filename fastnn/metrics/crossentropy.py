@@ -9,6 +9,13 @@ from fastnn.common.identifiers import serialize
 from fastnn.losses.base import FROM_LOGITS
 from fastnn.metrics.base import Metric
 
+__all__ = [
+    "BinaryCrossentropy",
+    "CategoricalCrossentropy",
+    "LossMetric",
+    "SparseCategoricalCrossentropy",
+]
+
 
 class LossMetric(Metric):
     """A loss as a metric.

@@ -4,6 +4,15 @@ import math
 
 from fastnn.metrics.base import Metric
 
+__all__ = [
+    "LogCoshError",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "Poisson",
+    "PoissonDeviance",
+    "RootMeanSquaredError",
+]
+
 
 class MeanSquaredError(Metric):
     """Mean of squared differences."""

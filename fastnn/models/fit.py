@@ -19,10 +19,14 @@ from fastnn.models.progress_line import ProgressLine
 Logs = dict[str, float]
 
 
-def logs_of(values: np.ndarray, metrics: Sequence[Metric]) -> Logs:
-    """Return loss and metrics by name, in alphabetical order as in Keras; `values` has the loss first."""
-    named = [(metric.name, metric.finish(float(value))) for metric, value in zip(metrics, values[1:], strict=True)]
-    return dict(sorted([("loss", float(values[0])), *named]))
+def logs_of(means: np.ndarray, metrics: Sequence[Metric], widths: Sequence[int]) -> Logs:
+    """Return loss and metrics by name, in alphabetical order as in Keras.
+
+    `means` are those of the loss, then of the columns of each metric, of which it has as many as `widths` says.
+    """
+    loss, *columns = np.split(means, np.cumsum([1, *widths])[:-1])
+    named = [(metric.name, metric.result(own)) for metric, own in zip(metrics, columns, strict=True)]
+    return dict(sorted([("loss", float(loss[0])), *named]))
 
 
 class Training(EpochLoop):
@@ -35,8 +39,8 @@ class Training(EpochLoop):
     run : Run
     epochs : range
         Numbers of the epochs.
-    metrics : sequence of Metric
-        What the logs of the run hold after the loss.
+    logs_of : callable
+        Makes logs of the means of the run's columns, see `logs_of`.
     callbacks : CallbackList
     line : ProgressLine
     validate : callable, optional
@@ -50,7 +54,7 @@ class Training(EpochLoop):
         model: Any,
         run: Any,
         epochs: range,
-        metrics: Sequence[Metric],
+        logs_of: Callable[[np.ndarray], Logs],
         callbacks: CallbackList,
         line: ProgressLine,
         validate: Callable[[], Logs] | None = None,
@@ -58,7 +62,7 @@ class Training(EpochLoop):
     ) -> None:
         looked_at = callbacks.looks_at("epoch") or validate is not None
         super().__init__(run, each_batch=callbacks.looks_at("train_batch"), each_epoch=looked_at)
-        self.model, self.epochs, self.metrics = model, epochs, metrics
+        self.model, self.epochs, self._logs_of = model, epochs, logs_of
         self.callbacks, self.line, self.validate = callbacks, line, validate
         self.begun = False  # whether callbacks were told that training begins
         self.logs: Logs = {}
@@ -140,10 +144,11 @@ class Training(EpochLoop):
                 "here: give the same data and batch_size as before"
             )
         step = record.step if 0 <= place < len(self.epochs) else 0
-        if step and len(record.sums) != 1 + len(self.metrics):
+        columns = len(self.run.sums(self.finished))
+        if step and len(record.sums) != columns:
             raise ValueError(
                 f"the training to go on with has {len(record.sums)} sums of loss and metrics in the midst of an epoch, "
-                f"this one has {1 + len(self.metrics)}: compile with the same metrics as before"
+                f"this one has {columns}: compile with the same metrics as before"
             )
         self.finished = min(max(0, place), len(self.epochs))
         self.run.seek(record.seed, self.finished, step, record.sums)
@@ -199,7 +204,7 @@ class Training(EpochLoop):
         return ""
 
     def _logs_so_far(self, epoch: int) -> Logs:
-        return logs_of(self.run.logs(epoch), self.metrics)
+        return self._logs_of(self.run.logs(epoch))
 
 
 def evaluate(
@@ -208,13 +213,13 @@ def evaluate(
     """Return the logs of an evaluation, in one call unless a callback looks at its batches."""
     n = len(samples)
     size = batch_size if callbacks.looks_at("test_batch") else n
-    total, logs = np.zeros(1 + len(metrics)), {}
+    total, logs = np.zeros(objective.columns), {}
     callbacks.call("on_test_begin", {})
     for batch, start in enumerate(range(0, n, size)):
         callbacks.call("on_test_batch_begin", batch, {})
         part = samples[start : start + size]
         total += len(part) * engine.evaluate(objective, part)
-        logs = logs_of(total / (start + len(part)), metrics)
+        logs = logs_of(total / (start + len(part)), metrics, objective.widths)
         callbacks.call("on_test_batch_end", batch, logs)
     callbacks.call("on_test_end", logs)
     return logs

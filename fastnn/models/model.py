@@ -128,7 +128,8 @@ class Model(CompiledStack):
                 conditions.of_fit, self, samples, validation,
                 batch_size=batch_size, shuffle=shuffle, initial_epoch=run_epochs.start,
             )  # fmt: skip
-            self._training = training.Training(self, run, run_epochs, self.metrics, listeners, line, validate, describe)
+            logs_of = partial(training.logs_of, metrics=self.metrics, widths=objective.widths)
+            self._training = training.Training(self, run, run_epochs, logs_of, listeners, line, validate, describe)
             try:
                 self._training.train()
             finally:
@@ -256,9 +257,10 @@ class Model(CompiledStack):
             samples = data.weigh_classes(samples, class_weight, self.loss)
         with self._turn_to_train("train_on_batch"):
             options = RunOptions(len(samples), seed=seeding.fresh_seed())
-            run = self.engine.train(self._objective(), samples, options)
+            objective = self._objective()
+            run = self.engine.train(objective, samples, options)
             run.advance(1)
-        return self._results(training.logs_of(run.logs(0), self.metrics), return_dict)
+        return self._results(training.logs_of(run.logs(0), self.metrics, objective.widths), return_dict)
 
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False

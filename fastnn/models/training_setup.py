@@ -266,8 +266,7 @@ class CompiledStack(DescribedStack):
     def _objective(self) -> Any:
         assert self.loss is not None
         plan, sparse = self.engine.plan, self.loss.sparse
-        kernels = [metric.resolve(plan.n_outputs, sparse) for metric in self.metrics]
-        return plan.objective(self.loss, kernels, [metric.factors(plan.n_outputs) for metric in self.metrics])
+        return plan.objective(self.loss, [metric.sums(plan.n_outputs, sparse) for metric in self.metrics])
 
     def _results(self, logs: dict[str, float], return_dict: bool) -> float | list[float] | dict[str, float]:
         if return_dict:

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+from numba import types
+from numba.extending import intrinsic
+
 from .. import codes
 from ..element_types import LANES
-from ..formulas.loss_elements import (
-    ABSOLUTE,
-    DEVIANCE,
-    HUBER,
-    LOG_COSH,
-    LOG_RATE,
-    LOG_RATE_DEVIANCE,
-    PINBALL,
-    PROBABILITY,
-    RATE,
-    SQUARED,
-    focal,
-    focal_of_logit,
-    of_logit,
-)
-from ..llvm.instructions import at
-from ..llvm.vector_loops import vector_loop
-from ..llvm.vectors import load_chosen, load_strided
+from ..formulas.losses import ELEMENTS
+from ..llvm.instructions import I64, at
+from ..llvm.vector_loops import Traced, traceable, vector_loop
+from ..llvm.vectors import Vectors, load_chosen, load_strided
+from ..operations.choices import Call, chosen
+
+NAN = math.nan
 
 
 def filled(out, value):
@@ -29,15 +24,40 @@ def filled(out, value):
     return value
 
 
-# one row in each lane; operands: weights become gradients, targets outputs, outputs losses
-squared_columns, absolute_columns = vector_loop(SQUARED, 3, 3, 1), vector_loop(ABSOLUTE, 3, 3, 1)
-log_cosh_columns, probability_columns = vector_loop(LOG_COSH, 3, 3, 1), vector_loop(PROBABILITY, 3, 3, 1)
-poisson_columns, deviance_columns = vector_loop(RATE, 3, 3, 1), vector_loop(DEVIANCE, 3, 3, 1)
-huber_columns, pinball_columns = vector_loop(HUBER, 3, 3, 2), vector_loop(PINBALL, 3, 3, 2)
-logit_columns, log_rate_columns = vector_loop(of_logit, 3, 3, 2), vector_loop(LOG_RATE, 3, 3, 1)
-log_rate_deviance_columns = vector_loop(LOG_RATE_DEVIANCE, 3, 3, 1)
-focal_columns, logit_focal_columns = vector_loop(focal, 3, 3, 4), vector_loop(focal_of_logit, 3, 3, 4)
 fill = vector_loop(filled, 1, 1, 1)
+
+
+def column_loop(element):
+    """An intrinsic that applies an ``Element`` to a vector of outputs z, targets t and weights w, a row in each lane.
+
+    z becomes the weighted losses, t the outputs, w the gradients. The other arguments are the scale of the gradients
+    and the parameters of the loss.
+    """
+
+    def build(context, builder, signature, arguments):
+        dtype = signature.args[0].dtype
+        vectors = Vectors(context, builder, dtype)
+        *bases, scale, factors = arguments
+        numbers = [scale, *(builder.load(builder.gep(factors, [I64(place)])) for place in element.parameters)]
+        values = [vectors.load(base, I64(0)) for base in bases] + [vectors.broadcast(number) for number in numbers]
+        results = traceable(element.formula, np.dtype(dtype.name))(*(Traced(vectors, value) for value in values))
+        for result, base in zip(results, bases, strict=True):
+            vectors.store(result.value, base, I64(0))
+        return context.get_dummy_value()
+
+    def column(typingctx, z, t, w, scale, factors):
+        pointer = types.CPointer(z.dtype)
+        return types.void(*[pointer] * 3, z.dtype, pointer), build
+
+    return intrinsic(column)
+
+
+@chosen(
+    {code: Call(column_loop(element), "z, t, w, scale, factors") for code, element in ELEMENTS.items()},
+    Call(fill, "1, 0, 1, z, NAN"),  # a loss of what is none, which nobody can take for one
+)
+def column_of_losses(code, z, t, w, scale, factors):
+    """``column_loop`` of a loss."""
 
 
 def column_losses(code, z, row, d, targets, weights, weighted, order, rows, scale, factors, stats, stats_row, scratch):
@@ -58,34 +78,7 @@ def column_losses(code, z, row, d, targets, weights, weighted, order, rows, scal
             load_chosen(count, ws, weights, at(order, first), 1.0, 0.0)
         else:
             fill(1, 0, 1, ws, 1.0)
-        if code == codes.MSE:
-            squared_columns(1, 0, 1, zs, ts, ws, scale)
-        elif code == codes.MAE:
-            absolute_columns(1, 0, 1, zs, ts, ws, scale)
-        elif code == codes.BINARY_CE:
-            probability_columns(1, 0, 1, zs, ts, ws, scale)
-        elif code == codes.BINARY_CE_LOGITS:
-            logit_columns(1, 0, 1, zs, ts, ws, scale, factors[codes.LIMIT])
-        elif code == codes.POISSON:
-            poisson_columns(1, 0, 1, zs, ts, ws, scale)
-        elif code == codes.POISSON_LOG_RATE:
-            log_rate_columns(1, 0, 1, zs, ts, ws, scale)
-        elif code == codes.DEVIANCE:
-            deviance_columns(1, 0, 1, zs, ts, ws, scale)
-        elif code == codes.DEVIANCE_LOG_RATE:
-            log_rate_deviance_columns(1, 0, 1, zs, ts, ws, scale)
-        elif code == codes.HUBER:
-            huber_columns(1, 0, 1, zs, ts, ws, scale, factors[codes.SHAPE])
-        elif code == codes.LOG_COSH:
-            log_cosh_columns(1, 0, 1, zs, ts, ws, scale)
-        elif code == codes.QUANTILE:
-            pinball_columns(1, 0, 1, zs, ts, ws, scale, factors[codes.PER_OUTPUT])
-        else:
-            gamma, positive, negative = factors[codes.SHAPE], factors[codes.POSITIVE], factors[codes.NEGATIVE]
-            if code == codes.BINARY_FOCAL:
-                focal_columns(1, 0, 1, zs, ts, ws, scale, gamma, positive, negative)
-            else:
-                logit_focal_columns(1, 0, 1, zs, ts, ws, scale, gamma, positive, negative)
+        column_of_losses(code, zs, ts, ws, scale, factors)
         for i in range(count):
             stats[(first + i) * stats_row] = zs[i]
             z[(first + i) * row], d[(first + i) * row] = ts[i], ws[i]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import string
 import types
 
+from .. import codes
 from ..element_types import NUMBER
 from ..llvm.vector_loops import Loop
 
@@ -40,13 +41,13 @@ def _defined(loop: Loop, lines: list[str]) -> types.FunctionType:
 
 
 def _losses(loop: Loop) -> list[str]:
-    shapes = ["shape", "positive", "negative"][: loop.scalars - 3]
+    parameters = [f"factors[{place}]" for place in loop.parameters]
     return [
-        "def loop(columns, z, t, d, kept, spread, scale, shape, positive, negative, written):",
+        "def loop(columns, z, t, d, scale, factors, written):",
         "    total = 0.0",
         "    for j in range(columns):",
-        "        target = kept * t[j] + spread",
-        f"        loss, output, gradient = formula({', '.join(['z[j]', 'target', '1.0', 'scale', *shapes])})",
+        f"        target = factors[{codes.KEPT}] * t[j] + factors[{codes.SPREAD}]",
+        f"        loss, output, gradient = formula({', '.join(['z[j]', 'target', '1.0', 'scale', *parameters])})",
         "        if written:",
         "            z[j], d[j] = output, gradient",
         "        total += loss",

@@ -1,10 +1,13 @@
 """Losses of one output and their derivatives: each formula once, in plain Python, written as `elementary.py` asks.
 
-NaN stays NaN.
+NaN stays NaN. ``ELEMENTS`` at the end is the table of all losses that treat the outputs of a row alike.
 """
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
+from .. import codes
 from .activations import relu
 from .elementary import absolute, exp, log, log1p_unit, power, select, sigmoid, tanh
 
@@ -213,3 +216,82 @@ def poisson_deviance(y, target):
 def log_rate_deviance(z, target):
     """Half the Poisson deviance of the rate e**z."""
     return poisson_constant(target) + log_rate_poisson(z, target)
+
+
+def on_outputs(value, gradient):
+    """Weighted loss, output and scaled gradient of a loss of outputs."""
+
+    def element(z, t, w, scale):
+        return w * value(z, t), z, w * scale * gradient(z, t)
+
+    return element
+
+
+def on_shaped_outputs(value, gradient):
+    """Twin of ``on_outputs`` for a loss with a parameter."""
+
+    def element(z, t, w, scale, shape):
+        return w * value(z, t, shape), z, w * scale * gradient(z, t, shape)
+
+    return element
+
+
+def on_links(value, link):
+    """Twin of ``on_outputs`` where ``link`` gives outputs, and their difference from the target is the gradient."""
+
+    def element(z, t, w, scale):
+        y = link(z)
+        return w * value(z, t), y, w * scale * (y - t)
+
+    return element
+
+
+def of_logit(z, t, w, scale, limit):
+    """Weighted cross-entropy of a logit, at most ``limit`` before it is weighted, probability and scaled gradient."""
+    loss, y = logit_crossentropy(z, t), sigmoid(z)
+    return w * select(loss > limit, limit, loss), y, w * scale * (y - t)
+
+
+def focal(p, t, w, scale, gamma, positive, negative):
+    """Weighted loss, probability and scaled gradient of focal cross-entropies."""
+    loss = binary_focal(p, t, gamma, positive, negative)
+    return w * loss, p, w * scale * binary_focal_grad(p, t, gamma, positive, negative)
+
+
+def focal_of_logit(z, t, w, scale, gamma, positive, negative):
+    """``focal`` of logits."""
+    loss = logit_focal(z, t, gamma, positive, negative)
+    return w * loss, sigmoid(z), w * scale * logit_focal_grad(z, t, gamma, positive, negative)
+
+
+class Element(NamedTuple):
+    """What a loop over outputs, or over rows, makes of each output.
+
+    Attributes
+    ----------
+    formula : callable
+        Makes weighted loss, output and scaled gradient of output or logit, target, weight, scale and parameters.
+    parameters : tuple of int
+        Columns of the table of parameters, ``codes.LOSS_COLUMNS``, that it takes.
+    """
+
+    formula: Callable
+    parameters: tuple[int, ...] = ()
+
+
+_FOCAL = (codes.SHAPE, codes.POSITIVE, codes.NEGATIVE)
+ELEMENTS = {
+    codes.MSE: Element(on_outputs(squared_error, squared_error_grad)),
+    codes.MAE: Element(on_outputs(absolute_error, absolute_error_grad)),
+    codes.BINARY_CE: Element(on_outputs(binary_crossentropy, binary_crossentropy_grad)),
+    codes.BINARY_CE_LOGITS: Element(of_logit, (codes.LIMIT,)),
+    codes.DEVIANCE: Element(on_outputs(poisson_deviance, poisson_grad)),
+    codes.DEVIANCE_LOG_RATE: Element(on_links(log_rate_deviance, exp)),
+    codes.POISSON: Element(on_outputs(poisson, poisson_grad)),
+    codes.POISSON_LOG_RATE: Element(on_links(log_rate_poisson, exp)),
+    codes.HUBER: Element(on_shaped_outputs(huber, huber_grad), (codes.SHAPE,)),
+    codes.LOG_COSH: Element(on_outputs(log_cosh, log_cosh_grad)),
+    codes.QUANTILE: Element(on_shaped_outputs(pinball, pinball_grad), (codes.PER_OUTPUT,)),
+    codes.BINARY_FOCAL: Element(focal, _FOCAL),
+    codes.BINARY_FOCAL_LOGITS: Element(focal_of_logit, _FOCAL),
+}

@@ -30,7 +30,10 @@ FIRST_POINTER = 3  # argument of a vector loop, after rows, row and vectors
 
 @dataclass(frozen=True)
 class Loop:
-    """What a loop over vectors does, for those who write it in another way: the arguments of the function named."""
+    """What a loop over vectors does, for those who write it in another way: the arguments of the function named.
+
+    ``parameters`` are columns of the table of a loss's parameters.
+    """
 
     kind: str
     formula: Callable
@@ -38,6 +41,7 @@ class Loop:
     pointers: int
     scalars: int
     fixed: int
+    parameters: tuple[int, ...] = ()
 
 
 def described_intrinsic(definition: Callable, loop: Loop) -> Any:

@@ -4,7 +4,7 @@ import numpy as np
 
 from .activations import activation, activation_gradient
 from .dense import dense_backward_input, dense_backward_params, dense_forward
-from .losses import loss, loss_gradient, metric
+from .losses import FROM_LOGITS, LOSSES, loss, loss_gradient, metric
 from .normalization import normalization_backward, normalization_forward, weights_of_normalization
 from .optimizers import clipped, optimizer_step
 from .random import dropout_mask, permutation
@@ -54,13 +54,9 @@ def loss_and_gradients(
     An activation before the loss that goes with it is differentiated with it, as a loss on logits.
     """
     output, tape = forward(layers, weights, x, seed, step)
-    fused = {
-        "sigmoid": ("binary_crossentropy", "binary_focal_crossentropy"),
-        "softmax": ("categorical_crossentropy", "categorical_focal_crossentropy"),
-        "exponential": ("poisson_deviance", "poisson"),
-    }
-    fused = name.removeprefix("sparse_") in fused.get(layers[-1].get("activation"), ())
-    predicted, name = (tape[-1]["z"], name + "_from_logits") if fused else (output, name)
+    own = LOSSES.get(name.removeprefix("sparse_"))  # not of a loss of logits
+    fused = own is not None and bool(own.activation) and own.activation == layers[-1].get("activation")
+    predicted, name = (tape[-1]["z"], name + FROM_LOGITS) if fused else (output, name)
     scale, l2_share = _mean_weights(len(x), row_weights, weighted_mean)
     scale, l2_share = loss_scale * scale, l2_share if l2_per_row else 1.0
     value, gradients = scale @ loss(name, y, predicted, **(loss_options or {})), []

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from fastnn.kernels import codes
 from fastnn.kernels.formulas.activations import ACTIVATIONS
+from fastnn.kernels.operations.metrics import METRICS
 
 import fastnn
 from fastnn import activations, initializers, losses, metrics, optimizers, regularizers
@@ -283,7 +284,7 @@ def test_accuracy_resolves_as_in_keras(n_outputs, sparse, kernel):
 
 
 def test_every_metric_of_the_kernels_can_be_named():
-    names = {name for name in codes.METRICS if not name.endswith("from_logits")}
+    names = {name for name in (*codes.LOSSES, *METRICS) if not name.endswith("from_logits")}
     by_name = {"huber", "quantile", *(name for name in codes.LOSSES if "focal" in name)}
     for name in names:
         metric = metrics.get(losses.get(name) if name in by_name else name)

@@ -133,7 +133,7 @@ def test_losses_take_in_the_activation_they_undo(layers, loss, code, last):
     objective = plan.objective(losses.get(loss), ["binary_accuracy", "mean_squared_error"])
     assert objective.loss == code
     assert objective.ops[-1, codes.FUNCTION] == last
-    assert objective.metrics == (codes.BINARY_ACCURACY, codes.MSE)
+    assert objective.metrics == (("binary_accuracy", 1), ("mean_squared_error", 1))
     assert objective.target_width == (1 if code in (codes.SPARSE_CE, codes.SPARSE_CE_LOGITS) else plan.n_outputs)
     np.testing.assert_array_equal(plan.ops, before)
 

@@ -72,7 +72,7 @@ class Models:
         from fastnn.kernels.cuda.blocks import training
 
         check_rows(samples.x)
-        batch_size, count, metrics = options.batch_size, len(seeds), len(objective.metrics)
+        batch_size, count, columns = options.batch_size, len(seeds), objective.columns
         self._rows = Rows(samples, options, count, plan.dtype)
         by_launches = count == 1 and 3.0 * plan.flops_per_row * batch_size >= FLOPS_WORTH_LAUNCHES
         layout = plan.layout(objective.ops, batch_size, room=ROOM if by_launches else None)
@@ -83,7 +83,7 @@ class Models:
         self.run = Mirror(np.concatenate(runs))
         widest = int(max(layout.ops[:, codes.PANELS].max(), plan.n_inputs))
         self._blocks, self._threads = count, block_threads(batch_size * widest)
-        stats_size = batch_size * (1 + metrics) + self._threads + 2 * len(layout.ops)
+        stats_size = batch_size * columns + self._threads + 2 * len(layout.ops)
         work_size = layout.size + any(self.rates.clips) * plan.n_parameters
         memory = (plan.memory_size + 2 * plan.n_parameters + work_size) * plan.dtype.itemsize
         in_shared = memory <= device.shared_bytes() and not by_launches
@@ -91,8 +91,7 @@ class Models:
         sizes = np.array(
             [
                 len(layout.ops), 0, codes.HYPER_COLUMNS if self.rates.scheduled else 0,
-                STATE + options.epochs * (1 + metrics), plan.memory_size, plan.n_parameters, work_size, stats_size,
-                in_shared,
+                STATE + options.epochs * columns, plan.memory_size, plan.n_parameters, work_size, stats_size, in_shared,
             ],
             np.int64,
         )  # fmt: skip
@@ -179,7 +178,7 @@ class CudaRun(Run):
         check_rows(samples.x)
         self._begin(engine, len(samples), options, FIRST_STEP_SECONDS)
         self._shuffles = options.shuffle
-        self._columns, room = 1 + len(objective.metrics), min(options.epochs, ROOM)
+        self._columns, room = objective.columns, min(options.epochs, ROOM)
         self._progress = Mirror(np.concatenate([engine.state, np.zeros(room * self._columns)]))
         engine.progress = self._progress
         self._models = Models(
@@ -267,7 +266,7 @@ def train_models(
     seeds: Sequence[int],
 ) -> tuple[list[list[np.ndarray]], np.ndarray]:
     """Train several networks at once, each by a block of its own: see ``Engine.train_many``."""
-    n, columns, epochs = len(samples), 1 + len(objective.metrics), options.epochs
+    n, columns, epochs = len(samples), objective.columns, options.epochs
     params = np.zeros((len(seeds), plan.memory_size), plan.dtype)
     for own, first in zip(params, first_weights, strict=True):
         plan.pack(first, own)

@@ -199,7 +199,7 @@ def train_models(
     thread, threads, model = cuda.threadIdx.x, cuda.blockDim.x, cuda.blockIdx.x
     memory = cuda.shared.array(0, ELEMENT)
     count, size, moments, work_size = sizes[OPERATIONS], sizes[MEMORY], sizes[PARAMETERS], sizes[WORK]
-    run = at(run, model * (codes.METRICS_START + run[codes.METRICS_COUNT]))
+    run = at(run, model * (codes.METRICS_START + codes.METRIC_NUMBERS * run[codes.METRIC_KERNELS]))
     own_params, own_slots = at(params, model * size), at(slots, model * 2 * moments)
     in_shared = sizes[SHARED] != 0
     fast_params = at(memory, 0) if in_shared else own_params

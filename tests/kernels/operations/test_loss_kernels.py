@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 from fastnn.kernels import reference
-from fastnn.kernels.codes import LOSSES, METRICS
+from fastnn.kernels.codes import LOSSES, NO_LOSS
 from fastnn.kernels.compiler import jit
 from fastnn.kernels.host import cpu
 from fastnn.kernels.llvm.instructions import at
 from fastnn.kernels.operations.losses import loss_row, metric_row
+from fastnn.kernels.operations.metrics import METRICS, code_of
 from harness import Problem, declared_loss, tolerance
 
 from fastnn import losses, metrics
@@ -15,7 +16,7 @@ from fastnn.layers import Dense
 
 GUARD = 12345.0
 ON_LOGITS = [name for name in LOSSES if name.endswith("from_logits")]
-AS_METRICS = [name for name in METRICS if name != "quantile"]  # which has other targets
+AS_METRICS = [name for name in (*LOSSES, *METRICS) if name != "quantile"]  # which has other targets
 
 
 OPTIONS = {  # odd parameters for losses that have some
@@ -31,10 +32,13 @@ def options_of(name):
     return OPTIONS.get(name.removesuffix("_from_logits"), {})
 
 
-def loss_case(is_metric, code, z, t, d, columns, vectors, scale, factors):
-    """Loss with gradient, or metric, of one row."""
-    if is_metric:
-        return metric_row(code, at(z, 0), at(t, 0), columns, at(factors, 0))
+def metric_case(code, y, t, columns, factors, stats):
+    """Metric of one row."""
+    metric_row(code, at(y, 0), at(t, 0), columns, at(factors, 0), 1, at(stats, 0))
+
+
+def loss_case(code, z, t, d, columns, vectors, scale, factors):
+    """Loss with gradient of one row."""
     return loss_row(code, at(z, 0), at(t, 0), at(d, 0), columns, vectors, scale, at(factors, 0))
 
 
@@ -51,7 +55,7 @@ def loss_of(dtype, name, target, output, scale=1.0, **options):
         z[:columns] = output[r]
         program = jit.program(loss_case, dtype)
         code = LOSSES.index(name)
-        values[r] = program(0, code, z, target[r].astype(dtype), d, columns, width // lanes, scale, factors)
+        values[r] = program(code, z, target[r].astype(dtype), d, columns, width // lanes, scale, factors)
         gradients[r], outputs[r] = d[:columns], z[:columns]
         assert (z[width:] == GUARD).all()
         assert (d[columns:] == GUARD).all()
@@ -59,16 +63,16 @@ def loss_of(dtype, name, target, output, scale=1.0, **options):
 
 
 def metric_of(dtype, name, target, output, **options):
-    program, code, unused = jit.program(loss_case, dtype), METRICS.index(name), np.zeros(1, dtype)
+    program, stats = jit.program(metric_case, dtype), np.full((len(output), 2), GUARD)
     if name in LOSSES:
         metric = metrics.get(declared_loss(name, **options))
     else:
         metric = metrics.get({"class_name": name, "config": options})
     factors = metric.factors(output.shape[1]).astype(dtype)
-    return [
-        program(1, code, y.astype(dtype), t.astype(dtype), unused, len(y), 0, 1.0, factors)
-        for y, t in zip(output, target, strict=True)
-    ]
+    for y, t, place in zip(output, target, stats, strict=True):
+        program(code_of(name), y.astype(dtype), t.astype(dtype), len(y), factors, place)
+    assert (stats[:, 1] == GUARD).all()
+    return stats[:, 0].tolist()
 
 
 def case(rng, name, columns, dtype):
@@ -241,8 +245,19 @@ def test_metric_leaves_the_outputs(rng, dtype):
     for name in AS_METRICS:
         target, output = case(rng, name, 3, dtype)
         y, factors = output[0].copy(), losses.MeanSquaredError().factors(3).astype(dtype)
-        jit.program(loss_case, dtype)(1, METRICS.index(name), y, target[0].astype(dtype), y, 3, 0, 1.0, factors)
+        jit.program(metric_case, dtype)(code_of(name), y, target[0].astype(dtype), 3, factors, np.zeros(1))
         assert y.tobytes() == output[0].tobytes()
+
+
+def test_an_unknown_loss_or_metric_is_nothing_silently(dtype):
+    z, d, factors = np.ones(16, dtype), np.zeros(3, dtype), losses.MeanSquaredError().factors(3).astype(dtype)
+    for code in (len(LOSSES) + len(METRICS), NO_LOSS):
+        assert np.isnan(jit.program(loss_case, dtype)(code, z, z, d, 3, 1, 1.0, factors))
+        stats = np.zeros(1)
+        jit.program(metric_case, dtype)(code, z, z, 3, factors, stats)
+        assert np.isnan(stats[0])
+    with pytest.raises(ValueError, match="made_up"):
+        code_of("made_up")
 
 
 def test_exact_accuracy(dtype):
