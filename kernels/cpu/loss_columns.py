@@ -10,11 +10,11 @@ from numba.extending import intrinsic
 
 from .. import codes
 from ..element_types import LANES
-from ..formulas.losses import ELEMENTS
 from ..llvm.instructions import I64, at
 from ..llvm.vector_loops import Traced, traceable, vector_loop
 from ..llvm.vectors import Vectors, load_chosen, load_strided
 from ..operations.choices import Call, chosen
+from ..operations.loss_rows import LOSS_ELEMENTS
 
 NAN = math.nan
 
@@ -53,7 +53,7 @@ def column_loop(element):
 
 
 @chosen(
-    {code: Call(column_loop(element), "z, t, w, scale, factors") for code, element in ELEMENTS.items()},
+    {code: Call(column_loop(element), "z, t, w, scale, factors") for code, element in LOSS_ELEMENTS.items()},
     Call(fill, "1, 0, 1, z, NAN"),  # a loss of what is none, which nobody can take for one
 )
 def column_of_losses(code, z, t, w, scale, factors):

@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-from .. import codes
 from .activations import relu
 from .elementary import absolute, exp, log, log1p_unit, power, select, sigmoid, tanh
 
@@ -271,27 +270,27 @@ class Element(NamedTuple):
     ----------
     formula : callable
         Makes weighted loss, output and scaled gradient of output or logit, target, weight, scale and parameters.
-    parameters : tuple of int
-        Columns of the table of parameters, ``codes.LOSS_COLUMNS``, that it takes.
+    parameters : tuple of str
+        Columns of the table of parameters that it takes, by the names that they have in ``codes.py``.
     """
 
     formula: Callable
-    parameters: tuple[int, ...] = ()
+    parameters: tuple[str, ...] = ()
 
 
-_FOCAL = (codes.SHAPE, codes.POSITIVE, codes.NEGATIVE)
+_FOCAL = ("SHAPE", "POSITIVE", "NEGATIVE")
 ELEMENTS = {
-    codes.MSE: Element(on_outputs(squared_error, squared_error_grad)),
-    codes.MAE: Element(on_outputs(absolute_error, absolute_error_grad)),
-    codes.BINARY_CE: Element(on_outputs(binary_crossentropy, binary_crossentropy_grad)),
-    codes.BINARY_CE_LOGITS: Element(of_logit, (codes.LIMIT,)),
-    codes.DEVIANCE: Element(on_outputs(poisson_deviance, poisson_grad)),
-    codes.DEVIANCE_LOG_RATE: Element(on_links(log_rate_deviance, exp)),
-    codes.POISSON: Element(on_outputs(poisson, poisson_grad)),
-    codes.POISSON_LOG_RATE: Element(on_links(log_rate_poisson, exp)),
-    codes.HUBER: Element(on_shaped_outputs(huber, huber_grad), (codes.SHAPE,)),
-    codes.LOG_COSH: Element(on_outputs(log_cosh, log_cosh_grad)),
-    codes.QUANTILE: Element(on_shaped_outputs(pinball, pinball_grad), (codes.PER_OUTPUT,)),
-    codes.BINARY_FOCAL: Element(focal, _FOCAL),
-    codes.BINARY_FOCAL_LOGITS: Element(focal_of_logit, _FOCAL),
+    "mean_squared_error": Element(on_outputs(squared_error, squared_error_grad)),
+    "mean_absolute_error": Element(on_outputs(absolute_error, absolute_error_grad)),
+    "binary_crossentropy": Element(on_outputs(binary_crossentropy, binary_crossentropy_grad)),
+    "binary_crossentropy_from_logits": Element(of_logit, ("LIMIT",)),
+    "poisson_deviance": Element(on_outputs(poisson_deviance, poisson_grad)),
+    "poisson_deviance_from_logits": Element(on_links(log_rate_deviance, exp)),
+    "poisson": Element(on_outputs(poisson, poisson_grad)),
+    "poisson_from_logits": Element(on_links(log_rate_poisson, exp)),
+    "huber": Element(on_shaped_outputs(huber, huber_grad), ("SHAPE",)),
+    "log_cosh": Element(on_outputs(log_cosh, log_cosh_grad)),
+    "quantile": Element(on_shaped_outputs(pinball, pinball_grad), ("PER_OUTPUT",)),
+    "binary_focal_crossentropy": Element(focal, _FOCAL),
+    "binary_focal_crossentropy_from_logits": Element(focal_of_logit, _FOCAL),
 }

@@ -17,6 +17,10 @@ from ..llvm.vectors import Vectors, for_range
 from .choices import Call, chosen
 
 NAN = math.nan
+LOSS_ELEMENTS = {  # those of ``formulas/losses.py`` by their codes, with numbers for columns
+    codes.LOSSES.index(name): each._replace(parameters=tuple(getattr(codes, column) for column in each.parameters))
+    for name, each in ELEMENTS.items()
+}
 
 
 def row_loop(element):
@@ -78,7 +82,7 @@ def unknown():
     return NAN
 
 
-ROWS = {code: row_loop(element) for code, element in ELEMENTS.items()} | {codes.QUANTILE: quantile_row}
+ROWS = {code: row_loop(element) for code, element in LOSS_ELEMENTS.items()} | {codes.QUANTILE: quantile_row}
 ARGUMENTS = "columns, z, t, d, scale, factors, written"
 
 

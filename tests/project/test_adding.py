@@ -54,7 +54,7 @@ def run_with(run_python, fresh_cache):
     """A function that runs code in a new process in which lines were added to modules."""
 
     def run_with(added, *code, **environment):
-        lines = ["import importlib, sys", f"sys.path.insert(0, {str(Path(__file__).parent)!r})"]
+        lines = ["import importlib, sys", f"sys.path.insert(0, {str(Path(__file__).parents[1])!r})"]
         for name, text in added.items():
             lines.append(f"exec({textwrap.dedent(text)!r}, vars(importlib.import_module({name!r})))")
         return run_python("\n".join([*lines, *map(textwrap.dedent, code)]), **environment)

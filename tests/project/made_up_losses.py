@@ -33,7 +33,6 @@ def kernel(function):
 # --- a loss: its code, its formulas with a place in the table, the oracle's, its declaration --------------------------
 
 codes.LOSSES += ("lopsided_error",)
-LOPSIDED = len(codes.LOSSES) - 1
 
 
 @kernel
@@ -50,8 +49,8 @@ def lopsided_error_grad(y, target, factor):
     return select(difference > 0.0, factor, 1.0) * 2.0 * difference
 
 
-formulas.ELEMENTS[LOPSIDED] = formulas.Element(
-    formulas.on_shaped_outputs(lopsided_error, lopsided_error_grad), (codes.SHAPE,)
+formulas.ELEMENTS["lopsided_error"] = formulas.Element(
+    formulas.on_shaped_outputs(lopsided_error, lopsided_error_grad), ("SHAPE",)
 )
 
 
