@@ -6,16 +6,18 @@ RUN := $(VENV)/bin/python -m
 PIP := $(VENV)/bin/pip --disable-pip-version-check
 TOGETHER := -n auto --maxprocesses 4 --dist worksteal
 ONE_BY_ONE := -n auto --maxprocesses 4 --dist load --maxschedchunk 1
+QUICK := $(RUN) pytest -m "not slow" $(TOGETHER)
 # The first Python that is new enough; `make test PYTHON=...` chooses another.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo examples test test-clients test-gpu bench-gpu test-lowest bench lint types wheel sbom clean
+.PHONY: help demo examples test test-all test-clients test-gpu bench-gpu test-lowest bench lint types wheel sbom clean
 
 help:
 	@echo "make demo    train both tasks beside scikit-learn: a table and pictures"
 	@echo "make examples   run all of examples/, from one neuron to both tasks"
-	@echo "make test    the whole test suite (FASTNN_DATA=folder adds the real data sets)"
+	@echo "make test    the quick tests, of everything (FASTNN_DATA=folder adds the real data sets)"
+	@echo "make test-all   those and the slow ones"
 	@echo "make test-clients  a small program for each of ten libraries that use estimators (docs/clients.md)"
 	@echo "make test-gpu   the tests of the CUDA backend on a GPU (make test runs them in a simulator)"
 	@echo "make bench-gpu  fastnn on a GPU beside its CPU, PyTorch and JAX (BENCH='Pima')"
@@ -35,11 +37,14 @@ examples: $(VENV)/.plots
 	@failed=0; for example in examples/*.py; do \
 		echo; echo "# $$example"; $(VENV)/bin/python $$example || failed=1; done; exit $$failed
 
+test: $(VENV)/.test
+	$(QUICK)
+
 # Some of the slow tests want the machine for themselves: they look at what interrupts do and how soon.
 # The three sessions share what they compile.
-test: $(VENV)/.test
+test-all: $(VENV)/.test
 	set -e; export FASTNN_TEST_CACHE=$$(mktemp -d); trap 'rm -rf "$$FASTNN_TEST_CACHE"' EXIT; \
-	$(RUN) pytest -m "not slow" $(TOGETHER); \
+	$(QUICK); \
 	$(RUN) pytest -m "slow and not alone" $(ONE_BY_ONE); \
 	$(RUN) pytest -m alone
 

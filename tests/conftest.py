@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from combinations import covering
 
 # The tests of the CUDA backend run on a GPU, or in the simulator, which needs a process of its own: test_simulator.py.
 collect_ignore = [] if {"NUMBA_ENABLE_CUDASIM", "FASTNN_TEST_GPU"} & os.environ.keys() else ["cuda"]
@@ -30,8 +31,18 @@ def pytest_unconfigure():
         shutil.rmtree(os.environ["FASTNN_CACHE_DIR"], ignore_errors=True)
 
 
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
 def pytest_collection_modifyitems(items):
     """Begin with what takes minutes, so that no core is without work at the end."""
+    combinations = {}
+    for item in items:
+        if item.get_closest_marker("covering"):
+            combinations.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for cases in combinations.values():
+        quick = covering([{(name, repr(value)) for name, value in case.callspec.params.items()} for case in cases])
+        for number, case in enumerate(cases):
+            if number not in quick:
+                case.add_marker("slow")
     items.sort(key=lambda item: not item.path.name.startswith(LONG))
 
 

@@ -8,25 +8,24 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("numba_cuda", reason="needs the extra fastnn-core[cuda]")
-FILES = sorted((Path(__file__).parent / "cuda").glob("test_*.py"))
+FOLDER = Path(__file__).parent / "cuda"
 
 
-def simulate(marks, file):
+def simulate(marks):
     """Overflow is no matter here: arithmetic of NumPy's numbers would warn where compiled code does not."""
     options = ["-q", "-p", "no:cacheprovider", "-W", "ignore::RuntimeWarning", "-m", marks]
-    command = [sys.executable, "-m", "pytest", *options, file]
+    command = [sys.executable, "-m", "pytest", *options, FOLDER]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     # as a worker's would, the process inherits the cache folder
     environment |= {"NUMBA_ENABLE_CUDASIM": "1", "PYTEST_XDIST_WORKER": "simulator"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=file.parents[2])
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=FOLDER.parents[1])
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_in_the_simulator(file):
-    simulate("not slow", file)
+def test_in_the_simulator():
+    simulate("not slow")
 
 
 @pytest.mark.slow
 def test_slow_ones_in_the_simulator():
-    simulate("slow", FILES[0].parent / "test_races.py")
+    simulate("slow")

@@ -27,7 +27,11 @@ from benchmarks.worker import Worker, WorkerFailed
 
 STAND_INS = frozenset({"Pima", "sign-MNIST"})  # no data, no download
 ALWAYS = ("fastnn", "numpy", "scikit-learn")
-FAST_TASKS = [task for task in TASKS.values() if not (isinstance(task, Script) and task.empty_cache)]
+FAST_TASKS = [
+    pytest.param(task, marks=[] if task.in_quick else [pytest.mark.slow], id=task.name)
+    for task in TASKS.values()
+    if not (isinstance(task, Script) and task.empty_cache)
+]
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +59,7 @@ def quick_collections():
     gc.unfreeze()
 
 
-@pytest.mark.parametrize("task", FAST_TASKS, ids=lambda task: task.name)
+@pytest.mark.parametrize("task", FAST_TASKS)
 def test_every_task_runs_and_compares(task, monkeypatch):
     monkeypatch.setattr(session, "MOST_RUNS", 1)
     monkeypatch.setattr(problems, "JUDGED_ROWS", 200)

@@ -70,6 +70,7 @@ def test_partial_fits():
     assert_close(found["cuda"], found["cpu"], 1e-4)
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize(
     "options",
     [

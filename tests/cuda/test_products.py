@@ -25,6 +25,15 @@ RUN = np.zeros(codes.METRICS_START, np.int64)
 ALPHA, L2, SLICES = 0.3, 0.1, 3
 
 
+def name_of(value):
+    return getattr(value, "name", value)
+
+
+def large_ones_slow(cases):
+    """A simulated thread is a thread of Python, and large tiles have hundreds."""
+    return [pytest.param(*case, marks=[pytest.mark.slow] * (case[0].rows > 64)) for case in cases]
+
+
 def up(number):
     return -(-number // 4) * 4
 
@@ -125,14 +134,14 @@ def exact(values):
     return np.asarray(values, np.float64)
 
 
-@pytest.mark.parametrize(("way", "dtype"), NUMBERS, ids=lambda value: getattr(value, "name", value))
+@pytest.mark.parametrize(("way", "dtype"), NUMBERS, ids=name_of)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_products_of_ordinary_numbers(way, dtype, shape):
     for bias, function in ((1, "gelu"), (0, "relu")):
         check(Layer(dtype, shape, bias, function), way, exact, 2e-6 if dtype == "float32" else 1e-14)
 
 
-@pytest.mark.parametrize(("way", "pairs"), TENSOR, ids=lambda value: getattr(value, "name", value))
+@pytest.mark.parametrize(("way", "pairs"), TENSOR, ids=name_of)
 @pytest.mark.parametrize("shape", [(1, 1, 1), (11, 18, 9)], ids=str)
 def test_products_of_tensor_cores(way, pairs, shape):
     """They are exact for operands that are rounded, but for the sums."""
@@ -140,13 +149,13 @@ def test_products_of_tensor_cores(way, pairs, shape):
 
 
 @pytest.mark.skipif(not jit.SIMULATED, reason="a GPU does nothing else")
-@pytest.mark.parametrize(("way", "dtype"), NUMBERS_OF_GPUS, ids=lambda value: getattr(value, "name", value))
+@pytest.mark.parametrize(("way", "dtype"), large_ones_slow(NUMBERS_OF_GPUS), ids=name_of)
 def test_ordinary_tiles_of_gpus(way, dtype):
     check(Layer(dtype, SEVERAL_TILES, 1, "gelu"), way, exact, 2e-6 if dtype == "float32" else 1e-14)
 
 
 @pytest.mark.skipif(not jit.SIMULATED, reason="a GPU does nothing else")
-@pytest.mark.parametrize(("way", "pairs"), TENSOR_OF_GPUS, ids=lambda value: getattr(value, "name", value))
+@pytest.mark.parametrize(("way", "pairs"), large_ones_slow(TENSOR_OF_GPUS), ids=name_of)
 def test_tensor_tiles_of_gpus(way, pairs):
     check(Layer("float32", SEVERAL_TILES, 1, "gelu"), way, reference.bfloat16 if pairs else tf32, 3e-6)
 

@@ -51,6 +51,7 @@ def trained(optimizer="adam", dtype="float32", cuts=(), weighted=False, **option
     return [*engine.get_weights(), logs]
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("launches", [False, True], ids=["one launch", "many launches"])
 @pytest.mark.parametrize(
     "options",

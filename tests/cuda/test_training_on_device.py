@@ -96,6 +96,7 @@ def test_optimizers(name, dtype):
     check(problem([Dense(4, "tanh", kernel_regularizer=L2(0.01)), Dense(2)], l2_per_row=True), dtype, optimizer)
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("limit", ["clipvalue", "clipnorm", "global_clipnorm"])
 def test_clipped_gradients(limit, dtype, blocks):
     layers = [Dense(4, "tanh", kernel_regularizer=L2(0.01)), BatchNormalization(), Dense(3), LayerNormalization()]
@@ -170,6 +171,7 @@ def test_pixels(dtype):
     assert_close(found["cuda"], found["cpu"], tolerance(dtype, 1e-5, 1e-12))
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize(
     "layers", [[Dense(4, "relu"), Dense(2, "softmax")], [Normalization(), Dense(3), BatchNormalization()]]
 )
@@ -197,6 +199,7 @@ LAYERS = {
 }  # fmt: skip
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("name", LAYERS)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_large_predictions(name, weighted, dtype, blocks):
@@ -273,6 +276,7 @@ def test_going_on_elsewhere():
         assert_close(logs[1:], finish_run(expected[1])[1:], 1e-5)
 
 
+@pytest.mark.covering
 def test_many_networks_at_once(dtype, blocks):
     """They come out as if they had been trained one by one, to the last bit by the same kernel."""
     network = small_problem(device="cuda")

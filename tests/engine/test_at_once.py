@@ -170,7 +170,9 @@ QUOTA = """import functools, pathlib, tempfile
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")
 @pytest.mark.parametrize(
-    ("before", "during"), [(ONE_CORE, ""), (QUOTA, ""), ("", ONE_CORE)], ids=["taskset", "quota", "in mid-run"]
+    ("before", "during"),
+    [(ONE_CORE, ""), pytest.param(QUOTA, "", marks=pytest.mark.slow), ("", ONE_CORE)],
+    ids=["taskset", "quota", "in mid-run"],
 )
 def test_no_collapse_on_few_cores(run_python, before, during):
     """More threads than cores: never slower than 1.5 times one thread."""

@@ -72,7 +72,13 @@ def expected(first_use):
 
 
 @pytest.mark.parametrize("first", [5, *(pytest.param(n, marks=pytest.mark.slow) for n in (8, 11))])
-@pytest.mark.parametrize("where", [pytest.param("(lambda f: f())", id="main"), pytest.param("elsewhere", id="other")])
+@pytest.mark.parametrize(
+    "where",
+    [
+        pytest.param("(lambda f: f())", id="main"),
+        pytest.param("elsewhere", id="other", marks=pytest.mark.slow),
+    ],
+)
 def test_deep_in_a_recursion(first_use, expected, where, first):
     """Deeper and deeper below the limit, until it works or there is room enough."""
     assert first_use(DEEP.format(where=where, first=first, step=8)) == ["True", expected]

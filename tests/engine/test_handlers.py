@@ -1,6 +1,7 @@
 """Handlers of signals that use a model in its fit: nothing waits for itself, and nobody sees half a step."""
 
 import ast
+import itertools
 import os
 import subprocess
 import sys
@@ -37,9 +38,17 @@ def struck():
     return struck
 
 
+QUICK = [("sequential", 1), ("classifier", 2), ("regressor", 1)]
+
+
 @pytest.mark.parametrize("entry", ENTRIES)
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize(
+    ("face", "threads"),
+    [
+        pytest.param(*case, marks=[] if case in QUICK else [pytest.mark.slow])
+        for case in itertools.product(FACES, [1, 2])
+    ],
+)
 def test_a_handler_in_a_fit(struck, face, threads, entry):
     result = struck(face, threads)
     assert entry in result.stdout.splitlines(), result.stderr

@@ -92,13 +92,14 @@ def test_a_reader_beside_a_run_looks_again():
     assert looks[-1] is True
 
 
-def test_no_gate_is_lost_among_threads():
+@pytest.mark.parametrize("gates", [5_000, pytest.param(20_000, marks=pytest.mark.slow)])
+def test_no_gate_is_lost_among_threads(gates):
     """A fork waits for every network, also for those that were made while the list of them was cleaned."""
     interval, kept = sys.getswitchinterval(), [[] for _ in range(4)]
     sys.setswitchinterval(1e-6)
 
     def make(own):
-        for number in range(20_000):
+        for number in range(gates):
             gate = Gate()
             if number % 3 == 0:
                 own.append(gate)

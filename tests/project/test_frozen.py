@@ -111,6 +111,7 @@ CHANGES = {f"{name}-upgraded": (form, True) for name, form in FORMS.items()}
 CHANGES |= {f"{name}-edited": (form, False) for name, form in FORMS.items() if form is not in_memory}
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize(("form", "digest"), CHANGES.values(), ids=CHANGES)
 def test_versions_have_folders_of_their_own(versions, tmp_path, fresh_cache, run_python, form, digest):
     if digest:

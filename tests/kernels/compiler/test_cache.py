@@ -255,6 +255,7 @@ def test_the_second_process_compiles_nothing(fresh_cache, run_python):
     assert {file: file.stat().st_mtime_ns for file in fresh_cache.glob("kernels-*/*")} == files
 
 
+@pytest.mark.slow
 def test_programs_of_several_processes_do_not_mix(fresh_cache, run_python):
     """Each compiled in a new process, both have functions of the same names that differ, such as the pass forward."""
     code = """

@@ -66,12 +66,14 @@ def test_normalizations():
     check(Problem(NORMALISED, 6, SparseCategoricalCrossentropy(from_logits=True), rows=32), optimizer="sgd")
 
 
+@pytest.mark.slow
 def test_large_batches_of_a_small_network():
     problem = Problem([Dense(32, "tanh"), Dense(16, "tanh"), Dense(4)], 4, "mean_squared_error", rows=3000)
     for threads in (1, 2):
         check(problem, threads=threads, batch_size=3000)
 
 
+@pytest.mark.slow
 def test_layers_wider_than_a_tile():
     check(Problem([Dense(100, "relu"), Dense(70, "sigmoid"), Dense(40)], 65, "mean_squared_error"), batch_size=37)
 

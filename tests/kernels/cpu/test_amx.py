@@ -155,6 +155,7 @@ AFTER_TRAPS = """
 """
 
 
+@pytest.mark.slow
 @has_bfloat16
 @lacks_amx
 def test_machine_code_for_amx_does_what_the_emulation_does(run_python, tmp_path):

@@ -75,6 +75,7 @@ def reaches_return(lines, start):
     return False
 
 
+@pytest.mark.slow
 @has_bfloat16
 def test_machine_code_for_amx_has_the_instructions_and_no_others(run_python):
     printed = run_python(with_amx(ASSEMBLY), NUMBA_CPU_NAME="sapphirerapids", FASTNN_AMX="")

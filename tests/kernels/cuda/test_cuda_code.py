@@ -30,8 +30,15 @@ INSTRUCTIONS = {
     "multiply_pairs": "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32",
     "multiply_tf32": "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32",
 }
+
+
+def is_quick(name, dtype):
+    """One precision of all kernels, and one size of tiles."""
+    return dtype == "float32" and ("_tiles_" not in name or name.endswith("64x64"))
+
+
 CASES = [
-    pytest.param(function, dtype, marks=[pytest.mark.slow] if dtype == "float64" else [])
+    pytest.param(function, dtype, marks=[] if is_quick(function.__name__, dtype) else [pytest.mark.slow])
     for function, entry in ENTRIES.items()
     for dtype in [*entry.dtypes, *["mixed"] * entry.mixed]
 ]

@@ -128,6 +128,7 @@ def test_batches_that_are_shared_by_rows(dtype, limit):
         assert_same_bits(run, runs[0])
 
 
+@pytest.mark.slow
 @limits
 def test_mixed_precision(limit):
     """Rounded weights follow the clipped step: further steps and predictions see them."""
@@ -144,6 +145,7 @@ def test_mixed_precision(limit):
     assert_same_bits(engine.params, rounded)
 
 
+@pytest.mark.slow
 @limits
 def test_sparse_rows(limit):
     scipy_sparse = pytest.importorskip("scipy.sparse")

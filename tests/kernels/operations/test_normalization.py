@@ -131,6 +131,7 @@ def test_penalties_leave_gamma_and_beta_alone():
     assert [np.allclose(a, b, rtol=1e-12) for a, b in zip(*gradients, strict=True)] == [False] + [True] * 5
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not cpu.has_bfloat16(), reason="needs AVX512-BF16")
 @pytest.mark.parametrize("kind", BOTH)
 def test_mixed_precision(kind):
