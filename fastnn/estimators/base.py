@@ -5,37 +5,32 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import _fit_context, is_classifier
 from sklearn.utils import check_array, check_consistent_length, check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import _check_sample_weight
 
 from fastnn.common.arithmetic import heedless_but_for_callbacks
-from fastnn.common.on_gpu import OnGPU
 from fastnn.common.precisions import MIXED
 from fastnn.data.placement import on_host
 from fastnn.data.precision import nonfinite_weights, warn_of_lost_digits
 from fastnn.data.samples import Samples
 from fastnn.engine.devices import resolve
-from fastnn.engine.engine import Engine
 from fastnn.estimators.callback_bridge import CallbackSupportMixin, FitTasks
 from fastnn.estimators.conversion import Conversion
-from fastnn.estimators.input_checks import check_rows, check_rows_and_targets, check_rows_to_predict, takes_sparse
+from fastnn.estimators.fit_context import Deadline, FitContext
+from fastnn.estimators.input_checks import check_rows, check_rows_and_targets, takes_sparse
 from fastnn.estimators.lbfgs import train_full_batch
 from fastnn.estimators.parameters import CLIPPING
+from fastnn.estimators.predictions import Predictions
 from fastnn.estimators.sparse_input import compressed
-from fastnn.estimators.stochastic_fit import Deadline, StochasticFit
+from fastnn.estimators.stochastic_fit import StochasticFit
 from fastnn.estimators.stopping_rules import EpochRules, largest_loss
 from fastnn.estimators.validation import HeldOut, split, validation_arguments
-from fastnn.estimators.weights import as_dtype, rounded
-from fastnn.kernels import codes
+from fastnn.estimators.weights import rounded
 from fastnn.losses import Loss
 
-_SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
-# what the last activation is computed by in float64
-_LINKS = {
-    "identity": codes.IDENTITY, "exp": codes.EXP_LINK, "logistic": codes.LOGISTIC, "softmax": codes.SOFTMAX_LINK
-}  # fmt: skip
+_DOUBLE = np.dtype(np.float64)
 
 
-class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
+class BaseMLP(EpochRules, CallbackSupportMixin, Predictions, Conversion):
     """Base of the two estimators; a subclass names its loss, encodes its targets and decodes the outputs."""
 
     def _loss(self) -> Loss:
@@ -167,11 +162,11 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
         dtype = _DOUBLE if lbfgs else drawn  # of the attributes; SciPy's results are float64 in scikit-learn too
         limit = largest_loss(np.result_type(given, dtype))
         tasks = FitTasks(self, 1 if incremental else self.max_iter, X, y, data.rows.weights, dtype)
+        context = FitContext(random_state, tasks, deadline, fresh, incremental, dtype, limit)
         if lbfgs:
-            weights = train_full_batch(self, data.rows, tasks, deadline, limit)
+            weights = train_full_batch(self, data.rows, context)
         else:
-            fit = (data, held_out, random_state, tasks, deadline, fresh, incremental)
-            weights = self._train_stochastic(*fit, dtype, limit)
+            weights = self._train_stochastic(data, held_out, context)
         if not all(np.isfinite(array).all() for array in weights):
             raise nonfinite_weights(X, data.rows.y, getattr(self, "feature_names_in_", None))
         if self._kept is kept:
@@ -180,31 +175,20 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
         self._get_engine()
         tasks.end(self._weights)
 
-    def _train_stochastic(
-        self,
-        data: HeldOut,
-        held_out: HeldOut | None,
-        random_state: np.random.RandomState,
-        tasks: FitTasks,
-        deadline: Deadline,
-        fresh: bool,
-        incremental: bool,
-        dtype: np.dtype,
-        limit: float,
-    ) -> list[np.ndarray]:
+    def _train_stochastic(self, data: HeldOut, held_out: HeldOut | None, context: FitContext) -> list[np.ndarray]:
         """Train epoch by epoch; returns the weights.
 
         They are kept, also in the engine for the next call, if that computed in the precision of predictions.
         """
         other_measure = self.early_stopping == (getattr(self, "best_validation_score_", None) is None)
-        if fresh or other_measure or not hasattr(self, "loss_curve_"):  # which a fit by 'lbfgs' has not
-            self._reset_records(fresh)
+        if context.fresh or other_measure or not hasattr(self, "loss_curve_"):  # which a fit by 'lbfgs' has not
+            self._reset_records(context.fresh)
         rows = data.rows
         if self.early_stopping and held_out is None:
             stratify = is_classifier(self) and self.n_outputs_ == 1
-            rows, held_out = split(data, self.validation_fraction, stratify, random_state)
-        self._take_optimizer(self._steps_per_epoch(len(rows)), goes_on=incremental)
-        precise = self._is_precise(len(data.rows), incremental)
+            rows, held_out = split(data, self.validation_fraction, stratify, context.random_state)
+        self._take_optimizer(self._steps_per_epoch(len(rows)), goes_on=context.incremental)
+        precise = self._is_precise(len(data.rows), context.incremental)
         if precise:
             engine = self._make_engine("float64")
             engine.set_weights(self._weights())
@@ -212,9 +196,7 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
         else:
             engine = self._get_engine()
         made_for = self._parameters_of_engine()
-        fit = StochasticFit(
-            self, engine, rows, held_out, random_state, tasks, deadline, incremental, dtype, limit
-        )
+        fit = StochasticFit(self, engine, rows, held_out, context)
         engine.in_fit = True
         try:
             self.stop_reason_ = fit.train()
@@ -225,7 +207,7 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
             self._optimizer_state = engine.get_state()
             return weights
         with engine.turn():  # predictions in other threads see both or none
-            self._keep_weights(weights, dtype)
+            self._keep_weights(weights, context.dtype)
             self._engine, self._engine_weights, self._engine_parameters = engine, self._kept, made_for
         return weights
 
@@ -269,7 +251,7 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
     def _validation_rows(self, X: Any, y: Any, sample_weight: Any, dtype: Any) -> HeldOut:
         X, _ = check_rows(self, X, dtype)
         name = "y of the validation data"
-        y = compressed(on_host(y, name, resolve(self.device)), name)
+        y = compressed(self._on_host(y, name), name)
         y = check_array(y, accept_sparse="csr", ensure_2d=False, dtype=None, input_name=name)
         check_consistent_length(X, y)
         return self._rows(X, y, self._read_targets(y, name), sample_weight, name)
@@ -277,42 +259,17 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Conversion):
     def _check_weights(self, sample_weight: Any, X: np.ndarray) -> np.ndarray | None:
         if sample_weight is None:
             return None
-        given = on_host(sample_weight, "sample_weight", resolve(self.device))
-        return _check_sample_weight(given, X, dtype=X.dtype)
+        return _check_sample_weight(self._on_host(sample_weight, "sample_weight"), X, dtype=X.dtype)
+
+    def _on_host(self, array: Any, name: str) -> Any:
+        """Return what a user passed, here if it lies on a GPU that the estimator may use."""
+        return on_host(array, name, resolve(self.device))
 
     def _initialize(self, random_state: np.random.RandomState, dtype: np.dtype) -> None:
         self._layers(self._hidden_sizes(), self.normalization)  # tells what is wrong with them
         self._keep_drawn()
         self._keep_weights(self._draw_weights(random_state, dtype))
         self.t_ = 0
-
-    def _outputs(self, X: Any, link: int | None = None) -> Any:
-        """Run the network on rows; returns shape (n, n_outputs_), or what another link than the network's own gives.
-
-        They are of the dtype that scikit-learn's would have. Outputs in float32, and of rows on a GPU, where they stay,
-        are always the network's own.
-        """
-        engine, rows, dtype = self._prepared(X)
-        if dtype is None or dtype == engine.plan.dtype == np.float32:
-            return engine.predict(rows)
-        outputs = self._finished(engine, rows) if link is None else engine.predict(rows, link=link)
-        return outputs if outputs.dtype == dtype else as_dtype(outputs, dtype)
-
-    def _prepared(self, X: Any) -> tuple[Engine, Any, np.dtype | None]:
-        """Return the engine, checked rows, and the dtype of scikit-learn's outputs for them; None for rows on a GPU."""
-        if not hasattr(self, "coefs_"):
-            check_is_fitted(self)
-        engine = self._get_engine()
-        rows, given = check_rows_to_predict(self, X, engine.plan.dtype)
-        if isinstance(rows, OnGPU):
-            return engine, rows, None
-        single = self._kept_dtype == np.float32 and np.result_type(given, np.float32) == np.float32
-        return engine, rows, _SINGLE if single else _DOUBLE
-
-    def _finished(self, engine: Engine, rows: Any) -> Any:
-        """Outputs of checked rows, in float64 unless they are on a GPU."""
-        link = _LINKS.get(self.out_activation_)
-        return engine.predict(rows) if link is None or isinstance(rows, OnGPU) else engine.predict(rows, link=link)
 
     def plot_loss_curve(self, *, ax: Any = None, name: str | None = None, **kwargs: Any) -> Any:
         """Draw ``loss_curve_`` and ``validation_loss_curve_``; see `fastnn.LossCurveDisplay.from_estimator`."""

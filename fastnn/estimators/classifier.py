@@ -13,8 +13,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 
 from fastnn.common.arithmetic import heedless
-from fastnn.data.placement import like, on_host
-from fastnn.engine.devices import resolve
+from fastnn.data.placement import like
 from fastnn.estimators.base import BaseMLP
 from fastnn.estimators.labels import LabelTargets
 from fastnn.estimators.sparse_input import compressed
@@ -307,8 +306,7 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
             predicted = np.asarray(self.predict(X))
             if predicted.shape == y.shape:  # what scikit-learn does takes twenty times as long
                 return float(np.mean(predicted == y))
-        device = resolve(self.device)
-        y, sample_weight = on_host(y, "y", device), on_host(sample_weight, "sample_weight", device)
+        y, sample_weight = self._on_host(y, "y"), self._on_host(sample_weight, "sample_weight")
         return super().score(X, compressed(y, "y"), sample_weight)
 
     def _kind_of_labels(self) -> str:

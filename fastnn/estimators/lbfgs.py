@@ -7,21 +7,21 @@ from sklearn.utils.optimize import _check_optimize_result
 
 from fastnn.data.samples import Samples
 from fastnn.engine.evaluation import LossGradient
-from fastnn.estimators.callback_bridge import FitTasks
-from fastnn.estimators.stochastic_fit import Deadline
+from fastnn.estimators.fit_context import FitContext
 from fastnn.kernels.host.streams import say
 
 _STOPPED = 99  # SciPy's status after StopIteration
 
 
-def train_full_batch(model: Any, rows: Samples, tasks: FitTasks, deadline: Deadline, limit: float) -> list[np.ndarray]:
+def train_full_batch(model: Any, rows: Samples, context: FitContext) -> list[np.ndarray]:
     """Minimise the loss over all rows by an estimator's parameters, from its present weights; returns the new ones.
 
     The rows are of float64, and so is everything here: the line search of L-BFGS compares losses that differ less than
-    float32 can tell. ``limit`` is the largest loss of one output.
+    float32 can tell.
     """
     from scipy.optimize import minimize
 
+    tasks, deadline, limit = context.tasks, context.deadline, context.limit
     engine = model._make_engine(np.float64)
     engine.set_weights(model._weights())
     objective = engine.plan.objective(model._loss(), model._metrics(), limit=limit)

@@ -13,8 +13,6 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from fastnn.common.arithmetic import heedless
-from fastnn.data.placement import on_host
-from fastnn.engine.devices import resolve
 from fastnn.estimators.base import BaseMLP
 from fastnn.estimators.classifier import MLPClassifier
 from fastnn.estimators.docstrings import with_entries_of
@@ -128,8 +126,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     @heedless
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Coefficient of determination R² of the predictions; for several quantiles the mean ``d2_pinball_score``."""
-        device = resolve(self.device)
-        y, sample_weight = on_host(y, "y", device), on_host(sample_weight, "sample_weight", device)
+        y, sample_weight = self._on_host(y, "y"), self._on_host(sample_weight, "sample_weight")
         return _score(y, np.asarray(self.predict(X)), self._levels(), sample_weight)
 
     def _validation_score(

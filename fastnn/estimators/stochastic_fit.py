@@ -1,7 +1,5 @@
 """A fit of the scikit-learn face, epoch by epoch."""
 
-import math
-import time
 from typing import Any
 
 import numpy as np
@@ -13,40 +11,9 @@ from fastnn.data.samples import Samples
 from fastnn.engine.engine import Engine
 from fastnn.engine.epoch_loop import EpochLoop
 from fastnn.engine.run_options import RunOptions
-from fastnn.estimators.callback_bridge import FitTasks, Trainee
+from fastnn.estimators.callback_bridge import Trainee
+from fastnn.estimators.fit_context import FitContext
 from fastnn.estimators.validation import HeldOut, Judge
-
-
-class Deadline:
-    """Time that a fit may take.
-
-    Parameters
-    ----------
-    limit : float or None
-        Seconds from now.
-    """
-
-    def __init__(self, limit: float | None) -> None:
-        self._limit = limit
-        self._end = math.inf if limit is None else time.perf_counter() + limit
-
-    @property
-    def is_set(self) -> bool:
-        return self._limit is not None
-
-    def is_over(self) -> bool:
-        return time.perf_counter() >= self._end
-
-    def slice(self) -> dict[str, float]:
-        """Return the option of ``Run.advance`` that keeps it from computing for much longer."""
-        return {} if not self.is_set else {"seconds": min(0.1, self._end - time.perf_counter())}
-
-    def warn(self, iterations: int) -> None:
-        warn(
-            f"time_limit={self._limit} s was reached after {iterations} iterations, and the optimization hasn't "
-            "converged yet.",
-            ConvergenceWarning,
-        )
 
 
 class StochasticFit(EpochLoop):
@@ -60,55 +27,36 @@ class StochasticFit(EpochLoop):
         Has the weights to start from, and the optimizer.
     rows : Samples
     held_out : HeldOut or None
-    random_state : RandomState
-        Draws the orders of the rows, or a seed for them.
-    tasks : FitTasks
-    deadline : Deadline
-    incremental : bool
-        Whether this is one epoch of `partial_fit`.
-    dtype : dtype
-        Of the weights as attributes.
-    limit : float
-        The largest loss of one output that is reported.
+    context : FitContext
     """
 
     def __init__(
-        self,
-        model: Any,
-        engine: Engine,
-        rows: Samples,
-        held_out: HeldOut | None,
-        random_state: np.random.RandomState,
-        tasks: FitTasks,
-        deadline: Deadline,
-        incremental: bool,
-        dtype: np.dtype,
-        limit: float,
+        self, model: Any, engine: Engine, rows: Samples, held_out: HeldOut | None, context: FitContext
     ) -> None:
-        self.model, self.engine, self.random_state = model, engine, random_state
-        self.tasks, self.deadline, self.incremental = tasks, deadline, incremental
+        self.model, self.engine, self.context = model, engine, context
         self.replay = model.shuffle and model._repeats_scikit_learn  # scikit-learn's, drawn from its generator
-        if not (incremental and getattr(model, "_shuffle_seed", None)):  # partial fits continue one series of orders
+        goes_on = context.incremental and getattr(model, "_shuffle_seed", None)  # partial fits: one series of orders
+        if not goes_on:
             drawn = (model.shuffle and not self.replay) or np.any(model.dropout)
-            model._shuffle_seed = int(random_state.randint(np.iinfo(np.int32).max)) if drawn else 0
-        self.epochs = 1 if incremental else int(model.max_iter)  # True is a number to scikit-learn
+            model._shuffle_seed = int(context.random_state.randint(np.iinfo(np.int32).max)) if drawn else 0
+        self.epochs = 1 if context.incremental else int(model.max_iter)  # True is a number to scikit-learn
         self.first_epoch = len(model.loss_curve_)
-        objective = engine.plan.objective(model._loss(), model._metrics(), limit=limit)
+        objective = engine.plan.objective(model._loss(), model._metrics(), limit=context.limit)
         options = RunOptions(
             model._rows_per_batch(len(rows)),
             self.epochs,
             shuffle=model.shuffle and not self.replay,
             seed=model._shuffle_seed,
             first_epoch=self.first_epoch,
-            **model._reporting(limit, engine.plan.dtype),
+            **model._reporting(context.limit, engine.plan.dtype),
         )
         run = engine.train(objective, rows, options)
-        self.judge = None if held_out is None else Judge(model, engine, held_out, dtype, limit)
+        self.judge = None if held_out is None else Judge(model, engine, held_out, context.dtype, context.limit)
         self.best_weights = engine.get_weights() if model.early_stopping else None
         self.trainee = Trainee(model, engine)
         self.logs: dict[str, float] = {}
         self.listeners = None
-        each_batch, each_epoch = False, bool(self.replay or tasks.wanted or self.judge)
+        each_batch, each_epoch = False, bool(self.replay or context.tasks.wanted or self.judge)
         if model.callbacks is not None:
             about = {"verbose": model.verbose, "epochs": self.epochs, "steps": run.steps_per_epoch}
             self.listeners = CallbackList(model.callbacks, self.trainee, **about)
@@ -127,14 +75,14 @@ class StochasticFit(EpochLoop):
             reason = "interrupt"
             del model.loss_curve_[self.first_epoch + model.n_iter_ :]  # of an epoch that is not recorded whole
             warn("Training interrupted by user.")
-        if reason == "max_iter" and not self.incremental:
+        if reason == "max_iter" and not self.context.incremental:
             warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.epochs}) reached and the optimization hasn't "
                 "converged yet.",
                 ConvergenceWarning,
             )
         elif reason == "time_limit":
-            self.deadline.warn(model.n_iter_)
+            self.context.deadline.warn(model.n_iter_)
         if self.best_weights is not None:
             self.engine.set_weights(self.best_weights)
         self._call("on_train_end", self.logs)
@@ -143,19 +91,19 @@ class StochasticFit(EpochLoop):
     def _stopped(self) -> str:
         if self.run.done == 0:
             return ""  # one step is done whatever happens
-        return "time_limit" if self.deadline.is_over() else "callback" if self.trainee.stop_training else ""
+        return "time_limit" if self.context.deadline.is_over() else "callback" if self.trainee.stop_training else ""
 
     def _epochs_ahead(self) -> int:
         return self.model._epochs_to_look_ahead()
 
     def _do(self, steps: int) -> None:
-        self.run.advance(steps, **self.deadline.slice())
+        self.run.advance(steps, **self.context.deadline.slice())
 
     def _begin(self, epoch: int, at: float | None = None) -> None:
-        self.tasks.begin_epoch()
+        self.context.tasks.begin_epoch()
         self._call("on_epoch_begin", self.first_epoch + epoch, {})
         if self.replay:
-            self.run.order[:] = self.run.order[self.random_state.permutation(self.run.rows)]
+            self.run.order[:] = self.run.order[self.context.random_state.permutation(self.run.rows)]
 
     def _begin_batch(self, step: int) -> None:
         self._call("on_train_batch_begin", step, {})
@@ -176,7 +124,7 @@ class StochasticFit(EpochLoop):
             model._compare_loss()
         self._call("on_epoch_end", self.first_epoch + epoch, self.logs)
         stop = "no_improvement" if model._should_stop() else ""
-        if self.tasks.end_epoch(self.engine.get_weights) or self.trainee.stop_training:
+        if self.context.tasks.end_epoch(self.engine.get_weights) or self.trainee.stop_training:
             stop = stop or "callback"
         return stop
 

@@ -19,6 +19,7 @@ ASSEMBLY = f"""
     amx_permission.refusal = lambda: ""
     sys.path[:0] = {folders_of(__file__)!r}
     from fastnn.engine import engine, inference, run as runs
+    from fastnn.engine.run_options import RunOptions
     from fastnn.kernels.cpu import variants
     from fastnn.kernels.cpu.inference import infer_rows
     from fastnn.kernels.cpu.training import train_steps
