@@ -33,16 +33,20 @@ class Call:
     result: str = ""
 
 
-def chosen(cases: Mapping[int, Call | None], otherwise: Call | None) -> Callable[[Callable], Callable]:
+def chosen(
+    cases: Mapping[int | tuple[int, str], Call | None], otherwise: Call | None, by: str | None = None
+) -> Callable[[Callable], Callable]:
     """Decorate a function that gives a kernel its name, parameters, and docstring; its body is put together here.
 
     Parameters
     ----------
-    cases : mapping of int to Call or None
-        What the kernel does for each code, its first parameter; None: nothing. The tests stand in this order, codes
-        with equal calls side by side.
+    cases : mapping of int, or of int and str, to Call or None
+        What the kernel does for each code, or for a code if a condition holds; None: nothing. The tests stand in this
+        order, codes with equal calls side by side.
     otherwise : Call or None
         What it does for any other code.
+    by : str, optional
+        Expression of the code; by default the kernel's first parameter.
 
     Examples
     --------
@@ -52,9 +56,9 @@ def chosen(cases: Mapping[int, Call | None], otherwise: Call | None) -> Callable
     >>> print(inspect.getsource(made), end="")
     def made(code, x):
         if code == 1:
-            return made_1(x)
+            return made_0(x)
         elif code == 2:
-            return made_2(x, 0)
+            return made_1(x, 0)
         else:
             return made_otherwise(0)
     """
@@ -72,10 +76,10 @@ def chosen(cases: Mapping[int, Call | None], otherwise: Call | None) -> Callable
             lines.extend((f"    {test}:", f"        {line}"))
 
         word = "if"
-        for call, codes in itertools.groupby(cases, cases.__getitem__):
-            first, *others = codes
-            tests = [f"{parameters[0]} == {code}" for code in (first, *others)]
-            branch(f"{word} {' or '.join(tests)}", call, first)
+        for number, (call, group) in enumerate(itertools.groupby(cases, cases.__getitem__)):
+            pairs = [case if isinstance(case, tuple) else (case, "") for case in group]
+            tests = [f"{by or parameters[0]} == {code}" + f" and {test}" * bool(test) for code, test in pairs]
+            branch(f"{word} {' or '.join(tests)}", call, number)
             word = "elif"
         if otherwise is not None:
             branch("else", otherwise, "otherwise")

@@ -3,12 +3,13 @@
 import doctest
 import inspect
 import linecache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from fastnn.kernels.compiler import jit
 from fastnn.kernels.compiler.partial_evaluation import Evaluator
-from fastnn.kernels.compiler.partial_expressions import UNKNOWN, SourceMissing
+from fastnn.kernels.compiler.partial_expressions import UNKNOWN, Record, SourceMissing
 from fastnn.kernels.element_types import LANES
 from fastnn.kernels.formulas.activations import elu, relu
 from fastnn.kernels.formulas.elementary import absolute, sigmoid
@@ -60,7 +61,7 @@ def change(code, y, place):
 
 def test_the_source_is_the_chain_written_by_hand():
     written = inspect.getsource(value)
-    for label, name in ((2, "relu"), (5, "elu"), (4, "sigmoid"), ("otherwise", "absolute")):
+    for label, name in ((0, "relu"), (1, "elu"), (2, "sigmoid"), ("otherwise", "absolute")):
         written = written.replace(f"value_{label}(", f"{name}(")
     lines = inspect.getsource(by_hand).replace("def by_hand", "def value").splitlines()
     assert written.splitlines() == [line for line in lines if '"""' not in line]
@@ -96,7 +97,7 @@ def left_of(function, code):
 @pytest.mark.parametrize("code", CODES)
 def test_of_a_known_code_one_call_is_left(code):
     left = left_of(value, code)
-    label = {2: 2, 3: 2, 4: 4, 5: 5}.get(code, "otherwise")
+    label = {2: 0, 3: 0, 5: 1, 4: 2}.get(code, "otherwise")
     assert set(left.__code__.co_names) - {"FACTOR"} == {f"value_{label}"}
     assert left(code, -0.5, 2.0) == by_hand(code, -0.5, 2.0)
 
@@ -105,6 +106,28 @@ def test_of_nothing_to_do_nothing_is_left():
     for code in (0, 7):
         evaluator = Evaluator(lambda kernel: None, lambda value: UNKNOWN)
         assert evaluator.residual(change, (code, UNKNOWN, UNKNOWN)).result.value is None
+
+
+@chosen(
+    {(1, "flag"): Call(max, "x, y", "return"), 1: Call(min, "x, y", "return"), (2, "flag"): None},
+    otherwise=Call(abs, "y", "return"),
+    by="record.code",
+)
+def conditional(record, flag, x, y):
+    """Something for a code in a record, under conditions."""
+
+
+def test_conditions_and_codes_in_records():
+    found = {
+        (code, flag): conditional(SimpleNamespace(code=code), flag, 3, -2) for code in (1, 2, 3) for flag in (0, 1)
+    }
+    assert found == {(1, 1): 3, (1, 0): -2, (2, 1): None, (2, 0): 2, (3, 0): 2, (3, 1): 2}
+    evaluator = Evaluator(lambda kernel: None, lambda value: UNKNOWN)
+    for code, names in ((1, {"conditional_0", "conditional_1"}), (3, {"conditional_otherwise"})):
+        values = Record(("code",), (code,)), UNKNOWN, UNKNOWN, UNKNOWN
+        left = evaluator.residual(conditional, values).function
+        assert set(left.__code__.co_names) == names
+        assert [left(None, flag, 3, -2) for flag in (0, 1)] == [found[code, flag] for flag in (0, 1)]
 
 
 def test_a_source_that_is_gone_is_missed(monkeypatch):
