@@ -28,7 +28,7 @@ from benchmarks.worker import Worker, WorkerFailed
 STAND_INS = frozenset({"Pima", "sign-MNIST"})  # no data, no download
 ALWAYS = ("fastnn", "numpy", "scikit-learn")
 FAST_TASKS = [
-    pytest.param(task, marks=[] if task.in_quick else [pytest.mark.slow], id=task.name)
+    pytest.param(task, marks=[] if task.in_quick and not isinstance(task, Script) else [pytest.mark.slow], id=task.name)
     for task in TASKS.values()
     if not (isinstance(task, Script) and task.empty_cache)
 ]

@@ -82,6 +82,7 @@ def test_a_fit_in_parts_is_the_fit_in_one_piece(tmp_path, name, dtype):
         assert again.history.epoch == [2, 3, 4, 5]
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("hook", ["on_epoch_end", "on_epoch_begin", "on_train_batch_end", "on_train_batch_begin"])
 @pytest.mark.parametrize("save_freq", ["epoch", 1, 2, 4, 7])

@@ -66,6 +66,7 @@ def nowhere(*_):
     raise FileNotFoundError("there is no data file")
 
 
+@pytest.mark.slow
 def test_demo_without_data_says_so_and_draws(monkeypatch, tmp_path, capsys):
     made = datasets.make_sign_mnist_like(400, 100)
     monkeypatch.setattr(demo, "_SHORT_EPOCHS", 1)

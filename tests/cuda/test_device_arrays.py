@@ -107,6 +107,7 @@ def classifier_with_shape():
     return model
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("dtype", ["bool", "int8", "uint16", "int64", "float16", "float32", "float64"])
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_other_types_are_converted_there(dtype, precision):

@@ -31,7 +31,7 @@ def name_of(value):
 
 def large_ones_slow(cases):
     """A simulated thread is a thread of Python, and large tiles have hundreds."""
-    return [pytest.param(*case, marks=[pytest.mark.slow] * (case[0].rows > 64)) for case in cases]
+    return [pytest.param(*case, marks=[pytest.mark.slow] * (case[0].rows > 32)) for case in cases]
 
 
 def up(number):

@@ -158,6 +158,7 @@ def test_a_rate_for_every_step():
     assert_close(logs["cuda"], logs["cpu"], 1e-5)
 
 
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 def test_pixels(dtype):
     network, found = problem([Rescaling(1 / 255), Dense(4, "tanh"), Dense(2)], 5), {}
     x = np.random.default_rng(1).integers(0, 256, network.x.shape).astype(np.uint8)

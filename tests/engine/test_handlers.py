@@ -101,6 +101,7 @@ ENDS = """
 """
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("end", ["sys.exit(3)", "os._exit(3)", "raise Own"])
 def test_a_handler_that_saves_and_ends(tmp_path, threads, end):

@@ -76,7 +76,9 @@ def perceptrons(many):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-@pytest.mark.parametrize("work", ["sequential", "estimators", "perceptrons"])
+@pytest.mark.parametrize(
+    "work", ["sequential", *(pytest.param(work, marks=pytest.mark.slow) for work in ("estimators", "perceptrons"))]
+)
 def test_little_memory_is_enough(run_python, work):
 
     assert run_python(SCRIPT.format(tests=folders_of(__file__), work=work)).strip() == "done"

@@ -241,6 +241,7 @@ def first_use(run_python, delay):
     return tuple(map(float, took)), result
 
 
+@pytest.mark.slow
 def test_the_first_use_of_a_process(run_python):
     results = [first_use(run_python, delay) for delay in (0.02, 0.25, 3.0)]
     assert_soon([took for took, _ in results])

@@ -144,7 +144,9 @@ def parts(model):
 
 
 @pytest.mark.filterwarnings("ignore:(Stochastic Optimizer|lbfgs failed)")
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[pytest.mark.slow] * (kind == "with a program of its own")) for kind in MODELS]
+)
 def test_a_model_is_gone_at_once(kind, tmp_path, capsys):
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir(), second.mkdir()

@@ -71,6 +71,7 @@ def assert_equal(ours, theirs, close=1e-6):
     np.testing.assert_array_equal(getattr(ours, "classes_", 0), getattr(theirs, "classes_", 0))
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: ",".join(f"{k}={v}" for k, v in s.items()) or "default")
 @pytest.mark.parametrize("kind", TARGETS)
 @pytest.mark.parametrize("weighted", [False, True])

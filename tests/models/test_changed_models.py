@@ -153,7 +153,8 @@ def test_dropout_of_an_estimator_changed_between_partial_fits():
     assert not np.array_equal(kept.coefs_[0], unchanged.coefs_[0])
 
 
-def test_predictions_beside_partial_fits_do_not_undo_them():
+@pytest.mark.parametrize("fits", [100, pytest.param(600, marks=pytest.mark.slow)])
+def test_predictions_beside_partial_fits_do_not_undo_them(fits):
     """A thread that predicts while another one tells what it learned must not take it for weights set by the user."""
     alone, beside = partially_fitted(fastnn.MLPClassifier), partially_fitted(fastnn.MLPClassifier)
     done = threading.Event()
@@ -167,7 +168,7 @@ def test_predictions_beside_partial_fits_do_not_undo_them():
     try:
         for thread in threads:
             thread.start()
-        for _ in range(600):
+        for _ in range(fits):
             alone.partial_fit(X, Y)
             beside.partial_fit(X, Y)
     finally:

@@ -10,8 +10,7 @@ from random_networks import Case
 CASES = int(os.environ.get("FASTNN_TEST_NETWORKS", 40))
 
 
-@pytest.mark.covering
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("part", range(4))
 def test_random_networks(dtype, part):
     """They end with what the oracle has, and with the same bits for any number of threads."""

@@ -219,7 +219,9 @@ print(order.tolist())
 """
 
 
-@pytest.mark.parametrize("way", ["environment", "file", "set before", "set late"])
+@pytest.mark.parametrize(
+    "way", ["environment", "set late", *(pytest.param(way, marks=pytest.mark.slow) for way in ("file", "set before"))]
+)
 def test_without_jit_for_the_users_functions(tmp_path, way):
     """NUMBA_DISABLE_JIT is for the functions of the user, which stay plain Python; programs have no other form."""
     if way == "file":

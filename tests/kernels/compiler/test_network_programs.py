@@ -159,6 +159,7 @@ def test_without_the_source_of_the_kernels(fresh_cache, monkeypatch):
     assert len(model.fit(x, y, epochs=20, verbose=0).history["loss"]) == 20
 
 
+@pytest.mark.slow
 def test_it_is_kept_on_disk(fresh_cache, run_python):
     code = """
         import sys, numpy as np, fastnn

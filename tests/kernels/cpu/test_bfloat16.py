@@ -267,9 +267,10 @@ def test_models_keep_float32_weights_and_survive_a_file(tmp_path):
 def without_bfloat16():
     """Environments in which this CPU seems to lack products of bfloat16."""
     features = ",".join(f"+{name}" for name in sorted(cpu.cpu_features() - {"avx512bf16"}))
-    return [{"NUMBA_CPU_FEATURES": features}, pytest.param({"FASTNN_SIMD": "none"}, marks=pytest.mark.slow)]
+    return [{"NUMBA_CPU_FEATURES": features}, {"FASTNN_SIMD": "none"}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("environment", without_bfloat16(), ids=["feature", "level"])
 def test_without_the_instructions_it_warns_and_computes_in_float32(run_python, environment):
     code = """

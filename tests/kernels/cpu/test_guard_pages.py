@@ -217,7 +217,9 @@ CODE = """
 
 
 @pytest.mark.parametrize("at_end", [True, False], ids=["end", "beginning"])
-@pytest.mark.parametrize("work", ["exercise", "exercise_estimators", "exercise_class_numbers"])
+@pytest.mark.parametrize(
+    "work", ["exercise", "exercise_class_numbers", pytest.param("exercise_estimators", marks=pytest.mark.slow)]
+)
 def test_nothing_beside_the_buffers_is_touched(run_python, work, at_end):
     calls = run_python(CODE.format(tests=folders_of(__file__), work=work, at_end=at_end))
     assert int(calls) >= (100 if work == "exercise" else 8)

@@ -222,6 +222,7 @@ def test_deep_training_is_the_oracles(dtype, network, optimizer, shared):
     np.testing.assert_allclose(logs, expected, rtol=tolerance(dtype, 1e-5, 1e-11))
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize(
     ("problem", "batch_size"),
     [

@@ -133,7 +133,9 @@ print(order.tolist())
 """
 
 
-@pytest.mark.parametrize("way", ["environment", "file", "set", "late"])
+@pytest.mark.parametrize(
+    "way", ["environment", "late", *(pytest.param(way, marks=pytest.mark.slow) for way in ("file", "set"))]
+)
 def test_programs_with_debugging_of_the_users_functions(tmp_path, way):
     if way == "file":
         pytest.importorskip("yaml")
