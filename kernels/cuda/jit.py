@@ -205,6 +205,9 @@ def _kept_apart(function: Any) -> Callable:
 class Entry:
     """What is known of a function that is launched.
 
+    It takes numbers and arrays one by one, however many: Numba's simulator knows no other arguments. What it calls gets
+    pointers, in records (``cuda/records.py``) where they travel together.
+
     Attributes
     ----------
     arguments : str

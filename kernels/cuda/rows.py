@@ -12,32 +12,33 @@ from ..operations.losses import limited_crossentropy, loss_row, row_metrics
 from .jit import apart
 
 
-def softmax_rows(thread, threads, op, work, rows):
+def softmax_rows(threads, op, work, rows):
     """Softmax of an operation's outputs, a row to a thread."""
     apart()
-    r = thread
+    r = threads.rank
     while r < rows:
         softmax(at(work, op[codes.Y] + r * op[codes.Y_ROW]), 0, 1, op[codes.OUTPUTS], op[codes.PANELS])
-        r += threads
+        r += threads.size
 
 
-def derivatives_of_rows(thread, threads, ops, index, factors, work, rows):
+def derivatives_of_rows(threads, ops, index, factors, work, rows):
     """Take the gradient of whole rows back through the elementwise operations below operation ``index``."""
-    r = thread
+    r = threads.rank
     while r < rows:
         derivatives(ops, index, factors, work, r, 1, 0, ops[(index - 1) * COLUMNS + codes.PANELS])
-        r += threads
+        r += threads.size
 
 
-def gather(thread, threads, x, width, scaling, order, rows, target, row):
-    """Scale rows order[0] .. order[rows - 1] of x (n, width) into the workspace."""
+def gather(threads, op, x, scaling, order, rows, work):
+    """Scale rows order[0] .. order[rows - 1] of x into the workspace, the inputs of the first operation."""
     apart()
-    i = thread
+    width, row, target = op[codes.INPUTS], op[codes.X_ROW], at(work, op[codes.X])
+    i = threads.rank
     while i < rows * width:
         r = i // width
         k = i - r * width
         target[r * row + k] = NUMBER(x[order[r] * width + k]) * scaling[0] + scaling[1]
-        i += threads
+        i += threads.size
 
 
 def loss_of_row(run, z, target, gradient, columns, weight, scale, limit, factors, stats):
@@ -56,33 +57,31 @@ def loss_of_row(run, z, target, gradient, columns, weight, scale, limit, factors
         row_metrics(run, z, target, columns, share, factors, at(stats, 1))
 
 
-def losses(thread, threads, run, ops, count, factors, work, y, weights, order, rows, scale, limit, loss_factors, stats):
-    """Losses of the batch, a row to a thread, and the gradient before the last elementwise operations."""
+def losses(threads, run, op, work, y, weights, order, rows, scale, limit, factors, stats):
+    """Loss, metrics and gradient of the outputs of the last operation, a row to a thread."""
     apart()
-    op = at(ops, (count - 1) * COLUMNS)
     row, columns = op[codes.Y_ROW], 1 + run[codes.METRICS_COUNT]
-    r = thread
+    r = threads.rank
     while r < rows:
         weight = weights[order[r]] if run[codes.WEIGHTED] else NUMBER(1.0)
         loss_of_row(
             run, at(work, op[codes.Y] + r * row), at(y, order[r] * run[codes.TARGETS]),
-            at(work, op[codes.DY] + r * row), op[codes.OUTPUTS], weight, scale, limit, loss_factors,
+            at(work, op[codes.DY] + r * row), op[codes.OUTPUTS], weight, scale, limit, factors,
             at(stats, r * columns),
         )  # fmt: skip
-        derivatives(ops, count, factors, work, r, 1, 0, op[codes.PANELS])
-        r += threads
+        r += threads.size
 
 
-def penalty_share(thread, threads, ops, count, factors, params):
-    """A thread's share of the sum of l2 * w**2 over all kernels, in float64."""
+def penalty(threads, network):
+    """A thread's part of the sum of l2 * w**2 over all kernels, in float64."""
     apart()
     total = float(0)
-    for index in range(count):
-        op, l2 = at(ops, index * COLUMNS), factors[index * FACTORS + codes.L2]
+    for index in range(network.count):
+        op, l2 = at(network.ops, index * COLUMNS), network.factors[index * FACTORS + codes.L2]
         if l2 != 0.0:
-            kernel = at(params, op[codes.WEIGHTS] + op[codes.BIAS] * op[codes.PANELS])
-            i = thread
+            kernel = at(network.params, op[codes.WEIGHTS] + op[codes.BIAS] * op[codes.PANELS])
+            i = threads.rank
             while i < op[codes.INPUTS] * op[codes.PANELS]:
                 total += l2 * kernel[i] * kernel[i]
-                i += threads
+                i += threads.size
     return total

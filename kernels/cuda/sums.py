@@ -10,11 +10,11 @@ DOUBLE = np.float64
 MOST_THREADS = 256  # of a block that adds up
 
 
-def block_sum(value, memory, thread, threads):
+def block_sum(value, memory):
     """Sum of the values of all threads of a block, in pairs; ``memory`` is shared, one element a thread."""
+    thread, left = cuda.threadIdx.x, cuda.blockDim.x
     memory[thread] = value
     cuda.syncthreads()
-    left = threads
     while left > 1:
         half = (left + 1) // 2
         if thread < left - half:

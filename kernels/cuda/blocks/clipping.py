@@ -11,34 +11,33 @@ from ..elements import descend, trained_array
 from ..jit import apart, cuda
 
 
-def sum_squares(thread, threads, gradients, count, shares):
-    """A thread's share of a sum of squares, in float64."""
+def sum_squares(threads, gradients, count, parts):
+    """A thread's part of a sum of squares, in float64."""
     total = float(0)
-    i = thread
+    i = threads.rank
     while i < count:
         total += gradients[i] * gradients[i]
-        i += threads
-    shares[thread] = total
+        i += threads.size
+    parts[threads.rank] = total
 
 
-def clip(
-    thread, threads, hyper, descent, ops, count, params, slot_0, slot_1, gradients, sums, shares
-):
+def clip(threads, hyper, descent, network, memory, sums, parts):
     """Clip the gradients of all weights and do the optimizer's step.
 
     sums : float64 (2 * operations,), scratch for the sums of squares of each array
-    shares : float64 (threads,), scratch
+    parts : float64 (threads,), scratch
     """
     apart()
+    ops, count, gradients = network.ops, network.count, memory.gradients
     limit, own_limit = NUMBER(hyper[codes.CLIPVALUE]), hyper[codes.CLIPNORM]
     for number in range(2 * count):
         place, length = trained_array(at(ops, number // 2 * COLUMNS), number % 2)
-        sum_squares(thread, threads, at(gradients, place), length, shares)
+        sum_squares(threads, at(gradients, place), length, parts)
         cuda.syncthreads()
-        if thread == 0:
+        if threads.rank == 0:
             total = 0.0
-            for i in range(threads):
-                total += shares[i]
+            for i in range(threads.size):
+                total += parts[i]
             sums[number] = total
         cuda.syncthreads()
     common = factor_within(hyper[codes.GLOBAL_CLIPNORM], norm_of(sums, 0, count, 1))
@@ -46,11 +45,11 @@ def clip(
         place, length = trained_array(at(ops, number // 2 * COLUMNS), number % 2)
         own = norm_of(at(sums, number % 2), number // 2, number // 2 + 1, 2)
         factor = NUMBER(common * factor_within(own_limit, own))
-        i = thread
+        i = threads.rank
         while i < length:
             g = gradients[place + i] * factor
             if limit > 0.0:
                 g = limited(g, limit)
-            descend(descent, params, slot_0, slot_1, place + i, g)
-            i += threads
+            descend(descent, network.params, memory.slot_0, memory.slot_1, place + i, g)
+            i += threads.size
     cuda.syncthreads()

@@ -1,6 +1,6 @@
 """Dense layers and single elements of a network on a GPU: functions that the threads of a block share.
 
-A thread takes elements ``thread``, ``thread + threads``, ... of what is to be computed. Weights stand row by row, the
+A thread takes elements ``rank``, ``rank + size``, ... of what is to be computed. Weights stand row by row, the
 bias as row 0; the column before the inputs of a layer holds ones.
 """
 
@@ -16,12 +16,12 @@ from ..elements import activate, derivative, descend, operand
 from ..jit import apart
 
 
-def dense_forward(thread, threads, op, params, work, rows, alpha):
+def dense_forward(threads, op, params, work, rows, alpha):
     """y = activation(x @ W + b) of all rows; a distinct z keeps x @ W + b. A softmax is left to the caller."""
     apart()
     columns, stride, bias = op[codes.OUTPUTS], op[codes.PANELS], op[codes.BIAS]
     weights, count = at(params, op[codes.WEIGHTS]), op[codes.INPUTS]
-    index = thread
+    index = threads.rank
     while index < rows * columns:
         r = index // columns
         j = index - r * columns
@@ -34,18 +34,19 @@ def dense_forward(thread, threads, op, params, work, rows, alpha):
         if op[codes.Z] != op[codes.Y]:
             work[op[codes.Z] + place] = z
         work[op[codes.Y] + place] = activate(op[codes.FUNCTION], z, alpha)
-        index += threads
+        index += threads.size
 
 
-def dense_backward_input(thread, threads, ops, index, factors, params, work, rows):
+def dense_backward_input(threads, network, index, work, rows):
     """dx = dy @ W.T, taken back through the elementwise operations that made x, unless those need whole rows."""
     apart()
+    ops, factors = network.ops, network.factors
     op, below = at(ops, index * COLUMNS), at(ops, (index - 1) * COLUMNS)
     function, alpha = below[codes.FUNCTION], factors[(index - 1) * FACTORS + codes.ALPHA]
     simple = op[codes.BY_ROWS] == 0 and below[codes.KIND] == codes.DENSE
     inputs, stride = op[codes.INPUTS], op[codes.PANELS]
-    weights = at(params, op[codes.WEIGHTS] + op[codes.BIAS] * stride)
-    item = thread
+    weights = at(network.params, op[codes.WEIGHTS] + op[codes.BIAS] * stride)
+    item = threads.rank
     while item < rows * inputs:  # rows first: threads side by side read one weight
         k = item // rows
         r = item - k * rows
@@ -59,16 +60,14 @@ def dense_backward_input(thread, threads, ops, index, factors, params, work, row
         work[op[codes.DX] + place] = total
         if not simple and op[codes.BY_ROWS] == 0:
             derivatives(ops, index, factors, work, r, 1, k, 1)
-        item += threads
+        item += threads.size
 
 
-def dense_update(
-    thread, threads, op, work, params, slot_0, slot_1, rows, l2, descent
-):
+def dense_update(threads, op, work, params, slot_0, slot_1, rows, l2, descent):
     """The optimizer's step on all weights, whose gradients are x.T @ dy; the ones before x give that of the bias."""
     apart()
     columns, bias = op[codes.OUTPUTS], op[codes.BIAS]
-    item = thread
+    item = threads.rank
     while item < op[codes.PANEL] * columns:
         k = item // columns
         j = item - k * columns
@@ -80,4 +79,4 @@ def dense_update(
         if l2 != 0.0 and k >= bias:  # the bias is not penalised
             g += l2_grad(params[place], NUMBER(l2))
         descend(descent, params, slot_0, slot_1, place, g)
-        item += threads
+        item += threads.size

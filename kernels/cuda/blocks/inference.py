@@ -11,6 +11,7 @@ from ...operations.activations import activation_forward
 from ...operations.normalization import normalise_row
 from ..elements import activate, operand
 from ..jit import ELEMENT, apart, cuda, entry
+from ..records import Threads
 from ..rows import loss_of_row
 
 # What the vector ``sizes`` tells: operations; rows of all and of a block at once, elements from one of them to the
@@ -19,22 +20,22 @@ SIZES = ("OPERATIONS", "ROWS", "BLOCK_ROWS", "ROW", "SHARED")
 OPERATIONS, ROWS, BLOCK_ROWS, ROW, SHARED = range(len(SIZES))
 
 
-def load_rows(thread, threads, x, width, scaling, rows, target, row):
+def load_rows(threads, x, width, scaling, rows, target, row):
     """Scale rows of x (rows, width) on their way to ``target``."""
-    i = thread
+    i = threads.rank
     while i < rows * width:
         r = i // width
         k = i - r * width
         target[r * row + k] = NUMBER(x[i]) * scaling[0] + scaling[1]
-        i += threads
+        i += threads.size
 
 
-def dense_rows(thread, threads, op, params, source, target, row, rows, alpha):
+def dense_rows(threads, op, params, source, target, row, rows, alpha):
     """target = activation(source @ W + b); a softmax is left to the caller."""
     apart()
     columns, stride, bias = op[codes.OUTPUTS], op[codes.PANELS], op[codes.BIAS]
     weights = at(params, op[codes.WEIGHTS])
-    index = thread
+    index = threads.rank
     while index < rows * columns:
         r = index // columns
         j = index - r * columns
@@ -43,20 +44,20 @@ def dense_rows(thread, threads, op, params, source, target, row, rows, alpha):
         for k in range(op[codes.INPUTS]):
             z += operand(x[k]) * operand(column[k * stride])
         target[r * row + j] = activate(op[codes.FUNCTION], z, alpha)
-        index += threads
+        index += threads.size
 
 
-def normalise_rows(thread, threads, op, factor, params, x, row, rows):
+def normalise_rows(threads, op, factor, params, x, row, rows):
     """Normalize rows in place and apply the activation, unless it needs whole rows."""
     apart()
     columns, kind = op[codes.OUTPUTS], op[codes.KIND]
     if kind == codes.LAYER_NORM:
-        r = thread
+        r = threads.rank
         while r < rows:
             normalise_row(at(x, r * row), at(x, r * row), columns, columns, factor[codes.VARIANCE_OFFSET])
-            r += threads
+            r += threads.size
         cuda.syncthreads()
-    index = thread
+    index = threads.rank
     while index < rows * columns:
         r = index // columns
         j = index - r * columns
@@ -72,16 +73,16 @@ def normalise_rows(thread, threads, op, factor, params, x, row, rows):
                 scale, offset = folded(value, value, gamma, beta, mean, variance, factor[codes.VARIANCE_OFFSET])
                 value = value * scale + offset
         x[r * row + j] = activate(op[codes.FUNCTION], value, factor[codes.ALPHA])
-        index += threads
+        index += threads.size
 
 
-def activate_rows(thread, threads, op, x, row, rows, alpha):
+def activate_rows(threads, op, x, row, rows, alpha):
     """Activation of rows in place, a row to a thread."""
     apart()
-    r = thread
+    r = threads.rank
     while r < rows:
         activation_forward(op[codes.FUNCTION], at(x, r * row), row, 1, op[codes.OUTPUTS], op[codes.OUTPUTS], alpha)
-        r += threads
+        r += threads.size
 
 
 @entry("IIINNNXNNNNDN", mixed=True)
@@ -93,7 +94,7 @@ def infer_blocks(sizes, run, ops, factors, loss_factors, scaling, x, y, weights,
     sizes : int64, the columns ``SIZES``
     buffers : (blocks, 2 * BLOCK_ROWS * ROW), if they do not fit in shared memory
     """
-    thread, threads = cuda.threadIdx.x, cuda.blockDim.x
+    threads = Threads(cuda.threadIdx.x, cuda.blockDim.x)
     memory = cuda.shared.array(0, ELEMENT)
     rows_at_once, row, n = sizes[BLOCK_ROWS], sizes[ROW], sizes[ROWS]
     size = rows_at_once * row
@@ -104,38 +105,38 @@ def infer_blocks(sizes, run, ops, factors, loss_factors, scaling, x, y, weights,
     first = rows_at_once * cuda.blockIdx.x
     while first < n:
         rows, width = min(rows_at_once, n - first), ops[codes.INPUTS]
-        load_rows(thread, threads, at(x, first * width), width, scaling, rows, here, row)
+        load_rows(threads, at(x, first * width), width, scaling, rows, here, row)
         cuda.syncthreads()
         for index in range(sizes[OPERATIONS]):
             op, factor = at(ops, index * COLUMNS), at(factors, index * FACTORS)
             if op[codes.KIND] == codes.DROPOUT:
                 continue
             if op[codes.KIND] == codes.DENSE:
-                dense_rows(thread, threads, op, params, here, there, row, rows, factor[codes.ALPHA])
+                dense_rows(threads, op, params, here, there, row, rows, factor[codes.ALPHA])
                 here, there = there, here
                 cuda.syncthreads()
             elif op[codes.KIND] >= codes.STANDARDIZE:
-                normalise_rows(thread, threads, op, factor, params, here, row, rows)
+                normalise_rows(threads, op, factor, params, here, row, rows)
                 cuda.syncthreads()
             if op[codes.KIND] == codes.ACTIVATION or op[codes.FUNCTION] == codes.SOFTMAX:
-                activate_rows(thread, threads, op, here, row, rows, factor[codes.ALPHA])
+                activate_rows(threads, op, here, row, rows, factor[codes.ALPHA])
                 cuda.syncthreads()
         if code == codes.NO_LOSS:
-            i = thread
+            i = threads.rank
             while i < rows * columns:
                 r = i // columns
                 j = i - r * columns
                 outputs[(first + r) * columns + j] = here[r * row + j]
-                i += threads
+                i += threads.size
         else:
-            r = thread
+            r = threads.rank
             while r < rows:
                 weight = weights[first + r] if run[codes.WEIGHTED] else NUMBER(1.0)
                 loss_of_row(
                     run, at(here, r * row), at(y, (first + r) * run[codes.TARGETS]), at(there, r * row), columns,
                     weight, NUMBER(1.0), 0.0, at(loss_factors, 0), at(stats, (first + r) * (1 + metrics)),
                 )  # fmt: skip
-                r += threads
+                r += threads.size
         cuda.syncthreads()
         first += rows_at_once * cuda.gridDim.x
 

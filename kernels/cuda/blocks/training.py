@@ -19,7 +19,8 @@ from ...operations.random import FIRST_DROPOUT_STREAM, shuffle
 from ...operations.teamwork import share
 from ...records import Descent
 from ..jit import ELEMENT, apart, cuda, entry
-from ..rows import derivatives_of_rows, gather, losses, penalty_share, softmax_rows
+from ..records import Data, Memory, Network, Threads
+from ..rows import derivatives_of_rows, gather, losses, penalty, softmax_rows
 from .clipping import clip
 from .dense import dense_backward_input, dense_forward, dense_update
 
@@ -28,44 +29,45 @@ SIZES = ("OPERATIONS", "HYPER", "HYPER_ROW", "PROGRESS", "MEMORY", "PARAMETERS",
 OPERATIONS, HYPER, HYPER_ROW, PROGRESS, MEMORY, PARAMETERS, WORK, STATS, SHARED = range(len(SIZES))
 
 
-def copy(thread, threads, target, source, count):
+def copy(threads, target, source, count):
     """Copy ``count`` numbers."""
-    i = thread
+    i = threads.rank
     while i < count:
         target[i] = source[i]
-        i += threads
+        i += threads.size
 
 
-def prepare_work(thread, threads, ops, count, work, size, batch):
+def prepare_work(threads, ops, count, work, size, rows):
     """Zeros, and a column of ones before the input of each layer that has a bias."""
     apart()
-    i = thread
+    i = threads.rank
     while i < size:
         work[i] = 0.0
-        i += threads
+        i += threads.size
     cuda.syncthreads()
     for index in range(count):
         op = at(ops, index * COLUMNS)
         if op[codes.KIND] == codes.DENSE and op[codes.BIAS]:
-            r = thread
-            while r < batch:
+            r = threads.rank
+            while r < rows:
                 work[op[codes.X] - 1 + r * op[codes.X_ROW]] = 1.0
-                r += threads
+                r += threads.size
 
 
-def forward(thread, threads, ops, count, factors, params, work, rows, step, key_0, key_1):
+def forward(threads, network, work, rows, step, key_0, key_1):
     """All operations on the batch in the workspace."""
-    for index in range(count):
-        op, factor = at(ops, index * COLUMNS), at(factors, index * FACTORS)
+    params = network.params
+    for index in range(network.count):
+        op, factor = at(network.ops, index * COLUMNS), at(network.factors, index * FACTORS)
         if op[codes.KIND] == codes.DENSE:
-            dense_forward(thread, threads, op, params, work, rows, factor[codes.ALPHA])
+            dense_forward(threads, op, params, work, rows, factor[codes.ALPHA])
             if op[codes.FUNCTION] == codes.SOFTMAX:
                 cuda.syncthreads()
-                softmax_rows(thread, threads, op, work, rows)
+                softmax_rows(threads, op, work, rows)
         elif op[codes.KIND] >= codes.STANDARDIZE:
-            normalise_forward_share(thread, threads, 0, op, factor, params, work, rows)
+            normalise_forward_share(threads.rank, threads.size, 0, op, factor, params, work, rows)
         else:
-            first, last = share(thread, threads, rows)
+            first, last = share(threads.rank, threads.size, rows)
             simple_forward(
                 op, factor[codes.ALPHA], factor[codes.RATE], work, first, last, 0, step,
                 FIRST_DROPOUT_STREAM + index, key_0, key_1,
@@ -73,11 +75,11 @@ def forward(thread, threads, ops, count, factors, params, work, rows, step, key_
         cuda.syncthreads()
 
 
-def report(thread, threads, run, hyper, stats, shares, rows, unit, results):
-    """Add the sums over the batch to ``results``, the loss or a metric to a thread; ``shares`` are of the penalty."""
+def report(threads, run, hyper, stats, parts, rows, unit, results):
+    """Add the sums over the batch to ``results``, the loss or a metric to a thread; ``parts`` are of the penalty."""
     apart()
     columns = 1 + run[codes.METRICS_COUNT]
-    m = thread
+    m = threads.rank
     while m < columns:
         mean = float(rows) * unit if run[codes.WEIGHTED_MEAN] else 1.0
         total = 0.0
@@ -86,93 +88,96 @@ def report(thread, threads, run, hyper, stats, shares, rows, unit, results):
         if m > 0:
             results[m] += mean * total
         else:
-            penalty = 0.0
-            for i in range(threads):
-                penalty += shares[i]
+            total_penalty = 0.0
+            for i in range(threads.size):
+                total_penalty += parts[i]
             results[0] += mean * hyper[codes.LOSS_SCALE] * total
-            results[0] += (mean if run[codes.L2_PER_ROW] else float(rows)) * penalty
-        m += threads
+            results[0] += (mean if run[codes.L2_PER_ROW] else float(rows)) * total_penalty
+        m += threads.size
 
 
-def backward(
-    thread, threads, descent, l2_scale, ops, count, factors, params, slot_0, slot_1, work, rows
-):
-    """Gradients from the last operation to the first, then the optimizer's step on the weights of all dense layers."""
+def backward(threads, descent, l2_scale, network, moments, memory, rows):
+    """Gradients from the last operation to the first, then the optimizer's step on the weights of all dense layers.
+
+    moments : the first ones, or where gradients go if they are clipped
+    """
+    ops, count, factors, params = network.ops, network.count, network.factors, network.params
+    work, slot_1 = memory.work, memory.slot_1
     for index in range(count - 1, -1, -1):
         op = at(ops, index * COLUMNS)
         if op[codes.KIND] >= codes.BATCH_NORM:
             normalise_backward_share(
-                thread, threads, 0, ops, index, factors, params, slot_0, slot_1, work, rows, descent
+                threads.rank, threads.size, 0, ops, index, factors, params, moments, slot_1, work, rows, descent
             )
         elif op[codes.KIND] == codes.DENSE and op[codes.NEEDS_DX]:
-            dense_backward_input(thread, threads, ops, index, factors, params, work, rows)
+            dense_backward_input(threads, network, index, work, rows)
             cuda.syncthreads()
             if op[codes.BY_ROWS]:
-                derivatives_of_rows(thread, threads, ops, index, factors, work, rows)
+                derivatives_of_rows(threads, ops, index, factors, work, rows)
                 cuda.syncthreads()
     for index in range(count):
         op = at(ops, index * COLUMNS)
         if op[codes.KIND] == codes.DENSE:
             dense_update(
-                thread, threads, op, work, params, slot_0, slot_1, rows,
-                l2_scale * factors[index * FACTORS + codes.L2], descent,
+                threads, op, work, params, moments, slot_1, rows, l2_scale * factors[index * FACTORS + codes.L2],
+                descent,
             )  # fmt: skip
     cuda.syncthreads()
 
 
-def do_steps(
-    thread, threads, run, hyper, hyper_row, state, ops, count, factors, loss_factors, scaling, x, y, weights, order,
-    params, slot_0, slot_1, work, gradients, stats, results, start, stop,
-):  # fmt: skip
+def do_steps(threads, run, hyper, hyper_row, state, network, data, memory, start, stop):
     """Steps ``start`` .. ``stop`` - 1 of one model's run."""
     n, batch, columns = run[codes.ROWS], run[codes.BATCH], 1 + run[codes.METRICS_COUNT]
+    ops, count, factors = network.ops, network.count, network.factors
+    work, stats = memory.work, memory.stats
     steps_per_epoch = (n + batch - 1) // batch
     t, power_1, power_2 = state[0], state[1], state[2]
     epoch = start // steps_per_epoch
     place = (start - epoch * steps_per_epoch) * batch
-    shares = at(stats, batch * columns)
+    parts = at(stats, batch * columns)
     clipped = hyper[codes.CLIPVALUE] + hyper[codes.CLIPNORM] + hyper[codes.GLOBAL_CLIPNORM] > 0.0
     for _ in range(start, stop):
         rows = min(batch, n - place)
         if place == 0 and run[codes.SHUFFLE]:
-            if thread == 0:
-                shuffle(order, n, run[codes.FIRST_EPOCH] + epoch, run[codes.SEED_LOW], run[codes.SEED_HIGH])
+            if threads.rank == 0:
+                shuffle(data.order, n, run[codes.FIRST_EPOCH] + epoch, run[codes.SEED_LOW], run[codes.SEED_HIGH])
             cuda.syncthreads()
-        chosen = at(order, place)
-        unit = unit_share(run, weights, chosen, rows)
-        gather(thread, threads, x, ops[codes.INPUTS], scaling, chosen, rows, at(work, ops[codes.X]), ops[codes.X_ROW])
+        chosen = at(data.order, place)
+        unit = unit_share(run, data.weights, chosen, rows)
+        gather(threads, ops, data.x, data.scaling, chosen, rows, work)
         cuda.syncthreads()
-        forward(
-            thread, threads, ops, count, factors, params, work, rows, int(t), run[codes.SEED_LOW], run[codes.SEED_HIGH]
-        )  # fmt: skip
+        forward(threads, network, work, rows, int(t), run[codes.SEED_LOW], run[codes.SEED_HIGH])
         losses(
-            thread, threads, run, ops, count, factors, work, y, weights, chosen, rows,
-            NUMBER(unit * hyper[codes.LOSS_SCALE]), hyper[codes.LOSS_LIMIT], loss_factors, stats,
+            threads, run, at(ops, (count - 1) * COLUMNS), work, data.y, data.weights, chosen, rows,
+            NUMBER(unit * hyper[codes.LOSS_SCALE]), hyper[codes.LOSS_LIMIT], network.loss_factors, stats,
         )  # fmt: skip
-        shares[thread] = penalty_share(thread, threads, ops, count, factors, params)
+        derivatives_of_rows(threads, ops, count, factors, work, rows)
+        parts[threads.rank] = penalty(threads, network)
         cuda.syncthreads()
-        report(thread, threads, run, hyper, stats, shares, rows, unit, at(results, epoch * columns))
+        report(threads, run, hyper, stats, parts, rows, unit, at(memory.results, epoch * columns))
         t, power_1, power_2 = t + 1.0, power_1 * hyper[codes.BETA_1], power_2 * hyper[codes.BETA_2]
         rate, momentum, epsilon, power_1 = constants(run[codes.OPTIMIZER], hyper, t, power_1, power_2)
         share_1, share_2 = 1.0 - hyper[codes.BETA_1], 1.0 - hyper[codes.BETA_2]
         decay, nesterov = hyper[codes.LEARNING_RATE] * hyper[codes.WEIGHT_DECAY], hyper[codes.NESTEROV] != 0.0
-        optimizer = codes.GRADIENT if clipped else run[codes.OPTIMIZER]
+        l2_scale = unit if run[codes.L2_PER_ROW] else 1.0
+        optimizer, moments = run[codes.OPTIMIZER], memory.slot_0
+        if clipped:
+            optimizer, moments = codes.GRADIENT, memory.gradients
         backward(
-            thread, threads, Descent(optimizer, rate, momentum, share_1, share_2, epsilon, decay, nesterov),
-            unit if run[codes.L2_PER_ROW] else 1.0, ops, count, factors, params, gradients if clipped else slot_0,
-            slot_1, work, rows,
+            threads, Descent(optimizer, rate, momentum, share_1, share_2, epsilon, decay, nesterov), l2_scale, network,
+            moments, memory, rows,
         )  # fmt: skip
         if clipped:
             clip(
-                thread, threads, hyper,
-                Descent(run[codes.OPTIMIZER], rate, momentum, share_1, share_2, epsilon, decay, nesterov), ops, count,
-                params, slot_0, slot_1, gradients, at(shares, threads), shares,
+                threads, hyper,
+                Descent(run[codes.OPTIMIZER], rate, momentum, share_1, share_2, epsilon, decay, nesterov), network,
+                memory, at(parts, threads.size), parts,
             )  # fmt: skip
         place += batch
         if place >= n:
             epoch, place = epoch + 1, 0
         hyper = at(hyper, hyper_row)
-    if thread == 0:
+    if threads.rank == 0:
         state[0], state[1], state[2] = t, power_1, power_2
 
 
@@ -190,35 +195,36 @@ def train_models(
     sizes : int64, the columns ``SIZES``: operations; elements of a model in hyper, and from one step to the next; in
         progress; params; half of slots; work; stats; and whether they fit in shared memory, which then has room for
         params, slots and work of a model
-    run, hyper, ops, factors, loss_factors, scaling, x, y, weights : as in ``training.train_steps``, with ``LANES`` = 1
+    run, hyper : as in ``training.train_steps``
+    ops, factors, loss_factors, scaling, x, y, weights : as in ``cuda/records.py``
     progress : float64, for each model the optimizer's state (3,), then results (epochs, 1 + metrics)
     order : int32 (n,) for each model
     params, slots, work : for each model; where gradients are clipped, work ends with room for them
     stats : float64 (BATCH * (1 + metrics) + threads + 2 * operations,) for each model
     """
-    thread, threads, model = cuda.threadIdx.x, cuda.blockDim.x, cuda.blockIdx.x
-    memory = cuda.shared.array(0, ELEMENT)
-    count, size, moments, work_size = sizes[OPERATIONS], sizes[MEMORY], sizes[PARAMETERS], sizes[WORK]
+    threads, model = Threads(cuda.threadIdx.x, cuda.blockDim.x), cuda.blockIdx.x
+    shared = cuda.shared.array(0, ELEMENT)
+    size, trained, work_size = sizes[MEMORY], sizes[PARAMETERS], sizes[WORK]
     run = at(run, model * (codes.METRICS_START + codes.METRIC_NUMBERS * run[codes.METRIC_KERNELS]))
-    own_params, own_slots = at(params, model * size), at(slots, model * 2 * moments)
+    own_params, own_slots = at(params, model * size), at(slots, model * 2 * trained)
     in_shared = sizes[SHARED] != 0
-    fast_params = at(memory, 0) if in_shared else own_params
-    fast_slots = at(memory, size) if in_shared else own_slots
-    fast_work = at(memory, size + 2 * moments) if in_shared else at(work, model * work_size)
-    ops = at(ops, 0)
-    if in_shared:
-        copy(thread, threads, fast_params, own_params, size)
-        copy(thread, threads, fast_slots, own_slots, 2 * moments)
-    prepare_work(thread, threads, ops, count, fast_work, work_size, run[codes.BATCH])
-    cuda.syncthreads()
+    fast_params = at(shared, 0) if in_shared else own_params
+    fast_slots = at(shared, size) if in_shared else own_slots
+    fast_work = at(shared, size + 2 * trained) if in_shared else at(work, model * work_size)
     own_progress = at(progress, model * sizes[PROGRESS])
-    do_steps(
-        thread, threads, run, at(hyper, model * sizes[HYPER]), sizes[HYPER_ROW], own_progress, ops, count,
-        at(factors, 0), at(loss_factors, 0), at(scaling, 0), at(x, 0), at(y, 0), at(weights, 0),
-        at(order, model * run[codes.ROWS]), fast_params, fast_slots, at(fast_slots, moments), fast_work,
-        at(fast_work, work_size - moments), at(stats, model * sizes[STATS]), at(own_progress, 3), start, stop,
+    network = Network(at(ops, 0), sizes[OPERATIONS], at(factors, 0), at(loss_factors, 0), fast_params)
+    data = Data(at(x, 0), at(y, 0), at(weights, 0), at(order, model * run[codes.ROWS]), at(scaling, 0))
+    memory = Memory(
+        fast_slots, at(fast_slots, trained), fast_work, at(fast_work, work_size - trained),
+        at(stats, model * sizes[STATS]), at(own_progress, 3),
     )  # fmt: skip
     if in_shared:
-        copy(thread, threads, own_params, fast_params, size)
-        copy(thread, threads, own_slots, fast_slots, 2 * moments)
-
+        copy(threads, fast_params, own_params, size)
+        copy(threads, fast_slots, own_slots, 2 * trained)
+    prepare_work(threads, network.ops, network.count, fast_work, work_size, run[codes.BATCH])
+    cuda.syncthreads()
+    own_hyper = at(hyper, model * sizes[HYPER])
+    do_steps(threads, run, own_hyper, sizes[HYPER_ROW], own_progress, network, data, memory, start, stop)
+    if in_shared:
+        copy(threads, own_params, fast_params, size)
+        copy(threads, own_slots, fast_slots, 2 * trained)

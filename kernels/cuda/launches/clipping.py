@@ -38,7 +38,7 @@ def squares_of_arrays(ops, gradients, squares):
     while i < count:
         total += DOUBLE(gradients[place + i]) * gradients[place + i]
         i += threads
-    total = block_sum(total, memory, thread, threads)
+    total = block_sum(total, memory)
     if thread == 0:
         squares[cuda.blockIdx.x] = total
 

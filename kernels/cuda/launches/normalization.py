@@ -41,18 +41,18 @@ def batch_statistics_columns(ops, index, factors, params, work, clock):
     column, first = cuda.grid(2)[0], cuda.threadIdx.y
     inside = column < op[codes.OUTPUTS]
     x = at(work, op[codes.X] + column)
-    share = NUMBER(0.0)
+    part = NUMBER(0.0)
     r = first
     while r < rows and inside:
-        share += x[r * row]
+        part += x[r * row]
         r += cuda.blockDim.y
-    mean = column_sum(share, memory) / NUMBER(rows)
-    share = NUMBER(0.0)
+    mean = column_sum(part, memory) / NUMBER(rows)
+    part = NUMBER(0.0)
     r = first
     while r < rows and inside:
-        share += squared_distance(x[r * row], mean)
+        part += squared_distance(x[r * row], mean)
         r += cuda.blockDim.y
-    variance = column_sum(share, memory) / NUMBER(rows)
+    variance = column_sum(part, memory) / NUMBER(rows)
     if inside and first == 0:
         epsilon = factors[index * FACTORS + codes.VARIANCE_OFFSET]
         moving_share = factors[index * FACTORS + codes.MOVING_SHARE]
@@ -94,18 +94,18 @@ def normalise_rows(ops, index, factors, params, work, clock):
     memory = cuda.shared.array(MOST_THREADS, NUMBER)
     columns, start = op[codes.OUTPUTS], cuda.blockIdx.x * op[codes.Y_ROW]
     x, normal = at(work, op[codes.X] + start), at(work, op[codes.NORMAL] + start)
-    share = NUMBER(0.0)
+    part = NUMBER(0.0)
     j = thread
     while j < columns:
-        share += x[j]
+        part += x[j]
         j += threads
-    mean = block_sum(share, memory, thread, threads) / NUMBER(columns)
-    share = NUMBER(0.0)
+    mean = block_sum(part, memory) / NUMBER(columns)
+    part = NUMBER(0.0)
     j = thread
     while j < columns:
-        share += squared_distance(x[j], mean)
+        part += squared_distance(x[j], mean)
         j += threads
-    variance = block_sum(share, memory, thread, threads) / NUMBER(columns)
+    variance = block_sum(part, memory) / NUMBER(columns)
     deviation = reciprocal_deviation(variance, variance, factors[index * FACTORS + codes.VARIANCE_OFFSET])
     alpha = factors[index * FACTORS + codes.ALPHA]
     j = thread
@@ -127,14 +127,14 @@ def normalization_gradient_columns(ops, index, work, gradients, clock):
     column, first = cuda.grid(2)[0], cuda.threadIdx.y
     inside = column < op[codes.OUTPUTS]
     dy, normal = at(work, op[codes.DY] + column), at(work, op[codes.NORMAL] + column)
-    gamma_share, beta_share = NUMBER(0.0), NUMBER(0.0)
+    gamma_part, beta_part = NUMBER(0.0), NUMBER(0.0)
     r = first
     while r < rows and inside:
         gamma_term, beta_term = gradient_terms(dy[r * row], normal[r * row])
-        gamma_share += gamma_term
-        beta_share += beta_term
+        gamma_part += gamma_term
+        beta_part += beta_term
         r += cuda.blockDim.y
-    gamma_sum, beta_sum = column_sum(gamma_share, memory), column_sum(beta_share, memory)
+    gamma_sum, beta_sum = column_sum(gamma_part, memory), column_sum(beta_part, memory)
     if inside and first == 0:
         sums = at(work, op[codes.SUMS] + column)
         sums[0], sums[row] = gamma_sum, beta_sum
@@ -173,14 +173,14 @@ def normalization_input_rows(ops, index, factors, params, work, clock):
     memory = cuda.shared.array(MOST_THREADS, NUMBER)
     columns, start = op[codes.OUTPUTS], r * op[codes.Y_ROW]
     dy, normal, gamma = at(work, op[codes.DY] + start), at(work, op[codes.NORMAL] + start), at(params, op[codes.GAMMA])
-    share, weighted_share = NUMBER(0.0), NUMBER(0.0)
+    part, weighted_part = NUMBER(0.0), NUMBER(0.0)
     j = thread
     while j < columns:
-        share += product_of_two(dy[j], gamma[j])
-        weighted_share += product_of_three(dy[j], gamma[j], normal[j])
+        part += product_of_two(dy[j], gamma[j])
+        weighted_part += product_of_three(dy[j], gamma[j], normal[j])
         j += threads
-    mean = block_sum(share, memory, thread, threads) / NUMBER(columns)
-    weighted_mean = block_sum(weighted_share, memory, thread, threads) / NUMBER(columns)
+    mean = block_sum(part, memory) / NUMBER(columns)
+    weighted_mean = block_sum(weighted_part, memory) / NUMBER(columns)
     deviation = work[op[codes.DEVIATIONS] + r]
     j = thread
     while j < columns:

@@ -17,7 +17,8 @@ from ...operations.random import FIRST_DROPOUT_STREAM, dropout_block, dropout_th
 from ...records import Descent
 from ..elements import activate
 from ..jit import at, cuda, entry
-from ..rows import derivatives_of_rows, gather, losses, penalty_share, softmax_rows
+from ..records import Network, Threads
+from ..rows import derivatives_of_rows, gather, losses, penalty, softmax_rows
 from ..sums import DOUBLE, MOST_THREADS, block_sum
 
 
@@ -59,8 +60,8 @@ def begin_step(run, hyper, progress, weights, order, clock, pace):
 def gather_batch(ops, scaling, x, order, work, clock):
     """Rows of the batch, scaled, into the workspace."""
     gather(
-        cuda.grid(1), cuda.gridsize(1), at(x, 0), ops[codes.INPUTS], at(scaling, 0),
-        at(order, clock[codes.NOW_PLACE]), clock[codes.NOW_ROWS], at(work, ops[codes.X]), ops[codes.X_ROW],
+        Threads(cuda.grid(1), cuda.gridsize(1)), at(ops, 0), at(x, 0), at(scaling, 0),
+        at(order, clock[codes.NOW_PLACE]), clock[codes.NOW_ROWS], at(work, 0),
     )  # fmt: skip
 
 
@@ -94,33 +95,35 @@ def simple_forward_quads(run, ops, index, factors, work, clock):
 @entry("IiNI")
 def softmax_of_rows(ops, index, work, clock):
     """Softmax of the outputs of operation ``index``, a row to a thread."""
-    softmax_rows(cuda.grid(1), cuda.gridsize(1), at(ops, index * COLUMNS), at(work, 0), clock[codes.NOW_ROWS])
+    threads = Threads(cuda.grid(1), cuda.gridsize(1))
+    softmax_rows(threads, at(ops, index * COLUMNS), at(work, 0), clock[codes.NOW_ROWS])
 
 
 @entry("IiNNI")
 def derive_rows(ops, index, factors, work, clock):
     """Gradients of whole rows back through the elementwise operations below operation ``index``, a row to a thread."""
-    derivatives_of_rows(
-        cuda.grid(1), cuda.gridsize(1), at(ops, 0), index, at(factors, 0), at(work, 0), clock[codes.NOW_ROWS]
-    )
+    threads = Threads(cuda.grid(1), cuda.gridsize(1))
+    derivatives_of_rows(threads, at(ops, 0), index, at(factors, 0), at(work, 0), clock[codes.NOW_ROWS])
 
 
 @entry("IIiNNNNJNDID")
 def losses_of_rows(run, ops, count, factors, work, y, weights, order, loss_factors, stats, clock, pace):
-    """Loss, metrics and gradient of every row of the batch, a row to a thread."""
+    """Loss, metrics and gradient of every row, and that before the last elementwise operations; a row to a thread."""
+    threads, rows = Threads(cuda.grid(1), cuda.gridsize(1)), clock[codes.NOW_ROWS]
     losses(
-        cuda.grid(1), cuda.gridsize(1), at(run, 0), at(ops, 0), count, at(factors, 0), at(work, 0), at(y, 0),
-        at(weights, 0), at(order, clock[codes.NOW_PLACE]), clock[codes.NOW_ROWS], NUMBER(pace[codes.NOW_SCALE]),
-        pace[codes.NOW_LIMIT], at(loss_factors, 0), at(stats, 0),
+        threads, at(run, 0), at(ops, (count - 1) * COLUMNS), at(work, 0), at(y, 0), at(weights, 0),
+        at(order, clock[codes.NOW_PLACE]), rows, NUMBER(pace[codes.NOW_SCALE]), pace[codes.NOW_LIMIT],
+        at(loss_factors, 0), at(stats, 0),
     )  # fmt: skip
+    derivatives_of_rows(threads, at(ops, 0), count, at(factors, 0), at(work, 0), rows)
 
 
 @entry("IiNND")
 def penalty_parts(ops, count, factors, params, parts):
     """Penalties of all kernels, cut into one part for each block."""
     memory = cuda.shared.array(MOST_THREADS, DOUBLE)
-    share = penalty_share(cuda.grid(1), cuda.gridsize(1), at(ops, 0), count, at(factors, 0), at(params, 0))
-    total = block_sum(share, memory, cuda.threadIdx.x, cuda.blockDim.x)
+    network = Network(at(ops, 0), count, at(factors, 0), None, at(params, 0))
+    total = block_sum(penalty(Threads(cuda.grid(1), cuda.gridsize(1)), network), memory)
     if cuda.threadIdx.x == 0:
         parts[cuda.blockIdx.x] = total
 
@@ -134,19 +137,19 @@ def report_step(run, stats, parts, progress, clock, pace):
     results = at(progress, 3 + clock[codes.NOW_EPOCH] * columns)
     mean = float(rows) * pace[codes.NOW_UNIT] if run[codes.WEIGHTED_MEAN] else 1.0
     for m in range(columns):
-        share = DOUBLE(0.0)
+        part = DOUBLE(0.0)
         r = thread
         while r < rows:
-            share += stats[r * columns + m]
+            part += stats[r * columns + m]
             r += threads
-        total = block_sum(share, memory, thread, threads)
+        total = block_sum(part, memory)
         if thread == 0:
             results[m] += mean * (pace[codes.NOW_LOSS_SCALE] if m == 0 else 1.0) * total
     if thread == 0:
-        penalty = DOUBLE(0.0)
-        for part in range(parts.size):
-            penalty += parts[part]
-        results[0] += (mean if run[codes.L2_PER_ROW] else float(rows)) * penalty
+        total_penalty = DOUBLE(0.0)
+        for i in range(parts.size):
+            total_penalty += parts[i]
+        results[0] += (mean if run[codes.L2_PER_ROW] else float(rows)) * total_penalty
 
 
 @entry("INNNiD")
