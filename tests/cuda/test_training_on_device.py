@@ -1,6 +1,7 @@
 """Whole trainings on the device against the oracle: every layer, loss, optimizer and option."""
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -275,6 +276,17 @@ def test_going_on_elsewhere():
         logs = finish_run(going)
         assert_close(other.get_weights(), expected[0].get_weights(), 1e-5)
         assert_close(logs[1:], finish_run(expected[1])[1:], 1e-5)
+
+
+def test_many_networks_in_a_given_order():
+    network = small_problem(device="cuda")
+    engine, objective = network.engine()
+    engine.reset_optimizer(optimizers.SGD(0.1))
+    samples, backwards = network.samples("float32"), np.arange(43)[::-1].copy()
+    options = RunOptions(batch_size=20, epochs=2)
+    (weights,), _ = engine.train_many(objective, samples, replace(options, order=backwards), [network.weights], [1])
+    (expected,), _ = engine.train_many(objective, samples[backwards], options, [network.weights], [1])
+    assert_close(weights, expected, 1e-6)
 
 
 @pytest.mark.covering
