@@ -91,11 +91,11 @@ def through_elements(ops, index, factors, work, r, j, gradient):
 
 def trained_array(op, second):
     """First element and number of elements of a kernel or gamma, or of the biases or beta of an operation."""
-    row = op[codes.PANELS]
+    stride = op[codes.PANELS]
     if op[codes.KIND] == codes.DENSE:
         if second:
-            return op[codes.WEIGHTS], op[codes.BIAS] * row
-        return op[codes.WEIGHTS] + op[codes.BIAS] * row, op[codes.INPUTS] * row
+            return op[codes.WEIGHTS], op[codes.BIAS] * stride
+        return op[codes.WEIGHTS] + op[codes.BIAS] * stride, op[codes.INPUTS] * stride
     if second:
-        return op[codes.BETA], op[codes.CENTERS] * row
-    return op[codes.GAMMA], op[codes.SCALES] * row
+        return op[codes.BETA], op[codes.CENTERS] * stride
+    return op[codes.GAMMA], op[codes.SCALES] * stride

@@ -31,8 +31,8 @@ def clip(threads, hyper, descent, network, memory, sums, parts):
     ops, count, gradients = network.ops, network.count, memory.gradients
     limit, own_limit = NUMBER(hyper[codes.CLIPVALUE]), hyper[codes.CLIPNORM]
     for number in range(2 * count):
-        place, length = trained_array(at(ops, number // 2 * COLUMNS), number % 2)
-        sum_squares(threads, at(gradients, place), length, parts)
+        first, length = trained_array(at(ops, number // 2 * COLUMNS), number % 2)
+        sum_squares(threads, at(gradients, first), length, parts)
         cuda.syncthreads()
         if threads.rank == 0:
             total = 0.0
@@ -42,14 +42,14 @@ def clip(threads, hyper, descent, network, memory, sums, parts):
         cuda.syncthreads()
     common = factor_within(hyper[codes.GLOBAL_CLIPNORM], norm_of(sums, 0, count, 1))
     for number in range(2 * count):
-        place, length = trained_array(at(ops, number // 2 * COLUMNS), number % 2)
+        first, length = trained_array(at(ops, number // 2 * COLUMNS), number % 2)
         own = norm_of(at(sums, number % 2), number // 2, number // 2 + 1, 2)
         factor = NUMBER(common * factor_within(own_limit, own))
         i = threads.rank
         while i < length:
-            g = gradients[place + i] * factor
+            g = gradients[first + i] * factor
             if limit > 0.0:
                 g = limited(g, limit)
-            descend(descent, network.params, memory.slot_0, memory.slot_1, place + i, g)
+            descend(descent, network.params, memory.slot_0, memory.slot_1, first + i, g)
             i += threads.size
     cuda.syncthreads()

@@ -1,4 +1,4 @@
-"""The way forward alone on a GPU, for predictions and evaluations: blocks of threads that share blocks of rows."""
+"""The forward pass alone on a GPU, for predictions and evaluations: blocks of threads that share blocks of rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OPERATIONS, ROWS, BLOCK_ROWS, ROW, SHARED = range(len(SIZES))
 
 
 def load_rows(threads, x, width, scaling, rows, target, row):
-    """Scale rows of x (rows, width) on their way to ``target``."""
+    """Scale rows of x (rows, width) into ``target``, whose rows are ``row`` elements apart."""
     i = threads.rank
     while i < rows * width:
         r = i // width

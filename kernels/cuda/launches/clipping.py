@@ -20,11 +20,11 @@ from ..sums import DOUBLE, MOST_THREADS, block_sum
 def add_slices(run, gradients, slices):
     """Add up ``slices`` vectors of gradients; the sum takes the place of the first."""
     count = run[codes.PARAMETERS]
-    place = cuda.grid(1)
-    while place < count:
+    i = cuda.grid(1)
+    while i < count:
         for s in range(1, slices):
-            gradients[place] += gradients[s * count + place]
-        place += cuda.gridsize(1)
+            gradients[i] += gradients[s * count + i]
+        i += cuda.gridsize(1)
 
 
 @entry("IND")
@@ -32,11 +32,11 @@ def squares_of_arrays(ops, gradients, squares):
     """Sum of the squares of each array's gradient, a block to an array."""
     memory = cuda.shared.array(MOST_THREADS, DOUBLE)
     thread, threads = cuda.threadIdx.x, cuda.blockDim.x
-    place, count = trained_array(at(ops, cuda.blockIdx.x // 2 * COLUMNS), cuda.blockIdx.x % 2)
+    first, count = trained_array(at(ops, cuda.blockIdx.x // 2 * COLUMNS), cuda.blockIdx.x % 2)
     total = DOUBLE(0.0)
     i = thread
     while i < count:
-        total += DOUBLE(gradients[place + i]) * gradients[place + i]
+        total += DOUBLE(gradients[first + i]) * gradients[first + i]
         i += threads
     total = block_sum(total, memory)
     if thread == 0:
@@ -53,8 +53,8 @@ def clip_arrays(ops, gradients, squares, pace):
     factor = NUMBER(common * factor_within(pace[codes.NOW_CLIPNORM], sqrt(squares[number])))
     if factor == 1.0:
         return
-    place, count = trained_array(at(ops, number // 2 * COLUMNS), number % 2)
+    first, count = trained_array(at(ops, number // 2 * COLUMNS), number % 2)
     i = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
     while i < count:
-        gradients[place + i] *= factor
+        gradients[first + i] *= factor
         i += cuda.gridDim.x * cuda.blockDim.x

@@ -109,15 +109,16 @@ def weight_gradient_kernel(way: Way) -> Callable:
         op, thread, rows = at(ops, index * COLUMNS), cuda.threadIdx.x, clock[codes.NOW_ROWS]
         row, column = cuda.blockIdx.y * tile_rows, cuda.blockIdx.x * tile_columns
         slices = cuda.gridDim.z
-        share = (rows + slices * depth - 1) // (slices * depth) * depth
-        begin = min(rows, cuda.blockIdx.z * share)
+        slice_rows = (rows + slices * depth - 1) // (slices * depth) * depth
+        begin = min(rows, cuda.blockIdx.z * slice_rows)
         stride, inputs, bias = op[codes.PANELS], op[codes.INPUTS], op[codes.BIAS]
         sums = cuda.local.array(numbers, NUMBER)
         for i in range(numbers):
             sums[i] = 0.0
         product_tile(
             sums, at(work, op[codes.X]), op[codes.X_ROW], row, inputs, inputs if bias else -1,
-            at(work, op[codes.DY]), op[codes.Y_ROW], column, op[codes.OUTPUTS], begin, min(rows, begin + share), thread,
+            at(work, op[codes.DY]), op[codes.Y_ROW], column, op[codes.OUTPUTS],
+            begin, min(rows, begin + slice_rows), thread,
         )  # fmt: skip
         target = at(gradients, cuda.blockIdx.z * run[codes.PARAMETERS] + op[codes.WEIGHTS])
         for i in range(0, numbers, group):

@@ -1,4 +1,4 @@
-"""What predictions of large networks launch on a GPU beside the way forward of a training step (``step.py``)."""
+"""What predictions of large networks launch on a GPU beside the forward pass of a training step (``step.py``)."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def take_outputs(ops, count, work, outputs, clock):
     columns = op[codes.OUTPUTS]
     i = cuda.grid(1)
     while i < clock[codes.NOW_ROWS] * columns:
-        row = i // columns
-        outputs[i] = work[op[codes.Y] + row * op[codes.Y_ROW] + i - row * columns]
+        r = i // columns
+        outputs[i] = work[op[codes.Y] + r * op[codes.Y_ROW] + i - r * columns]
         i += cuda.gridsize(1)
 
 
@@ -38,12 +38,12 @@ def take_outputs(ops, count, work, outputs, clock):
 def evaluate_rows(run, ops, count, work, y, weights, loss_factors, stats, clock):
     """Weighted loss and metrics of every row to ``stats`` (rows, 1 + metrics), flat; a row to a thread."""
     op, columns = at(ops, (count - 1) * COLUMNS), 1 + run[codes.METRICS_COUNT]
-    row = cuda.grid(1)
-    while row < clock[codes.NOW_ROWS]:
-        weight = weights[row] if run[codes.WEIGHTED] else NUMBER(1.0)
-        place = row * op[codes.Y_ROW]
+    r = cuda.grid(1)
+    while r < clock[codes.NOW_ROWS]:
+        weight = weights[r] if run[codes.WEIGHTED] else NUMBER(1.0)
+        place = r * op[codes.Y_ROW]
         loss_of_row(
-            run, at(work, op[codes.Y] + place), at(y, row * run[codes.TARGETS]), at(work, op[codes.DY] + place),
-            op[codes.OUTPUTS], weight, NUMBER(1.0), 0.0, at(loss_factors, 0), at(stats, row * columns),
+            run, at(work, op[codes.Y] + place), at(y, r * run[codes.TARGETS]), at(work, op[codes.DY] + place),
+            op[codes.OUTPUTS], weight, NUMBER(1.0), 0.0, at(loss_factors, 0), at(stats, r * columns),
         )  # fmt: skip
-        row += cuda.gridsize(1)
+        r += cuda.gridsize(1)

@@ -121,7 +121,7 @@ def normalise_rows(ops, index, factors, params, work, clock):
 
 @entry("IiNNI")
 def normalization_gradient_columns(ops, index, work, gradients, clock):
-    """Gradients of gamma and beta, which the way back needs whether or not they are trained."""
+    """Gradients of gamma and beta, which the backward pass needs whether or not they are trained."""
     op, rows, row = at(ops, index * COLUMNS), clock[codes.NOW_ROWS], ops[index * COLUMNS + codes.Y_ROW]
     memory = cuda.shared.array(MOST_THREADS, NUMBER)
     column, first = cuda.grid(2)[0], cuda.threadIdx.y

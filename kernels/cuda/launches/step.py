@@ -38,8 +38,8 @@ def begin_step(run, hyper, progress, weights, order, clock, pace):
     rows = min(batch, n - place)
     clock[codes.NEXT_STEP], clock[codes.NOW_STEP] = step + 1, int(progress[0])
     clock[codes.NOW_EPOCH], clock[codes.NOW_PLACE], clock[codes.NOW_ROWS] = epoch, place, rows
-    row = step - clock[codes.FIRST_STEP] if clock[codes.HYPER_ROWS] > 1 else 0
-    now = at(hyper, row * codes.HYPER_COLUMNS)
+    hyper_row = step - clock[codes.FIRST_STEP] if clock[codes.HYPER_ROWS] > 1 else 0
+    now = at(hyper, hyper_row * codes.HYPER_COLUMNS)
     progress[0] += 1.0
     progress[1] *= now[codes.BETA_1]
     progress[2] *= now[codes.BETA_2]
@@ -161,11 +161,11 @@ def descend_all(run, params, slots, gradients, slices, pace):
         run[codes.OPTIMIZER], pace[codes.NOW_RATE], pace[codes.NOW_MOMENTUM], pace[codes.NOW_SHARE_1],
         pace[codes.NOW_SHARE_2], pace[codes.NOW_EPSILON], pace[codes.NOW_DECAY], pace[codes.NOW_NESTEROV] != 0.0,
     )  # fmt: skip
-    place = cuda.grid(1)
-    while place < count:
+    i = cuda.grid(1)
+    while i < count:
         for s in range(1, slices):
-            gradients[place] += gradients[s * count + place]
+            gradients[i] += gradients[s * count + i]
         if limit > 0.0:
-            gradients[place] = limited(gradients[place], limit)
-        update(descent, at(w, place), at(m, place), at(v, place), at(gradients, place), 1)
-        place += cuda.gridsize(1)
+            gradients[i] = limited(gradients[i], limit)
+        update(descent, at(w, i), at(m, i), at(v, i), at(gradients, i), 1)
+        i += cuda.gridsize(1)
