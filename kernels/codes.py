@@ -1,10 +1,12 @@
 """Integer codes and table columns shared by the plan and the compiled programs.
 
 A plan is data: what to compute is written in small integer and float tables, so one compiled program runs
-every model. The position of a name in its tuple is its code. Those of activations stand in `formulas/activations.py`.
+every model. The position of a name in its tuple is its code. Those of activations and optimizers stand in
+`formulas/`.
 """
 
 from .formulas import activations as _activations
+from .formulas import update_rules as _update_rules
 
 ACTIVATIONS = tuple(_activations.ACTIVATIONS)
 LINEAR, RELU, SIGMOID, TANH, SOFTMAX, STEP = map(
@@ -64,8 +66,8 @@ LOSS_COLUMNS = (
 # They are followed by a number for each output: its weight in a categorical focal loss, its level as a quantile.
 KEPT, SPREAD, SHAPE, POSITIVE, NEGATIVE, REPEATS, LIMIT, PER_OUTPUT = range(len(LOSS_COLUMNS) + 1)
 
-OPTIMIZERS = ("gradient", "sgd", "rmsprop", "adam", "adamw", "adamax", "lion", "nadam", "adagrad")
-GRADIENT, SGD, RMSPROP, ADAM, ADAMW, ADAMAX, LION, NADAM, ADAGRAD = range(len(OPTIMIZERS))
+OPTIMIZERS = tuple(_update_rules.OPTIMIZERS)
+GRADIENT, ADAM = map(OPTIMIZERS.index, ("gradient", "adam"))
 
 # Columns of the float64 hyper-parameter vector of an optimizer.
 HYPERPARAMETERS = ("learning_rate", "beta_1", "beta_2", "epsilon", "weight_decay", "nesterov")

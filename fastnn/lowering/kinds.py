@@ -16,7 +16,7 @@ class Vector(NamedTuple):
         Of the table of operations: where the first one stands.
     trained_if : int or None
         Column of that table which is 1 if they are trained; None: they never are.
-    count : int
+    number : int
         How many vectors stand side by side.
     constant : float or None
         What they are if they are not trained and no weights of the layer; None: they are always weights.
@@ -24,7 +24,7 @@ class Vector(NamedTuple):
 
     column: int
     trained_if: int | None
-    count: int = 1
+    number: int = 1
     constant: float | None = None
 
     def is_trained(self, op: Any) -> bool:
@@ -75,7 +75,7 @@ class Kind(NamedTuple):
 
 
 _TRAINED = Vector(codes.GAMMA, codes.SCALES, constant=1.0), Vector(codes.BETA, codes.CENTERS, constant=0.0)
-_MOVING = Vector(codes.MOVING, None, count=2)  # means, then variances
+_MOVING = Vector(codes.MOVING, None, number=2)  # means, then variances
 _NORMALIZED = (Buffer(codes.NORMAL), Buffer(codes.SUMS, rows=2), Buffer(codes.DEVIATIONS, rows=1, of_rows=True))
 KINDS = {
     codes.DENSE: Kind(has_matrix=True, in_lanes=True),

@@ -81,7 +81,7 @@ def _place_vectors(op: np.ndarray, used: int, lanes: int, trained: bool) -> int:
     for vector in kind_of(op).vectors:
         if vector.is_trained(op) == trained:
             op[vector.column] = used
-            used += vector.count * int(op[codes.PANELS]) * lanes
+            used += vector.number * int(op[codes.PANELS]) * lanes
     return used
 
 
@@ -122,7 +122,7 @@ def weight_places(ops: np.ndarray, lanes: int) -> tuple[list[Place], list[Place]
                 weights.append(Place((columns,), start, panel, width))
         for vector in kind_of(op).vectors:
             trained, size = vector.is_trained(op), int(op[codes.PANELS]) * lanes
-            starts = [int(op[vector.column]) + number * size for number in range(vector.count)]
+            starts = [int(op[vector.column]) + index * size for index in range(vector.number)]
             places = [Place((columns,), start, width, width, trained) for start in starts]
             if trained or vector.constant is None:
                 weights += places

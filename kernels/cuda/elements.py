@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from .. import codes
 from ..codes import COLUMNS, FACTORS
-from ..element_types import NUMBER
+from ..element_types import NUMBER  # noqa: F401 - in a source that is put together
 from ..formulas.activations import ACTIVATIONS, linear, undefined
-from ..formulas.update_rules import adagrad, adam, adamax, lion, nadam, nesterov, rmsprop, sgd
+from ..formulas.update_rules import kept
 from ..llvm.instructions import at
 from ..operations.choices import Call, chosen
+from ..operations.optimizers import rules
 
 
 def operand(x):
@@ -42,31 +43,19 @@ def derivative(function, y, z, alpha):
     """
 
 
+def _descend(step, rule):
+    weights = ("w[place], m[place]", "w[place], m[place], v[place]")[rule.moments - 1]
+    numbers = ", ".join(f"NUMBER(descent.{name})" for name in rule.numbers)
+    return Call(step, f"{weights}, g, {numbers}", f"{weights} =")
+
+
+@chosen(
+    {case: _descend(step, rule) for case, step, rule in rules()} | {codes.GRADIENT: Call(kept, "g", "m[place] =")},
+    otherwise=Call(undefined, "w[place]", "w[place] ="),
+    by="descent.optimizer",
+)
 def descend(descent, w, m, v, place, g):
     """The optimizer's step on the weight at ``place`` of w, whose moments stand there in m and v; see ``update``."""
-    optimizer, rate, momentum = descent.optimizer, NUMBER(descent.rate), NUMBER(descent.momentum)
-    share_1, share_2 = NUMBER(descent.share_1), NUMBER(descent.share_2)
-    epsilon, decay = NUMBER(descent.epsilon), NUMBER(descent.decay)
-    old, moment, other = w[place], m[place], v[place]
-    if optimizer == codes.ADAM or optimizer == codes.ADAMW:
-        w[place], m[place], v[place] = adam(old, moment, other, g, rate, share_1, share_2, epsilon, decay)
-    elif optimizer == codes.RMSPROP:
-        w[place], m[place], v[place] = rmsprop(old, moment, other, g, rate, momentum, share_2, epsilon, decay)
-    elif optimizer == codes.SGD:
-        if descent.nesterov:
-            w[place], m[place] = nesterov(old, moment, g, momentum, rate, decay)
-        else:
-            w[place], m[place] = sgd(old, moment, g, momentum, rate, decay)
-    elif optimizer == codes.ADAMAX:
-        w[place], m[place], v[place] = adamax(old, moment, other, g, rate, share_1, share_2, epsilon, decay)
-    elif optimizer == codes.LION:
-        w[place], m[place] = lion(old, moment, g, rate, share_1, share_2, decay)
-    elif optimizer == codes.NADAM:
-        w[place], m[place], v[place] = nadam(old, moment, other, g, rate, momentum, share_1, share_2, epsilon, decay)
-    elif optimizer == codes.ADAGRAD:
-        w[place], m[place] = adagrad(old, moment, g, rate, epsilon, decay)
-    elif optimizer == codes.GRADIENT:
-        m[place] = g
 
 
 def through_elements(ops, index, factors, work, r, j, gradient):

@@ -7,6 +7,7 @@ else reads them, and nothing else is touched.
 import textwrap
 from pathlib import Path
 
+import harness
 import pytest
 
 ACTIVATION = {
@@ -32,18 +33,44 @@ ACTIVATION = {
         _BY_NAME["bent"], _TABLE["bent"] = bent, _maker(bent)
         """,
 }
+OPTIMIZER = {
+    "fastnn.kernels.formulas.update_rules": '''
+        def signs(w, m, g, rate, share, decay):
+            """Step along the sign of the moment, smoothed."""
+            m = first_moment(m, g, share)
+            return decayed(w, decay) - rate * m / sqrt(m * m + 0.01), m
+
+        OPTIMIZERS["signs"] = Rule(signs, 1, ("rate", "share_1", "decay"), constants=adamax_constants)
+        ''',
+    "fastnn.kernels.reference.optimizers": """
+        def _signs(w, m, v, g, h, state):
+            m[:] = h["beta_1"] * m + (1.0 - h["beta_1"]) * g
+            w -= h["learning_rate"] / (1.0 - h["beta_1"] ** state["step"]) * m / np.sqrt(m * m + 0.01)
+
+        _STEPS["signs"] = _signs
+        """,
+    "fastnn.optimizers.methods": """
+        class Signs(Adam):
+            name = "signs"
+        """,
+    "fastnn.optimizers": """
+        from fastnn.optimizers.methods import Signs
+        _TABLE["signs"] = Signs
+        """,
+}
 NETWORK = """
     import numpy as np
     from fastnn.layers import Activation, Dense, Dropout
     from harness import Problem, assert_close
 
-    layers = [Dense(5, "bent"), Dropout(0.2), Activation("bent"), Dense(4, "bent", use_bias=False), Dense(2)]
+    def layers_of(name):
+        return [Dense(5, name), Dropout(0.2), Activation(name), Dense(4, name, use_bias=False), Dense(2)]
 
-    def check(dtype, relative, **options):
+    def check(layers, optimizer, dtype, relative, **options):
         problem = Problem(layers, 3, "mean_squared_error", rows=23, **options)
         assert_close(problem.engine(dtype)[0].predict(problem.data(dtype)[0]), problem.outputs(), relative)
-        engine, _, logs = problem.train(dtype)
-        weights, expected = problem.oracle()
+        engine, _, logs = problem.train(dtype, optimizer)
+        weights, expected = problem.oracle(optimizer)
         assert_close(engine.get_weights(), weights, relative)
         np.testing.assert_allclose(logs, expected, rtol=relative)
     """
@@ -54,7 +81,7 @@ def run_with(run_python, fresh_cache):
     """A function that runs code in a new process in which lines were added to modules."""
 
     def run_with(added, *code, **environment):
-        lines = ["import importlib, sys", f"sys.path.insert(0, {str(Path(__file__).parents[1])!r})"]
+        lines = ["import importlib, sys", f"sys.path.insert(0, {str(Path(harness.__file__).parent)!r})"]
         for name, text in added.items():
             lines.append(f"exec({textwrap.dedent(text)!r}, vars(importlib.import_module({name!r})))")
         return run_python("\n".join([*lines, *map(textwrap.dedent, code)]), **environment)
@@ -76,7 +103,7 @@ def test_an_activation(run_with):
         np.testing.assert_allclose(reference.activation_gradient("bent", [0.7], 0.25, [1.0]), [slope], rtol=1e-9)
         assert activations.serialize(activations.get("bent")) == "bent"
         assert activations.get({"class_name": "bent", "config": {"alpha": 0.5}}).get_config() == {"alpha": 0.5}
-        check("float32", 1e-5)
+        check(layers_of("bent"), "adam", "float32", 1e-5)
 
         x, weights = np.random.default_rng(0).normal(size=(50, 3)), []
         for jit_compile in (False, True):
@@ -90,17 +117,30 @@ def test_an_activation(run_with):
     )  # fmt: skip
 
 
-def test_an_activation_on_a_gpu(run_with):
+@pytest.mark.slow
+def test_an_optimizer(run_with):
+    run_with(OPTIMIZER, NETWORK, 'check(layers_of("tanh"), "signs", "float32", 1e-5)')
+
+
+ADDED = {
+    "activation": (ACTIVATION, 'layers_of("bent"), "adam"'),
+    "optimizer": (OPTIMIZER, 'layers_of("tanh"), "signs"'),
+}
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_on_a_gpu(run_with, name):
     """Small networks in a block of threads, and large ones by a launch for each product, in the simulator."""
     pytest.importorskip("numba_cuda", reason="needs the extra fastnn-core[cuda]")
+    added, given = ADDED[name]
     run_with(
-        ACTIVATION, NETWORK,
-        """
+        added, NETWORK,
+        f"""
         from fastnn.engine.cuda import inference_launches, run
 
-        check("float64", 1e-11, device="cuda")
+        check({given}, "float64", 1e-11, device="cuda")
         run.FLOPS_WORTH_LAUNCHES = inference_launches.FLOPS_OF_ROW = inference_launches.FLOPS_OF_ALL = 0.0
-        check("float64", 1e-11, device="cuda")
+        check({given}, "float64", 1e-11, device="cuda")
         """,
         NUMBA_ENABLE_CUDASIM="1",
     )  # fmt: skip
