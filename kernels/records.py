@@ -21,7 +21,7 @@ class Network(NamedTuple):
     """Operations and weights; for programs of CPUs, see ``kernels/README.md`` for layouts."""
 
     ops: Any  # int64 (count, OPERATION_COLUMNS)
-    count: int
+    count: int  # type: ignore[assignment]  # in the place of the method of tuples
     factors: Any  # (count, FACTOR_COLUMNS)
     loss_factors: Any  # (1 + metrics, LOSS_COLUMNS + C), of the loss and of each metric; not read for predictions
     params: Any  # (P + operands,), updated in training: weights, with what mixed precision keeps of them

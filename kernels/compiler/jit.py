@@ -192,7 +192,7 @@ def _program(function: Callable, dtype: np.dtype, variant: str = "", twins: Twin
     compile_program, itself = type(dispatcher).compile, weakref.ref(dispatcher)  # a cycle would keep its machine code
 
     def compiled(signature: Any) -> Callable:
-        dispatcher = itself()
+        dispatcher: Any = itself()
         dispatcher.entry_point = compile_program(dispatcher, signature)
         return dispatcher.entry_point
 
