@@ -1,11 +1,57 @@
 """What travels together through kernels: named tuples, which the compiler takes apart.
 
-Kernels make them themselves, or get them from the host with arrays as their fields.
+A program gets those of arrays from the host; within it they hold pointers to first elements (``pointers``), as using an
+array counts a reference.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+
+class Team(NamedTuple):
+    """Who works on a step, seen by one member; see ``operations/teamwork.py``."""
+
+    rank: int
+    size: int
+    sync: Any  # int64 (SYNC_SIZE,), where members meet
+
+
+class Network(NamedTuple):
+    """Operations and weights; for programs of CPUs, see ``kernels/README.md`` for layouts."""
+
+    ops: Any  # int64 (count, OPERATION_COLUMNS)
+    count: int  # type: ignore[assignment]  # in the place of the method of tuples
+    factors: Any  # (count, FACTOR_COLUMNS)
+    loss_factors: Any  # (1 + metrics, LOSS_COLUMNS + C), of the loss and of each metric; not read for predictions
+    params: Any  # (P + operands,), updated in training: weights, with what mixed precision keeps of them
+
+
+class Data(NamedTuple):
+    """All rows, and how they are read."""
+
+    x: Any  # (n, inputs), of the parameters' type or uint8; (0, 1) where the rows are sparse
+    y: Any  # (n, TARGETS)
+    weights: Any  # (n,) or (0,)
+    order: Any  # int64 (n,), updated: the order of the rows in the present epoch; None for predictions
+    scaling: Any  # (2,), factor and summand of every input
+
+
+class Memory(NamedTuple):
+    """What training writes, besides weights and the order of the rows; of a member, where each has its own.
+
+    ``work`` is laid out by the plan, one for the team or, where it shares rows, for each member. ``gradients`` are
+    (PARAMETERS,) where they are clipped and there are no segments. In ``stats``, behind the loss and metrics of each
+    row of the batch, is room for ``cpu/clipping.py``.
+    """
+
+    slot_0: Any  # (P,), first moments
+    slot_1: Any  # (P,), second moments
+    work: Any  # (1 or size, ...)
+    gradients: Any  # (SEGMENTS * PARAMETERS,)
+    scratch: Any  # (size, ...)
+    stats: Any  # float64 (BATCH * (1 + metrics) + 2 * units,)
+    results: Any  # float64 (epochs, 1 + metrics): sums over rows of the loss and the metrics
 
 
 class Descent(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from fastnn.kernels import codes
 from fastnn.kernels.compiler import jit
 from fastnn.kernels.host import cpu
 from fastnn.kernels.operations import teamwork
+from fastnn.kernels.records import Data, Network
 from fastnn.lowering.objective import Objective
 from fastnn.lowering.plan import Plan
 
@@ -55,11 +57,12 @@ class Inference:
         rows = SLICE_SECONDS * FLOPS_PER_SECOND / max(plan.flops_per_row, 100 * (plan.n_inputs + plan.n_outputs))
         self._rows_at_once = block_rows * max(1, int(rows / block_rows))
         self._program_for = functools.partial(input_program, inference.infer_rows, plan)
-        self._programs: dict[tuple[np.dtype, bool], Any] = {}
-        self._program_of_rows: Any = None  # the one for dense rows of the plan's type, once it is compiled
+        self._programs: dict[tuple[np.dtype, bool], Callable] = {}
+        self._program_of_rows: Callable | None = None  # for dense rows of the plan's type, once it is compiled
         ops = plan.raw_ops if run[codes.LINK] else plan.ops if objective is None else objective.ops
         loss_factors = np.empty((0, 0), plan.dtype) if objective is None else objective.factors
-        self._tables = (run, ops, plan.factors, loss_factors, plan.scaling)
+        self._run, self._scaling = run, plan.scaling
+        self._network = Network(ops, len(ops), plan.factors, loss_factors, np.empty(0, plan.dtype))
         self._alone = (0, 1, np.zeros(teamwork.SYNC_SIZE, np.int64))
         self._no_matrix, self._no_vector = np.empty((0, 1), plan.dtype), np.empty(0, plan.dtype)
         self._no_stats = self._nothing_finished = np.empty((0, 1))
@@ -86,7 +89,8 @@ class Inference:
         if plain and n <= self._block_rows and self._program_of_rows is not None:
             buffers = np.empty((1, self._buffer_sizes[False]), self._dtype)
             self._program_of_rows(
-                *self._alone, *self._tables, x, None, self._no_matrix, self._no_vector, params, buffers, self._no_stats,
+                *self._alone, self._run, self._with(params),
+                Data(x, self._no_matrix, self._no_vector, None, self._scaling), None, buffers, self._no_stats,
                 self._no_matrix if outputs is None else outputs,
                 self._nothing_finished if finished is None else finished,
             )  # fmt: skip
@@ -100,6 +104,13 @@ class Inference:
             out, targets, weight, stat, done = (None if array is None else array[rows] for array in arrays)
             trace += self._call(params, x[rows], out, targets, weight, stat, done, threads)
         return trace
+
+    def _with(self, params: np.ndarray) -> Network:
+        """The network with these parameters, mostly those of the last call."""
+        network = self._network
+        if network.params is not params:
+            network = self._network = network._replace(params=params)
+        return network
 
     def _call(
         self,
@@ -117,12 +128,16 @@ class Inference:
             size = min(team_size(threads, self._flops_per_row * n, FLOPS_WORTH_STARTING), -(-n // self._block_rows))
         buffers = np.empty((size, self._buffer_sizes[sparse]), self._dtype)
         arguments = (
-            *self._tables,
-            self._no_matrix if sparse else writable(x),
+            self._run,
+            self._with(params),
+            Data(
+                self._no_matrix if sparse else writable(x),
+                self._no_matrix if y is None else writable(y),
+                self._no_vector if weights is None else writable(weights),
+                None,
+                self._scaling,
+            ),
             x.features(self._dtype) if sparse else None,
-            self._no_matrix if y is None else writable(y),
-            self._no_vector if weights is None else writable(weights),
-            params,
             buffers,
             self._no_stats if stats is None else stats,
             self._no_matrix if outputs is None else outputs,
@@ -130,8 +145,7 @@ class Inference:
         )
         program = self._programs.get((x.dtype, sparse))
         if program is None:
-            program = self._program_for(x)
-            compile_first(program, self._alone, arguments)
+            program = compile_first(self._program_for(x), self._alone, arguments)
             self._programs[x.dtype, sparse] = program
             self._program_of_rows = self._programs.get((self._dtype, False))
         if size == 1:

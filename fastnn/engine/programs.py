@@ -13,10 +13,11 @@ from fastnn.engine.run_options import RunOptions
 from fastnn.engine.sparse_rows import is_sparse
 from fastnn.kernels import codes
 from fastnn.kernels.compiler import jit
-from fastnn.kernels.compiler.partial_expressions import UNKNOWN, Table
+from fastnn.kernels.compiler.partial_expressions import UNKNOWN, Record, Table
 from fastnn.kernels.cpu import variants
 from fastnn.kernels.host import cpu
 from fastnn.kernels.operations.metrics import code_of
+from fastnn.kernels.records import Network
 from fastnn.lowering.objective import Objective
 from fastnn.lowering.plan import Plan
 from fastnn.lowering.workspace import writable
@@ -52,12 +53,17 @@ def training_vector(
     return run_vector(columns, objective.metrics)
 
 
-def compile_first(program: Any, team_arguments: tuple, arguments: tuple) -> None:
-    """Compile a program before a team calls it, so that its members do not wait for the compiler at the barrier."""
-    if not program.signatures:
+def compile_first(program: Any, team_arguments: tuple, arguments: tuple) -> Callable:
+    """Compile a program before a team calls it, so that its members do not wait for the compiler at the barrier.
+
+    Returns its entry point, a function for arguments of these types that does not look for their types again, which
+    takes microseconds.
+    """
+    if program.entry_point is None:
         import numba
 
         program.compile(tuple(numba.typeof(argument) for argument in (*team_arguments, *arguments)))
+    return program.entry_point
 
 
 def flat_weights(weights: np.ndarray | None, dtype: np.dtype) -> np.ndarray:
@@ -77,7 +83,9 @@ def known_arguments(run: np.ndarray, ops: np.ndarray, sparse: bool, alone: bool)
     """What a program of training for one network and size of batch is made for; ``alone`` for one thread only."""
     free = {codes.ROWS, codes.SEED_LOW, codes.SEED_HIGH, codes.FIRST_EPOCH}
     described = tuple(UNKNOWN if place in free else int(value) for place, value in enumerate(run))
-    known = [("run", Table(described, run.shape)), ("ops", Table(tuple(map(int, ops.ravel())), ops.shape))]
+    fields = {"ops": Table(tuple(map(int, ops.ravel())), ops.shape), "count": len(ops)}
+    network = Record(Network._fields, tuple(fields.get(name, UNKNOWN) for name in Network._fields))
+    known = [("run", Table(described, run.shape)), ("network", network)]
     return (*known, *[("features", None)] * (not sparse), *[("rank", 0), ("size", 1)] * alone)
 
 

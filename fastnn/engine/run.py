@@ -35,6 +35,7 @@ from fastnn.kernels.compiler import jit
 from fastnn.kernels.compiler.jit import Known
 from fastnn.kernels.compiler.partial_expressions import SourceMissing
 from fastnn.kernels.operations import teamwork
+from fastnn.kernels.records import Data, Memory, Network
 from fastnn.kernels.sizes import PART_ROWS, units
 from fastnn.lowering.objective import Objective
 
@@ -84,14 +85,21 @@ class Run:
         if segments:
             work = np.repeat(work, self._team.full, axis=0)
         run = training_vector(plan, objective, engine.optimizer, samples, options, segments)
-        self._arguments = (
-            run, self._rates.table, engine.state, layout.ops, plan.factors, objective.factors, plan.scaling,
-            np.empty((0, 1), plan.dtype) if sparse else writable(x),
-            x.features(plan.dtype, batch_size) if sparse else None, writable(y),
-            flat_weights(weights, plan.dtype), self._order, engine.params, engine.slots,
-            work, aligned_zeros(max(segments, clipped) * plan.n_parameters, plan.dtype),
+        half = len(engine.slots) // 2
+        self._memory = Memory(
+            engine.slots[:half], engine.slots[half:], work,
+            aligned_zeros(max(segments, clipped) * plan.n_parameters, plan.dtype),
             layout.scratch(self._team.full, plan.dtype), np.zeros(batch_size * objective.columns + sums),
             self._results,
+        )  # fmt: skip
+        self._arguments = (
+            run, self._rates.table, engine.state,
+            Network(layout.ops, len(layout.ops), plan.factors, objective.factors, engine.params),
+            Data(
+                np.empty((0, 1), plan.dtype) if sparse else writable(x), writable(y),
+                flat_weights(weights, plan.dtype), self._order, plan.scaling,
+            ),
+            x.features(plan.dtype, batch_size) if sparse else None, self._memory,
         )  # fmt: skip
         self._known = functools.partial(known_arguments, run, layout.ops, sparse, self._team.full == 1)
         self._make_program = functools.partial(input_program, train_steps, plan, x, clipped)
@@ -211,7 +219,8 @@ class Run:
     def _grow(self, epochs: int) -> None:
         results = np.zeros((epochs, self._results.shape[1]))
         results[: len(self._results)] = self._results
-        self._results, self._arguments = results, (*self._arguments[:-1], results)
+        self._results, self._memory = results, self._memory._replace(results=results)
+        self._arguments = (*self._arguments[:-1], self._memory)
 
     def seek(self, seed: int, epoch_index: int, step: int = 0, sums: Sequence[float] = ()) -> None:
         """Go on as a run with this seed does that has done so many epochs, and so many steps of the next with `sums`.

@@ -122,9 +122,10 @@ _programs: dict[tuple, Any] = {}
 def program(function: Callable, dtype: np.dtype, variant: str = "", known: Known = (), twins: Twins = NO_TWINS) -> Any:
     """Compiled entry point that Python calls, for element type ``dtype``; kept in the disk cache.
 
-    A dispatcher has one signature. Where arguments come in several types, ``variant`` names the one of this program.
-    ``known`` are names and values of arguments that it is made for, see ``partial_evaluation.py``; calls give them all
-    the same. ``twins`` take the place of kernels in it, see ``cpu/variants.py``.
+    A dispatcher has one signature, and behind it, once that is compiled, the function ``entry_point``. Where arguments
+    come in several types, ``variant`` names the one of this program. ``known`` are names and values of arguments that
+    it is made for, see ``partial_evaluation.py``; calls give them all the same. ``twins`` take the place of kernels in
+    it, see ``cpu/variants.py``.
     """
     key = (function, dtype, variant, twins, known)
     found = _programs.get(key)
@@ -189,7 +190,13 @@ def _program(function: Callable, dtype: np.dtype, variant: str = "", twins: Twin
     if known:
         _rewrite(dispatcher, function, dtype, twins, known)
     compile_program, itself = type(dispatcher).compile, weakref.ref(dispatcher)  # a cycle would keep its machine code
-    dispatcher.compile = undisturbed(_with_settings(lambda signature: compile_program(itself(), signature)))
+
+    def compiled(signature: Any) -> Callable:
+        dispatcher: Any = itself()
+        dispatcher.entry_point = compile_program(dispatcher, signature)
+        return dispatcher.entry_point
+
+    dispatcher.entry_point, dispatcher.compile = None, undisturbed(_with_settings(compiled))
     return dispatcher
 
 

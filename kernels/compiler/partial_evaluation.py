@@ -19,7 +19,18 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .partial_expressions import UNKNOWN, Record, SourceMissing, Table, folded, is_pure, is_scalar, known
+from .partial_expressions import (
+    UNKNOWN,
+    Record,
+    SourceMissing,
+    behind,
+    folded,
+    identity,
+    is_pure,
+    is_scalar,
+    knowing,
+    known,
+)
 from .partial_statements import Statements, assigned_names
 
 COMPUTED = (min, max, int, abs)  # functions of integers
@@ -51,11 +62,11 @@ class Evaluator:
         ----------
         function : plain function of a kernel module
         values : tuple
-            For each parameter an integer, a truth value, None, a `Table`, or UNKNOWN.
+            For each parameter an integer, a truth value, None, a `Table`, a `Record`, or UNKNOWN.
         entry : bool, default=False
             Keep all parameters, even those whose value is now part of the code.
         """
-        key = function, tuple((type(value), value) for value in values), entry  # as True == 1
+        key = function, tuple(map(identity, values)), entry
         if key not in self._made:
             self._made[key] = Residual(self, function, values, entry)
         return self._made[key]
@@ -166,14 +177,12 @@ class Residual(Statements):
         if called in COMPUTED:
             return folded(called, values) or left
         if isinstance(called, type) and hasattr(called, "_fields"):
-            left.known = Record(called._fields, values)  # type: ignore[attr-defined]
-            return left
+            nothing = all(value is UNKNOWN for value in values)
+            return left if nothing else knowing(left, Record(called._fields, values))
         if node.func.id == "at":
-            if isinstance(values[0], Table) and isinstance(values[1], int):
-                left.known = values[0].behind(values[1])  # type: ignore[attr-defined]
-            return left
-        if node.func.id == "pointers" and values == (None,):
-            return arguments[0]
+            return knowing(left, behind(*values)) if isinstance(values[1], int) else left
+        if node.func.id == "pointers":
+            return arguments[0] if values == (None,) else knowing(left, behind(*values))
         if hasattr(called, "exact"):
             return self._call_of(called.exact(values), node.func.id, arguments)
         kernel = self._evaluator.stands_for(called)

@@ -45,10 +45,6 @@ class Table:
     def __getitem__(self, place: int) -> Any:
         return self.values[self.start + place]
 
-    def behind(self, offset: int) -> Table:
-        """The table seen by a pointer so many elements on."""
-        return Table(self.values, (), self.start + offset)
-
 
 @dataclass(frozen=True)
 class Record:
@@ -59,6 +55,20 @@ class Record:
 
     def __getitem__(self, name: str) -> Any:
         return self.values[self.fields.index(name)]
+
+
+def behind(value: Any, offset: int = 0) -> Any:
+    """What is known of a pointer to an element of a table, or of a record with pointers in the place of tables."""
+    if isinstance(value, Record):
+        return Record(value.fields, tuple(map(behind, value.values)))
+    return Table(value.values, (), value.start + offset) if isinstance(value, Table) else value
+
+
+def identity(value: Any) -> Any:
+    """What two values have in common if they stand for the same code: True == 1, but they have different types."""
+    if isinstance(value, Record):
+        return Record, value.fields, tuple(map(identity, value.values))
+    return type(value), value
 
 
 def is_scalar(value: Any) -> bool:
@@ -105,7 +115,7 @@ class Expressions:
     Attributes
     ----------
     names : dict
-        What is known of local names: integers, truth values, None, and tables.
+        What is known of local names: integers, truth values, None, tables, and records.
     """
 
     names: dict[str, Any]
@@ -186,7 +196,7 @@ class Expressions:
     def _compare(self, node: ast.Compare) -> ast.expr:
         left, *others = [self.value(each) for each in (node.left, *node.comparators)]
         kind = type(node.ops[0])
-        if len(others) == 1 and kind in (ast.Is, ast.IsNot) and isinstance(known(left), Table):
+        if len(others) == 1 and kind in (ast.Is, ast.IsNot) and isinstance(known(left), (Table, Record)):
             return ast.Constant(kind is ast.IsNot)  # kernels compare with None alone
         folded = self._folded(kind, (left, others[0])) if len(others) == 1 else None
         return folded or ast.Compare(left, node.ops, others)

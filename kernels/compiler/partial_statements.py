@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
-from .partial_expressions import UNKNOWN, Expressions, Table, is_scalar, known
+from .partial_expressions import UNKNOWN, Expressions, Table, identity, is_scalar, known
 
 FEW_TURNS = 4  # of a loop that is unrolled
 MOST_TURNS = 16  # of one whose turns look up different places of a table, and of a ``while``
@@ -145,7 +145,7 @@ class Statements(Expressions):
             same = {
                 name: value
                 for name, value in names.items()
-                if name in other_names and (type(value), value) == (type(other_names[name]), other_names[name])
+                if name in other_names and identity(value) == identity(other_names[name])
             }
             for left, own in ((body, names), (other, other_names)):
                 self.names = own
@@ -184,7 +184,7 @@ class Statements(Expressions):
         assert isinstance(node.target, ast.Name)
         for call in (each for each in ast.walk(node) if isinstance(each, ast.Call) and len(each.args) == 2):
             base, offset = call.args
-            in_table = isinstance(base, ast.Name) and isinstance(self.names.get(base.id), Table)
+            in_table = isinstance(base, (ast.Name, ast.Attribute)) and isinstance(known(self.value(base)), Table)
             if in_table and node.target.id in _names(offset):
                 return True
         return False

@@ -181,19 +181,19 @@ def transpose_pairs(typingctx, rows, target, source, source_row):
     return types.void(size, target, source, size), codegen
 
 
-def input_operand(rank, size, sync, op, work, rows):
+def input_operand(team, op, work, rows):
     """Twin of ``dense.input_operand``: round the input, for this product and transposed for the update."""
-    first, last = share(rank, size, rows)
+    first, last = share(team.rank, team.size, rows)
     row, x = op[codes.X_ROW], at(work, op[codes.X])
     pairs = at(work, op[codes.ROW_PAIRS] + first * row)
     round_columns(last - first, op[codes.INPUTS], pairs, row, at(x, first * row), row, LANES)
     panels, steps = (op[codes.INPUTS] + LANES - 1) // LANES, (rows + 2 * LANES - 1) // (2 * LANES)
-    start, stop = share(rank, size, panels * steps)
+    start, stop = share(team.rank, team.size, panels * steps)
     for unit in range(start, stop):
         panel, first = unit // steps, unit % steps * 2 * LANES
         target = at(work, op[codes.BATCH_PAIRS] + unit * LANES * LANES)
         transpose_pairs(min(2 * LANES, rows - first), target, at(x, first * row + panel * LANES), row)
-    barrier(sync, size)
+    barrier(team.sync, team.size)
     return op[codes.ROW_PAIRS]
 
 

@@ -43,13 +43,13 @@ def add_squares(total, vectors, gradient):
         total[0] += sum_of_squares(min(SQUARES_AT_ONCE, vectors - first), at(gradient, first * LANES))
 
 
-def squares_share(rank, size, ops, count, gradients, sums):
+def squares_share(team, network, gradients, sums):
     """A member's share of the sums of squares of all units; returns the number of units."""
     number = 0
-    for index in range(count):
-        op = at(ops, index * COLUMNS)
+    for index in range(network.count):
+        op = at(network.ops, index * COLUMNS)
         for unit in range(units(op)):
-            if number % size == rank:
+            if number % team.size == team.rank:
                 total = at(sums, 2 * number)
                 total[0], total[1] = 0.0, 0.0
                 vectors, other_vectors, place, other_place, panels = parts(op, unit)
@@ -61,45 +61,47 @@ def squares_share(rank, size, ops, count, gradients, sums):
     return number
 
 
-def gradient_use(run, slot_0, gradients):
+def gradient_use(run, memory):
     """Twin of ``step.gradient_use``: store it."""
-    return codes.GRADIENT, gradients
+    return codes.GRADIENT, memory.gradients
 
 
-def finish_step(
-    rank, size, sync, run, hyper, descent, ops, count, params, slot_0, slot_1, gradients, sums, scratch
-):
+def finish_step(team, run, hyper, descent, network, memory):
     """Twin of ``step.finish_step``: a member's share of clipping and of the optimizer's step."""
+    sums = at(memory.stats, run[codes.BATCH] * (1 + run[codes.METRICS_COUNT]))
     limit, own_limit = hyper[codes.CLIPVALUE], hyper[codes.CLIPNORM]
     all_units = 0
     if limit == 0.0:
-        all_units = squares_share(rank, size, ops, count, gradients, sums)
-        barrier(sync, size)
+        all_units = squares_share(team, network, memory.gradients, sums)
+        barrier(team.sync, team.size)
     common = factor_within(hyper[codes.GLOBAL_CLIPNORM], norm_of(sums, 0, all_units, 1))
     number = 0
-    for index in range(count):
-        op = at(ops, index * COLUMNS)
+    for index in range(network.count):
+        op = at(network.ops, index * COLUMNS)
         own = number + units(op)
         factor = common * factor_within(own_limit, norm_of(sums, number, own, 2))
         other_factor = common * factor_within(own_limit, norm_of(at(sums, 1), number, own, 2))
         for unit in range(units(op)):
-            if number % size == rank:
+            if number % team.size == team.rank:
                 vectors, other_vectors, place, other_place, panels = parts(op, unit)
                 for panel in range(panels):
                     offset = panel * op[codes.PANEL]
                     for start, length, scale in (
                         (place + offset, vectors, factor), (other_place + offset, other_vectors, other_factor)
                     ):  # fmt: skip
-                        gradient = at(gradients, start)
+                        gradient = at(memory.gradients, start)
                         if scale != 1.0:
                             scale_vectors(1, 0, length, gradient, scale)
                         if limit > 0.0:
                             limit_vectors(1, 0, length, gradient, limit)
-                        update(descent, at(params, start), at(slot_0, start), at(slot_1, start), gradient, length)
+                        update(
+                            descent, at(network.params, start), at(memory.slot_0, start), at(memory.slot_1, start),
+                            gradient, length,
+                        )  # fmt: skip
                 if op[codes.KIND] == codes.DENSE:
-                    renew_operands(op, params, unit, scratch)
+                    renew_operands(op, network.params, unit, memory.scratch)
             number += 1
-    barrier(sync, size)
+    barrier(team.sync, team.size)
 
 
 TWINS = {step_cpu.gradient_use: gradient_use, step_cpu.finish_step: finish_step}

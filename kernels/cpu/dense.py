@@ -2,7 +2,7 @@
 
 Letters: ``op`` is a row of the plan's integer table (columns in ``codes.py``), ``work`` the workspace that holds
 activations and gradients, ``params`` the flat parameter vector. Regions are rows ``first`` .. ``first + rows``.
-A member ``rank`` of ``size`` does its share; no share depends on another member's, up to the next barrier.
+A member of the team does its share; no share depends on another member's, up to the next barrier.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ def round_block(op, x, row, rows):
     """Prepare rows of inputs for ``dense_forward``: they are used as they are."""
 
 
-def input_operand(rank, size, sync, op, work, rows):
+def input_operand(team, op, work, rows):
     """Prepare the input for ``dense_forward`` and return its place: it is used as it is."""
     return op[codes.X]
 
 
-def gradient_operand(rank, size, sync, op, work, rows):
+def gradient_operand(team, op, work, rows):
     """Prepare the gradient for ``input_gradient`` and return its place: it is used as it is."""
     return op[codes.DY]
 
@@ -77,13 +77,13 @@ def dense_forward(op, params, x, x_row, y, y_row, z, first, rows, panel, panels,
     activation_forward(function, out, y_row, rows, 0, panels, alpha)
 
 
-def dense_forward_share(rank, size, sync, op, params, work, rows, alpha):
+def dense_forward_share(team, op, params, work, rows, alpha):
     """A member's share of ``dense_forward`` on all rows and panels, and of the softmax."""
-    x, x_row = at(work, input_operand(rank, size, sync, op, work, rows)), op[codes.X_ROW]
+    x, x_row = at(work, input_operand(team, op, work, rows)), op[codes.X_ROW]
     y, y_row, z = at(work, op[codes.Y]), op[codes.Y_ROW], at(work, op[codes.Z])
     pairs = (op[codes.PANELS] + 1) // 2
-    cuts = row_cuts(pairs, size)
-    start, stop = share(rank, size, pairs * cuts)
+    cuts = row_cuts(pairs, team.size)
+    start, stop = share(team.rank, team.size, pairs * cuts)
     for unit in range(start, stop):
         pair, cut = split(unit, cuts)
         panel = 2 * pair
@@ -91,8 +91,8 @@ def dense_forward_share(rank, size, sync, op, params, work, rows, alpha):
         panels = min(2, op[codes.PANELS] - panel)
         dense_forward(op, params, x, x_row, y, y_row, z, first, last - first, panel, panels, alpha)
     if op[codes.FUNCTION] == codes.SOFTMAX:
-        barrier(sync, size)
-        first, last = share(rank, size, rows)
+        barrier(team.sync, team.size)
+        first, last = share(team.rank, team.size, rows)
         softmax(at(y, first * y_row), y_row, last - first, op[codes.OUTPUTS], op[codes.PANELS])
 
 
@@ -128,14 +128,14 @@ def input_gradient(op, params, dy, dx, scratch, rows, column, columns, transpose
         product_transposed(dy, dy_row, weights, op[codes.PANEL], dx, dx_row, rows, columns, panels)
 
 
-def dense_backward_input_share(rank, size, sync, ops, index, factors, params, work, scratch, rows):
+def dense_backward_input_share(team, ops, index, factors, params, work, scratch, rows):
     """A member's share of the gradient of the input, taken back through the operations that made it."""
     op = at(ops, index * COLUMNS)
-    place = gradient_operand(rank, size, sync, op, work, rows)
+    place = gradient_operand(team, op, work, rows)
     width = 2 * LANES
     blocks = (op[codes.INPUTS] + width - 1) // width
-    cuts = row_cuts(blocks, size)
-    start, stop = share(rank, size, blocks * cuts)
+    cuts = row_cuts(blocks, team.size)
+    start, stop = share(team.rank, team.size, blocks * cuts)
     for unit in range(start, stop):
         place_of_block, cut = split(unit, cuts)
         column = place_of_block * width
@@ -146,11 +146,11 @@ def dense_backward_input_share(rank, size, sync, ops, index, factors, params, wo
         input_gradient(op, params, dy, dx, scratch, block, column, columns, rows >= MANY_ROWS)
         if op[codes.BY_ROWS] == 0:
             derivatives(ops, index, factors, work, first, block, column, (columns + LANES - 1) // LANES)
-    barrier(sync, size)
+    barrier(team.sync, team.size)
     if op[codes.BY_ROWS]:
-        first, last = share(rank, size, rows)
+        first, last = share(team.rank, team.size, rows)
         derivatives(ops, index, factors, work, first, last - first, 0, (op[codes.INPUTS] + LANES - 1) // LANES)
-        barrier(sync, size)
+        barrier(team.sync, team.size)
 
 
 def pack(target, source, row, rows, panels):
@@ -183,18 +183,18 @@ def update_tile(
 
 
 def dense_update_share(
-    rank, size, op, index, work, features, params, slot_0, slot_1, scratch, rows, l2, descent
+    team, op, index, work, features, params, moments, slot_1, scratch, rows, l2, descent
 ):
     """A member's share of dW = x.T @ dy and of the optimizer step, tile by tile; the bias is row 0 of W.
 
     x is the batch in ``features``, if sparse, for operation 0. ``scratch`` holds one tile of gradients, then two packed
-    panels of dy.
+    panels of dy. ``moments`` are the first ones of all weights.
     """
     weight_rows, bias = op[codes.INPUTS] + op[codes.BIAS], op[codes.BIAS]
     tiles = (weight_rows + TILE_ROWS - 1) // TILE_ROWS
     pairs = (op[codes.PANELS] + 1) // 2
-    start, stop = share(rank, size, pairs * tiles)
-    gradient, packed = at(scratch, 0), at(scratch, 2 * TILE_ROWS * LANES)
+    start, stop = share(team.rank, team.size, pairs * tiles)
+    gradient, packed = scratch, at(scratch, 2 * TILE_ROWS * LANES)
     packed_pair = -1
     pair, tile = (0, 0) if start == 0 else (start // tiles, start % tiles)
     for _ in range(start, stop):
@@ -210,7 +210,7 @@ def dense_update_share(
                 at(work, op[codes.X] - bias + first), 1, op[codes.X_ROW], packed, rows * LANES,
                 gradient, LANES, TILE_ROWS * LANES, panels, count, rows, gradient, 0, MODE_ZERO, 0,
             )  # fmt: skip
-        update_tile(op, params, slot_0, slot_1, gradient, TILE_ROWS * LANES, pair, first, count, l2, descent)
+        update_tile(op, params, moments, slot_1, gradient, TILE_ROWS * LANES, pair, first, count, l2, descent)
         tile += 1
         if tile == tiles:
             pair, tile = pair + 1, 0

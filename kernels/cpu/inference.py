@@ -22,15 +22,15 @@ def normalise(op, factor, params, x, row, rows, spare):
     """Normalize rows: nothing, as this program is for networks that do not."""
 
 
-def forward_block(ops, done, count, factors, params, rows, ping, pong, row):
-    """Carry ``rows`` rows through the operations ``done`` .. count - 1.
+def forward_block(network, done, rows, ping, pong, row):
+    """Carry ``rows`` rows through the operations from ``done`` on.
 
     ``ping`` and ``pong`` are buffers of (BLOCK_ROWS, row); the input is in ``pong`` if one operation is done, else in
     ``ping``. Returns 1 if the result is in ``pong``, else 0.
     """
     source, in_pong = pong if done else ping, done
-    for index in range(done, count):
-        op, factor = at(ops, index * COLUMNS), at(factors, index * FACTORS)
+    for index in range(done, network.count):
+        op, factor = at(network.ops, index * COLUMNS), at(network.factors, index * FACTORS)
         alpha = factor[codes.ALPHA]
         columns, vectors = op[codes.OUTPUTS], op[codes.PANELS]
         if op[codes.KIND] == codes.DENSE:
@@ -38,30 +38,30 @@ def forward_block(ops, done, count, factors, params, rows, ping, pong, row):
             target = pong if in_pong else ping
             round_block(op, source, row, rows)
             # z is not kept: it is given the place of y
-            dense_forward(op, params, source, row, target, row, target, 0, rows, 0, vectors, alpha)
+            dense_forward(op, network.params, source, row, target, row, target, 0, rows, 0, vectors, alpha)
             if op[codes.FUNCTION] == codes.SOFTMAX:
                 softmax(target, row, rows, columns, vectors)
             source = target
         elif op[codes.KIND] >= codes.STANDARDIZE:
             spare = ping if in_pong else pong
-            normalise(op, factor, params, source, row, rows, spare)
+            normalise(op, factor, network.params, source, row, rows, spare)
         elif op[codes.KIND] == codes.ACTIVATION:
             activation_forward(op[codes.FUNCTION], source, row, rows, columns, vectors, alpha)
     return in_pong
 
 
 def do_blocks(
-    run, ops, count, factors, loss_factors, scaling, x, features, y, weights, params, buffer, row, stats, outputs,
-    finished, start, stop, n,
-):  # fmt: skip
+    run, network, data, features, buffer, row, stats, outputs, finished, start, stop, n
+):
     """``infer_rows`` for blocks start .. stop - 1 of ``n`` rows, on pointers; rows in ``buffer`` are ``row`` apart.
 
     Returns 0, or NaN if there are NaN or infinities in x.
     """
     trace = NUMBER(0.0)
+    ops, params, loss_factors, x, scaling = network.ops, network.params, network.loss_factors, data.x, data.scaling
     code, metrics, width = run[codes.LOSS], run[codes.METRICS_COUNT], ops[codes.INPUTS]
     link = run[codes.LINK]
-    last_op = at(ops, (count - 1) * COLUMNS)
+    last_op = at(ops, (network.count - 1) * COLUMNS)
     columns, vectors = last_op[codes.OUTPUTS], last_op[codes.PANELS]
     ping, pong = buffer, at(buffer, BLOCK_ROWS * row)
     gradient = at(buffer, 2 * BLOCK_ROWS * row)  # not used, but loss_row writes it
@@ -74,7 +74,7 @@ def do_blocks(
         if in_lanes:
             groups = (rows + LANES - 1) // LANES
             load_groups(rows, width, ping, stride, at(x, first * width), scaling)
-            in_pong = forward_groups(ops, count, factors, params, groups, ping, pong, stride)
+            in_pong = forward_groups(network, groups, ping, pong, stride)
             source, result = (pong, ping) if in_pong else (ping, pong)
             if columns == 1 and code == codes.NO_LOSS:
                 if link < codes.IDENTITY:
@@ -92,11 +92,11 @@ def do_blocks(
                     load_row(width, at(ping, r * row), at(x, (first + r) * width), scaling[0], scaling[1])
             else:
                 # z is not kept: it is given the place of y
-                alpha = factors[codes.ALPHA]
+                alpha = network.factors[codes.ALPHA]
                 sparse_forward(ops, params, features, features[STARTS], 0, first, first + rows, pong, row, pong, alpha)
                 if ops[codes.FUNCTION] == codes.SOFTMAX:
                     softmax(pong, row, rows, ops[codes.OUTPUTS], ops[codes.PANELS])
-            in_pong = forward_block(ops, int(features is not None), count, factors, params, rows, ping, pong, row)
+            in_pong = forward_block(network, int(features is not None), rows, ping, pong, row)
             source, result = (ping, pong) if in_pong else (pong, ping)
         if code == codes.NO_LOSS and link >= codes.IDENTITY:
             finish_rows(link, result, row, first, rows, columns, finished, as_float64(source))
@@ -107,8 +107,8 @@ def do_blocks(
                 for j in range(columns):
                     outputs[(first + r) * columns + j] = values[j]
             else:
-                target = at(y, (first + r) * run[codes.TARGETS])
-                weight = weights[first + r] if run[codes.WEIGHTED] else 1.0
+                target = at(data.y, (first + r) * run[codes.TARGETS])
+                weight = data.weights[first + r] if run[codes.WEIGHTED] else 1.0
                 row_stats = at(stats, (first + r) * (1 + metrics))
                 if run[codes.METRICS_FIRST]:
                     row_metrics(run, values, target, columns, 1.0, loss_factors, at(row_stats, 1))
@@ -118,19 +118,15 @@ def do_blocks(
     return trace
 
 
-def infer_rows(
-    rank, size, sync, run, ops, factors, loss_factors, scaling, x, features, y, weights, params, buffers, stats,
-    outputs, finished,
-):  # fmt: skip
+def infer_rows(rank, size, sync, run, network, data, features, buffers, stats, outputs, finished):
     """Predict or evaluate a member's share of the rows, block by block.
 
     Parameters
     ----------
+    sync : as in ``train_steps``
     run : int64, as in ``train_steps``; LOSS = NO_LOSS for predictions
-    loss_factors : as in ``train_steps``; not read for predictions
-    scaling : (2,), factor and summand of every input
-    x : (n, inputs), of the parameters' type or uint8; features : None, or sparse rows, see ``cpu/sparse.py``
-    y : (n, TARGETS), weights : (n,) or (0,)
+    network, data : records of arrays; the order of the rows is not looked at
+    features : None, or sparse rows in the place of ``data.x``, see ``cpu/sparse.py``
     buffers : (size, 2 * BLOCK_ROWS * row + outputs), one row of buffers a member; its first element becomes 0, or NaN
         if there are NaN or infinities in the rows of x that are the member's
     stats : float64 (n, 1 + metrics), written where there is a loss: weighted loss and metrics of each row
@@ -142,14 +138,11 @@ def infer_rows(
     mode = float_mode()
     set_float_mode(PROGRAM_MODE)
     begin_products()
-    count = ops.shape[0]
-    row = (buffers.shape[1] - ops[count - 1, codes.PANELS] * LANES) // (2 * BLOCK_ROWS)
-    n = x.shape[0] if features is None else features[STARTS].size - 1
+    row = (buffers.shape[1] - network.ops[network.count - 1, codes.PANELS] * LANES) // (2 * BLOCK_ROWS)
+    n = data.x.shape[0] if features is None else features[STARTS].size - 1
     start, stop = share(rank, size, (n + BLOCK_ROWS - 1) // BLOCK_ROWS)
-    # pointers: using an array counts a reference, an atomic operation each time
     buffers[rank, 0] = do_blocks(
-        at(run, 0), at(ops, 0), count, at(factors, 0), at(loss_factors, 0), at(scaling, 0), at(x, 0),
-        pointers(features), at(y, 0), at(weights, 0), at(params, 0), at(buffers, rank * buffers.shape[1]), row,
+        at(run, 0), pointers(network), pointers(data), pointers(features), at(buffers, rank * buffers.shape[1]), row,
         at(stats, 0), at(outputs, 0), at(finished, 0), start, stop, n,
     )  # fmt: skip
     end_products()

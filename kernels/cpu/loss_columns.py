@@ -60,22 +60,23 @@ def column_of_losses(code, z, t, w, scale, factors):
     """``column_loop`` of a loss."""
 
 
-def column_losses(code, z, row, d, targets, weights, weighted, order, rows, scale, factors, stats, stats_row, scratch):
+def column_losses(run, data, order, rows, z, d, row, scale, factors, stats, scratch):
     """``loss_row`` for ``rows`` rows of a network with one output, LANES rows at a time.
 
+    order : where their targets and weights are
     z, d : outputs and gradients, ``row`` elements from one row to the next
-    targets, weights : of all rows, found through ``order``
-    stats : the weighted loss goes to the first of every ``stats_row``
+    stats : (rows, 1 + metrics), of which the first becomes the weighted loss
     scratch : 3 * LANES elements
     """
+    code, weighted, stats_row = run[codes.LOSS], run[codes.WEIGHTED], 1 + run[codes.METRICS_COUNT]
     zs, ts, ws = scratch, at(scratch, LANES), at(scratch, 2 * LANES)
     kept, spread = factors[codes.KEPT], factors[codes.SPREAD]
     for first in range(0, rows, LANES):
         count = min(LANES, rows - first)
         load_strided(count, zs, at(z, first * row), row)
-        load_chosen(count, ts, targets, at(order, first), kept, spread)
+        load_chosen(count, ts, data.y, at(order, first), kept, spread)
         if weighted:
-            load_chosen(count, ws, weights, at(order, first), 1.0, 0.0)
+            load_chosen(count, ws, data.weights, at(order, first), 1.0, 0.0)
         else:
             fill(1, 0, 1, ws, 1.0)
         column_of_losses(code, zs, ts, ws, scale, factors)

@@ -37,25 +37,25 @@ def round_block(op, x, row, rows):
     round_columns(rows, op[codes.INPUTS], x, row, x, row, LANES)
 
 
-def input_operand(rank, size, sync, op, work, rows):
+def input_operand(team, op, work, rows):
     """Twin of ``dense.input_operand``: round the input, for this product and as pairs of rows for the update."""
-    first, last = share(rank, size, half(rows))
+    first, last = share(team.rank, team.size, half(rows))
     row, count = op[codes.X_ROW], min(rows, 2 * last) - 2 * first
     x = at(work, op[codes.X] + 2 * first * row)
     vectors = (op[codes.INPUTS] + LANES - 1) // LANES
     round_columns(count, op[codes.INPUTS], at(work, op[codes.ROW_PAIRS] + 2 * first * row), row, x, row, LANES)
     round_row_pairs(count, vectors, at(work, op[codes.BATCH_PAIRS] + first * row), row, x, row)
-    barrier(sync, size)
+    barrier(team.sync, team.size)
     return op[codes.ROW_PAIRS]
 
 
-def gradient_operand(rank, size, sync, op, work, rows):
+def gradient_operand(team, op, work, rows):
     """Twin of ``dense.gradient_operand``: round the gradient with respect to the output."""
-    first, last = share(rank, size, rows)
+    first, last = share(team.rank, team.size, rows)
     row = op[codes.Y_ROW]
     dy, pairs = at(work, op[codes.DY] + first * row), at(work, op[codes.ROW_PAIRS] + first * row)
     round_columns(last - first, op[codes.OUTPUTS], pairs, row, dy, row, LANES)
-    barrier(sync, size)
+    barrier(team.sync, team.size)
     return op[codes.ROW_PAIRS]
 
 
@@ -126,16 +126,16 @@ def weight_gradient(op, work, first, count, packed, rows, gradient, panels):
 
 
 def dense_update_share(
-    rank, size, op, index, work, features, params, slot_0, slot_1, scratch, rows, l2, descent
+    team, op, index, work, features, params, moments, slot_1, scratch, rows, l2, descent
 ):
     """Twin of ``dense.dense_update_share`` for dense rows: new weights are rounded while they are in the cache.
 
     ``scratch`` holds gradients of ``BLOCK_ROWS`` rows of two panels, then dy of two panels as pairs of rows.
     """
     blocks = (op[codes.INPUTS] + BLOCK_ROWS - 1) // BLOCK_ROWS
-    start, stop = share(rank, size, half(op[codes.PANELS]) * blocks)
+    start, stop = share(team.rank, team.size, half(op[codes.PANELS]) * blocks)
     panel_size = BLOCK_ROWS * LANES
-    gradient, packed = at(scratch, 0), at(scratch, 2 * panel_size)
+    gradient, packed = scratch, at(scratch, 2 * panel_size)
     packed_pair = -1
     for unit in range(start, stop):
         pair, first = unit // blocks, unit % blocks * BLOCK_ROWS
@@ -148,8 +148,9 @@ def dense_update_share(
             count = block if row == 0 else 1
             weight_gradient(op, work, first + row, count, packed, rows, gradient, panels)
             update_tile(
-                op, params, slot_0, slot_1, gradient, panel_size, pair, op[codes.BIAS] + first + row, count, l2, descent
-            )
+                op, params, moments, slot_1, gradient, panel_size, pair, op[codes.BIAS] + first + row, count, l2,
+                descent,
+            )  # fmt: skip
         if descent.optimizer != codes.GRADIENT:
             round_weights(op, params, pair, first, block, gradient)
 

@@ -35,7 +35,7 @@ def set_ones(groups, buffer, stride):
             buffer[group * stride + lane] = 1.0
 
 
-def forward_groups(ops, count, factors, params, groups, ping, pong, stride):
+def forward_groups(network, groups, ping, pong, stride):
     """Carry the groups in ``ping`` through all operations; return 1 if the result is in ``pong``, else 0.
 
     A softmax as the last function is left to the caller.
@@ -43,8 +43,8 @@ def forward_groups(ops, count, factors, params, groups, ping, pong, stride):
     set_ones(groups, ping, stride)
     set_ones(groups, pong, stride)
     source, in_pong = ping, 0
-    for index in range(count):
-        op, alpha = at(ops, index * COLUMNS), factors[index * FACTORS + codes.ALPHA]
+    for index in range(network.count):
+        op, alpha = at(network.ops, index * COLUMNS), network.factors[index * FACTORS + codes.ALPHA]
         function = op[codes.FUNCTION]
         if op[codes.KIND] == codes.DENSE:
             in_pong = 1 - in_pong
@@ -52,7 +52,7 @@ def forward_groups(ops, count, factors, params, groups, ping, pong, stride):
             for panel in range(op[codes.PANELS]):
                 place = panel * LANES
                 product(
-                    at(params, op[codes.WEIGHTS] + panel * op[codes.PANEL]), 1, LANES,
+                    at(network.params, op[codes.WEIGHTS] + panel * op[codes.PANEL]), 1, LANES,
                     at(source, 0 if op[codes.BIAS] else LANES), stride,
                     at(target, (1 + place) * LANES), LANES, stride, groups, min(LANES, op[codes.OUTPUTS] - place),
                     op[codes.INPUTS] + op[codes.BIAS], source, 0, MODE_ZERO, int(function == codes.RELU),

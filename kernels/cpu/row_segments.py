@@ -17,14 +17,18 @@ from .dense import dense_backward_input_share, pack, update_panel
 from .gemm import product
 
 
-def gradients_of_rows(sync, ops, count, factors, params, work, scratch, rows, gradients, add):
-    """Write the gradients of all weights from the rows in the workspace, or add them to what is there."""
-    for index in range(count - 1, -1, -1):
-        op = at(ops, index * COLUMNS)
+def gradients_of_rows(team, network, memory, rows, gradients, add):
+    """Write the gradients of all weights from the rows in the workspace, or add them to what is there.
+
+    ``team`` is one of this member alone.
+    """
+    work, scratch = memory.work, memory.scratch
+    for index in range(network.count - 1, -1, -1):
+        op = at(network.ops, index * COLUMNS)
         if op[codes.KIND] != codes.DENSE:
             continue
         if op[codes.NEEDS_DX]:
-            dense_backward_input_share(0, 1, sync, ops, index, factors, params, work, scratch, rows)
+            dense_backward_input_share(team, network.ops, index, network.factors, network.params, work, scratch, rows)
         bias = op[codes.BIAS]
         for panel in range(0, op[codes.PANELS], 2):
             panels = min(2, op[codes.PANELS] - panel)
@@ -36,19 +40,19 @@ def gradients_of_rows(sync, ops, count, factors, params, work, scratch, rows, gr
             )  # fmt: skip
 
 
-def update_by_rows(
-    rank, size, run, descent, l2_scale, ops, count, factors, params, slot_0, slot_1, gradients, segments
-):
+def update_by_rows(team, run, descent, l2_scale, network, moments, memory, segments):
     """Add up the segments' gradients and do the optimizer's step, a member's share of the panels."""
     owner = 0
-    for index in range(count):
-        op, l2 = at(ops, index * COLUMNS), l2_scale * factors[index * FACTORS + codes.L2]
+    for index in range(network.count):
+        op, l2 = at(network.ops, index * COLUMNS), l2_scale * network.factors[index * FACTORS + codes.L2]
         weight_rows = op[codes.INPUTS] + op[codes.BIAS]
         for panel in range(op[codes.PANELS] if op[codes.KIND] == codes.DENSE else 0):
-            if owner == rank:
+            if owner == team.rank:
                 place = op[codes.WEIGHTS] + panel * op[codes.PANEL]
-                gradient = at(gradients, place)
+                gradient = at(memory.gradients, place)
                 for segment in range(1, segments):
                     add_vectors(1, 0, weight_rows, gradient, at(gradient, segment * run[codes.PARAMETERS]))
-                update_panel(op, params, slot_0, slot_1, gradient, panel, 0, weight_rows, l2, descent)
-            owner = owner + 1 if owner + 1 < size else 0
+                update_panel(
+                    op, network.params, moments, memory.slot_1, gradient, panel, 0, weight_rows, l2, descent
+                )
+            owner = owner + 1 if owner + 1 < team.size else 0

@@ -43,18 +43,30 @@ def at(typingctx, base, offset):
     return types.CPointer(base.dtype)(base, types.intp), codegen
 
 
+def _pointing(kind):
+    """Type of a value with pointers in the place of all its arrays."""
+    if isinstance(kind, types.BaseTuple):
+        return types.BaseTuple.from_types(tuple(map(_pointing, kind)), getattr(kind, "instance_class", None))
+    return types.CPointer(kind.dtype) if isinstance(kind, types.Array) else kind
+
+
+def _pointers(context, builder, kind, value):
+    """The value with pointers in the place of all its arrays."""
+    if isinstance(kind, types.BaseTuple):
+        values = cgutils.unpack_tuple(builder, value)
+        inner = [_pointers(context, builder, *pair) for pair in zip(kind, values, strict=True)]
+        return context.make_tuple(builder, _pointing(kind), inner)
+    return _address(context, builder, kind, value)
+
+
 @intrinsic
-def pointers(typingctx, arrays):
-    """Pointers to the first elements of a tuple of arrays, whose use counts no references; None stays None."""
-    if isinstance(arrays, types.NoneType):
-        return arrays(arrays), lambda context, builder, signature, arguments: context.get_dummy_value()
+def pointers(typingctx, value):
+    """A tuple with pointers to first elements in the place of arrays, as their use counts no references."""
 
     def codegen(context, builder, signature, arguments):
-        values = cgutils.unpack_tuple(builder, arguments[0])
-        addresses = [_address(context, builder, *pair) for pair in zip(arrays, values, strict=True)]
-        return context.make_tuple(builder, signature.return_type, addresses)
+        return _pointers(context, builder, value, arguments[0])
 
-    return types.Tuple([types.CPointer(array.dtype) for array in arrays])(arrays), codegen
+    return _pointing(value)(value), codegen
 
 
 @intrinsic

@@ -42,7 +42,7 @@ KERNELS = (
 )
 # What rooms of fastnn/ import of kernels/; others import nothing there but `host`.
 OF_KERNELS = {
-    "engine": {"cpu", "cuda", "operations", "compiler", "codes", "sizes", "element_types"},
+    "engine": {"cpu", "cuda", "operations", "compiler", "codes", "sizes", "element_types", "records"},
     "data": {"cuda"},
     "lowering": {"codes", "sizes"},
     "activations": {"reference"},

@@ -3,11 +3,12 @@
 import ast
 import inspect
 import itertools
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from fastnn.kernels.compiler.partial_evaluation import Evaluator
-from fastnn.kernels.compiler.partial_expressions import UNKNOWN, Expressions, Table
+from fastnn.kernels.compiler.partial_expressions import UNKNOWN, Expressions, Record, Table
 
 WIDTH, FACTOR = 3, 0.5
 
@@ -186,7 +187,63 @@ def array(values, shape):
     return pointer
 
 
-KERNELS = (inner, nothing, helper)
+class Pair(NamedTuple):
+    """What travels together."""
+
+    size: Any
+    ops: Any
+
+
+class Nest(NamedTuple):
+    """A record in a record."""
+
+    pair: Any
+    offset: Any
+
+
+def pointers(record):
+    """Twin of ``instructions.pointers``: arrays are pointers here."""
+    return record
+
+
+def rows_of(pair, out, count):
+    """Rows of a table in a record, of which the size and the table may be known."""
+    for index in range(pair.size):
+        row = at(pair.ops, index * WIDTH)
+        if row[0] == 4:
+            break
+        out[index] += row[1] * count
+    if pair is None or pair.ops is None:
+        out[0] = -1
+    return pair.size, at(pair.ops, 2)[0]
+
+
+def size_of(pair):
+    """Called with records of the same known numbers, and of other types."""
+    return pair.size
+
+
+def chosen_record(pair, flag, out):
+    """Records that are made, taken apart, handed on and told from each other by what only the run knows."""
+    again = Pair(pair.size, at(pair.ops, WIDTH))
+    nest = Nest(again, flag)
+    other = Pair(2, pair.ops) if flag else Pair(2, again.ops)
+    same = nest.pair
+    if flag:
+        same = Pair(1, pair.ops)
+    rest = rows_of(other, out, flag), rows_of(Pair(1, nest.pair.ops), out, 3), rows_of(same, out, 1)
+    return rest, size_of(Pair(1, flag)), size_of(Pair(True, flag)), nest.offset
+
+
+def from_entry(record, features, out):
+    """An entry, which makes pointers of its record."""
+    pair = pointers(record)
+    if pointers(features) is not None:
+        out[0] += 9
+    return rows_of(pair, out, 7), chosen_record(pair, 1, out)
+
+
+KERNELS = (inner, nothing, helper, rows_of, size_of, chosen_record)
 
 
 def left_of(function, values):
@@ -224,6 +281,45 @@ def test_tables(count, flag):
             arguments = array(run, (2,)), array(rows, (3, WIDTH)), length, given
             assert left(*arguments, here) == walk(*arguments, there)
             assert here == there
+
+
+RECORD_ROWS = (2, 5, 6, 1, 7, 8, 4, 9, 9, 3, 3, 3)
+
+
+@pytest.mark.parametrize("knows", list(itertools.product([True, False], repeat=2)), ids=str)
+@pytest.mark.parametrize("features", [None, UNKNOWN])
+def test_records(knows, features):
+    for size in (1, 2, 3):
+        table = Table(RECORD_ROWS, (4, WIDTH))
+        values = (size if knows[0] else UNKNOWN, table if knows[1] else UNKNOWN)
+        left = left_of(from_entry, (Record(Pair._fields, values), features, UNKNOWN))
+        here, there = [0] * 4, [0] * 4
+        record = Pair(size, Behind(list(RECORD_ROWS)))
+        assert repr(left(record, None, here)) == repr(from_entry(record, None, there))
+        assert here == there
+        for flag in (0, 1):
+            one = left_of(chosen_record, (Record(Pair._fields, values), flag, UNKNOWN))
+            any_flag = left_of(chosen_record, (UNKNOWN, UNKNOWN, UNKNOWN))
+            expected = repr(chosen_record(record, flag, there))
+            assert [repr(one(record, flag, here)), repr(any_flag(record, flag, [*here]))] == [expected] * 2
+
+
+def test_known_fields_decide():
+    evaluator = Evaluator(lambda kernel: kernel if kernel in KERNELS else None, lambda value: UNKNOWN)
+    known = Record(Pair._fields, (2, Table(RECORD_ROWS)))
+    made = evaluator.residual(rows_of, (known, UNKNOWN, UNKNOWN)).function
+    assert not set(made.__code__.co_names) & {"range", "size"}
+    assert {5, 7} <= set(made.__code__.co_consts)
+    long = Record(Pair._fields, (8, Table(RECORD_ROWS * 2)))  # more turns than of a loop that walks no table
+    assert "range" not in evaluator.residual(rows_of, (long, UNKNOWN, UNKNOWN)).function.__code__.co_names
+    assert evaluator.residual(rows_of, (Record(Pair._fields, (2, UNKNOWN)), UNKNOWN, 1)).kept == [True, True, False]
+
+
+def test_a_record_of_unknown_fields_makes_no_kernel():
+    evaluator = Evaluator(lambda kernel: kernel if kernel in KERNELS else None, lambda value: UNKNOWN)
+    evaluator.residual(chosen_record, (UNKNOWN, UNKNOWN, UNKNOWN))
+    made = [name for name, *_ in evaluator._made if name is rows_of]
+    assert len(made) == 2  # Pair(2, ...) and Pair(1, ...), each with a table that only the run knows; not Nest's
 
 
 def code_of(function):

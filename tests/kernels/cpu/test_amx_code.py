@@ -29,7 +29,10 @@ ASSEMBLY = f"""
     engine.Engine.set_weights = lambda engine, weights: None
     class Compiled:
         def __init__(self, program):
-            self.program, self.signatures, self.compile = program, program.signatures, program.compile
+            self.program, self.entry_point = program, None
+        def compile(self, signature):
+            self.program.compile(signature)
+            self.entry_point = self
         def __call__(self, *arguments): ...
     make = runs.input_program
     runs.input_program = inference.input_program = lambda *arguments: Compiled(make(*arguments))

@@ -43,7 +43,8 @@ class Guarded:
 
     def __call__(self, value):
         if isinstance(value, tuple):
-            return tuple(map(self, value))
+            copies = map(self, value)
+            return value._make(copies) if hasattr(value, "_make") else tuple(copies)
         if not isinstance(value, np.ndarray):
             return value
         size = max(1, -(-value.nbytes // PAGE)) * PAGE
@@ -78,6 +79,10 @@ class GuardedProgram:
 
     def __getattr__(self, name):
         return getattr(self.program, name)
+
+    @property
+    def entry_point(self):
+        return self.program.entry_point and self
 
     def __call__(self, *arguments):
         return self.call(self.program, *arguments)
