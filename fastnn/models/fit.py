@@ -24,9 +24,11 @@ def logs_of(means: np.ndarray, metrics: Sequence[Metric], widths: Sequence[int])
 
     `means` are those of the loss, then of the columns of each metric, of which it has as many as `widths` says.
     """
-    loss, *columns = np.split(means, np.cumsum([1, *widths])[:-1])
-    named = [(metric.name, metric.result(own)) for metric, own in zip(metrics, columns, strict=True)]
-    return dict(sorted([("loss", float(loss[0])), *named]))
+    logs, first = {"loss": float(means[0])}, 1
+    for metric, width in zip(metrics, widths, strict=True):
+        logs[metric.name] = metric.result(means[first : first + width])
+        first += width
+    return dict(sorted(logs.items()))
 
 
 class Training(EpochLoop):

@@ -51,7 +51,7 @@ def _losses(loop: Loop) -> list[str]:
         "        if written:",
         "            z[j], d[j] = output, gradient",
         "        total += loss",
-        "    return total",
+        "    return total / NUMBER(columns)",
     ]
 
 

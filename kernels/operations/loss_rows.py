@@ -24,7 +24,7 @@ LOSS_ELEMENTS = {  # those of ``formulas/losses.py`` by their codes, with number
 
 
 def row_loop(element):
-    """An intrinsic that applies an ``Element`` to a row and returns the sum of the losses.
+    """An intrinsic that applies an ``Element`` to a row and returns the mean of the losses.
 
     Its arguments are ``columns``, the outputs z, targets t, gradients d, the scale of the gradients, the parameters of
     the loss, and whether z and d are written.
@@ -58,7 +58,8 @@ def row_loop(element):
             vectors.masked_store(gradient.value, d, start, stored)
             loss = builder.select(there, loss.value, vectors.zero)
             builder.store(builder.fadd(builder.load(total), loss), total)
-        return builder.extract_element(vectors.sums([builder.load(total)]), I64(0))
+        total = builder.extract_element(vectors.sums([builder.load(total)]), I64(0))
+        return builder.fdiv(total, builder.sitofp(columns, total.type))
 
     def row(typingctx, columns, z, t, d, scale, factors, written):
         pointer, number = types.CPointer(z.dtype), z.dtype
@@ -74,7 +75,7 @@ def quantile_row(columns, z, t, d, scale, factors, written):
         total += pinball(z[j], t[j // repeats], factors[codes.PER_OUTPUT + j])
         if written:
             d[j] = scale * pinball_grad(z[j], t[j // repeats], factors[codes.PER_OUTPUT + j])
-    return total
+    return total / NUMBER(columns)
 
 
 def unknown():
@@ -83,20 +84,15 @@ def unknown():
 
 
 ROWS = {code: row_loop(element) for code, element in LOSS_ELEMENTS.items()} | {codes.QUANTILE: quantile_row}
-ARGUMENTS = "columns, z, t, d, scale, factors, written"
+ARGUMENTS = "columns, z, t, d, scale / NUMBER(columns), factors, written"
 
 
 @chosen(
     {code: Call(loop, ARGUMENTS, "return") for code, loop in ROWS.items()},
     Call(unknown, "", "return"),
 )
-def row_total(code, columns, z, t, d, scale, factors, written):
-    """Sum of the losses of a row's outputs."""
-
-
 def elementwise_row(code, z, t, d, columns, scale, factors, written):
     """Return the mean loss of a row.
 
     If ``written``, d = scale * its gradient, and in z logits become probabilities, log-rates rates.
     """
-    return row_total(code, columns, z, t, d, scale / NUMBER(columns), factors, written) / NUMBER(columns)

@@ -217,6 +217,6 @@ def row_metrics(run, y, t, columns, weight, factors, stats):
         kernel = at(run, codes.METRICS_START + k * codes.METRIC_NUMBERS)
         own, width = at(factors, (1 + k) * (codes.PER_OUTPUT + columns)), kernel[codes.METRIC_WIDTH]
         metric_row(kernel[codes.METRIC_CODE], y, t, columns, own, width, at(stats, place))
-        for m in range(width):
+        for m in range(width if run[codes.WEIGHTED_MEAN] else 0):  # other weights are 1
             stats[place + m] *= weight
         place += width
