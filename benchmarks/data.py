@@ -39,11 +39,11 @@ class Data:
         x, x_test = (part / np.float32(255) for part in (self.x, self.x_test))
         return Data(x, self.y, x_test, self.y_test, self.about)
 
-    def standardised(self) -> Data:
+    def standardized(self) -> Data:
         """The same with features of mean 0 and variance 1."""
         mean, deviation = self.x.mean(axis=0), self.x.std(axis=0)
         x, x_test = ((part - mean) / deviation for part in (self.x, self.x_test))
-        return Data(x, self.y, x_test, self.y_test, f"{self.about.partition(';')[0]}; features standardised")
+        return Data(x, self.y, x_test, self.y_test, f"{self.about.partition(';')[0]}; features standardized")
 
 
 def _pima() -> Data:

@@ -266,7 +266,7 @@ def _(task: Fit, stand_ins: frozenset[str] = frozenset()) -> FitProblem:
 def _(task: Estimator | Search, stand_ins: frozenset[str] = frozenset()) -> EstimatorProblem:
     found = data.load(task.data, stand_ins, task.rows)
     if isinstance(task, Estimator) and task.data == "Pima":
-        found = found.standardised()
+        found = found.standardized()
     return EstimatorProblem(task, found.about, found)
 
 
@@ -297,5 +297,5 @@ def _(task: Step, stand_ins: frozenset[str] = frozenset()) -> StepProblem:
 def _(task: Script, stand_ins: frozenset[str] = frozenset()) -> ScriptProblem:
     found = data.load(task.data, stand_ins, task.rows)
     if found.x.dtype != np.uint8:
-        found = found.standardised()
+        found = found.standardized()
     return ScriptProblem(task, found.about, found.x, found.y)

@@ -141,7 +141,7 @@ def growth(family: str) -> Figure:
 
 
 def cliff(family: str) -> Figure:
-    """Largest step between neighbours of a family: growth of the time beyond that of the operations."""
+    """Largest step between neighbors of a family: growth of the time beyond that of the operations."""
 
     def figure(results: Results) -> float:
         points = [task for _, task in _scale(results, family)]

@@ -1,6 +1,6 @@
 """Pima diabetes: eight measurements of a patient, will diabetes follow within five years?
 
-The network of the classic introduction: 8-16-8-1, uniform initialisation, relu / relu / sigmoid, Adam, 150 epochs in
+The network of the classic introduction: 8-16-8-1, uniform initialization, relu / relu / sigmoid, Adam, 150 epochs in
 batches of 10, on the measurements as they are. The introduction gets about 77 % right of the rows it was trained on.
 That depends on the random start: of 30 seeds here the worst gave 76 %, the best 81 %, the mean was 79 %.
 """

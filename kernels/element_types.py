@@ -28,7 +28,7 @@ LANES = PerType(lanes)
 NUMBER = PerType(lambda dtype: importlib.import_module("numba").from_dtype(dtype))  # converts to the element type
 
 
-def specialised(function: Callable, dtype: np.dtype, twin: Callable[[Callable], Any]) -> types.FunctionType:
+def specialized(function: Callable, dtype: np.dtype, twin: Callable[[Callable], Any]) -> types.FunctionType:
     """Copy ``function`` for one element type: float constants cast, every kernel it calls replaced by its twin.
 
     Parameters

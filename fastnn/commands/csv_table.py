@@ -48,7 +48,7 @@ class Preparation:
     target_scale: float = 1.0
 
     def scaled(self, x: np.ndarray, y: np.ndarray) -> "Preparation":
-        """Return the same with features, and the target of a regression, standardised by the rows given."""
+        """Return the same with features, and the target of a regression, standardized by the rows given."""
         mean, spread = _center_and_spread(x, self.features)
         size = np.where(mean, np.abs(mean), 1.0)  # of a constant column: a small change of it stays small
         found: dict[str, Any] = {"mean": tuple(mean.tolist()), "scale": tuple(np.where(spread, spread, size).tolist())}

@@ -38,7 +38,7 @@ class Problem:
     note: str = ""
 
     def scaled(self) -> "Problem":
-        """Return the same with standardisation by the training rows."""
+        """Return the same with standardization by the training rows."""
         return replace(self, preparation=self.preparation.scaled(self.x, self.y))
 
 

@@ -75,7 +75,7 @@ def input_program(function: Callable, plan: Plan, x: Any, clipped: bool = False,
     """The program of a plan for inputs like x: sparse rows, pixels, or rows of the plan's type."""
     variant = "_from_sparse" if is_sparse(x) else "_from_bytes" if x.dtype == BYTES else ""
     return variants.program(
-        function, plan.dtype, variant, known, normalised=plan.is_normalised, clipped=clipped, mixed=plan.mixed
+        function, plan.dtype, variant, known, normalized=plan.is_normalized, clipped=clipped, mixed=plan.mixed
     )
 
 

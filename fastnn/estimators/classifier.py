@@ -31,7 +31,7 @@ from fastnn.losses import (
 class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
     """Multi-layer perceptron classifier with scikit-learn's parameters, attributes and rules.
 
-    Minimises the log-loss unless told otherwise: binary and multi-label targets with logistic outputs, more classes
+    Minimizes the log-loss unless told otherwise: binary and multi-label targets with logistic outputs, more classes
     with softmax.
 
     Parameters

@@ -14,7 +14,7 @@ _STOPPED = 99  # SciPy's status after StopIteration
 
 
 def train_full_batch(model: Any, rows: Samples, context: FitContext) -> list[np.ndarray]:
-    """Minimise the loss over all rows by an estimator's parameters, from its present weights; returns the new ones.
+    """Minimize the loss over all rows by an estimator's parameters, from its present weights; returns the new ones.
 
     The rows are of float64, and so is everything here: the line search of L-BFGS compares losses that differ less than
     float32 can tell.

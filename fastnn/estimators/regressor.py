@@ -28,7 +28,7 @@ _LOSSES: dict[str, type[Loss]] = {
 class MLPRegressor(RegressorMixin, BaseMLP):
     """Multi-layer perceptron regressor with scikit-learn's parameters, attributes and rules.
 
-    Minimises half the squared error, or another loss, summed over the outputs. It reports the mean over the outputs of
+    Minimizes half the squared error, or another loss, summed over the outputs. It reports the mean over the outputs of
     the squared error, the sum of the others, as scikit-learn does.
 
     Parameters

@@ -108,7 +108,7 @@ class BatchNormalization(_Normalization):
     References
     ----------
     Ioffe and Szegedy, "Batch Normalization", ICML 2015, https://arxiv.org/abs/1502.03167; arguments, weights and
-    behaviour are those of Keras.
+    behavior are those of Keras.
 
     Examples
     --------

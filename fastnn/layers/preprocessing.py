@@ -34,7 +34,7 @@ class Normalization(Layer):
     Notes
     -----
     Input and output shape (None, inputs). The weights are mean and variance, each (inputs,), which are not trained. It
-    stands before all layers that compute. The behaviour is that of Keras.
+    stands before all layers that compute. The behavior is that of Keras.
 
     Examples
     --------

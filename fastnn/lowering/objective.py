@@ -1,4 +1,4 @@
-"""What a training minimises and reports, bound to a network: codes for the compiled programs."""
+"""What a training minimizes and reports, bound to a network: codes for the compiled programs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fastnn.metrics.base import Sums
 
 @dataclass(frozen=True)
 class Objective:
-    """What a run minimises and reports, in codes of ``kernels/codes.py``.
+    """What a run minimizes and reports, in codes of ``kernels/codes.py``.
 
     Attributes
     ----------

@@ -163,7 +163,7 @@ class Plan:
             )
 
     @property
-    def is_normalised(self) -> bool:
+    def is_normalized(self) -> bool:
         """Whether there are normalizations, which programs have code for only if they must."""
         return any(kind_of(op).vectors for op in self.ops)
 

@@ -37,7 +37,7 @@ def print_summary(
     line_length : int, optional
         Width of the table in columns, at least 20; by default what the terminal has room for, at most 88.
     print_fn : callable, optional
-        Called once with the whole text; by default the text is printed, with colours on a terminal.
+        Called once with the whole text; by default the text is printed, with colors on a terminal.
     """
     from rich.console import Console
     from rich.markup import escape as plain

@@ -1,4 +1,4 @@
-"""Where pictures are drawn: matplotlib, which is an extra, figures of it, and colours."""
+"""Where pictures are drawn: matplotlib, which is an extra, figures of it, and colors."""
 
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito's colours, distinguishable with every common kind of colour blindness (jfly.uni-koeln.de/color),
+# Okabe and Ito's colors, distinguishable with every common kind of color blindness (jfly.uni-koeln.de/color),
 # ordered so that the first ones differ in lightness too.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 

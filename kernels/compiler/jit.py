@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from ..element_types import PerType, is_kernel, specialised
+from ..element_types import PerType, is_kernel, specialized
 from ..host.cpu import simd_level, target_description
 from ..host.numba_settings import prescribed
 from ..host.room import check_room
@@ -70,7 +70,7 @@ def _for_cpu(
 ) -> Any:
     from numba.core.registry import CPUDispatcher
 
-    copy = specialised(function, dtype, twin or (lambda kernel: _inner(kernel, dtype, twins)))
+    copy = specialized(function, dtype, twin or (lambda kernel: _inner(kernel, dtype, twins)))
     # what numba.njit makes, but where NUMBA_DISABLE_JIT tells that to leave functions as they are
     return CPUDispatcher(
         copy,
@@ -156,7 +156,7 @@ def _with_settings(compile_program: Callable) -> Callable:
         from numba.core.compiler_lock import global_compiler_lock
 
         check_room(ROOM_TO_LOAD if "scipy.linalg" in sys.modules else ROOM_TO_BEGIN, "loading a compiled program")
-        # vectorised by hand; more would only make more code
+        # vectorized by hand; more would only make more code
         by_hand = {} if simd_level() == "none" else {"LOOP_VECTORIZE": 0, "SLP_VECTORIZE": 0}
         with global_compiler_lock, prescribed(**by_hand):
             collects = gc.isenabled()
@@ -256,4 +256,4 @@ def _for_known(
         kernels.append(_dispatcher(kernel, dtype, twins, compiled))
         return kernels[-1]
 
-    return specialised(left, dtype, compiled)
+    return specialized(left, dtype, compiled)

@@ -1,8 +1,8 @@
 """How compiled functions become one program.
 
-Numba optimises every function and makes machine code of it, and again of all it calls in each of its callers: with
+Numba optimizes every function and makes machine code of it, and again of all it calls in each of its callers: with
 calls ten deep most of the time goes into code that nobody runs. Here inner functions are only lowered. A program links
-each of them once and is optimised as a whole.
+each of them once and is optimized as a whole.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class InnerLowering(NativeLowering):
 
 @register_pass(mutates_CFG=True, analysis_only=False)
 class ProgramLowering(NativeLowering):
-    """Lowering, optimisation and machine code of a program."""
+    """Lowering, optimization and machine code of a program."""
 
     _name = "program_lowering"
     library = ProgramLibrary

@@ -16,7 +16,7 @@ from ..llvm.vectors import load_strided, transpose_square
 from ..operations.activations import activation_forward, softmax
 from ..operations.arithmetic import copy_vectors
 from ..operations.elementwise import derivatives
-from ..operations.optimizers import penalise_vectors, update
+from ..operations.optimizers import penalize_vectors, update
 from ..operations.teamwork import barrier, row_cuts, share, split
 from ..sizes import TILE_ROWS
 from .gemm import product, product_transposed
@@ -166,8 +166,8 @@ def update_panel(
     """The optimizer's step on ``count`` rows of weights from ``first`` in a panel; row 0 is the bias."""
     place = op[codes.WEIGHTS] + panel * op[codes.PANEL] + first * LANES
     if l2 != 0.0:
-        free = op[codes.BIAS] if first == 0 else 0  # the bias is not penalised
-        penalise_vectors(1, 0, count - free, at(gradient, free * LANES), at(params, place + free * LANES), l2)
+        free = op[codes.BIAS] if first == 0 else 0  # the bias is not penalized
+        penalize_vectors(1, 0, count - free, at(gradient, free * LANES), at(params, place + free * LANES), l2)
     update(descent, at(params, place), at(slot_0, place), at(slot_1, place), gradient, count)
 
 

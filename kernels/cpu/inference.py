@@ -18,7 +18,7 @@ from .sparse import STARTS, sparse_forward
 BLOCK_ROWS = 96  # rows that go through the whole network together, a multiple of every tile's rows
 
 
-def normalise(op, factor, params, x, row, rows, spare):
+def normalize(op, factor, params, x, row, rows, spare):
     """Normalize rows: nothing, as this program is for networks that do not."""
 
 
@@ -44,7 +44,7 @@ def forward_block(network, done, rows, ping, pong, row):
             source = target
         elif op[codes.KIND] >= codes.STANDARDIZE:
             spare = ping if in_pong else pong
-            normalise(op, factor, network.params, source, row, rows, spare)
+            normalize(op, factor, network.params, source, row, rows, spare)
         elif op[codes.KIND] == codes.ACTIVATION:
             activation_forward(op[codes.FUNCTION], source, row, rows, columns, vectors, alpha)
     return in_pong

@@ -31,7 +31,7 @@ def gather(x, width, scaling, order, first, last, target, row):
         load_row(width, at(target, i * row), at(x, order[i] * width), scaling[0], scaling[1])
 
 
-def normalise_forward(rank, size, sync, op, factor, params, work, rows):
+def normalize_forward(rank, size, sync, op, factor, params, work, rows):
     """Normalize a batch: nothing, as this program is for networks that do not."""
 
 
@@ -54,7 +54,7 @@ def forward(team, run, network, features, work, order, place, rows, step):
         elif op[codes.KIND] == codes.DENSE:
             dense_forward_share(team, op, params, work, rows, factor[codes.ALPHA])
         elif op[codes.KIND] >= codes.STANDARDIZE:
-            normalise_forward(team.rank, team.size, team.sync, op, factor, params, work, rows)
+            normalize_forward(team.rank, team.size, team.sync, op, factor, params, work, rows)
         else:
             simple_forward(
                 op, factor[codes.ALPHA], factor[codes.RATE], work, first, last, place, step,
@@ -107,7 +107,7 @@ def metrics_of_rows(run, outputs, row, y, weights, chosen, rows, columns, factor
 
 
 def penalty(network):
-    """Sum of l2 * w**2 over all kernels; biases are not penalised."""
+    """Sum of l2 * w**2 over all kernels; biases are not penalized."""
     total = 0.0
     for index in range(network.count):
         op, factor = at(network.ops, index * COLUMNS), at(network.factors, index * FACTORS)
@@ -127,7 +127,7 @@ def finish_step(team, run, hyper, descent, network, memory):
     """What is left of a step when all gradients are known: nothing."""
 
 
-def normalise_backward(
+def normalize_backward(
     rank, size, sync, ops, index, factors, params, slot_0, slot_1, work, rows, descent
 ):
     """Gradients and update of a normalization: nothing, as this program is for networks without."""
@@ -139,7 +139,7 @@ def backward(team, descent, l2_scale, network, features, moments, memory, rows):
         op, factor = at(network.ops, index * COLUMNS), at(network.factors, index * FACTORS)
         if op[codes.KIND] != codes.DENSE:
             if op[codes.KIND] >= codes.BATCH_NORM:
-                normalise_backward(
+                normalize_backward(
                     team.rank, team.size, team.sync, network.ops, index, network.factors, network.params, moments,
                     memory.slot_1, memory.work, rows, descent,
                 )  # fmt: skip

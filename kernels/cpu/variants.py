@@ -14,7 +14,7 @@ from ..compiler.jit import Known, Twins
 from ..host.cpu import tile_choice
 
 TRAITS = {  # what a program may be made for, and the module that has its table of twins
-    "normalised": "cpu.normalization",  # networks with normalizations, else there is no code for them
+    "normalized": "cpu.normalization",  # networks with normalizations, else there is no code for them
     "clipped": "cpu.clipping",  # training that clips gradients
     "mixed": "cpu.mixed",  # products of bfloat16, on tiles where there are any
 }
@@ -26,12 +26,12 @@ def program(
     variant: str = "",
     known: Known = (),
     *,
-    normalised: bool = False,
+    normalized: bool = False,
     clipped: bool = False,
     mixed: bool = False,
 ) -> Any:
     """``jit.program`` for what has these of the ``TRAITS``."""
-    return jit.program(function, dtype, variant, known, _twins((normalised, clipped, mixed)))
+    return jit.program(function, dtype, variant, known, _twins((normalized, clipped, mixed)))
 
 
 @functools.cache

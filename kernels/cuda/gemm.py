@@ -28,7 +28,7 @@ class Way:
     rows, columns, depth : of the tile: lines of both operands, and terms of the sum at a time
     threads : in the block
     numbers : elements of the tile that one thread holds
-    group : neighbours in a row among them
+    group : neighbors in a row among them
     accumulate : (left, right, sums, thread), adds the products of two tiles in shared memory to a thread's sums
     row_of, column_of : (thread, number), where in the tile a thread's number stands
     put : (target, place, sums, number), stores a group from ``number`` on
@@ -58,7 +58,7 @@ class Way:
 def staging(lines: int, depth: int, threads: int, row: int, along: bool) -> tuple[Callable, Callable]:
     """How threads bring a tile of an operand into shared memory, whose terms are ``row`` elements apart.
 
-    The rows of an operand that is ``along`` are lines, so that neighbours in memory are terms of one sum; the rows of
+    The rows of an operand that is ``along`` are lines, so that neighbors in memory are terms of one sum; the rows of
     another are terms.
 
     Returns

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 # isort: off
-from ..element_types import PerType, specialised  # imports numba first, so that no interrupt leaves it half imported
+from ..element_types import PerType, specialized  # imports numba first, so that no interrupt leaves it half imported
 from ..formulas import elementary
 
 # isort: on
@@ -33,7 +33,7 @@ SIMULATED = bool(cuda.config.ENABLE_CUDASIM)
 # Functions of the CPU that are not inlined: large ones side by side would need more registers than there are.
 APART = (
     "activation_forward", "activation_backward", "derivatives", "elementwise_row", "loss_row",
-    "metric_row", "normalise_backward_share", "normalise_forward_share", "row_metrics", "shuffle", "simple_forward",
+    "metric_row", "normalize_backward_share", "normalize_forward_share", "row_metrics", "shuffle", "simple_forward",
     "softmax",
 )  # fmt: skip
 
@@ -150,7 +150,7 @@ def barrier(sync, size):
 
 def _copy(function: Callable, dtype: np.dtype, twins: Twins) -> types.FunctionType:
     """Copy a function for one element type; all it calls becomes device code."""
-    copy = specialised(function, dtype, lambda kernel: _device(kernel, dtype, twins))
+    copy = specialized(function, dtype, lambda kernel: _device(kernel, dtype, twins))
     for name in copy.__code__.co_names:
         value: Any = copy.__globals__.get(name)
         if name in FLOATS[dtype.itemsize]:

@@ -1,4 +1,7 @@
-"""What travels together through kernels on a GPU: named tuples of pointers, made by those that are launched."""
+"""What travels together through kernels on a GPU alone: named tuples of pointers, made by those that are launched.
+
+Network, data and the optimizer's step are those of ``kernels/records.py``, with ``LANES`` = 1 and an int32 order.
+"""
 
 from __future__ import annotations
 
@@ -10,26 +13,6 @@ class Threads(NamedTuple):
 
     rank: int
     size: int
-
-
-class Network(NamedTuple):
-    """Operations and weights."""
-
-    ops: Any  # int64 (count, OPERATION_COLUMNS)
-    count: int
-    factors: Any  # (count, FACTOR_COLUMNS)
-    loss_factors: Any  # (1 + metrics, LOSS_COLUMNS + C), of the loss and of each metric; None where nobody asks
-    params: Any  # (P,), updated in training
-
-
-class Data(NamedTuple):
-    """All rows, and how they are read."""
-
-    x: Any  # (n, inputs), of the parameters' type or uint8
-    y: Any  # (n, TARGETS)
-    weights: Any  # (n,)
-    order: Any  # int32 (n,), updated: the order of the rows in the present epoch
-    scaling: Any  # (2,), factor and summand of every input
 
 
 class Memory(NamedTuple):

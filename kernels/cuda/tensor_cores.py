@@ -3,7 +3,7 @@
 A warp multiplies 16 x K by K x 8 and adds the product to 16 x 8 sums of float32; K is 8 for TF32 (10 bits after
 the leading one), 16 for bfloat16 (7 bits). Thread ``4 * g + q`` of a warp holds, of the left matrix, columns q and
 q + 4 of rows g and g + 8; of the right one, rows q and q + 4 of column g; of the sums, columns 2 * q and 2 * q + 1 of
-rows g and g + 8. bfloat16 go in pairs, which are neighbours along the sum and count as one column, or row. All of that
+rows g and g + 8. bfloat16 go in pairs, which are neighbors along the sum and count as one column, or row. All of that
 is known to this file alone.
 
 In the simulator plain Python stands in for each instruction, with the same arrangement.

@@ -1,4 +1,4 @@
-"""Four neighbouring numbers loaded and stored at once: 16 bytes of float32 in one instruction.
+"""Four neighboring numbers loaded and stored at once: 16 bytes of float32 in one instruction.
 
 The first of them must stand on a multiple of four, counted from the start of memory.
 """

@@ -41,7 +41,7 @@ def reciprocal_of_root(out, variance):
     return 1.0 / select(deviation < LEAST_DEVIATION, LEAST_DEVIATION, deviation)
 
 
-def standardised(out, x, mean, deviation):
+def standardized(out, x, mean, deviation):
     """Distance from the mean in deviations, given 1 / deviation, for another place."""
     return (x - mean) * deviation
 

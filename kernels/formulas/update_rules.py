@@ -75,7 +75,7 @@ def lion(w, m, g, rate, share_1, share_2, decay):
     return decayed(w, decay) - lion_step(m, g, rate, share_1), first_moment(m, g, share_2)
 
 
-def penalised(g, w, l2):
+def penalized(g, w, l2):
     """Gradient with that of the penalty l2 * w**2."""
     return g + l2_grad(w, l2)
 

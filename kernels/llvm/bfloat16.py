@@ -2,7 +2,7 @@
 
 Two bfloat16 make a *pair* of 32 bits, kept in memory of float32 elements. A vector of pairs has as many lanes as
 one of float32, and one instruction adds the products of two pairs to each lane of a float32 sum. So the register
-tiles of ``llvm/register_tiles.py`` work on pairs as they do on numbers: neighbours along the sum stand in one pair.
+tiles of ``llvm/register_tiles.py`` work on pairs as they do on numbers: neighbors along the sum stand in one pair.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Pairs(Vectors):
 
 @intrinsic
 def round_columns(typingctx, rows, columns, target, target_row, source, source_row, source_panel):
-    """Pairs of neighbouring columns: each row of ``columns`` elements, rounded, in order, filled up with zeros.
+    """Pairs of neighboring columns: each row of ``columns`` elements, rounded, in order, filled up with zeros.
 
     Vector v of source row r starts at r * source_row + v * source_panel; target rows are contiguous, and may begin
     where their source does.

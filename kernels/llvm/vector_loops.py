@@ -2,7 +2,7 @@
 
 The formulas of ``formulas/`` are plain Python, so they can be run on ``Traced`` values, whose operators emit
 instructions instead of computing. Every element then goes through the same instructions
-wherever it stands in a vector, which no auto-vectoriser promises, and buffers may alias.
+wherever it stands in a vector, which no auto-vectorizer promises, and buffers may alias.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ..element_types import specialised
+from ..element_types import specialized
 from ..formulas import elementary
 from .instructions import I32, I64
 from .vectors import Vectors, for_range
@@ -192,7 +192,7 @@ def traceable(function, dtype):
         return globals()[function.__name__]
     if function.__name__ in elementary.BY_PRECISION:
         function = elementary.BY_PRECISION[function.__name__][dtype.itemsize == 8]
-    return specialised(function, dtype, lambda kernel: traceable(kernel, dtype))
+    return specialized(function, dtype, lambda kernel: traceable(kernel, dtype))
 
 
 def vector_loop(formula, outputs, pointers, scalars, fixed=0):

@@ -26,7 +26,7 @@ from ..formulas.normalization import (
     reciprocal_of_root,
     same,
     squared_distance,
-    standardised,
+    standardized,
 )
 from ..formulas.optimizers import first_moment
 from ..llvm.instructions import at
@@ -46,8 +46,8 @@ sum_products, sum_triple_products = row_sum(product_of_two, 2, 0), row_sum(produ
 deviation_vectors = vector_loop(reciprocal_deviation, 1, 2, 1)
 constant_deviation_vectors = vector_loop(reciprocal_of_root, 1, 2, 0)
 moving_average_vectors = vector_loop(first_moment, 1, 2, 1)
-standardise_columns = vector_loop(standardised, 1, 4, 0, fixed=2)
-standardise_row = vector_loop(standardised, 1, 2, 2)
+standardize_columns = vector_loop(standardized, 1, 4, 0, fixed=2)
+standardize_row = vector_loop(standardized, 1, 2, 2)
 affine_vectors = vector_loop(affine, 1, 4, 0, fixed=2)
 fold_vectors = vector_loop(folded, 2, 6, 1)
 batch_gradient_vectors = vector_loop(batch_gradient, 1, 6, 1, fixed=4)
@@ -69,11 +69,11 @@ def batch_statistics(op, params, work, rows, column, vectors, epsilon, moving_sh
     moving_average_vectors(1, 0, vectors, at(moving, op[codes.PANELS] * LANES), variance, moving_share)
 
 
-def normalise_row(x, normal, columns, vectors, epsilon):
+def normalize_row(x, normal, columns, vectors, epsilon):
     """Write the normalized row x, padded with zeros, and return the reciprocal of its standard deviation."""
     mean = sum_row(columns, x) / float(columns)
     deviation = 1.0 / sqrt(sum_squared_distances(columns, x, mean) / float(columns) + epsilon)
-    standardise_row(1, 0, vectors, normal, x, mean, deviation)
+    standardize_row(1, 0, vectors, normal, x, mean, deviation)
     clear(at(normal, columns), vectors * LANES - columns)
     return deviation
 
@@ -88,7 +88,7 @@ def activate(op, work, first, rows, column, vectors, alpha):
     activation_forward(op[codes.FUNCTION], y, row, rows, op[codes.OUTPUTS], vectors, alpha)
 
 
-def normalise_forward_share(rank, size, sync, op, factor, params, work, rows):
+def normalize_forward_share(rank, size, sync, op, factor, params, work, rows):
     """A member's share of the way forward in training."""
     alpha, epsilon = factor[codes.ALPHA], factor[codes.VARIANCE_OFFSET]
     row, panels, columns = op[codes.Y_ROW], op[codes.PANELS], op[codes.OUTPUTS]
@@ -98,7 +98,7 @@ def normalise_forward_share(rank, size, sync, op, factor, params, work, rows):
     if op[codes.KIND] == codes.LAYER_NORM:
         deviations = at(work, op[codes.DEVIATIONS])
         for r in range(first_row, last_row):
-            deviations[r] = normalise_row(at(x, r * row), at(normal, r * row), columns, panels, epsilon)
+            deviations[r] = normalize_row(at(x, r * row), at(normal, r * row), columns, panels, epsilon)
         region = first_row * row
         affine_vectors(last_row - first_row, row, panels, at(y, region), at(normal, region), gamma, beta)
         activate(op, work, first_row, last_row - first_row, 0, panels, alpha)
@@ -108,10 +108,10 @@ def normalise_forward_share(rank, size, sync, op, factor, params, work, rows):
     if op[codes.KIND] == codes.STANDARDIZE:
         mean, deviation = at(params, op[codes.MOVING] + column), at(work, op[codes.DEVIATIONS] + column)
         constant_deviation_vectors(1, 0, vectors, deviation, at(mean, panels * LANES))
-        standardise_columns(rows, row, vectors, at(y, column), at(x, column), mean, deviation)
+        standardize_columns(rows, row, vectors, at(y, column), at(x, column), mean, deviation)
         return
     batch_statistics(op, params, work, rows, column, vectors, epsilon, factor[codes.MOVING_SHARE])
-    standardise_columns(
+    standardize_columns(
         rows, row, vectors, at(normal, column), at(x, column), at(work, op[codes.SUMS] + column),
         at(work, op[codes.DEVIATIONS] + column),
     )  # fmt: skip
@@ -137,7 +137,7 @@ def layer_input_gradient(op, params, work, first, last):
         clear(at(dy, columns), vectors * LANES - columns)
 
 
-def normalise_backward_share(
+def normalize_backward_share(
     rank, size, sync, ops, index, factors, params, slot_0, slot_1, work, rows, descent
 ):
     """A member's share of the gradient of the input, taken back through the operations that made it, and of the steps.
@@ -175,7 +175,7 @@ def normalise_backward_share(
             update(descent, at(params, place), at(slot_0, place), at(slot_1, place), gradient, vectors)
 
 
-def normalise_block(op, factors, params, x, row, rows, spare):
+def normalize_block(op, factors, params, x, row, rows, spare):
     """Normalize rows at prediction, in place; ``spare`` has room for two rows."""
     columns, vectors, epsilon = op[codes.OUTPUTS], op[codes.PANELS], factors[codes.VARIANCE_OFFSET]
     factor, summand = at(params, op[codes.GAMMA]), at(params, op[codes.BETA])
@@ -183,13 +183,13 @@ def normalise_block(op, factors, params, x, row, rows, spare):
     variance = at(moving, vectors * LANES)
     if op[codes.KIND] == codes.STANDARDIZE:
         constant_deviation_vectors(1, 0, vectors, spare, variance)
-        standardise_columns(rows, row, vectors, x, x, moving, spare)
+        standardize_columns(rows, row, vectors, x, x, moving, spare)
         return
     if op[codes.KIND] == codes.BATCH_NORM:
         fold_vectors(1, 0, vectors, spare, at(spare, row), factor, summand, moving, variance, epsilon)
         factor, summand = spare, at(spare, row)
     else:
         for r in range(rows):
-            normalise_row(at(x, r * row), at(x, r * row), columns, vectors, epsilon)
+            normalize_row(at(x, r * row), at(x, r * row), columns, vectors, epsilon)
     affine_vectors(rows, row, vectors, x, x, factor, summand)
     activation_forward(op[codes.FUNCTION], x, row, rows, columns, vectors, factors[codes.ALPHA])

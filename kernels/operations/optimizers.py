@@ -7,12 +7,12 @@ import functools
 from .. import codes
 from ..element_types import NUMBER  # noqa: F401 - in a source that is put together
 from ..formulas.activations import undefined
-from ..formulas.update_rules import OPTIMIZERS, penalised, unchanged
+from ..formulas.update_rules import OPTIMIZERS, penalized, unchanged
 from ..llvm.vector_loops import vector_loop
 from .arithmetic import copy_vectors
 from .choices import Call, chosen
 
-penalise_vectors = vector_loop(penalised, 1, 2, 1)
+penalize_vectors = vector_loop(penalized, 1, 2, 1)
 spoil_vectors = vector_loop(undefined, 1, 1, 0)
 MOMENTS = ("", ", m", ", m, v")
 NUMBERS = "hyper[codes.LEARNING_RATE], hyper[codes.BETA_1], hyper[codes.EPSILON], NUMBER(t), power_1, power_2"

@@ -57,7 +57,7 @@ class Memory:
 class Launch:
     """What is known of a launch.
 
-    A stamp tells a thread and the barriers it has passed: those of one block since one barrier are neighbours, and all
+    A stamp tells a thread and the barriers it has passed: those of one block since one barrier are neighbors, and all
     stamps grow with time. ``now`` is that of the thread at work, ``phase`` the first since the last barrier, ``block``
     the first of the block. ``memory`` is that of all arguments.
     """

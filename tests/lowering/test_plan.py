@@ -255,4 +255,4 @@ def test_a_kind_is_placed_as_its_entry_says(monkeypatch):
     for start, end in pairwise(starts):
         assert end - start >= used[start] * int(op[codes.Y_ROW])
     assert not plan.is_narrow
-    assert plan.is_normalised
+    assert plan.is_normalized

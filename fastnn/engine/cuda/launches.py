@@ -85,12 +85,12 @@ class Launches:
             if kind == codes.DENSE:
                 launches.append(self._product("forward", self._batch, columns, 1, *arguments))
             elif kind == codes.LAYER_NORM:
-                launches.append(self._by_rows(normalization.normalise_rows, *arguments))
+                launches.append(self._by_rows(normalization.normalize_rows, *arguments))
             elif kind >= codes.STANDARDIZE:
                 if kind == codes.BATCH_NORM:
                     launches.append(self._statistics(index, columns))
-                normalise = normalization.normalise_columns
-                launches.append(self._spread(normalise, self._batch * columns, *arguments))
+                normalize = normalization.normalize_columns
+                launches.append(self._spread(normalize, self._batch * columns, *arguments))
             else:
                 items = self._batch * -(-columns // 4)
                 arguments = ("run", "ops", index, "factors", "work", "clock")

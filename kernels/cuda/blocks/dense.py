@@ -76,7 +76,7 @@ def dense_update(threads, op, work, params, slot_0, slot_1, rows, l2, descent):
         for r in range(rows):
             g += operand(x[r * op[codes.X_ROW]]) * operand(dy[r * op[codes.Y_ROW]])
         place = op[codes.WEIGHTS] + k * op[codes.PANELS] + j
-        if l2 != 0.0 and k >= bias:  # the bias is not penalised
+        if l2 != 0.0 and k >= bias:  # the bias is not penalized
             g += l2_grad(params[place], NUMBER(l2))
         descend(descent, params, slot_0, slot_1, place, g)
         item += threads.size

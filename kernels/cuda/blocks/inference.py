@@ -5,10 +5,10 @@ from __future__ import annotations
 from ... import codes
 from ...codes import COLUMNS, FACTORS
 from ...element_types import NUMBER
-from ...formulas.normalization import folded, reciprocal_of_root, standardised
+from ...formulas.normalization import folded, reciprocal_of_root, standardized
 from ...llvm.instructions import at
 from ...operations.activations import activation_forward
-from ...operations.normalization import normalise_row
+from ...operations.normalization import normalize_row
 from ..elements import activate, operand
 from ..jit import ELEMENT, apart, cuda, entry
 from ..records import Threads
@@ -47,14 +47,14 @@ def dense_rows(threads, op, params, source, target, row, rows, alpha):
         index += threads.size
 
 
-def normalise_rows(threads, op, factor, params, x, row, rows):
+def normalize_rows(threads, op, factor, params, x, row, rows):
     """Normalize rows in place and apply the activation, unless it needs whole rows."""
     apart()
     columns, kind = op[codes.OUTPUTS], op[codes.KIND]
     if kind == codes.LAYER_NORM:
         r = threads.rank
         while r < rows:
-            normalise_row(at(x, r * row), at(x, r * row), columns, columns, factor[codes.VARIANCE_OFFSET])
+            normalize_row(at(x, r * row), at(x, r * row), columns, columns, factor[codes.VARIANCE_OFFSET])
             r += threads.size
         cuda.syncthreads()
     index = threads.rank
@@ -67,7 +67,7 @@ def normalise_rows(threads, op, factor, params, x, row, rows):
         else:
             mean, variance = params[op[codes.MOVING] + j], params[op[codes.MOVING] + op[codes.PANELS] + j]
             if kind == codes.STANDARDIZE:
-                value = standardised(value, value, mean, reciprocal_of_root(value, variance))
+                value = standardized(value, value, mean, reciprocal_of_root(value, variance))
             else:
                 gamma, beta = params[op[codes.GAMMA] + j], params[op[codes.BETA] + j]
                 scale, offset = folded(value, value, gamma, beta, mean, variance, factor[codes.VARIANCE_OFFSET])
@@ -116,7 +116,7 @@ def infer_blocks(sizes, run, ops, factors, loss_factors, scaling, x, y, weights,
                 here, there = there, here
                 cuda.syncthreads()
             elif op[codes.KIND] >= codes.STANDARDIZE:
-                normalise_rows(threads, op, factor, params, here, row, rows)
+                normalize_rows(threads, op, factor, params, here, row, rows)
                 cuda.syncthreads()
             if op[codes.KIND] == codes.ACTIVATION or op[codes.FUNCTION] == codes.SOFTMAX:
                 activate_rows(threads, op, here, row, rows, factor[codes.ALPHA])

@@ -13,13 +13,13 @@ from ...element_types import NUMBER
 from ...llvm.instructions import at
 from ...operations.elementwise import simple_forward
 from ...operations.losses import unit_share
-from ...operations.normalization import normalise_backward_share, normalise_forward_share
+from ...operations.normalization import normalize_backward_share, normalize_forward_share
 from ...operations.optimizers import constants
 from ...operations.random import FIRST_DROPOUT_STREAM, shuffle
 from ...operations.teamwork import share
-from ...records import Descent
+from ...records import Data, Descent, Network
 from ..jit import ELEMENT, apart, cuda, entry
-from ..records import Data, Memory, Network, Threads
+from ..records import Memory, Threads
 from ..rows import derivatives_of_rows, gather, losses, penalty, softmax_rows
 from .clipping import clip
 from .dense import dense_backward_input, dense_forward, dense_update
@@ -65,7 +65,7 @@ def forward(threads, network, work, rows, step, key_0, key_1):
                 cuda.syncthreads()
                 softmax_rows(threads, op, work, rows)
         elif op[codes.KIND] >= codes.STANDARDIZE:
-            normalise_forward_share(threads.rank, threads.size, 0, op, factor, params, work, rows)
+            normalize_forward_share(threads.rank, threads.size, 0, op, factor, params, work, rows)
         else:
             first, last = share(threads.rank, threads.size, rows)
             simple_forward(
@@ -106,7 +106,7 @@ def backward(threads, descent, l2_scale, network, moments, memory, rows):
     for index in range(count - 1, -1, -1):
         op = at(ops, index * COLUMNS)
         if op[codes.KIND] >= codes.BATCH_NORM:
-            normalise_backward_share(
+            normalize_backward_share(
                 threads.rank, threads.size, 0, ops, index, factors, params, moments, slot_1, work, rows, descent
             )
         elif op[codes.KIND] == codes.DENSE and op[codes.NEEDS_DX]:
@@ -196,7 +196,7 @@ def train_models(
         progress; params; half of slots; work; stats; and whether they fit in shared memory, which then has room for
         params, slots and work of a model
     run, hyper : as in ``training.train_steps``
-    ops, factors, loss_factors, scaling, x, y, weights : as in ``cuda/records.py``
+    ops, factors, loss_factors, scaling, x, y, weights : as in ``kernels/records.py``
     progress : float64, for each model the optimizer's state (3,), then results (epochs, 1 + metrics)
     order : int32 (n,) for each model
     params, slots, work : for each model; where gradients are clipped, work ends with room for them

@@ -19,7 +19,7 @@ from ...formulas.normalization import (
     reciprocal_deviation,
     reciprocal_of_root,
     squared_distance,
-    standardised,
+    standardized,
 )
 from ...formulas.optimizers import first_moment
 from ..elements import activate, through_elements
@@ -64,7 +64,7 @@ def batch_statistics_columns(ops, index, factors, params, work, clock):
 
 
 @entry("IiNNNI")
-def normalise_columns(ops, index, factors, params, work, clock):
+def normalize_columns(ops, index, factors, params, work, clock):
     """Standardize the batch by the columns' statistics, or by constants; scale and shift; activation."""
     op, columns = at(ops, index * COLUMNS), ops[index * COLUMNS + codes.OUTPUTS]
     alpha, row = factors[index * FACTORS + codes.ALPHA], op[codes.Y_ROW]
@@ -76,9 +76,9 @@ def normalise_columns(ops, index, factors, params, work, clock):
         x = work[op[codes.X] + place]
         if op[codes.KIND] == codes.STANDARDIZE:
             moving = at(params, op[codes.MOVING] + j)
-            work[op[codes.Y] + place] = standardised(x, x, moving[0], reciprocal_of_root(x, moving[op[codes.PANELS]]))
+            work[op[codes.Y] + place] = standardized(x, x, moving[0], reciprocal_of_root(x, moving[op[codes.PANELS]]))
         else:
-            normal = standardised(x, x, work[op[codes.SUMS] + j], work[op[codes.DEVIATIONS] + j])
+            normal = standardized(x, x, work[op[codes.SUMS] + j], work[op[codes.DEVIATIONS] + j])
             work[op[codes.NORMAL] + place] = normal
             z = affine(x, normal, params[op[codes.GAMMA] + j], params[op[codes.BETA] + j])
             activated(op, alpha, work, place, z)
@@ -86,7 +86,7 @@ def normalise_columns(ops, index, factors, params, work, clock):
 
 
 @entry("IiNNNI")
-def normalise_rows(ops, index, factors, params, work, clock):
+def normalize_rows(ops, index, factors, params, work, clock):
     """Layer normalization of the batch and its activation, a block to a row."""
     op, thread, threads = at(ops, index * COLUMNS), cuda.threadIdx.x, cuda.blockDim.x
     if cuda.blockIdx.x >= clock[codes.NOW_ROWS]:
@@ -110,7 +110,7 @@ def normalise_rows(ops, index, factors, params, work, clock):
     alpha = factors[index * FACTORS + codes.ALPHA]
     j = thread
     while j < columns:
-        value = standardised(x[j], x[j], mean, deviation)
+        value = standardized(x[j], x[j], mean, deviation)
         normal[j] = value
         z = affine(value, value, params[op[codes.GAMMA] + j], params[op[codes.BETA] + j])
         activated(op, alpha, work, start + j, z)

@@ -14,10 +14,10 @@ from ...operations.clipping import limited
 from ...operations.losses import unit_share
 from ...operations.optimizers import constants, update
 from ...operations.random import FIRST_DROPOUT_STREAM, dropout_block, dropout_threshold
-from ...records import Descent
+from ...records import Descent, Network
 from ..elements import activate
 from ..jit import at, cuda, entry
-from ..records import Network, Threads
+from ..records import Threads
 from ..rows import derivatives_of_rows, gather, losses, penalty, softmax_rows
 from ..sums import DOUBLE, MOST_THREADS, block_sum
 
@@ -67,7 +67,7 @@ def gather_batch(ops, scaling, x, order, work, clock):
 
 @entry("IIiNNI")
 def simple_forward_quads(run, ops, index, factors, work, clock):
-    """Activation or dropout operation on the batch, four neighbours to a thread."""
+    """Activation or dropout operation on the batch, four neighbors to a thread."""
     op, alpha = at(ops, index * COLUMNS), factors[index * FACTORS + codes.ALPHA]
     rate = factors[index * FACTORS + codes.RATE]
     columns, row = op[codes.OUTPUTS], op[codes.Y_ROW]

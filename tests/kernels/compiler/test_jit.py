@@ -15,7 +15,7 @@ from fastnn.kernels import reference
 from fastnn.kernels.compiler import jit
 from fastnn.kernels.cpu.inference import infer_rows
 from fastnn.kernels.cpu.training import train_steps
-from fastnn.kernels.element_types import specialised
+from fastnn.kernels.element_types import specialized
 from fastnn.kernels.formulas import elementary
 from fastnn.kernels.formulas.elementary import exp, sigmoid
 from fastnn.kernels.host import cpu, files, numba_settings
@@ -63,7 +63,7 @@ def test_constants_do_not_widen_the_sum(dtype):
 
 def test_plain_functions_stay_as_they_are():
     code, scope = sigmoid.__code__, dict(sigmoid.__globals__)
-    copy = specialised(sigmoid, np.dtype("float32"), lambda kernel: len)
+    copy = specialized(sigmoid, np.dtype("float32"), lambda kernel: len)
     assert {type(constant) for constant in copy.__code__.co_consts if constant} == {np.float32, str}
     assert copy.__globals__["exp"] is len
     assert copy.__name__ == "sigmoid_float32"

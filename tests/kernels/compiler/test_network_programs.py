@@ -23,7 +23,7 @@ WITH_EVERYTHING = [
     Dense(33, "tanh", kernel_regularizer=L2(0.01)), Dropout(0.3), Dense(20, "gelu", use_bias=False), Activation("elu"),
     Dense(5, "softmax"),
 ]  # fmt: skip
-NORMALISED = [Dense(18), BatchNormalization(), Activation("relu"), Dense(7), LayerNormalization(), Dense(3)]
+NORMALIZED = [Dense(18), BatchNormalization(), Activation("relu"), Dense(7), LayerNormalization(), Dense(3)]
 
 
 def trained(problem, jit_compile, dtype="float32", threads=1, optimizer="adam", **options):
@@ -63,7 +63,7 @@ def test_float64():
 
 @pytest.mark.slow
 def test_normalizations():
-    check(Problem(NORMALISED, 6, SparseCategoricalCrossentropy(from_logits=True), rows=32), optimizer="sgd")
+    check(Problem(NORMALIZED, 6, SparseCategoricalCrossentropy(from_logits=True), rows=32), optimizer="sgd")
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """A check of its bounds before every load and store of compiled kernels, to the byte.
 
-Kernels work on pointers, of which Numba's own bounds checks know nothing. So the optimised LLVM code of a program is
+Kernels work on pointers, of which Numba's own bounds checks know nothing. So the optimized LLVM code of a program is
 rewritten before machine code is made of it: each access first calls a function of ``bounds.c`` that knows the buffers.
 """
 
@@ -99,18 +99,18 @@ def install(folder):
     functions.bounds_allow.argtypes = [ctypes.c_size_t, ctypes.c_uint64]
     for name in ("bounds_check", "bounds_check_lanes"):
         llvmlite.binding.add_symbol(name, ctypes.cast(getattr(functions, name), ctypes.c_void_p).value)
-    optimise = ProgramLibrary._optimize_final_module
+    optimize = ProgramLibrary._optimize_final_module
     functions.places = 0
 
-    def optimise_and_check(self):
+    def optimize_and_check(self):
         for function in self._final_module.functions:
             if FUNCTION.match(f"define @{function.name}") and str(function.linkage) == "Linkage.external":
                 function.add_function_attribute("noinline")  # else a small one ends up in its wrapper
-        optimise(self)
+        optimize(self)
         code, count = with_checks(str(self._final_module))
         if count:
             functions.places += count
             self._final_module = llvmlite.binding.parse_assembly(code)
 
-    ProgramLibrary._optimize_final_module = optimise_and_check
+    ProgramLibrary._optimize_final_module = optimize_and_check
     return functions

@@ -41,7 +41,7 @@ ASSEMBLY = f"""
     engine.train(objective, problem.samples(engine.plan.dtype), RunOptions(batch_size=32, shuffle=True))
     engine.predict(problem.x)
     for function in (train_steps, infer_rows):
-        program = variants.program(function, engine.plan.dtype, mixed=True, normalised=engine.plan.is_normalised)
+        program = variants.program(function, engine.plan.dtype, mixed=True, normalized=engine.plan.is_normalized)
         (assembly,) = program.inspect_asm().values()
         print(assembly, "# end of program")
 """
