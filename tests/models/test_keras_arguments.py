@@ -137,8 +137,8 @@ class Narrow(Dense):
         (lambda: fastnn.MLPRegressor(max_iters=3), r"did you mean 'max_iter'"),
         (lambda: Sequential(nam="a"), r"Sequential\(\) has no argument 'nam'; did you mean 'name'\?"),
         (
-            lambda: Sequential().compile(optimizer="adam"),
-            r"Sequential.compile\(\) has no argument 'optimizer'; did you",
+            lambda: Sequential().compile(optimiser="adam"),
+            r"Sequential.compile\(\) has no argument 'optimiser'; did you",
         ),
         (lambda: Sequential().fit(X, Y, epoch=3), r"Sequential.fit\(\) has no argument 'epoch'; did you mean 'epochs'"),
         (lambda: Sequential().save(path="x"), "did you mean 'filepath'"),
