@@ -93,14 +93,31 @@ class Training(EpochLoop):
         restored = self.model.restored_record()
         if restored is not None:
             self._go_on_from(restored)
+        history = self.callbacks.history
+        before = self.finished, len(history.epoch), {name: len(values) for name, values in history.history.items()}
         try:
             self._train()
         except BaseException:
             self.line.leave()
+            if not self.callbacks.looks_at("epoch"):
+                self._complete_history(*before)
             while not self.each_epoch and self.finished < self.run.done // self.run.steps_per_epoch:
                 self._finish()
             raise
         self.callbacks.call("on_train_end", self.logs)
+
+    def _complete_history(self, finished: int, epochs: int, values: dict[str, int]) -> None:
+        """Let the history have the last finished epoch, though an exception struck while it was told of it.
+
+        Given are the finished epochs, and the numbers of epochs and of values by name in the history, before training.
+        """
+        history, count = self.callbacks.history, self.finished - finished
+        if count and len(history.epoch) < epochs + count:
+            history.epoch.append(self.epochs[self.finished - 1])
+        for name, value in self.logs.items() if count else ():
+            own = history.history.setdefault(name, [])
+            if len(own) < values.get(name, 0) + count:
+                own.append(value)
 
     def record(self) -> TrainingRecord:
         """Return how far training has come; an epoch whose end is being reported counts as done."""

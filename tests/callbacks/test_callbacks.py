@@ -316,3 +316,27 @@ def test_early_stopping_in_a_fit(capsys):
 def test_a_mode_that_does_not_exist():
     with pytest.raises(ValueError, match="mode must be"):
         EarlyStopping(mode="up")
+
+
+@pytest.mark.parametrize("told", [0, 1, 2, 3])
+@pytest.mark.parametrize("options", [{}, {"validation_split": 0.2}, {"epochs": 4}])
+def test_an_exception_while_the_history_is_told_loses_no_epoch(monkeypatch, told, options):
+    """`told`: how many of epoch, accuracy and loss it knows by then."""
+    x, y = np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) % 2
+    model = Sequential([Dense(1, "sigmoid", input_shape=(3,))])
+    model.compile("sgd", "binary_crossentropy", metrics=["accuracy"])
+    model.fit(x, y, epochs=2, verbose=0)
+    tell = History.on_epoch_end
+
+    def struck(history, epoch, logs=None):
+        if epoch == 3:
+            tell(history, epoch, dict(list(logs.items())[: max(0, told - 1)])) if told else None
+            raise KeyboardInterrupt
+        tell(history, epoch, logs)
+
+    monkeypatch.setattr(History, "on_epoch_end", struck)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, y, initial_epoch=2, verbose=0, **{"epochs": 6} | options)
+    history = model.history
+    assert history.epoch == list(range(2, model.record().epoch))
+    assert {len(values) for values in history.history.values()} == {len(history.epoch)}
