@@ -130,7 +130,14 @@ def test_conditions_and_codes_in_records():
         assert [left(None, flag, 3, -2) for flag in (0, 1)] == [found[code, flag] for flag in (0, 1)]
 
 
-def test_a_source_that_is_gone_is_missed(monkeypatch):
+def test_a_kernel_keeps_its_source(monkeypatch):
+    """`inspect` does not find it in every frozen program, nor once the lines that `linecache` keeps are forgotten."""
     monkeypatch.setattr(linecache, "cache", {})
-    with pytest.raises(SourceMissing, match="not here"):
+    monkeypatch.setattr(inspect, "getsourcefile", lambda of: f"/frozen/{inspect.getfile(of)}")
+    assert left_of(value, 2)(2, -0.5, 2.0) == by_hand(2, -0.5, 2.0)
+
+
+def test_a_source_that_is_another_is_refused(monkeypatch):
+    monkeypatch.setattr(value, "source", value.source.replace("code == 5", "code == 6"))
+    with pytest.raises(SourceMissing, match="that of another version"):
         left_of(value, 2)
