@@ -78,7 +78,7 @@ def estimator(folder, watch, *, kind, rounds=100):
     for done in range(begun + 1, rounds + 1):
         model.callbacks = watch(model) or None
         with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+            warnings.filterwarnings("always", "Training interrupted")  # not those of a handler that forks
             model.partial_fit(MANY[:4000], MANY[:4000, 0] > 0, **{"classes": [0, 1]} if kind is MLPClassifier else {})
         if caught:  # as scikit-learn's, estimators make a warning of an interrupt
             raise KeyboardInterrupt(*[warning.message for warning in caught])
