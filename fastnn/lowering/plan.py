@@ -151,7 +151,7 @@ class Plan:
         """The same plan, but its moving statistics become those of every batch."""
         twin = copy.copy(self)
         twin.factors = self.factors.copy()
-        twin.factors[:, codes.MOVING_SHARE] = 1.0
+        twin.factors[:, codes.MOVING_RATE] = 1.0
         return twin
 
     def check_trainable(self) -> None:

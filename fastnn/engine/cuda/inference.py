@@ -126,7 +126,7 @@ class Inference:
         if batch not in self._large:
             self._large[batch] = inference_launches.Forward(self._plan, self._run_here, batch, self._objective)
         x, y, weights = data
-        self._large[batch](n, params=params.there(), x=x, y=y, weights=weights, stats=figures, outputs=found)
+        self._large[batch](n, params=params.there(), x=x, y=y, sample_weights=weights, stats=figures, outputs=found)
 
     def _by_blocks(self, n: int, params: Mirror, data: list[Any], figures: Any, found: Any) -> None:
         """Compute in one launch, blocks of rows in turn to each block of threads."""

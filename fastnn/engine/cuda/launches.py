@@ -9,7 +9,7 @@ import numpy as np
 
 from fastnn.kernels import codes
 from fastnn.kernels.cuda import jit
-from fastnn.kernels.cuda.gemm_choice import product_kernel, way_for
+from fastnn.kernels.cuda.gemm_choice import method_for, product_kernel
 from fastnn.kernels.cuda.jit import SIMULATED
 from fastnn.kernels.cuda.launches import normalization
 from fastnn.kernels.cuda.launches import step as steps_cuda
@@ -69,9 +69,9 @@ class Launches:
         return self._launch(function, self._batch, ROW_THREADS, *arguments)
 
     def _product(self, product: str, rows: int, columns: int, slices: int, *arguments: Any) -> Launch:
-        way = way_for(self._precision, rows, columns)
-        blocks = -(-columns // way.columns), -(-rows // way.rows), slices
-        return self._launch(product_kernel(product, way), blocks, way.threads, *arguments)
+        method = method_for(self._precision, rows, columns)
+        blocks = -(-columns // method.columns), -(-rows // method.rows), slices
+        return self._launch(product_kernel(product, method), blocks, method.threads, *arguments)
 
     def _gather(self) -> Launch:
         items = self._batch * int(self._ops[0, codes.INPUTS])

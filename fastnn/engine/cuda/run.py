@@ -29,7 +29,7 @@ from fastnn.lowering.plan import Plan
 
 FIRST_STEP_SECONDS = 5e-5  # cautious first guess
 STATE = len(START)  # numbers before the results
-TABLES, DATA = ("ops", "factors", "loss_factors", "scaling"), ("x", "y", "weights")
+TABLES, DATA = ("ops", "factors", "loss_factors", "scaling"), ("x", "y", "sample_weights")
 # Of a training step from which on one launch for each product pays: a block does so many in about the time that all
 # those launches take. An estimate.
 FLOPS_WORTH_LAUNCHES = 5e6

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastnn.engine.cuda.launches import MOST_BLOCKS, THREADS, Launch, Launches, bound
 from fastnn.kernels import codes
-from fastnn.kernels.cuda.gemm_choice import precision_of, slices_for, tiles, way_for
+from fastnn.kernels.cuda.gemm_choice import method_for, precision_of, slices_for, tiles
 from fastnn.kernels.cuda.jit import SIMULATED, cuda
 from fastnn.kernels.cuda.launches import clipping, normalization, shuffle
 from fastnn.kernels.cuda.launches import step as steps_cuda
@@ -65,8 +65,8 @@ class Steps(Launches):
             Rows of hyper-parameters: one, or one for each step from ``start`` on.
         arrays : dict
             Flat arrays on the device, by the names of arguments of ``kernels/cpu/training.py``: run, hyper, ops,
-            factors, loss_factors, scaling, x, y, weights, order (int32), params, slots, work, stats; and progress,
-            the optimizer's state and then the results.
+            factors, loss_factors, scaling, x, y, sample_weights, order (int32), params, slots, work, stats; and
+            progress, the optimizer's state and then the results.
         sync : ndarray, optional
             In which somebody may ask to stop, see ``kernels/operations/teamwork.py``.
         """
@@ -84,11 +84,11 @@ class Steps(Launches):
 
     def _gradient_tiles(self, op: np.ndarray) -> int:
         rows, columns = int(op[codes.INPUTS] + op[codes.BIAS]), int(op[codes.PANELS])
-        return tiles(way_for(self._precision, rows, columns), rows, columns)
+        return tiles(method_for(self._precision, rows, columns), rows, columns)
 
     def _begin(self) -> list[Launch]:
-        begin = self._one_thread(steps_cuda.begin_step, "run", "hyper", "progress", "weights", "order", "clock", "pace")
-        return [begin, self._gather()]
+        arguments = ("run", "hyper", "progress", "sample_weights", "order", "clock", "pace")
+        return [self._one_thread(steps_cuda.begin_step, *arguments), self._gather()]
 
     def _statistics(self, index: int, columns: int) -> Launch:
         arguments = ("ops", index, "factors", "params", "work", "clock")
@@ -98,8 +98,8 @@ class Steps(Launches):
         count = len(self._ops)
         launches = [
             self._thread_a_row(
-                steps_cuda.losses_of_rows, "run", "ops", count, "factors", "work", "y", "weights", "order",
-                "loss_factors", "stats", "clock", "pace",
+                steps_cuda.losses_of_rows, "run", "ops", count, "factors", "work", "y", "sample_weights",
+                "order", "loss_factors", "stats", "clock", "pace",
             )
         ]  # fmt: skip
         if plan.factors[:, codes.L2].any():
