@@ -1,6 +1,6 @@
 """Where text for people goes: standard streams that never end a training, whatever replaces them.
 
-Mere information (progress, announcements, what ``verbose`` asks for, a summary) decides nothing: if it cannot be
+Information (progress, announcements, what ``verbose`` asks for, a summary) decides nothing: if it cannot be
 written, it is not. What a command was called for is its result: if that cannot be written, the command fails.
 """
 
@@ -78,7 +78,7 @@ class Tolerant:
 
 
 class Telling(Tolerant):
-    """A text stream before another, for mere information: what the other raises is ignored.
+    """A text stream before another, for information: what the other raises is ignored.
 
     But what a handler of a signal raises meanwhile has nothing to do with the stream.
     """
@@ -124,12 +124,12 @@ def results() -> Any:
 
 
 def stdout() -> Any:  # type checkers do not take it for a text stream
-    """Standard output as it is now, for mere information."""
+    """Standard output as it is now, for information."""
     return Telling(getattr(sys, "stdout", None))
 
 
 def stderr() -> Any:
-    """Standard error as it is now, for mere information."""
+    """Standard error as it is now, for information."""
     return Telling(getattr(sys, "stderr", None))
 
 

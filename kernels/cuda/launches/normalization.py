@@ -146,7 +146,7 @@ def normalization_gradient_columns(ops, index, work, gradients, clock):
 
 @entry("IiNNNI")
 def normalization_input_columns(ops, index, factors, params, work, clock):
-    """Gradient through a batch normalization in place of that of its output, and on unless that needs whole rows."""
+    """Gradient through a batch normalization, and further back unless that needs whole rows; it overwrites dy."""
     op, columns, rows = at(ops, index * COLUMNS), ops[index * COLUMNS + codes.OUTPUTS], clock[codes.NOW_ROWS]
     stride = op[codes.Y_STRIDE]
     sums, deviations = at(work, op[codes.SUMS]), at(work, op[codes.DEVIATIONS])

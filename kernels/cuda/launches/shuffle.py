@@ -1,4 +1,4 @@
-"""The order of the rows in an epoch, the very one of ``rng.shuffle``, made by all threads of a block together.
+"""The order of the rows in an epoch, that of ``operations/random.py: shuffle``, made by a whole block of threads.
 
 The exchanges of Fisher and Yates form a fixed sequence, in which one must wait only for earlier ones of the same
 element. In every round each exchange that is left reserves its two elements, the earliest one that wants an element
