@@ -1,4 +1,4 @@
-"""What float32 does to numbers that need more digits, or more room, than it has: said once, with the way out."""
+"""What float32 does to numbers that need more digits, or more room, than it has: said once, with what to do."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -68,7 +68,7 @@ def _column(name: str, column: int, rows: np.ndarray, columns: Sequence[str] | N
 
 
 def nonfinite_weights(X: Any, targets: np.ndarray, columns: Sequence[str] | None = None) -> ValueError:
-    """Return the error for weights that ran off: scikit-learn's, and in float32 what is large and the way out."""
+    """Return the error for weights that ran off: scikit-learn's, and in float32 what is large and what to do."""
     message = "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
     message += "preprocessed."
     if getattr(X, "dtype", None) != np.float32:

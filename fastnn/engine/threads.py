@@ -76,8 +76,8 @@ class TeamSize:
         Size on a machine that is free.
     """
 
-    BUSY = 0.9  # share of its cores' time that a team must get to be left alone
-    STARVED = 2  # slices in a row without, until it gives way
+    BUSY = 0.9  # fraction of its cores' time that a team must get to be left alone
+    STARVED = 2  # slices without, one after the other, until one thread works on
     SLICES = 10  # of one size before the other one is tried again
     SHORTEST = 0.005  # seconds of a slice that tell anything
 
@@ -85,7 +85,7 @@ class TeamSize:
         self.full = full
         self.size = full
         self._pace: dict[int, float] = {}
-        self._starved = 0  # slices in a row until now
+        self._starved = 0  # such slices, one after the other, until now
         self._left = 0  # slices until the size is questioned again
 
     def report(self, steps: int, seconds: float, processor_seconds: float) -> None:
@@ -100,8 +100,8 @@ class TeamSize:
                 self.size, self._left = self.full, self.SLICES if slower else 0
             return
         self._starved = self._starved + 1 if processor_seconds < self.BUSY * seconds * self.size else 0
-        gives_way = self._starved >= self.STARVED or (self._starved and cores.available_cores() < self.size)
-        if gives_way and self._left <= 0:
+        suffers = self._starved >= self.STARVED or (self._starved and cores.available_cores() < self.size)
+        if suffers and self._left <= 0:
             self.size, self._left, self._starved = 1, self.SLICES, self.STARVED - 1
 
 
@@ -162,9 +162,9 @@ def sharing(size: int) -> Iterator[int]:
     computation = _Computation()  # not a count: wherever an interrupt strikes, what is not held any more is not counted
     with _lock:
         _computing.add(computation)
-        share = max(1, get_num_threads() // len(_computing)) if size > 1 else 1
+        allowed = max(1, get_num_threads() // len(_computing)) if size > 1 else 1
     try:
-        yield min(size, share)
+        yield min(size, allowed)
     finally:
         with _lock:
             _computing.discard(computation)

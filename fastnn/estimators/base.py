@@ -92,7 +92,7 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Predictions, Conversion):
             `early_stopping` looks at them instead of splitting rows off.
         X_val, y_val, sample_weight_val : array-like, optional
             The same as three arguments, as scikit-learn's ``HistGradientBoostingClassifier`` takes them: a
-            ``Pipeline(steps, transform_input=["X_val"])`` can transform them on their way.
+            ``Pipeline(steps, transform_input=["X_val"])`` can transform them.
 
         Returns
         -------
@@ -161,7 +161,7 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Predictions, Conversion):
         lbfgs, kept = self.solver == "lbfgs", self._kept
         dtype = _DOUBLE if lbfgs else drawn  # of the attributes; SciPy's results are float64 in scikit-learn too
         limit = largest_loss(np.result_type(given, dtype))
-        tasks = FitTasks(self, 1 if incremental else self.max_iter, X, y, data.rows.weights, dtype)
+        tasks = FitTasks(self, 1 if incremental else self.max_iter, X, y, data.rows.sample_weights, dtype)
         context = FitContext(random_state, tasks, deadline, fresh, incremental, dtype, limit)
         if lbfgs:
             weights = train_full_batch(self, data.rows, context)
@@ -238,15 +238,17 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Predictions, Conversion):
     def _rows(
         self, X: Any, y: np.ndarray, targets: Any, sample_weight: Any, name: str, incremental: bool = False
     ) -> HeldOut:
-        """Return checked rows with encoded targets, and with weights of their classes too."""
-        given = self._check_weights(sample_weight, X)
+        """Return checked rows with encoded targets; their weights are multiplied by those of their classes."""
+        given = self._check_sample_weight(sample_weight, X)
         encoded = self._encode(targets, name)
         of_classes = self._class_weights(targets, incremental)
-        weights = given if of_classes is None else of_classes * (1.0 if given is None else given)
-        if weights is not None and not weights.any():
+        sample_weights = given if of_classes is None else of_classes * (1.0 if given is None else given)
+        if sample_weights is not None and not sample_weights.any():
             raise ValueError("Sample weights must contain at least one non-zero number.")
         encoded = np.ascontiguousarray(encoded, X.dtype)  # frames hold their columns one by one
-        return HeldOut(Samples(X, encoded, None if weights is None else weights.astype(X.dtype)), y, given)
+        if sample_weights is not None:
+            sample_weights = sample_weights.astype(X.dtype)
+        return HeldOut(Samples(X, encoded, sample_weights), y, given)
 
     def _validation_rows(self, X: Any, y: Any, sample_weight: Any, dtype: Any) -> HeldOut:
         X, _ = check_rows(self, X, dtype)
@@ -256,7 +258,7 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Predictions, Conversion):
         check_consistent_length(X, y)
         return self._rows(X, y, self._read_targets(y, name), sample_weight, name)
 
-    def _check_weights(self, sample_weight: Any, X: np.ndarray) -> np.ndarray | None:
+    def _check_sample_weight(self, sample_weight: Any, X: np.ndarray) -> np.ndarray | None:
         if sample_weight is None:
             return None
         return _check_sample_weight(self._on_host(sample_weight, "sample_weight"), X, dtype=X.dtype)

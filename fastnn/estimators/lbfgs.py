@@ -1,4 +1,4 @@
-"""The solver 'lbfgs' of the scikit-learn face: SciPy's L-BFGS-B on the compiled loss and gradient of all rows."""
+"""The solver 'lbfgs' of the scikit-learn estimators: SciPy's L-BFGS-B on the compiled loss and gradient of all rows."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A fit of the scikit-learn face, epoch by epoch."""
+"""A fit of a scikit-learn estimator, epoch by epoch."""
 
 from typing import Any
 

@@ -23,12 +23,12 @@ class HeldOut(NamedTuple):
 
 
 def validation_arguments(data: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any] | None:
-    """Return (X, y, weights) from either of the two ways to give validation data to `fit`; None for none.
+    """Return (X, y, sample_weight) from either form in which `fit` takes validation data; None for none.
 
     Raises
     ------
     ValueError
-        For both ways at once, or one half of either.
+        For both forms at once, or one half of either.
     """
     if data is not None:
         if X is not None or y is not None or sample_weight is not None:
@@ -58,13 +58,13 @@ def split(
     )
     if len(held_out) < 2:
         raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")
-    if rows.weights is not None and not rows.weights[held_out].any():
+    if rows.sample_weights is not None and not rows.sample_weights[held_out].any():
         raise ValueError(
             "Sample weights must contain at least one non-zero number. Those of the held-out rows are all 0."
         )
-    weights = None if sample_weight is None else sample_weight[held_out]
+    given = None if sample_weight is None else sample_weight[held_out]  # as the user gave them
     rows = replace(rows, x=compressed(rows.x, "X", own=True))  # SciPy takes rows without a look at their indices
-    return rows[train], HeldOut(rows[held_out], labels[held_out], weights)
+    return rows[train], HeldOut(rows[held_out], labels[held_out], given)
 
 
 class Judge:
@@ -91,14 +91,15 @@ class Judge:
         objective = engine.plan.objective(estimator._loss(), self._metrics if metric is None else [metric], limit=limit)
         self._has_score = metric is not None
         self._evaluate = Evaluation(engine, objective, data.rows)
-        self._weights = (data.rows.weights, data.sample_weight if self._has_score else data.rows.weights)
+        of_loss = data.rows.sample_weights
+        self._sample_weights = of_loss, data.sample_weight if self._has_score else of_loss
 
     def __call__(self) -> tuple[float, float]:
         """Mean loss as the estimator reports it, without penalties; and the score.
 
         Where outputs are not finite, accuracies are those of the classes that `predict` gives, other scores NaN.
         """
-        stats, (loss_weights, metric_weights) = self._evaluate(), self._weights
+        stats, (loss_weights, metric_weights) = self._evaluate(), self._sample_weights
         if metric_weights is not None:
             stats[:, 1:] *= metric_weights[:, np.newaxis]
         means = np.add.reduce(stats, axis=0)
@@ -144,5 +145,5 @@ def scorer(scoring: Any) -> Callable | None:
     return get_scorer(scoring)
 
 
-def _sum(weights: np.ndarray | None, rows: int) -> float:
-    return rows if weights is None else float(weights.sum(dtype=np.float64))
+def _sum(sample_weights: np.ndarray | None, rows: int) -> float:
+    return rows if sample_weights is None else float(sample_weights.sum(dtype=np.float64))
