@@ -116,7 +116,7 @@ class Optimizer(Declared):
 
     def count(self, iterations: int) -> None:
         """Take note of the number of steps done."""
-        vars(self)["_iterations"] = iterations  # the short way, as every call of a program comes here
+        vars(self)["_iterations"] = iterations  # quick, as every call of a program comes here
 
     def take_from(self, other: "Optimizer") -> None:
         """Become like another optimizer of the same class."""
