@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-ARRAY = "array of the file"  # key that marks the place of an array
+ARRAY = "array of the file"  # key that stands for an array
 TUPLE = "tuple of the file"  # and of a tuple, with its items
 DEEPEST = 100  # nesting that every process can read
 DIGITS = sys.int_info.str_digits_check_threshold  # of whole numbers that every process can read, whatever its limit is
@@ -64,7 +64,7 @@ def _plain(value: Any, path: tuple[Any, ...], other: Other, reserved: Collection
         return _plain(item, (*path, key), other, reserved)
 
     if isinstance(value, list):
-        return [inner(item, place) for place, item in enumerate(value)]
+        return [inner(item, index) for index, item in enumerate(value)]
     if isinstance(value, dict):
         for key in value:
             if not isinstance(key, str):
@@ -110,7 +110,7 @@ def _refuse(value: Any, where: str, inner: Inner) -> Any:
 def as_arguments(value: Any, where: str, inner: Inner) -> Any:
     """For the configuration of an object, whose constructor takes lists as tuples and plain numbers as NumPy's."""
     if isinstance(value, tuple):
-        return [inner(item, place) for place, item in enumerate(value)]
+        return [inner(item, index) for index, item in enumerate(value)]
     return as_number(value, where, inner)
 
 
@@ -139,7 +139,7 @@ def pack(state: Any, prefix: str, tensors: dict[str, np.ndarray], where: str) ->
             tensors[name] = np.array(value, value.dtype.newbyteorder("="), order="C")
             return {ARRAY: name}
         if type(value) is tuple:
-            return {TUPLE: [inner(item, place) for place, item in enumerate(value)]}
+            return {TUPLE: [inner(item, index) for index, item in enumerate(value)]}
         if isinstance(value, np.generic):
             return as_number(value, where, inner)
         raise TypeError(
