@@ -11,7 +11,7 @@ ARRAY = "array of the file"  # key that stands for an array
 TUPLE = "tuple of the file"  # and of a tuple, with its items
 DEEPEST = 100  # nesting that every process can read
 DIGITS = sys.int_info.str_digits_check_threshold  # of whole numbers that every process can read, whatever its limit is
-_WAYS_OUT = {
+_INSTEAD = {
     tuple: "list(...)",
     set: "sorted(...)",
     frozenset: "sorted(...)",
@@ -100,10 +100,10 @@ def _is_text(value: str) -> bool:
 
 
 def _refuse(value: Any, where: str, inner: Inner) -> Any:
-    way = next((way for kind, way in _WAYS_OUT.items() if isinstance(value, kind)), None)
+    other = next((other for kind, other in _INSTEAD.items() if isinstance(value, kind)), None)
     raise TypeError(
         f"{where} must be what JSON has: None, a bool, a number, a string, a list, or a dict with strings as keys; got "
-        f"{_type(value)}{f', take {way}' if way else ''}"
+        f"{_type(value)}{f', take {other}' if other else ''}"
     )
 
 

@@ -37,8 +37,8 @@ def _checked(array: np.ndarray, source: np.ndarray, name: str) -> np.ndarray:
     where = f"row {r}" + (f", column {column[0]}" if column else "")
     value = np.asarray(source).reshape(array.shape)[(r, *column)]
     if np.isfinite(value):
-        way_out = '; scale it, or use dtype="float64"' * (array.dtype == np.float32)
-        raise ValueError(f"{name} holds {value:g} in {where}, which is too large for {array.dtype}{way_out}")
+        remedy = '; scale it, or use dtype="float64"' * (array.dtype == np.float32)
+        raise ValueError(f"{name} holds {value:g} in {where}, which is too large for {array.dtype}{remedy}")
     raise ValueError(f"{name} holds {value} in {where}; remove or fill such rows first")
 
 

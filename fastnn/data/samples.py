@@ -144,7 +144,7 @@ def checked_samples(
     source: str = "",
     device: str = "cpu",
 ) -> Samples:
-    """Return inputs, targets and the weights of their rows; `source` stands behind their names in messages.
+    """Return inputs, targets and sample weights; `source` stands behind their names in messages.
 
     Arrays on a GPU stay there if `device`, where the model computes, is "cuda".
 
@@ -165,12 +165,12 @@ def checked_samples(
     return Samples(rows, labels, checked.reshape(-1) if isinstance(checked, np.ndarray) else checked)
 
 
-def weigh_classes(rows: Samples, class_weight: Any, loss: Loss | None = None) -> Samples:
+def weigh_classes(samples: Samples, class_weight: Any, loss: Loss | None = None) -> Samples:
     """Return the samples with their weights multiplied by those of their classes.
 
     Parameters
     ----------
-    rows : Samples
+    samples : Samples
     class_weight : dict of int to float
         One weight for every class that occurs.
     loss : Loss, optional
@@ -192,16 +192,16 @@ def weigh_classes(rows: Samples, class_weight: Any, loss: Loss | None = None) ->
         raise TypeError(f"the keys of class_weight must be integers, the classes; got {list(class_weight)}")
     values = (checks.number(f"class_weight[{key!r}]", value, 0.0) for key, value in class_weight.items())
     table = dict(zip(classes, values, strict=True))
-    y, given = on_host(rows.y, "y", "cuda"), on_host(rows.sample_weights, "sample_weight", "cuda")
+    y, given = on_host(samples.y, "y", "cuda"), on_host(samples.sample_weights, "sample_weight", "cuda")
     present, positions = np.unique(meaning.class_numbers(y, loss), return_inverse=True)
     missing = [int(label) for label in present if int(label) not in table]
     if missing:
         raise ValueError(f"class_weight has no weight for the classes {missing} that occur in y")
     of_classes = np.array([table[int(label)] for label in present], y.dtype)[positions]
-    return Samples(rows.x, rows.y, of_classes if given is None else of_classes * given.reshape(-1))
+    return Samples(samples.x, samples.y, of_classes if given is None else of_classes * given.reshape(-1))
 
 
-def split(rows: Samples, validation_split: float) -> tuple[Samples, Samples]:
+def split(samples: Samples, validation_split: float) -> tuple[Samples, Samples]:
     """Return the first samples for training and the last fraction, before any shuffling, for validation.
 
     Raises
@@ -209,8 +209,8 @@ def split(rows: Samples, validation_split: float) -> tuple[Samples, Samples]:
     ValueError
         If one of the two would be empty.
     """
-    n = len(rows)
+    n = len(samples)
     at = math.floor(n * (1.0 - validation_split))
     if at in (0, n):
         raise ValueError(f"validation_split={validation_split} of {n} rows leaves one side without rows")
-    return rows[:at], rows[at:]
+    return samples[:at], samples[at:]

@@ -125,8 +125,8 @@ def get_num_threads() -> int:
     """Most threads that fits and predictions may use.
 
     What ``set_num_threads`` said, else the environment variable ``FASTNN_NUM_THREADS``, else the cores that
-    affinity and the control group's quota allow, at most ``OMP_NUM_THREADS``: joblib's and Dask's workers find their
-    share there. Small work uses fewer, and so does what runs beside other work of the same process.
+    affinity and the control group's quota allow, at most ``OMP_NUM_THREADS``: joblib's and Dask's workers find what
+    they may use there. Small work uses fewer, and so does what runs beside other work of the same process.
     """
     if _num_threads is not None:
         return _num_threads
@@ -158,7 +158,7 @@ if hasattr(os, "register_at_fork"):
 
 @contextlib.contextmanager
 def sharing(size: int) -> Iterator[int]:
-    """Give a computation that could use ``size`` threads as many as are its share while others compute."""
+    """Give a computation that could use ``size`` threads as many as it may have while others compute."""
     computation = _Computation()  # not a count: wherever an interrupt strikes, what is not held any more is not counted
     with _lock:
         _computing.add(computation)

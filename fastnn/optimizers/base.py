@@ -31,7 +31,7 @@ class Optimizer(Declared):
     """Base of the optimizers: a name, a learning rate, and limits of the gradients.
 
     What a constructor takes may be changed at any time, within its range; in a fit it holds from the next step that
-    is not under way.
+    has not begun.
 
     Parameters
     ----------
