@@ -1,4 +1,4 @@
-"""The memory of one batch: places of activations and gradients in one workspace."""
+"""The memory of one batch: where activations and gradients lie in one workspace."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from fastnn.kernels.sizes import BLOCK_ROWS, TILE_ROWS, half, whole
 from fastnn.lowering.kinds import WITH_WEIGHTS, kind_of
 from fastnn.lowering.weight_places import vectors
 
-PAIR_OF_ONES = np.array([0x3F803F80], np.uint32).view(np.float32)[0]  # two bfloat16 in the place of a float32
+PAIR_OF_ONES = np.array([0x3F803F80], np.uint32).view(np.float32)[0]  # two bfloat16 in the memory of a float32
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The plan's operation table with the places of one batch's activations and gradients.
+    """The plan's operation table with the offsets of one batch's activations and gradients.
 
     Attributes
     ----------
@@ -52,11 +52,11 @@ class Layout:
 def layout(
     ops: np.ndarray, batch_size: int, dtype: np.dtype, lanes: int, room: int, mixed: bool, sparse: bool
 ) -> Layout:
-    """Give every operation of ``ops`` its places in a workspace; the arguments are those of ``Plan.layout``."""
+    """Give every operation of ``ops`` its offsets in a workspace; the arguments are those of ``Plan.layout``."""
     used = 0
 
     def stride(panels: int) -> int:
-        # rows a multiple of 1 kB apart would share few cache sets
+        # rows a multiple of 1 kB apart would lie in few cache sets
         row = panels * lanes + room
         return row + room if row * dtype.itemsize % 1024 == 0 else row
 
@@ -75,7 +75,7 @@ def layout(
         if kind.has_matrix:
             op[codes.DX] = gradient
             row = stride(op[codes.PANELS])
-        if kind.has_matrix or not gradient:  # other operations turn the gradient over in place
+        if kind.has_matrix or not gradient:  # other operations overwrite the gradient in place
             gradient = buffer(row)
         op[codes.Y], op[codes.Y_STRIDE], op[codes.DY] = buffer(row), row, gradient
         keeps_input = op[codes.FUNCTION] in codes.OF_INPUT

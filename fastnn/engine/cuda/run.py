@@ -150,11 +150,11 @@ class Models:
             for mirror in (self.progress, self._params, self._slots):
                 mirror.changed_there()
 
-    def _launch(self, start: int, stop: int, data: list[Any], row: int, sync: np.ndarray | None) -> None:
-        """Launch steps on these data; the first takes this row of hyper-parameters if there is one for each."""
+    def _launch(self, start: int, stop: int, data: list[Any], first_row: int, sync: np.ndarray | None) -> None:
+        """Launch steps on these data; the first takes row ``first_row`` of the hyper-parameters if each has its own."""
         hyper = self.hyper.there()
         if self.rates.scheduled:
-            hyper = hyper[row * codes.HYPER_COLUMNS :]
+            hyper = hyper[first_row * codes.HYPER_COLUMNS :]
         if self._steps is None:
             jit.configured(self._kernel, self._blocks, self._threads, self._shared)(
                 self._sizes, self.run.there(), hyper, self.progress.change_there(), *self._tables, *data,
@@ -172,7 +172,7 @@ class Models:
 
 
 class CudaRun(Run):
-    """One fit in progress on the device: see ``runs.Run``."""
+    """One fit in progress on the device: see ``engine.run.Run``."""
 
     def __init__(self, engine: Any, objective: Objective, samples: Samples, options: RunOptions) -> None:
         check_rows(samples.x)
