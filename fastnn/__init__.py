@@ -1,4 +1,4 @@
-"""fastnn: small and medium neural networks on compiled kernels, with Keras' and scikit-learn's faces.
+"""fastnn: small and medium neural networks on compiled kernels, with the interfaces of Keras and scikit-learn.
 
 Every public name below is loaded when it is first used, so that ``import fastnn`` costs next to nothing.
 """

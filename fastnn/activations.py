@@ -39,7 +39,7 @@ class Activation(Declared):
     def __call__(self, x: Any, alpha: float | None = None, *, negative_slope: float | None = None) -> np.ndarray:
         """Apply the function elementwise (``softmax``: along the last axis), computed in double precision.
 
-        `alpha`, or `negative_slope`, takes the place of the function's own.
+        `alpha`, or `negative_slope`, is used instead of the function's own.
         """
         from fastnn.kernels import reference
 

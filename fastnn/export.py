@@ -1,4 +1,4 @@
-"""Fitted estimators as ONNX models, by way of skl2onnx (``pip install fastnn-core[export]``)."""
+"""Fitted estimators as ONNX models, made by skl2onnx (``pip install fastnn-core[export]``)."""
 
 import math
 from typing import Any

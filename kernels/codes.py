@@ -1,7 +1,7 @@
 """Integer codes and table columns shared by the plan and the compiled programs.
 
 A plan is data: what to compute is written in small integer and float tables, so one compiled program runs
-every model. The position of a name in its tuple is its code. Those of activations and optimizers stand in
+every model. The index of a name in its tuple is its code. Those of activations and optimizers stand in
 `formulas/`.
 """
 
@@ -87,13 +87,13 @@ OPERATION_COLUMNS = (
     "BIAS",  # 1 if the first row of every weight panel is the bias, else 0
     "FUNCTION",  # activation code
     "WEIGHTS", "PANEL", "PANELS",  # first weight, elements and number of panels
-    "X", "X_ROW",  # input in the workspace: first element and row stride
-    "Z", "Y", "Y_ROW",  # before and after the activation (the same place unless both are needed)
+    "X", "X_STRIDE",  # input in the workspace: first element and row stride
+    "Z", "Y", "Y_STRIDE",  # before and after the activation (the same memory unless both are needed)
     "DX", "DY",  # gradients with respect to input and output, strided like them
     "MASK",  # multipliers of a dropout, strided like the output
     "NEEDS_DX",  # 1 if an operation below has parameters
     "BY_ROWS",  # 1 if the derivatives below a layer with weights need whole rows (a softmax is among them)
-    "W_PAIRS", "WT_PAIRS",  # mixed precision: weights for the way forward and back (0: not needed), in the parameters
+    "W_PAIRS", "WT_PAIRS",  # mixed precision: weights for the forward and backward pass (0: not needed), in params
     "ROW_PAIRS", "BATCH_PAIRS",  # mixed precision: left operand, and input as pairs of rows, in the workspace
     # normalizations; what belongs to a column is PANELS * LANES elements
     "GAMMA", "BETA",  # factors and summands in the parameters
@@ -101,16 +101,16 @@ OPERATION_COLUMNS = (
     "MOVING",  # means, then variances, behind the parameters: moving ones (batch) or constants (standardize)
     "NORMAL",  # normalized input in the workspace, strided like the output
     "DEVIATIONS",  # reciprocal standard deviation of every column or (layer) row in the workspace
-    "SUMS",  # two sums for every column in the workspace, Y_ROW elements apart
+    "SUMS",  # two sums for every column in the workspace, Y_STRIDE elements apart
 )  # fmt: skip
 (
-    KIND, INPUTS, OUTPUTS, BIAS, FUNCTION, WEIGHTS, PANEL, PANELS, X, X_ROW, Z, Y, Y_ROW, DX, DY, MASK, NEEDS_DX,
+    KIND, INPUTS, OUTPUTS, BIAS, FUNCTION, WEIGHTS, PANEL, PANELS, X, X_STRIDE, Z, Y, Y_STRIDE, DX, DY, MASK, NEEDS_DX,
     BY_ROWS, W_PAIRS, WT_PAIRS, ROW_PAIRS, BATCH_PAIRS, GAMMA, BETA, SCALES, CENTERS, MOVING, NORMAL, DEVIATIONS, SUMS,
 ) = range(len(OPERATION_COLUMNS))  # fmt: skip
 # Columns of the float table: activation parameter, dropout rate, penalty; what a normalization adds to the variance,
-# and the share of a batch in its moving statistics.
-FACTOR_COLUMNS = ("ALPHA", "RATE", "L2", "VARIANCE_OFFSET", "MOVING_SHARE")
-ALPHA, RATE, L2, VARIANCE_OFFSET, MOVING_SHARE = range(len(FACTOR_COLUMNS))
+# and how far a batch moves its moving statistics, 1 - momentum.
+FACTOR_COLUMNS = ("ALPHA", "RATE", "L2", "VARIANCE_OFFSET", "MOVING_RATE")
+ALPHA, RATE, L2, VARIANCE_OFFSET, MOVING_RATE = range(len(FACTOR_COLUMNS))
 
 COLUMNS, FACTORS = len(OPERATION_COLUMNS), len(FACTOR_COLUMNS)  # from one operation to the next in the two tables
 
@@ -118,7 +118,7 @@ COLUMNS, FACTORS = len(OPERATION_COLUMNS), len(FACTOR_COLUMNS)  # from one opera
 RUN_COLUMNS = (
     "BATCH", "ROWS", "TARGETS", "LOSS", "OPTIMIZER", "SHUFFLE", "WEIGHTED",
     "SEED_LOW", "SEED_HIGH", "FIRST_EPOCH",
-    "WEIGHTED_MEAN",  # 1 if a batch's sums are divided by the sum of its weights, 0 if by its rows
+    "WEIGHTED_MEAN",  # 1 if a batch's sums are divided by the sum of its rows' weights, 0 if by its rows
     "L2_PER_ROW",  # 1 if penalties are divided likewise
     "SEGMENTS", "PARAMETERS",  # segments of a batch whose rows a team shares, or 0; elements of each one's gradient
     "IN_LANES",  # 1 if predictions may hold one row in each lane
@@ -139,17 +139,17 @@ METRIC_CODE, METRIC_WIDTH, METRIC_NUMBERS = range(3)
 CLOCK_COLUMNS = (
     "NEXT_STEP", "FIRST_STEP",  # of the run: the step to do next, and the first one that the host asked for
     "HYPER_ROWS",  # rows of hyper-parameters: one, or one for each step from FIRST_STEP on
-    "NOW_EPOCH", "NOW_PLACE", "NOW_ROWS",  # the present step: its epoch, its first row in the order, its rows
+    "NOW_EPOCH", "NOW_START", "NOW_ROWS",  # the present step: its epoch, where it starts in the order, its rows
     "NOW_STEP",  # optimizer steps done before it
 )  # fmt: skip
-NEXT_STEP, FIRST_STEP, HYPER_ROWS, NOW_EPOCH, NOW_PLACE, NOW_ROWS, NOW_STEP = range(len(CLOCK_COLUMNS))
+NEXT_STEP, FIRST_STEP, HYPER_ROWS, NOW_EPOCH, NOW_START, NOW_ROWS, NOW_STEP = range(len(CLOCK_COLUMNS))
 # and float64.
 PACE_COLUMNS = (
-    "NOW_UNIT", "NOW_SCALE",  # share of a row of weight 1 in the batch's mean, and that times the loss's factor
-    "NOW_LOSS_SCALE", "NOW_LIMIT", "NOW_RATE", "NOW_MOMENTUM", "NOW_SHARE_1", "NOW_SHARE_2", "NOW_EPSILON",
-    "NOW_DECAY", "NOW_NESTEROV", "NOW_CLIPVALUE", "NOW_CLIPNORM", "NOW_GLOBAL_CLIPNORM",
+    "NOW_ROW_FACTOR", "NOW_SCALE",  # what a row of weight 1 counts in the batch's mean; that times the loss's factor
+    "NOW_LOSS_SCALE", "NOW_LIMIT", "NOW_RATE", "NOW_MOMENTUM", "NOW_ONE_MINUS_BETA_1", "NOW_ONE_MINUS_BETA_2",
+    "NOW_EPSILON", "NOW_DECAY", "NOW_NESTEROV", "NOW_CLIPVALUE", "NOW_CLIPNORM", "NOW_GLOBAL_CLIPNORM",
 )  # fmt: skip
 (
-    NOW_UNIT, NOW_SCALE, NOW_LOSS_SCALE, NOW_LIMIT, NOW_RATE, NOW_MOMENTUM, NOW_SHARE_1, NOW_SHARE_2, NOW_EPSILON,
-    NOW_DECAY, NOW_NESTEROV, NOW_CLIPVALUE, NOW_CLIPNORM, NOW_GLOBAL_CLIPNORM,
+    NOW_ROW_FACTOR, NOW_SCALE, NOW_LOSS_SCALE, NOW_LIMIT, NOW_RATE, NOW_MOMENTUM, NOW_ONE_MINUS_BETA_1,
+    NOW_ONE_MINUS_BETA_2, NOW_EPSILON, NOW_DECAY, NOW_NESTEROV, NOW_CLIPVALUE, NOW_CLIPNORM, NOW_GLOBAL_CLIPNORM,
 ) = range(len(PACE_COLUMNS))  # fmt: skip

@@ -21,7 +21,7 @@ class Network(NamedTuple):
     """Operations and weights; for programs of CPUs, see ``kernels/README.md`` for layouts."""
 
     ops: Any  # int64 (count, OPERATION_COLUMNS)
-    count: int  # type: ignore[assignment]  # in the place of the method of tuples
+    count: int  # type: ignore[assignment]  # hides the method of tuples
     factors: Any  # (count, FACTOR_COLUMNS)
     loss_factors: Any  # (1 + metrics, LOSS_COLUMNS + C), of the loss and of each metric; not read for predictions
     params: Any  # (P + operands,), updated in training: weights, with what mixed precision keeps of them
@@ -32,7 +32,7 @@ class Data(NamedTuple):
 
     x: Any  # (n, inputs), of the parameters' type or uint8; (0, 1) where the rows are sparse
     y: Any  # (n, TARGETS)
-    weights: Any  # (n,) or (0,)
+    sample_weights: Any  # (n,) or (0,)
     order: Any  # int64 (n,), updated: the order of the rows in the present epoch; None for predictions
     scaling: Any  # (2,), factor and summand of every input
 
@@ -57,15 +57,15 @@ class Memory(NamedTuple):
 class Descent(NamedTuple):
     """What the optimizer does in one step, the same for all weights.
 
-    ``rate``, ``momentum`` and ``epsilon`` are those of ``operations/optimizers.py: constants``; the shares are
-    1 - beta_1 and 1 - beta_2; ``decay`` is the share of itself that every weight loses first.
+    ``rate``, ``momentum`` and ``epsilon`` are those of ``operations/optimizers.py: constants``;
+    ``decay`` is the fraction of itself that every weight loses first.
     """
 
     optimizer: int
     rate: float
     momentum: float
-    share_1: float
-    share_2: float
+    one_minus_beta_1: float
+    one_minus_beta_2: float
     epsilon: float
     decay: float
     nesterov: bool

@@ -161,7 +161,7 @@ class Problem:
         ]
         self.x = rng.normal(size=(rows, inputs)).astype(np.float32)
         self.y = self._targets(rng, rows, plan.n_outputs).astype(np.float32)
-        self.row_weights = rng.uniform(0.5, 2.0, rows).astype(np.float32) if weighted else None
+        self.sample_weights = rng.uniform(0.5, 2.0, rows).astype(np.float32) if weighted else None
 
     def _targets(self, rng, rows, outputs):
         classes = rng.integers(0, outputs, (rows, 1))
@@ -174,7 +174,7 @@ class Problem:
 
     def data(self, dtype):
         """Arrays x, y and the rows' weights or None."""
-        return tuple(a if a is None else a.astype(dtype) for a in (self.x, self.y, self.row_weights))
+        return tuple(a if a is None else a.astype(dtype) for a in (self.x, self.y, self.sample_weights))
 
     def samples(self, dtype):
         """Return the same as the engine takes them."""
@@ -201,10 +201,10 @@ class Problem:
         """Train in float64 NumPy; return the weights and the logs of each epoch."""
         optimizer = optimizers.get(optimizer)
         options = {"batch_size": 10, "epochs": 2, "shuffle": True, "seed": 5} | options
-        x, y, row_weights = self.data("float64")
+        x, y, sample_weights = self.data("float64")
         return reference.train(
             self._described(), self.weights, self._named_loss(), optimizer.name, optimizer.hyperparameters(), x, y,
-            row_weights=row_weights, metrics=self.metrics, l2_per_row=self.l2_per_row,
+            sample_weights=sample_weights, metrics=self.metrics, l2_per_row=self.l2_per_row,
             loss_options=self.loss.parameters(), clipping=optimizer.clipping(), **options,
         )  # fmt: skip
 
@@ -220,9 +220,9 @@ class Problem:
 
     def gradients(self):
         """Loss with penalties and gradients over all rows as one batch, by the oracle."""
-        x, y, row_weights = self.data("float64")
+        x, y, sample_weights = self.data("float64")
         value, gradients, _ = reference.loss_and_gradients(
-            self._described(), [w.astype(np.float64) for w in self.weights], self._named_loss(), x, y, row_weights,
+            self._described(), [w.astype(np.float64) for w in self.weights], self._named_loss(), x, y, sample_weights,
             step=0, loss_options=self.loss.parameters(),
         )  # fmt: skip
         return value, gradients

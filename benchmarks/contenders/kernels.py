@@ -97,9 +97,9 @@ def input_gradient_product(dy, dy_row, weights, inputs, dx, dx_row, scratch, row
         )  # fmt: skip
 
 
-def adam_step(w, m, v, g, vectors, rate, share_1, share_2, epsilon):
+def adam_step(w, m, v, g, vectors, rate, one_minus_beta_1, one_minus_beta_2, epsilon):
     """One step of Adam over flat vectors."""
-    descent = Descent(codes.ADAM, rate, 0.0, share_1, share_2, epsilon, 0.0, False)
+    descent = Descent(codes.ADAM, rate, 0.0, one_minus_beta_1, one_minus_beta_2, epsilon, 0.0, False)
     update(descent, at(w, 0), at(m, 0), at(v, 0), at(g, 0), vectors)
 
 

@@ -78,7 +78,7 @@ class CallbackList:
         return [type(callback).__name__ for callback in self._with_state()]
 
     def set_states(self, states: list[CallbackState]) -> None:
-        """Give every callback the state that one of its class at its place had.
+        """Give every callback the state that one of its class at its index had.
 
         Raises
         ------

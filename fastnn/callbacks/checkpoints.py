@@ -165,8 +165,8 @@ class BackupAndRestore(_Saver):
     """Keeps a backup of a fit while it runs; the same fit started again goes on where the backup was made.
 
     The run that goes on ends with the same bits as one that was never stopped: the backup holds weights, optimizer,
-    place in the epoch, seed and history, and the state of all callbacks: patience and best weights of `EarlyStopping`,
-    the best value of `ModelCheckpoint`, and that of your own callbacks which have `get_state` and `set_state`. (What
+    step, seed and history, and the state of all callbacks: patience and best weights of `EarlyStopping`, the best
+    value of `ModelCheckpoint`, and that of your own callbacks which have `get_state` and `set_state`. (What
     others keep in attributes is not saved.) It comes after all other callbacks, wherever it stands among them.
 
     Parameters

@@ -10,7 +10,7 @@ import fastnn
 
 
 def run(arguments: Sequence[str]) -> NoReturn:
-    """Run the suite in the place of this process, in the current folder: signals to it reach the suite.
+    """Run the suite instead of this process, in the current folder: signals to it reach the suite.
 
     Parameters
     ----------

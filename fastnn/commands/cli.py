@@ -140,7 +140,7 @@ def train(
     batch_size: Annotated[int, typer.Option(min=1, help="Rows of a training step.")] = 32,
     optimizer: Annotated[str, typer.Option(help=f"One of {', '.join(optimizers.names())}.")] = "adam",
     learning_rate: Annotated[float | None, typer.Option(help="Step size. Default: the optimizer's.")] = None,
-    validation: Annotated[float, typer.Option(min=0, max=0.9, help="Share of rows kept for validation.")] = 0.2,
+    validation: Annotated[float, typer.Option(min=0, max=0.9, help="Fraction of rows kept for validation.")] = 0.2,
     scale: Annotated[bool, typer.Option(help="Standardize features; predict does the same.")] = True,
     output: Annotated[Path, typer.Option(help="Model file to write.")] = Path("model.safetensors"),
     dtype: Annotated[DType, typer.Option(help="Precision.")] = DType.float32,

@@ -35,7 +35,7 @@ def _console(stream: Any) -> Console:
 
 @contextmanager
 def working(what: str) -> Iterator[None]:
-    """Show that something without steps is under way."""
+    """Show that something without steps is running."""
     with messages().status(what):
         yield
 

@@ -68,9 +68,9 @@ class CsvFile:
             raise ValueError(f"{self.path}: the first line is empty; expected a CSV table")
         self.has_header = self._has_names(first, below) if header is None else header
         self.names = list(map(_one_line, first)) if self.has_header else numbered(len(first))
-        self._places = {name: i for i, name in enumerate(self.names)}
-        if len(self._places) < len(self.names):
-            twice = next(name for i, name in enumerate(self.names) if self._places[name] != i)
+        self._indices = {name: i for i, name in enumerate(self.names)}
+        if len(self._indices) < len(self.names):
+            twice = next(name for i, name in enumerate(self.names) if self._indices[name] != i)
             raise ValueError(f"{self.path}: several columns are named {twice!r}; column names must differ")
 
     @property
@@ -81,12 +81,12 @@ class CsvFile:
         return "first line taken as data (--header: it has names)"
 
     def __contains__(self, column: str) -> bool:
-        return column in self._places
+        return column in self._indices
 
     def find(self, column: str) -> int:
         """Index of a column given by its name or, if no column has that name, by its number (0 first, -1 last)."""
-        if column in self._places:
-            return self._places[column]
+        if column in self._indices:
+            return self._indices[column]
         try:
             return range(len(self.names))[whole_number(column)]
         except (ValueError, IndexError):
@@ -254,8 +254,8 @@ def _one_line(name: str) -> str:
     return re.sub(r"\s*[\r\n]+\s*", " ", name.strip())
 
 
-def _line_at(content: bytes, place: int) -> int:
-    return 1 + len(re.findall(rb"\r\n|\r|\n", content[:place]))
+def _line_at(content: bytes, offset: int) -> int:
+    return 1 + len(re.findall(rb"\r\n|\r|\n", content[:offset]))
 
 
 def _complaint(cell: str) -> str:

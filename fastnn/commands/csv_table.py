@@ -64,8 +64,8 @@ class Preparation:
         with np.errstate(over="ignore"):
             found = np.ascontiguousarray(x, dtype=dtype)
         if not np.isfinite(found).all():
-            row, column = np.argwhere(~np.isfinite(found))[0]
-            raise ValueError(f"column {self.features[column]!r}: {x[row, column]:g} is too large for {dtype}")
+            r, column = np.argwhere(~np.isfinite(found))[0]
+            raise ValueError(f"column {self.features[column]!r}: {x[r, column]:g} is too large for {dtype}")
         return found
 
     def targets(self, y: np.ndarray) -> np.ndarray:
@@ -112,8 +112,8 @@ class Preparation:
         if len(table.names) == len(self.features):
             return list(range(len(self.features)))
         if len(table.names) == self.columns:
-            places = {name: i for i, name in enumerate(numbered(self.columns))}
-            return [places[name] for name in self.features]
+            indices = {name: i for i, name in enumerate(numbered(self.columns))}
+            return [indices[name] for name in self.features]
         raise ValueError(
             f"{table.path}: the model needs {len(self.features)} columns (or {self.columns}, as in the file it was "
             f"trained on, which had no header); the file has {len(table.names)}"
@@ -171,8 +171,8 @@ def understand_target(
     """
 
     def first(label: str) -> str:
-        row = labels.index(label)
-        return f"line {lines()[row]}" if lines else f"row {row + 1} of the data"
+        r = labels.index(label)
+        return f"line {lines()[r]}" if lines else f"row {r + 1} of the data"
 
     distinct = sorted(set(labels))
     missing = next((label for label in distinct if label.lower() in MISSING - {"none"}), None)

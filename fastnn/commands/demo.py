@@ -19,7 +19,7 @@ from fastnn.commands.timed_comparison import Outcome, Task, run_fastnn, run_skle
 from fastnn.datasets.published_file import Split
 
 _SHORT_EPOCHS, _ALL_EPOCHS = 8, 20
-_TEST_SHARE = 0.2
+_TEST_FRACTION = 0.2
 _SYNTHETIC = "synthetic signs"
 
 
@@ -100,7 +100,8 @@ def _pima() -> Task:
     from sklearn.model_selection import train_test_split
 
     x, y = datasets.load_pima()
-    x, x_test, y, y_test = train_test_split(x.astype(np.float32), y, test_size=_TEST_SHARE, stratify=y, random_state=0)
+    parts = train_test_split(x.astype(np.float32), y, test_size=_TEST_FRACTION, stratify=y, random_state=0)
+    x, x_test, y, y_test = parts
     return _small("Pima diabetes", x, x_test, y, y_test, ("healthy", "diabetes"))
 
 

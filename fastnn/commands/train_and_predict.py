@@ -111,7 +111,7 @@ def csv_problem(
 
 
 def _split(prepared: Preparation, x: np.ndarray, y: np.ndarray, validation: float, seed: int) -> Problem:
-    """Keep a random part for validation, with the same share of each class where they are large enough."""
+    """Keep a random part for validation, with the same fraction of each class where they are large enough."""
     if not validation:
         return Problem(prepared, x, y, x[:0], y[:0])
     from sklearn.model_selection import train_test_split
@@ -304,8 +304,8 @@ def predictions(
     names, rows = [prepared.target], [[value] for value in prepared.decode(outputs)]
     if probabilities:
         names += [f"probability of {name}" for name in prepared.classes]
-        for row, shares in zip(rows, prepared.probabilities(outputs).tolist(), strict=True):
-            row += [round(share, 6) for share in shares]
+        for row, found in zip(rows, prepared.probabilities(outputs).tolist(), strict=True):
+            row += [round(probability, 6) for probability in found]
     return names, rows
 
 

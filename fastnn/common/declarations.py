@@ -18,7 +18,7 @@ class _Rules:
     what : str
         What it is, in the plural.
     advice : str
-        What fastnn has in place of a method that it would not call.
+        What fastnn has instead of a method that it would not call.
     called : str
         Names of fastnn's class that may be overridden, as they are called; further ones that begin with "__" may.
     never : str
@@ -115,11 +115,11 @@ def our_base(cls: type) -> Any:
 def take_arguments(cls: type) -> None:
     """Let the constructor of one of fastnn's classes, and the methods of models, take Keras' arguments."""
     for name, value in list(vars(cls).items()):
-        place = name if name in _METHODS else f"{cls.__name__}.{name}"
+        full_name = name if name in _METHODS else f"{cls.__name__}.{name}"
         if name == "__init__":
             setattr(cls, name, accepting(value))
-        elif place in _METHODS and name not in _QUICK and inspect.isfunction(value):
-            setattr(cls, name, accepting(value, place))
+        elif full_name in _METHODS and name not in _QUICK and inspect.isfunction(value):
+            setattr(cls, name, accepting(value, full_name))
 
 
 def _rules(cls: type) -> _Rules | None:

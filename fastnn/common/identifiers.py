@@ -29,7 +29,7 @@ def unknown_name(what: str, name: object, known: Iterable[str]) -> ValueError:
 
 
 def resolve(identifier: Any, table: Mapping[str, Any], base: type, what: str) -> Any:
-    """Turn a user's way of naming something into an object.
+    """Turn whatever a user names something by into an object.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def _named(name: str, table: Mapping[str, Any]) -> Any:
 
 
 def what_came(thing: Any, table: Mapping[str, Any], what: str) -> str:
-    """Say what was given in place of a name or an object of fastnn, and what to do."""
+    """Say what was given instead of a name or an object of fastnn, and what to do."""
     kind = thing if isinstance(thing, type) or hasattr(thing, "__qualname__") else type(thing)
     name, library = getattr(kind, "__name__", ""), str(getattr(kind, "__module__", "")).partition(".")[0]
     if library in ("keras", "tf_keras", "tensorflow", "torch"):

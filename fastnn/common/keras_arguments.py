@@ -105,10 +105,10 @@ _ADVICE = {
 }
 
 
-def accepting(function: Callable[..., Any], *places: str) -> Any:
+def accepting(function: Callable[..., Any], *owners: str) -> Any:
     """Wrap a function to take what Keras' takes.
 
-    Arguments that `LACKING` has for one of the `places`, or for a class that a constructor makes, are accepted at the
+    Arguments that `LACKING` has for one of the `owners`, or for a class that a constructor makes, are accepted at the
     value that means nothing, old spellings warn, and what does not fit is a TypeError in the user's words.
     """
     code = inspect.unwrap(function).__code__
@@ -119,7 +119,7 @@ def accepting(function: Callable[..., Any], *places: str) -> Any:
     def call(*args: Any, **kwargs: Any) -> Any:
         if not known.issuperset(kwargs):
             others = {name: kwargs.pop(name) for name in list(kwargs) if name not in known}
-            for name, value in accept(function, args, others, places, passes_on).items():
+            for name, value in accept(function, args, others, owners, passes_on).items():
                 if name in kwargs:
                     raise TypeError(f"{_caller(function, args)}: an old spelling and {name!r} are the same; give one")
                 kwargs[name] = value
@@ -140,7 +140,7 @@ def accept(
     function: Callable[..., Any],
     args: tuple[Any, ...],
     others: dict[str, Any],
-    places: Sequence[str] = (),
+    owners: Sequence[str] = (),
     passes_on: bool = False,
 ) -> dict[str, Any]:
     """Return what is left of keyword arguments that are not in a function's signature, under their new names.
@@ -150,14 +150,14 @@ def accept(
     function, args
         What is called.
     others : dict
-    places : sequence of str
+    owners : sequence of str
         As in `accepting`.
     passes_on : bool, default=False
         Whether the function hands unknown ones to another that checks them; else they are refused.
     """
-    where = places or [kind.__name__ for kind in type(args[0]).__mro__]
-    renamed = {old: new for place in where for old, new in _RENAMED.get(place, {}).items()}
-    lacking = {name: value for place in where for name, value in LACKING.get(place, {}).items()}
+    where = owners or [kind.__name__ for kind in type(args[0]).__mro__]
+    renamed = {old: new for owner in where for old, new in _RENAMED.get(owner, {}).items()}
+    lacking = {name: value for owner in where for name, value in LACKING.get(owner, {}).items()}
     left = {}
     for name, value in others.items():
         if name in renamed:

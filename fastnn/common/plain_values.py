@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-ARRAY = "array of the file"  # key that marks the place of an array
+ARRAY = "array of the file"  # key that stands for an array
 TUPLE = "tuple of the file"  # and of a tuple, with its items
 DEEPEST = 100  # nesting that every process can read
 DIGITS = sys.int_info.str_digits_check_threshold  # of whole numbers that every process can read, whatever its limit is
-_WAYS_OUT = {
+_INSTEAD = {
     tuple: "list(...)",
     set: "sorted(...)",
     frozenset: "sorted(...)",
@@ -64,7 +64,7 @@ def _plain(value: Any, path: tuple[Any, ...], other: Other, reserved: Collection
         return _plain(item, (*path, key), other, reserved)
 
     if isinstance(value, list):
-        return [inner(item, place) for place, item in enumerate(value)]
+        return [inner(item, index) for index, item in enumerate(value)]
     if isinstance(value, dict):
         for key in value:
             if not isinstance(key, str):
@@ -100,17 +100,17 @@ def _is_text(value: str) -> bool:
 
 
 def _refuse(value: Any, where: str, inner: Inner) -> Any:
-    way = next((way for kind, way in _WAYS_OUT.items() if isinstance(value, kind)), None)
+    other = next((other for kind, other in _INSTEAD.items() if isinstance(value, kind)), None)
     raise TypeError(
         f"{where} must be what JSON has: None, a bool, a number, a string, a list, or a dict with strings as keys; got "
-        f"{_type(value)}{f', take {way}' if way else ''}"
+        f"{_type(value)}{f', take {other}' if other else ''}"
     )
 
 
 def as_arguments(value: Any, where: str, inner: Inner) -> Any:
     """For the configuration of an object, whose constructor takes lists as tuples and plain numbers as NumPy's."""
     if isinstance(value, tuple):
-        return [inner(item, place) for place, item in enumerate(value)]
+        return [inner(item, index) for index, item in enumerate(value)]
     return as_number(value, where, inner)
 
 
@@ -139,7 +139,7 @@ def pack(state: Any, prefix: str, tensors: dict[str, np.ndarray], where: str) ->
             tensors[name] = np.array(value, value.dtype.newbyteorder("="), order="C")
             return {ARRAY: name}
         if type(value) is tuple:
-            return {TUPLE: [inner(item, place) for place, item in enumerate(value)]}
+            return {TUPLE: [inner(item, index) for index, item in enumerate(value)]}
         if isinstance(value, np.generic):
             return as_number(value, where, inner)
         raise TypeError(

@@ -33,13 +33,13 @@ def _checked(array: np.ndarray, source: np.ndarray, name: str) -> np.ndarray:
     """Return `array`, the converted `source`, if all of its values are finite."""
     if source.dtype.kind != "f" or _all_finite(array):
         return array
-    row, *column = np.argwhere(~np.isfinite(array))[0]
-    place = f"row {row}" + (f", column {column[0]}" if column else "")
-    value = np.asarray(source).reshape(array.shape)[(row, *column)]
+    r, *column = np.argwhere(~np.isfinite(array))[0]
+    where = f"row {r}" + (f", column {column[0]}" if column else "")
+    value = np.asarray(source).reshape(array.shape)[(r, *column)]
     if np.isfinite(value):
-        way_out = '; scale it, or use dtype="float64"' * (array.dtype == np.float32)
-        raise ValueError(f"{name} holds {value:g} in {place}, which is too large for {array.dtype}{way_out}")
-    raise ValueError(f"{name} holds {value} in {place}; remove or fill such rows first")
+        remedy = '; scale it, or use dtype="float64"' * (array.dtype == np.float32)
+        raise ValueError(f"{name} holds {value:g} in {where}, which is too large for {array.dtype}{remedy}")
+    raise ValueError(f"{name} holds {value} in {where}; remove or fill such rows first")
 
 
 def _all_finite(array: np.ndarray) -> bool:
@@ -87,8 +87,8 @@ def check_class_numbers(labels: np.ndarray, n_classes: int, name: str) -> None:
     """
     wrong = ~((labels >= 0) & (labels < n_classes) & (labels == np.floor(labels)))
     if wrong.any():
-        row = int(np.argmax(wrong))
+        r = int(np.argmax(wrong))
         raise ValueError(
-            f"{name} holds {labels[row]:g} in row {row}, but class numbers must be whole, >= 0 and < {n_classes} "
+            f"{name} holds {labels[r]:g} in row {r}, but class numbers must be whole, >= 0 and < {n_classes} "
             f"(the number of classes)"
         )

@@ -98,12 +98,12 @@ class DeviceArray(OnGPU):
                 raise IndexError(f"{self!r} gives rows and single columns; numpy.asarray(array) gives everything")
             return DeviceArray(self.memory[range(width)[rows[1]] :], (len(self),), (width,))
         if isinstance(rows, (int, np.integer)):
-            place = range(len(self))[rows] * width
-            return DeviceArray(self.memory[place : place + width], self.shape[1:])
+            offset = range(len(self))[rows] * width
+            return DeviceArray(self.memory[offset : offset + width], self.shape[1:])
         if isinstance(rows, slice) and rows.step in (None, 1):
             several = range(len(self))[rows]
-            place, count = several.start * width, len(several)
-            return DeviceArray(self.memory[place : place + count * width], (count, *self.shape[1:]))
+            offset, count = several.start * width, len(several)
+            return DeviceArray(self.memory[offset : offset + count * width], (count, *self.shape[1:]))
         chosen = np.ascontiguousarray(np.arange(len(self))[rows])
         if self.dtype not in (np.float32, np.float64):
             return send(self.to_host()[chosen])

@@ -34,9 +34,9 @@ def class_numbers(y: np.ndarray, loss: Loss | None) -> np.ndarray:
         of_one_class = loss is None or "categorical" in loss.name
         wrong = (y == y.max(axis=1, keepdims=True)).sum(axis=1) > 1 if of_one_class else ~_is_one_hot(y)
     if wrong.any():
-        row = int(np.argmax(wrong))
+        r = int(np.argmax(wrong))
         raise ValueError(
-            f"class_weight needs rows that belong to one class each, but y holds {_shown(y[row])} in row {row}: give "
+            f"class_weight needs rows that belong to one class each, but y holds {_shown(y[r])} in row {r}: give "
             "sample_weight, a weight for each row"
         )
     return classes.astype(np.int64)
@@ -66,16 +66,16 @@ def check_metrics(metrics: Sequence[Metric], n_outputs: int, loss: Loss, y: Any,
         targets = on_host(y, name, "cuda")
         fits = good(targets, *limits)
         if not fits.all():
-            row = int(np.argmin(fits))
+            r = int(np.argmin(fits))
             warn(
-                f"the metric {metric.name!r} expects {expected}, but {name} holds {_shown(targets[row])} in row {row}: "
+                f"the metric {metric.name!r} expects {expected}, but {name} holds {_shown(targets[r])} in row {r}: "
                 f"what it reports means nothing{advice}"
             )
 
 
-def check_weights(weights: Any) -> None:
-    """Warn if nothing can be learned, as the weights of all rows (None: there are none) are 0."""
-    if weights is not None and not on_host(weights, "sample_weight", "cuda").any():
+def check_sample_weights(sample_weights: Any) -> None:
+    """Warn if nothing can be learned, as all sample weights (None: there are none) are 0."""
+    if sample_weights is not None and not on_host(sample_weights, "sample_weight", "cuda").any():
         warn("the weights of all rows are 0: nothing is learned from them")
 
 

@@ -1,4 +1,4 @@
-"""What float32 does to numbers that need more digits, or more room, than it has: said once, with the way out."""
+"""What float32 does to numbers that need more digits, or more room, than it has: said once, with what to do."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 
 from fastnn.common.user_warnings import warn
 
-WAY_OUT = 'subtract the mean and scale (sklearn.preprocessing.StandardScaler), or use dtype="float64"'
+REMEDY = 'subtract the mean and scale (sklearn.preprocessing.StandardScaler), or use dtype="float64"'
 FEW_STEPS = 64  # of float32 in the spread of a column: with fewer of them it is coarse or constant
 ROUNDING = 1e-13  # of a number: a column that varies by less does so by the rounding of float64
 SMALL = 1e-30  # what is smaller is as good as 0 beside any weight, whatever the dtype
@@ -45,7 +45,7 @@ def warn_of_lost_digits(name: str, given: Any, rows: Any, columns: Sequence[str]
         if spread > ROUNDING * size[column] and (values != rows[:, column].astype(np.float32)).any():
             lost.append((column, spread))
     if lost:
-        warn(f"float32 has too few digits for {_listing(name, lost, rows, columns)}: {WAY_OUT}")
+        warn(f"float32 has too few digits for {_listing(name, lost, rows, columns)}: {REMEDY}")
 
 
 def _listing(name: str, lost: Sequence[tuple[int, float]], rows: np.ndarray, columns: Sequence[str] | None) -> str:
@@ -68,7 +68,7 @@ def _column(name: str, column: int, rows: np.ndarray, columns: Sequence[str] | N
 
 
 def nonfinite_weights(X: Any, targets: np.ndarray, columns: Sequence[str] | None = None) -> ValueError:
-    """Return the error for weights that ran off: scikit-learn's, and in float32 what is large and the way out."""
+    """Return the error for weights that ran off: scikit-learn's, and in float32 what is large and what to do."""
     message = "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
     message += "preprocessed."
     if getattr(X, "dtype", None) != np.float32:
@@ -82,4 +82,4 @@ def nonfinite_weights(X: Any, targets: np.ndarray, columns: Sequence[str] | None
     if targets.dtype.kind == "f" and np.abs(targets).max() > 1.0:
         large.append(f"y up to {np.abs(targets).max():.3g}")
     found = f" Largest are {', '.join(large)}." if large else ""
-    return ValueError(f"{message}{found} This fit computed in float32: {WAY_OUT}.")
+    return ValueError(f"{message}{found} This fit computed in float32: {REMEDY}.")

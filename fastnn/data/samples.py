@@ -1,4 +1,4 @@
-"""What users pass as x, y and weights becomes checked, C-contiguous matrices of one dtype, converted once."""
+"""What users pass as x, y and sample weights becomes checked, C-contiguous matrices of one dtype, converted once."""
 
 import math
 from dataclasses import dataclass
@@ -21,18 +21,18 @@ class Samples:
     ----------
     x : (n, inputs), an array or compressed sparse rows
     y : (n, columns), targets as the loss takes them
-    weights : (n,), of the rows in the loss, or None
+    sample_weights : (n,), what each row counts in the loss, or None
     """
 
     x: Any
     y: Any
-    weights: Any = None
+    sample_weights: Any = None
 
     def __len__(self) -> int:
         return self.x.shape[0]  # sparse rows have no len()
 
     def __getitem__(self, rows: slice | np.ndarray) -> "Samples":
-        return Samples(self.x[rows], self.y[rows], None if self.weights is None else self.weights[rows])
+        return Samples(self.x[rows], self.y[rows], None if self.sample_weights is None else self.sample_weights[rows])
 
 
 def row_shape_of(x: Any, device: str = "cpu") -> tuple[int, ...]:
@@ -53,7 +53,7 @@ def inputs(
         If x is empty, has rows of another shape, or holds NaN or infinity; those are not looked for without ``check``.
     """
     if type(x) is np.ndarray and x.dtype == dtype and x.shape[1:] == row_shape and x.ndim == 2 and len(x):
-        return finite(x, dtype, name, check)  # the short way of single rows
+        return finite(x, dtype, name, check)  # quick, for single rows
     array = to_array(x, name, device)
     if array.ndim == 1 and row_shape == (1,):
         array = _as_rows(array)
@@ -115,10 +115,10 @@ def _check_range(targets: np.ndarray, loss: Loss, name: str) -> None:
     """Check that every target lies where the loss is defined."""
     low, high = loss.target_range
     if targets.min() < low or targets.max() > high:
-        row, column = np.argwhere((targets < low) | (targets > high))[0]
+        r, column = np.argwhere((targets < low) | (targets > high))[0]
         allowed = f"values >= {low:g}" if high == math.inf else f"values from {low:g} to {high:g}"
         raise ValueError(
-            f"{name} holds {targets[row, column]:g} in row {row}, column {column}, but {loss.name} takes {allowed}"
+            f"{name} holds {targets[r, column]:g} in row {r}, column {column}, but {loss.name} takes {allowed}"
         )
 
 
@@ -133,7 +133,7 @@ def _layout_hint(y: np.ndarray, sparse: bool, n_outputs: int) -> str:
     return ""
 
 
-def samples(
+def checked_samples(
     x: Any,
     y: Any,
     sample_weight: Any,
@@ -144,7 +144,7 @@ def samples(
     source: str = "",
     device: str = "cpu",
 ) -> Samples:
-    """Return inputs, targets and the weights of their rows; `source` stands behind their names in messages.
+    """Return inputs, targets and sample weights; `source` stands behind their names in messages.
 
     Arrays on a GPU stay there if `device`, where the model computes, is "cuda".
 
@@ -158,19 +158,19 @@ def samples(
     if sample_weight is None:
         return Samples(rows, labels)
     name = f"sample_weight{source}"
-    weights = to_array(sample_weight, name, device)
-    if weights.shape not in ((len(rows),), (len(rows), 1)):
-        raise ValueError(f"{name} must have the shape ({len(rows)},), one weight per row; got {weights.shape}")
-    checked = finite(_as_rows(weights), dtype, name)
+    sample_weights = to_array(sample_weight, name, device)
+    if sample_weights.shape not in ((len(rows),), (len(rows), 1)):
+        raise ValueError(f"{name} must have the shape ({len(rows)},), one weight per row; got {sample_weights.shape}")
+    checked = finite(_as_rows(sample_weights), dtype, name)
     return Samples(rows, labels, checked.reshape(-1) if isinstance(checked, np.ndarray) else checked)
 
 
-def weigh_classes(rows: Samples, class_weight: Any, loss: Loss | None = None) -> Samples:
+def weigh_classes(samples: Samples, class_weight: Any, loss: Loss | None = None) -> Samples:
     """Return the samples with their weights multiplied by those of their classes.
 
     Parameters
     ----------
-    rows : Samples
+    samples : Samples
     class_weight : dict of int to float
         One weight for every class that occurs.
     loss : Loss, optional
@@ -192,16 +192,16 @@ def weigh_classes(rows: Samples, class_weight: Any, loss: Loss | None = None) ->
         raise TypeError(f"the keys of class_weight must be integers, the classes; got {list(class_weight)}")
     values = (checks.number(f"class_weight[{key!r}]", value, 0.0) for key, value in class_weight.items())
     table = dict(zip(classes, values, strict=True))
-    y, given = (on_host(array, name, "cuda") for array, name in ((rows.y, "y"), (rows.weights, "sample_weight")))
+    y, given = on_host(samples.y, "y", "cuda"), on_host(samples.sample_weights, "sample_weight", "cuda")
     present, positions = np.unique(meaning.class_numbers(y, loss), return_inverse=True)
     missing = [int(label) for label in present if int(label) not in table]
     if missing:
         raise ValueError(f"class_weight has no weight for the classes {missing} that occur in y")
-    weights = np.array([table[int(label)] for label in present], y.dtype)[positions]
-    return Samples(rows.x, rows.y, weights if given is None else weights * given.reshape(-1))
+    of_classes = np.array([table[int(label)] for label in present], y.dtype)[positions]
+    return Samples(samples.x, samples.y, of_classes if given is None else of_classes * given.reshape(-1))
 
 
-def split(rows: Samples, validation_split: float) -> tuple[Samples, Samples]:
+def split(samples: Samples, validation_split: float) -> tuple[Samples, Samples]:
     """Return the first samples for training and the last fraction, before any shuffling, for validation.
 
     Raises
@@ -209,8 +209,8 @@ def split(rows: Samples, validation_split: float) -> tuple[Samples, Samples]:
     ValueError
         If one of the two would be empty.
     """
-    n = len(rows)
+    n = len(samples)
     at = math.floor(n * (1.0 - validation_split))
     if at in (0, n):
         raise ValueError(f"validation_split={validation_split} of {n} rows leaves one side without rows")
-    return rows[:at], rows[at:]
+    return samples[:at], samples[at:]

@@ -1,4 +1,4 @@
-"""Data on their way to a GPU: through memory that the GPU reads by itself, in chunks where not all has room there.
+"""How data get to a GPU: through memory that the GPU reads by itself, in chunks where not all has room there.
 
 Such memory is *pinned*: a copy from it goes on beside the host's and the GPU's work. There are two buffers of it, and
 two chunks on the device: while the GPU works on one, the rows of the next are gathered and sent.
@@ -17,7 +17,7 @@ from fastnn.kernels.cuda import device
 from fastnn.kernels.cuda.device import copies
 from fastnn.kernels.cuda.jit import cuda
 
-SHARE_OF_FREE = 0.8  # of the device's free memory, which data may take
+FREE_FRACTION = 0.8  # of the device's free memory, which data may take
 LIMIT = "FASTNN_GPU_MEMORY"
 CHUNK_BYTES = 2**26  # pinned memory is scarce, and more brings no more speed
 
@@ -34,7 +34,7 @@ def room() -> float:
     """
     given = os.environ.get(LIMIT)
     if not given:
-        return SHARE_OF_FREE * device.free_bytes()
+        return FREE_FRACTION * device.free_bytes()
     try:
         wanted = float(given)
     except ValueError:
@@ -114,11 +114,11 @@ class _Side:
             buffer.wait()
             count = len(rows) if isinstance(rows, np.ndarray) else len(range(*rows.indices(len(array))))
             memory = buffer.memory[: count * _width(array)]
-            place = memory.reshape(count, *array.shape[1:])
+            pinned = memory.reshape(count, *array.shape[1:])
             if isinstance(rows, np.ndarray):
-                np.take(array, rows, axis=0, out=place, mode="clip")
+                np.take(array, rows, axis=0, out=pinned, mode="clip")
             else:
-                place[...] = array[rows]
+                pinned[...] = array[rows]
             buffer.send(target, memory.size)
         self._arrived.record(copies())
 
@@ -143,7 +143,7 @@ class Chunks:
         self._present, self._next = _Side(arrays, rows), _Side(arrays, rows)
 
     def begin(self, key: Hashable, rows: np.ndarray | slice) -> None:
-        """Begin to send rows that `take` will ask for under this key, in the place of those before the present ones."""
+        """Begin to send rows that `take` will ask for under this key; those before the present ones are overwritten."""
         if key not in (self._present.key, self._next.key):
             self._next.key = None
             self._next.send(self._arrays, rows)

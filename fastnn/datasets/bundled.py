@@ -13,9 +13,9 @@ def load_breast_cancer() -> Split:
     (x_train, y_train), (x_test, y_test) : tuple of tuples of ndarrays
         Features of shape (426, 30) and (143, 30), float64, not scaled; classes int64, 1 for benign.
     """
-    from sklearn.datasets import load_breast_cancer as bundled
+    from sklearn import datasets
 
-    return _split(*bundled(return_X_y=True))
+    return _split(*datasets.load_breast_cancer(return_X_y=True))
 
 
 def load_digits() -> Split:
@@ -26,9 +26,9 @@ def load_digits() -> Split:
     (x_train, y_train), (x_test, y_test) : tuple of tuples of ndarrays
         Pictures of shape (1347, 8, 8) and (450, 8, 8), uint8 from 0 to 16; classes 0 to 9, int64.
     """
-    from sklearn.datasets import load_digits as bundled
+    from sklearn import datasets
 
-    digits = bundled()
+    digits = datasets.load_digits()
     return _split(digits.images.astype(np.uint8), digits.target)
 
 

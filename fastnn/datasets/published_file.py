@@ -85,14 +85,14 @@ class PublishedFile:
 
     def _obtain(self, root: Path | None) -> tuple[bytes, str]:
         """Content of the file and where it came from: ``FASTNN_DATA``, the cache folder, or a download."""
-        places = _places(root)
-        for place in places:
-            if found := self._locate(place):
+        paths = _search_paths(root)
+        for path in paths:
+            if found := self._locate(path):
                 return read_plain(found, self.name), str(found)
         try:
             return self.download(), f"the downloaded {self.name}"
-        except Exception as error:  # no network, no client, no account: each means that it is not to be had this way
-            looked = " or ".join(map(str, places)) or "any folder (FASTNN_DATA is not set)"
+        except Exception as error:  # no network, no client, no account: each means that there is none
+            looked = " or ".join(map(str, paths)) or "any folder (FASTNN_DATA is not set)"
             raise FileNotFoundError(
                 f"{self.name} is not in {looked}, and the download failed ({type(error).__name__}: {error}). "
                 f"{self.advice} A copy of your own: pass path=..., or set FASTNN_DATA to its folder."
@@ -101,7 +101,7 @@ class PublishedFile:
     def local_files(self) -> list[Path]:
         """Return the files on this machine that `load` may read."""
         root = cache_root(to_write=False)
-        found = [self._locate(place) for place in _places(root)]
+        found = [self._locate(path) for path in _search_paths(root)]
         return [path for path in (*found, self._kept(root)) if path]
 
     def _kept(self, root: Path | None) -> Path | None:
@@ -132,12 +132,12 @@ class PublishedFile:
     def _origin(self) -> bytes:
         return bytes.fromhex(self.sha256)
 
-    def _locate(self, place: Path) -> Path | None:
-        """Find the file at `place`: that file itself, or in that folder under any name it is published with."""
-        if place.is_file():
-            return place
+    def _locate(self, path: Path) -> Path | None:
+        """Find the file at `path`: that file itself, or in that folder under any name it is published with."""
+        if path.is_file():
+            return path
         names = (self.name, f"{self.name}.gz", f"{self.name}.zip", f"{Path(self.name).stem}/{self.name}")
-        return next((place / name for name in names + self.archives if (place / name).is_file()), None)
+        return next((path / name for name in names + self.archives if (path / name).is_file()), None)
 
     def _check_and_parse(self, content: bytes, origin: str) -> tuple[Array, Array]:
         sha256 = hashlib.sha256(content).hexdigest()
@@ -149,7 +149,7 @@ class PublishedFile:
         return self.parse(content)
 
 
-def _places(root: Path | None) -> list[Path]:
+def _search_paths(root: Path | None) -> list[Path]:
     """Folders where files are looked for."""
     named = os.environ.get("FASTNN_DATA")
     return [*([Path(named).expanduser()] if named else []), *([root / "data"] if root else [])]

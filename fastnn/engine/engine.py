@@ -111,7 +111,7 @@ class Engine:
             round_weights(self.plan, params)
 
     def _replace_params(self) -> Callable[[np.ndarray], None]:
-        """Return what puts other parameters in the place of the present ones, in one step."""
+        """Return what puts other parameters instead of the present ones, in one step."""
         return functools.partial(operator.setitem, self.params, slice(None))
 
     def reset_optimizer(self, optimizer: Any) -> None:
@@ -169,7 +169,7 @@ class Engine:
         """Outputs (n, n_outputs) for rows x (n, n_inputs) of the plan's dtype, C-contiguous.
 
         ``check`` raises if there are NaN or infinities in x. It is called if there seem to be some, which the compiled
-        code notices on its way. With a ``link`` of ``codes.LINKS`` the last layer, a dense one, has that in the place
+        code notices while it computes. With a ``link`` of ``codes.LINKS`` the last layer, a dense one, has that instead
         of its activation, and the outputs are float64, (n, 2) for a pair, unless they are raw.
         """
         predictor = self._predictors.get(link)
@@ -177,7 +177,7 @@ class Engine:
             columns = {codes.LOSS: codes.NO_LOSS, codes.IN_LANES: self.plan.is_narrow, codes.LINK: link}
             predictor = self._predictors[link] = self.inference(run_vector(columns))
         plan = self.plan
-        plain = (  # in order, aligned and writable: single rows take a short way
+        plain = (  # in order, aligned and writable: a check that costs single rows little
             type(x) is np.ndarray
             and x.dtype is plan.dtype
             and x.ndim == 2

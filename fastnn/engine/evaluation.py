@@ -26,7 +26,8 @@ class Evaluation:
     def __init__(self, engine: Any, objective: Objective, samples: Samples) -> None:
         samples = operands(engine.plan, samples, objective.target_width)
         columns = {
-            codes.LOSS: objective.loss, codes.TARGETS: samples.y.shape[1], codes.WEIGHTED: samples.weights is not None,
+            codes.LOSS: objective.loss, codes.TARGETS: samples.y.shape[1],
+            codes.WEIGHTED: samples.sample_weights is not None,
             codes.IN_LANES: engine.plan.is_narrow, codes.METRICS_FIRST: objective.metrics_first,
         }  # fmt: skip
         self._engine, self._samples = engine, samples
@@ -46,7 +47,7 @@ class Evaluation:
             params,
             self._samples.x,
             y=self._samples.y,
-            weights=self._samples.weights,
+            sample_weights=self._samples.sample_weights,
             stats=self._stats,
             threads=threads or self._engine.threads,
         )

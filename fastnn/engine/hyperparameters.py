@@ -26,7 +26,7 @@ class Rates:
     ----------
     table : float64 (rows, HYPER_COLUMNS), see ``kernels/codes.py``
     clips : tuple of bool
-        For each of ``codes.CLIPPING``, whether gradients are clipped in this way.
+        For each of ``codes.CLIPPING``, whether gradients are clipped by this method.
     """
 
     def __init__(self, optimizer: Any, objective: Objective, options: RunOptions) -> None:

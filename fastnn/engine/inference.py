@@ -74,16 +74,17 @@ class Inference:
         *,
         outputs: np.ndarray | None = None,
         y: np.ndarray | None = None,
-        weights: np.ndarray | None = None,
+        sample_weights: np.ndarray | None = None,
         stats: np.ndarray | None = None,
         finished: np.ndarray | None = None,
         threads: int | None = None,
         plain: bool = False,
     ) -> float:
-        """Fill ``outputs`` (n, n_outputs), ``finished`` behind a link, or ``stats`` (n, 1 + metrics) from y, weights.
+        """Fill ``outputs`` (n, n_outputs), ``finished`` behind a link, or ``stats`` (n, 1 + metrics).
 
-        Of many rows only so many go into one compiled call that Ctrl-C is answered soon. Returns 0, or NaN if there are
-        NaN or infinities in a dense x. ``plain`` says that x is an array of the plan's type, in order and writable.
+        The last are of y and sample_weights. Of many rows only so many go into one compiled call that Ctrl-C is
+        answered soon. Returns 0, or NaN if there are NaN or infinities in a dense x. ``plain`` says that x is an array
+        of the plan's type, in order and writable.
         """
         n, at_once = x.shape[0], self._rows_at_once
         if plain and n <= self._block_rows and self._program_of_rows is not None:
@@ -96,13 +97,13 @@ class Inference:
             )  # fmt: skip
             return buffers.item(0)
         if n <= at_once:
-            return self._call(params, x, outputs, y, weights, stats, finished, threads)
+            return self._call(params, x, outputs, y, sample_weights, stats, finished, threads)
         trace = 0.0
         for first in range(0, n, at_once):
             rows = slice(first, first + at_once)
-            arrays = (outputs, y, weights, stats, finished)
-            out, targets, weight, stat, done = (None if array is None else array[rows] for array in arrays)
-            trace += self._call(params, x[rows], out, targets, weight, stat, done, threads)
+            arrays = (outputs, y, sample_weights, stats, finished)
+            out, targets, slice_weights, stat, done = (None if array is None else array[rows] for array in arrays)
+            trace += self._call(params, x[rows], out, targets, slice_weights, stat, done, threads)
         return trace
 
     def _with(self, params: np.ndarray) -> Network:
@@ -118,7 +119,7 @@ class Inference:
         x: Any,
         outputs: np.ndarray | None,
         y: np.ndarray | None,
-        weights: np.ndarray | None,
+        sample_weights: np.ndarray | None,
         stats: np.ndarray | None,
         finished: np.ndarray | None,
         threads: int | None,
@@ -133,7 +134,7 @@ class Inference:
             Data(
                 self._no_matrix if sparse else writable(x),
                 self._no_matrix if y is None else writable(y),
-                self._no_vector if weights is None else writable(weights),
+                self._no_vector if sample_weights is None else writable(sample_weights),
                 None,
                 self._scaling,
             ),
@@ -151,8 +152,8 @@ class Inference:
         if size == 1:
             program(*self._alone, *arguments)
             return buffers.item(0)
-        with sharing(size) as share:
-            asked = size if threads else share
+        with sharing(size) as allowed:
+            asked = size if threads else allowed
             size = team.run_team(program, asked, *arguments)
         tell_fewer(size, asked)
         return buffers[:size, 0].sum().item()

@@ -1,4 +1,4 @@
-"""Arrays on their way to the compiled programs, which look at no array's type, size or order."""
+"""What arrays become before compiled programs take them, which look at no array's type, size or order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastnn.data.samples import Samples
 from fastnn.engine.sparse_rows import SparseRows
 from fastnn.lowering.plan import Plan
 
-BYTES = np.dtype(np.uint8)  # pixels: read as they are and scaled on the way
+BYTES = np.dtype(np.uint8)  # pixels: read as they are, and scaled as they are read
 
 
 def operand(name: str, array: Any, dtypes: Sequence[Any], shape: tuple[int | None, ...]) -> Any:
@@ -48,13 +48,14 @@ def input_operand(plan: Plan, x: Any) -> Any:
 
 
 def operands(plan: Plan, samples: Samples, target_width: int) -> Samples:
-    """Return rows with their targets (n, target_width) and weights (n,), if there are any, for programs."""
-    x, weights = input_operand(plan, samples.x), samples.weights
+    """Return rows with their targets (n, target_width) and sample weights (n,), if there are any, for programs."""
+    x, sample_weights = input_operand(plan, samples.x), samples.sample_weights
     y = operand("y", samples.y, (plan.dtype,), (x.shape[0], target_width))
-    if weights is not None:
-        column = (1,) * (not isinstance(weights, np.ndarray) and len(weights.shape) == 2)  # on a GPU it may be one
-        weights = operand("weights", weights, (plan.dtype,), (x.shape[0], *column))
-    return Samples(x, y, weights)
+    if sample_weights is not None:
+        on_host = isinstance(sample_weights, np.ndarray)
+        column = (1,) * (not on_host and len(sample_weights.shape) == 2)  # on a GPU they may be one
+        sample_weights = operand("sample_weights", sample_weights, (plan.dtype,), (x.shape[0], *column))
+    return Samples(x, y, sample_weights)
 
 
 def order_operand(order: np.ndarray, rows: int) -> np.ndarray:

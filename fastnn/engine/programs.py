@@ -41,7 +41,7 @@ def training_vector(
     plan: Plan, objective: Objective, optimizer: Any, samples: Samples, options: RunOptions, segments: int = 0
 ) -> np.ndarray:
     """The same vector for a training, with so many parts of a batch that are computed apart."""
-    weighted = samples.weights is not None
+    weighted = samples.sample_weights is not None
     columns = {
         codes.BATCH: options.batch_size, codes.ROWS: len(samples), codes.TARGETS: samples.y.shape[1],
         codes.LOSS: objective.loss, codes.METRICS_FIRST: objective.metrics_first,
@@ -66,9 +66,9 @@ def compile_first(program: Any, team_arguments: tuple, arguments: tuple) -> Call
     return program.entry_point
 
 
-def flat_weights(weights: np.ndarray | None, dtype: np.dtype) -> np.ndarray:
-    """Weights of rows (n,), or none of them, as programs take them."""
-    return np.zeros(0, dtype) if weights is None else writable(weights)
+def flat_sample_weights(sample_weights: np.ndarray | None, dtype: np.dtype) -> np.ndarray:
+    """Sample weights (n,), or none of them, as programs take them."""
+    return np.zeros(0, dtype) if sample_weights is None else writable(sample_weights)
 
 
 def input_program(function: Callable, plan: Plan, x: Any, clipped: bool = False, known: jit.Known = ()) -> Any:
@@ -82,7 +82,7 @@ def input_program(function: Callable, plan: Plan, x: Any, clipped: bool = False,
 def known_arguments(run: np.ndarray, ops: np.ndarray, sparse: bool, alone: bool) -> jit.Known:
     """What a program of training for one network and size of batch is made for; ``alone`` for one thread only."""
     free = {codes.ROWS, codes.SEED_LOW, codes.SEED_HIGH, codes.FIRST_EPOCH}
-    described = tuple(UNKNOWN if place in free else int(value) for place, value in enumerate(run))
+    described = tuple(UNKNOWN if column in free else int(value) for column, value in enumerate(run))
     fields = {"ops": Table(tuple(map(int, ops.ravel())), ops.shape), "count": len(ops)}
     network = Record(Network._fields, tuple(fields.get(name, UNKNOWN) for name in Network._fields))
     known = [("run", Table(described, run.shape)), ("network", network)]

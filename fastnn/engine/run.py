@@ -19,7 +19,7 @@ from fastnn.engine.programs import (
     FLOPS_PER_SECOND,
     SLICE_SECONDS,
     compile_first,
-    flat_weights,
+    flat_sample_weights,
     input_program,
     known_arguments,
     shuffled,
@@ -69,7 +69,7 @@ class Run:
 
     def __init__(self, engine: Any, objective: Objective, samples: Samples, options: RunOptions) -> None:
         train_steps = jit.kernels("cpu.training").train_steps
-        x, y, weights = samples.x, samples.y, samples.weights
+        x, y, sample_weights = samples.x, samples.y, samples.sample_weights
         plan, n, batch_size, sparse = engine.plan, len(samples), options.batch_size, is_sparse(x)
         flops = 3.0 * plan.flops_per_row * batch_size
         self._begin(engine, n, options, flops / FLOPS_PER_SECOND + 1e-6)
@@ -97,7 +97,7 @@ class Run:
             Network(layout.ops, len(layout.ops), plan.factors, objective.factors, engine.params),
             Data(
                 np.empty((0, 1), plan.dtype) if sparse else writable(x), writable(y),
-                flat_weights(weights, plan.dtype), self._order, plan.scaling,
+                flat_sample_weights(sample_weights, plan.dtype), self._order, plan.scaling,
             ),
             x.features(plan.dtype, batch_size) if sparse else None, self._memory,
         )  # fmt: skip
@@ -152,11 +152,11 @@ class Run:
         """Do up to ``steps`` steps from step ``done`` on, and return how many."""
         gate = self.engine.gate
         steps, watch = self._rates.take(self.engine.step, steps), None
-        with sharing(self._team.size) as share, gate.lock:
+        with sharing(self._team.size) as allowed, gate.lock:
             gate.shut = True
             gate.version += 1
             try:
-                size = self._team.size if self.engine.threads else share
+                size = self._team.size if self.engine.threads else allowed
                 steps = min(steps, self._steps_in(seconds, size))
                 self._make_room(done + steps)
                 if done % self.steps_per_epoch == 0:
@@ -239,8 +239,8 @@ class Run:
 
     def sums(self, epoch_index: int) -> np.ndarray:
         """Sums of the loss and the metrics over the rows seen so far in an epoch of this run."""
-        results, place = self._results, epoch_index - self._base
-        return results[place] if 0 <= place < len(results) else np.zeros(results.shape[1])
+        results, index = self._results, epoch_index - self._base
+        return results[index] if 0 <= index < len(results) else np.zeros(results.shape[1])
 
     def rewind(self) -> None:
         """Go back to the first step of this run, or the one that was sought; weights and the optimizer's state stay."""

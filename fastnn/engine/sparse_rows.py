@@ -1,4 +1,4 @@
-"""Sparse rows on their way to the compiled programs, which follow their indices wherever they lead.
+"""Sparse rows as the compiled programs take them, which follow their indices wherever they lead.
 
 Nobody has looked at those before: SciPy checks them neither when a matrix is made nor when it is used.
 """
@@ -28,7 +28,7 @@ def check_indices(
     starts, numbers, values
         Its ``indptr``, ``indices`` and ``data``.
     shape : (int, int)
-        The number of its lines, and of the places in a line: columns for rows.
+        The number of its lines, and of the indices in a line: columns for rows.
     kind : {"csr", "csc", "bsr"}
         What lines are.
     dimensions : int
@@ -49,8 +49,8 @@ def damaged(name: str, fault: str) -> ValueError:
 
 
 def _fault(starts: Any, numbers: Any, values: Any, shape: tuple[int, int], kind: str, dimensions: int) -> str:
-    lines, places = shape
-    line, place = LINES[kind]
+    lines, length = shape
+    line, across = LINES[kind]
     for word, array, wanted in (("indptr", starts, 1), ("indices", numbers, 1), ("data", values, dimensions)):
         if not isinstance(array, np.ndarray) or array.ndim != wanted:
             return f"its {word} is no array of {wanted} dimension{'s' * (wanted > 1)}"
@@ -68,9 +68,9 @@ def _fault(starts: Any, numbers: Any, values: Any, shape: tuple[int, int], kind:
         first = int(falls.argmax())
         return f"its indptr falls from {starts[first]} to {starts[first + 1]} in {line} {first}"
     used = numbers[:end]
-    if end and (used.min() < 0 or used.max() >= places):
-        wrong = int(((used < 0) | (used >= places)).argmax())
-        return f"{line} {np.searchsorted(starts, wrong, 'right') - 1} has the {place} {used[wrong]} of {places}"
+    if end and (used.min() < 0 or used.max() >= length):
+        wrong = int(((used < 0) | (used >= length)).argmax())
+        return f"{line} {np.searchsorted(starts, wrong, 'right') - 1} has the {across} {used[wrong]} of {length}"
     return ""
 
 

@@ -128,7 +128,7 @@ def _take_core(taken: set[int]) -> None:
 class _Members:
     """Threads of one team. Whoever fails before the program began calls the team off, and the caller gets the error.
 
-    None passes its first barrier then, and nothing has changed. Who fails later, on the way back, keeps nobody from
+    None passes its first barrier then, and nothing has changed. Who fails later, when it returns, keeps nobody from
     ending the program.
     """
 
@@ -196,7 +196,7 @@ def run_team(program: Callable, size: int, *arguments) -> int:
 
     ``program`` must pass its first barrier before it changes anything: if a member fails before that, or the caller is
     interrupted while starting them, the others leave there and nothing has happened. Where the system allows no such
-    number of threads, there are as many as it allows, and be it the caller alone.
+    number of threads, there are as many as it allows, at least the caller alone.
 
     Returns
     -------

@@ -76,8 +76,8 @@ class TeamSize:
         Size on a machine that is free.
     """
 
-    BUSY = 0.9  # share of its cores' time that a team must get to be left alone
-    STARVED = 2  # slices in a row without, until it gives way
+    BUSY = 0.9  # fraction of its cores' time that a team must get to be left alone
+    STARVED = 2  # slices without, one after the other, until one thread works on
     SLICES = 10  # of one size before the other one is tried again
     SHORTEST = 0.005  # seconds of a slice that tell anything
 
@@ -85,7 +85,7 @@ class TeamSize:
         self.full = full
         self.size = full
         self._pace: dict[int, float] = {}
-        self._starved = 0  # slices in a row until now
+        self._starved = 0  # such slices, one after the other, until now
         self._left = 0  # slices until the size is questioned again
 
     def report(self, steps: int, seconds: float, processor_seconds: float) -> None:
@@ -100,8 +100,8 @@ class TeamSize:
                 self.size, self._left = self.full, self.SLICES if slower else 0
             return
         self._starved = self._starved + 1 if processor_seconds < self.BUSY * seconds * self.size else 0
-        gives_way = self._starved >= self.STARVED or (self._starved and cores.available_cores() < self.size)
-        if gives_way and self._left <= 0:
+        suffers = self._starved >= self.STARVED or (self._starved and cores.available_cores() < self.size)
+        if suffers and self._left <= 0:
             self.size, self._left, self._starved = 1, self.SLICES, self.STARVED - 1
 
 
@@ -125,8 +125,8 @@ def get_num_threads() -> int:
     """Most threads that fits and predictions may use.
 
     What ``set_num_threads`` said, else the environment variable ``FASTNN_NUM_THREADS``, else the cores that
-    affinity and the control group's quota allow, at most ``OMP_NUM_THREADS``: joblib's and Dask's workers find their
-    share there. Small work uses fewer, and so does what runs beside other work of the same process.
+    affinity and the control group's quota allow, at most ``OMP_NUM_THREADS``: joblib's and Dask's workers find what
+    they may use there. Small work uses fewer, and so does what runs beside other work of the same process.
     """
     if _num_threads is not None:
         return _num_threads
@@ -158,13 +158,13 @@ if hasattr(os, "register_at_fork"):
 
 @contextlib.contextmanager
 def sharing(size: int) -> Iterator[int]:
-    """Give a computation that could use ``size`` threads as many as are its share while others compute."""
+    """Give a computation that could use ``size`` threads as many as it may have while others compute."""
     computation = _Computation()  # not a count: wherever an interrupt strikes, what is not held any more is not counted
     with _lock:
         _computing.add(computation)
-        share = max(1, get_num_threads() // len(_computing)) if size > 1 else 1
+        allowed = max(1, get_num_threads() // len(_computing)) if size > 1 else 1
     try:
-        yield min(size, share)
+        yield min(size, allowed)
     finally:
         with _lock:
             _computing.discard(computation)

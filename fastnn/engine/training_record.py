@@ -15,7 +15,7 @@ MOST_EPOCHS = 2**53  # of a fit, and steps of an epoch: all of them whole number
 
 @dataclass
 class Surroundings:
-    """What a fit that is to go on needs beside its place, of which only backups hold anything.
+    """What a fit that is to go on needs beside its `TrainingRecord`; only backups hold it.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class Surroundings:
 
 @dataclass
 class TrainingRecord:
-    """Place of a fit, and its history.
+    """How far a fit has come, and its history.
 
     Attributes
     ----------

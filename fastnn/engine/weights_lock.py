@@ -124,7 +124,7 @@ class Gate:
         if self._guests:
             while self._guests and time.perf_counter() < now + POLITENESS_SECONDS:
                 time.sleep(PAUSE_SECONDS)
-            self._guests.clear()  # none is left but those whose thread was stopped on its way
+            self._guests.clear()  # none is left but those whose thread was stopped before it left
         return now - self._last_guest < 1.0
 
 

@@ -1,4 +1,4 @@
-"""The scikit-learn face: `MLPClassifier` and `MLPRegressor`, trained by fastnn's compiled kernels."""
+"""The scikit-learn estimators: `MLPClassifier` and `MLPRegressor`, trained by fastnn's compiled kernels."""
 
 from fastnn.estimators.classifier import MLPClassifier
 from fastnn.estimators.regressor import MLPRegressor

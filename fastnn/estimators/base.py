@@ -92,7 +92,7 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Predictions, Conversion):
             `early_stopping` looks at them instead of splitting rows off.
         X_val, y_val, sample_weight_val : array-like, optional
             The same as three arguments, as scikit-learn's ``HistGradientBoostingClassifier`` takes them: a
-            ``Pipeline(steps, transform_input=["X_val"])`` can transform them on their way.
+            ``Pipeline(steps, transform_input=["X_val"])`` can transform them.
 
         Returns
         -------
@@ -152,7 +152,7 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Predictions, Conversion):
         if fresh and self.dtype in ("float32", MIXED):
             warn_of_lost_digits("X", source, X, getattr(self, "feature_names_in_", None))
             if not is_classifier(self):
-                warn_of_lost_digits("y", targets, data.rows.y)
+                warn_of_lost_digits("y", targets, data.samples.y)
         held_out = None if validation is None else self._validation_rows(*validation, X.dtype)
         random_state = check_random_state(self.random_state)
         drawn = _DOUBLE if self.dtype == "float64" else given if fresh else self._weights_dtype()
@@ -161,14 +161,14 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Predictions, Conversion):
         lbfgs, kept = self.solver == "lbfgs", self._kept
         dtype = _DOUBLE if lbfgs else drawn  # of the attributes; SciPy's results are float64 in scikit-learn too
         limit = largest_loss(np.result_type(given, dtype))
-        tasks = FitTasks(self, 1 if incremental else self.max_iter, X, y, data.rows.weights, dtype)
+        tasks = FitTasks(self, 1 if incremental else self.max_iter, X, y, data.samples.sample_weights, dtype)
         context = FitContext(random_state, tasks, deadline, fresh, incremental, dtype, limit)
         if lbfgs:
-            weights = train_full_batch(self, data.rows, context)
+            weights = train_full_batch(self, data.samples, context)
         else:
             weights = self._train_stochastic(data, held_out, context)
         if not all(np.isfinite(array).all() for array in weights):
-            raise nonfinite_weights(X, data.rows.y, getattr(self, "feature_names_in_", None))
+            raise nonfinite_weights(X, data.samples.y, getattr(self, "feature_names_in_", None))
         if self._kept is kept:
             computing = dtype if self.dtype == "auto" else self._computing_dtype
             self._keep_weights(rounded(weights, computing), dtype)
@@ -183,12 +183,12 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Predictions, Conversion):
         other_measure = self.early_stopping == (getattr(self, "best_validation_score_", None) is None)
         if context.fresh or other_measure or not hasattr(self, "loss_curve_"):  # which a fit by 'lbfgs' has not
             self._reset_records(context.fresh)
-        rows = data.rows
+        samples = data.samples
         if self.early_stopping and held_out is None:
             stratify = is_classifier(self) and self.n_outputs_ == 1
-            rows, held_out = split(data, self.validation_fraction, stratify, context.random_state)
-        self._take_optimizer(self._steps_per_epoch(len(rows)), goes_on=context.incremental)
-        precise = self._is_precise(len(data.rows), context.incremental)
+            samples, held_out = split(data, self.validation_fraction, stratify, context.random_state)
+        self._take_optimizer(self._steps_per_epoch(len(samples)), goes_on=context.incremental)
+        precise = self._is_precise(len(data.samples), context.incremental)
         if precise:
             engine = self._make_engine("float64")
             engine.set_weights(self._weights())
@@ -196,7 +196,7 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Predictions, Conversion):
         else:
             engine = self._get_engine()
         made_for = self._parameters_of_engine()
-        fit = StochasticFit(self, engine, rows, held_out, context)
+        fit = StochasticFit(self, engine, samples, held_out, context)
         engine.in_fit = True
         try:
             self.stop_reason_ = fit.train()
@@ -238,15 +238,17 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Predictions, Conversion):
     def _rows(
         self, X: Any, y: np.ndarray, targets: Any, sample_weight: Any, name: str, incremental: bool = False
     ) -> HeldOut:
-        """Return checked rows with encoded targets, and with weights of their classes too."""
-        given = self._check_weights(sample_weight, X)
+        """Return checked rows with encoded targets; their weights are multiplied by those of their classes."""
+        given = self._check_sample_weight(sample_weight, X)
         encoded = self._encode(targets, name)
         of_classes = self._class_weights(targets, incremental)
-        weights = given if of_classes is None else of_classes * (1.0 if given is None else given)
-        if weights is not None and not weights.any():
+        sample_weights = given if of_classes is None else of_classes * (1.0 if given is None else given)
+        if sample_weights is not None and not sample_weights.any():
             raise ValueError("Sample weights must contain at least one non-zero number.")
         encoded = np.ascontiguousarray(encoded, X.dtype)  # frames hold their columns one by one
-        return HeldOut(Samples(X, encoded, None if weights is None else weights.astype(X.dtype)), y, given)
+        if sample_weights is not None:
+            sample_weights = sample_weights.astype(X.dtype)
+        return HeldOut(Samples(X, encoded, sample_weights), y, given)
 
     def _validation_rows(self, X: Any, y: Any, sample_weight: Any, dtype: Any) -> HeldOut:
         X, _ = check_rows(self, X, dtype)
@@ -256,7 +258,7 @@ class BaseMLP(EpochRules, CallbackSupportMixin, Predictions, Conversion):
         check_consistent_length(X, y)
         return self._rows(X, y, self._read_targets(y, name), sample_weight, name)
 
-    def _check_weights(self, sample_weight: Any, X: np.ndarray) -> np.ndarray | None:
+    def _check_sample_weight(self, sample_weight: Any, X: np.ndarray) -> np.ndarray | None:
         if sample_weight is None:
             return None
         return _check_sample_weight(self._on_host(sample_weight, "sample_weight"), X, dtype=X.dtype)

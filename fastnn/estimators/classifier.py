@@ -1,4 +1,4 @@
-"""The scikit-learn face for classification."""
+"""The scikit-learn estimator for classification."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -78,7 +78,7 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
     early_stopping : bool, default=False
         Hold out `validation_fraction` of the rows, stop when their score does not improve, keep the best weights.
     validation_fraction : float, default=0.1
-        Share of the rows held out, in [0, 1).
+        Fraction of the rows held out, in [0, 1).
     beta_1, beta_2, epsilon : float, default=0.9, 0.999, 1e-8
         For 'adam', 'adamw', 'nadam' and 'adamax': in [0, 1), in [0, 1), and > 0. 'lion' takes the first two, of which
         0.99 suits it better as `beta_2`; 'rmsprop' and 'adagrad' take `epsilon`.
@@ -105,22 +105,22 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
         times as fast, with the same bits. 'auto' does it for a network of at most 50,000 parameters after half a minute
         of a fit without `time_limit`, if the rest would take longer than that. On a GPU it makes no difference.
     n_layers, width : int or None, default=None
-        Number of hidden layers, >= 0, and neurons of each, >= 1: two numbers for a search, in the place of
+        Number of hidden layers, >= 0, and neurons of each, >= 1: two numbers for a search, instead of
         `hidden_layer_sizes`. If only one is given, the other is 1 or 100.
     dropout : float or list of float, default=0.0
-        Share of the outputs of each hidden layer that a training step sets to zero (Srivastava et al., 2014), in
+        Fraction of the outputs of each hidden layer that a training step sets to zero (Srivastava et al., 2014), in
         [0, 1); or one for each layer. Not for 'lbfgs'.
     normalization : {'batch', 'layer'} or None, default=None
         What each hidden layer does before its activation: centre and scale each of its columns by the batch (Ioffe and
-        Szegedy, 2015), in predictions by running means with a share of 0.1 of each batch, or each row by itself (Ba et
-        al., 2016). Weights of rows have no part in it.
+        Szegedy, 2015), in predictions by running means that each batch moves by a tenth, or each row by itself (Ba et
+        al., 2016). Sample weights have no part in it.
     loss : {'log_loss', 'focal'}, default='log_loss'
         'focal' counts rows that are right and sure less (Lin et al., "Focal loss for dense object detection", 2017):
         the log-loss of a row is multiplied by ``(1 - probability of its class) ** focal_gamma``.
     focal_gamma : float, default=2.0
         For 'focal', >= 0; with 0 it is the log-loss.
     label_smoothing : float, default=0.0
-        Share of each target, in [0, 1), that is spread evenly over all classes (Szegedy et al., 2016).
+        Fraction of each target, in [0, 1), that is spread evenly over all classes (Szegedy et al., 2016).
     class_weight : dict, 'balanced', list of dicts or None, default=None
         Weight of the rows of each class in the loss, multiplied by `sample_weight`; 'balanced' is
         ``n_samples / (n_classes * rows of the class)``. A dict for each label where a row may have several. Scores know
@@ -320,10 +320,10 @@ class MLPClassifier(ClassifierMixin, LabelTargets, BaseMLP):
         return "sparse_categorical_accuracy" if self.out_activation_ == "softmax" else "binary_accuracy"
 
     def _validation_score(
-        self, outputs: np.ndarray, targets: np.ndarray, labels: np.ndarray, weights: np.ndarray | None
+        self, outputs: np.ndarray, targets: np.ndarray, labels: np.ndarray, sample_weight: np.ndarray | None
     ) -> float:
         hits = ((outputs > 0.5) == targets).all(axis=1) | (len(self.classes_) == 1)
-        return float(np.average(hits, weights=weights))
+        return float(np.average(hits, weights=sample_weight))
 
     def _loss(self) -> Loss:
         softmax, smoothing = self.out_activation_ == "softmax", self.label_smoothing

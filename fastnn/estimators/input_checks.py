@@ -1,7 +1,7 @@
-"""Checks of rows and targets: scikit-learn's, and a short way to the same for arrays that need none of its care.
+"""Checks of rows and targets: scikit-learn's, and quick ones for arrays that need no more.
 
 scikit-learn's checks take a tenth of a millisecond whatever the size of the data, as long as the prediction of a
-thousand rows. What the short way does not pass without question goes the long way, to its conversions and its errors.
+thousand rows. What the quick checks do not pass goes through scikit-learn's, with its conversions and its errors.
 """
 
 from collections.abc import Callable
@@ -43,10 +43,10 @@ def check_rows(estimator: Any, X: Any, dtype: np.dtype) -> tuple[Any, np.dtype]:
 
 
 def check_rows_to_predict(estimator: Any, X: Any, dtype: np.dtype) -> tuple[Any, np.dtype]:
-    """Return X as `check_rows` does, or as programs take sparse rows, with a short way for those beyond question."""
-    short = type(X) in _PLAIN_SPARSE and type(X.data) is np.ndarray and X.data.dtype.kind in _PLAIN
-    short = short and len(X.shape) == 2 and X.shape[0]
-    if short and X.shape[1] == estimator.n_features_in_ and not hasattr(estimator, "feature_names_in_"):
+    """Return X as `check_rows` does, or as programs take sparse rows, with a quick check for those beyond question."""
+    quick = type(X) in _PLAIN_SPARSE and type(X.data) is np.ndarray and X.data.dtype.kind in _PLAIN
+    quick = quick and len(X.shape) == 2 and X.shape[0]
+    if quick and X.shape[1] == estimator.n_features_in_ and not hasattr(estimator, "feature_names_in_"):
         rows = SparseRows.of(X, "X")
         with np.errstate(all="ignore"):
             values = rows.values.astype(dtype, copy=False)

@@ -1,4 +1,4 @@
-"""The solver 'lbfgs' of the scikit-learn face: SciPy's L-BFGS-B on the compiled loss and gradient of all rows."""
+"""The solver 'lbfgs' of the scikit-learn estimators: SciPy's L-BFGS-B on the compiled loss and gradient of all rows."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from fastnn.kernels.host.streams import say
 _STOPPED = 99  # SciPy's status after StopIteration
 
 
-def train_full_batch(model: Any, rows: Samples, context: FitContext) -> list[np.ndarray]:
+def train_full_batch(model: Any, samples: Samples, context: FitContext) -> list[np.ndarray]:
     """Minimize the loss over all rows by an estimator's parameters, from its present weights; returns the new ones.
 
     The rows are of float64, and so is everything here: the line search of L-BFGS compares losses that differ less than
@@ -25,7 +25,7 @@ def train_full_batch(model: Any, rows: Samples, context: FitContext) -> list[np.
     engine = model._make_engine(np.float64)
     engine.set_weights(model._weights())
     objective = engine.plan.objective(model._loss(), model._metrics(), limit=limit)
-    loss_gradient = LossGradient(engine, objective, rows, **model._reporting(limit, engine.plan.dtype))
+    loss_gradient = LossGradient(engine, objective, samples, **model._reporting(limit, engine.plan.dtype))
 
     begun = 0  # iterations; the first evaluation of each begins it
 

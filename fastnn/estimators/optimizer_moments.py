@@ -1,4 +1,4 @@
-"""The optimizer's state on its way between fastnn's estimators and scikit-learn's."""
+"""The optimizer's state, converted between fastnn's estimators and scikit-learn's."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ def give(estimator: Any, twin: Any) -> bool:
     ours = estimator._optimizer
     if ours.name not in _MOMENTS or estimator._normalization is not None:
         return False
-    from sklearn.neural_network import _stochastic_optimizers as kinds
+    from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
 
     parameters = [*twin.coefs_, *twin.intercepts_]
     rate = ours.learning_rate if ours.schedule is None else twin.learning_rate_init
@@ -24,11 +24,11 @@ def give(estimator: Any, twin: Any) -> bool:
     options: tuple[Any, ...]
     if ours.name == "sgd":
         options = (twin.learning_rate, ours.momentum, ours.nesterov, twin.power_t)
-        theirs = kinds.SGDOptimizer(parameters, twin.learning_rate_init, *options)
+        theirs = SGDOptimizer(parameters, twin.learning_rate_init, *options)
         theirs.learning_rate = rate
     else:
         options = (ours.beta_1, ours.beta_2, ours.epsilon)
-        theirs = kinds.AdamOptimizer(parameters, rate, *options)
+        theirs = AdamOptimizer(parameters, rate, *options)
     state = estimator._get_optimizer_state()
     if state is not None:
         theirs.t = int(state["counters"][0])

@@ -1,4 +1,4 @@
-"""The scikit-learn face for regression."""
+"""The scikit-learn estimator for regression."""
 
 import math
 from collections.abc import Sequence
@@ -130,10 +130,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return _score(y, np.asarray(self.predict(X)), self._levels(), sample_weight)
 
     def _validation_score(
-        self, outputs: np.ndarray, targets: np.ndarray, labels: np.ndarray, weights: np.ndarray | None
+        self, outputs: np.ndarray, targets: np.ndarray, labels: np.ndarray, sample_weight: np.ndarray | None
     ) -> float:
         exact = np.asarray(labels, np.float64).reshape(targets.shape)
-        return _score(exact, outputs, self._levels(), weights) if np.isfinite(outputs).all() else math.nan
+        return _score(exact, outputs, self._levels(), sample_weight) if np.isfinite(outputs).all() else math.nan
 
     def _levels(self) -> Sequence[float]:
         """Quantiles that the outputs stand for; none for another loss."""
@@ -197,13 +197,13 @@ MLPRegressor.__doc__ = with_entries_of(
 )
 
 
-def _score(y: Any, predicted: np.ndarray, levels: Sequence[float], weights: Any) -> float:
+def _score(y: Any, predicted: np.ndarray, levels: Sequence[float], sample_weight: Any) -> float:
     from sklearn.metrics import d2_pinball_score, r2_score
 
     if len(levels) < 2:
-        return float(r2_score(y, predicted, sample_weight=weights))
+        return float(r2_score(y, predicted, sample_weight=sample_weight))
     scores = [
-        d2_pinball_score(y, column, alpha=level, sample_weight=weights)
+        d2_pinball_score(y, column, alpha=level, sample_weight=sample_weight)
         for level, column in zip(levels, predicted.T, strict=True)
     ]
     return float(np.mean(scores))

@@ -67,23 +67,23 @@ def _from_compressed(x: Any, name: str, shape: tuple[int, int]) -> Any:
 
 
 def _from_coordinates(x: Any, name: str, shape: tuple[int, int]) -> Any:
-    values, places = x.data, [np.array(x.row), np.array(x.col)]
-    for word, numbers, size in zip(("row", "column"), places, shape, strict=True):
+    values, positions = x.data, [np.array(x.row), np.array(x.col)]
+    for word, numbers, size in zip(("row", "column"), positions, shape, strict=True):
         if numbers.shape != np.shape(values) or numbers.ndim != 1 or numbers.dtype.kind not in "iu":
             raise damaged(name, f"it has {np.size(values)} entries, but {numbers.size} numbers of {word}s")
         if numbers.size and (numbers.min() < 0 or numbers.max() >= size):
             wrong = int(((numbers < 0) | (numbers >= size)).argmax())
             raise damaged(name, f"entry {wrong} has the {word} {numbers[wrong]} of {size}")
-    return _like(x, "coo")((values, places), shape=shape).tocsr()
+    return _like(x, "coo")((values, positions), shape=shape).tocsr()
 
 
 def _from_lists(x: Any, name: str, shape: tuple[int, int]) -> Any:
     rows, entries = list(x.rows), list(x.data)
     if len(rows) != shape[0] or len(entries) != shape[0]:
         raise damaged(name, f"it has {len(rows)} and {len(entries)} lists for {shape[0]} rows")
-    for row, (numbers, values) in enumerate(zip(rows, entries, strict=True)):
+    for r, (numbers, values) in enumerate(zip(rows, entries, strict=True)):
         if len(numbers) != len(values):
-            raise damaged(name, f"row {row} has {len(numbers)} columns, but {len(values)} values")
+            raise damaged(name, f"row {r} has {len(numbers)} columns, but {len(values)} values")
     starts = np.cumsum([0, *map(len, rows)])
     numbers = np.array([*chain(*rows)]) if starts[-1] else np.zeros(0, np.int64)
     values = np.array([*chain(*entries)], x.dtype)
@@ -97,5 +97,5 @@ def _of_diagonals(x: Any) -> Any:
     columns = np.arange(min(width, x.data.shape[1]))
     rows = columns - np.clip(x.offsets, -height, width).astype(np.int64)[:, np.newaxis]
     there = (rows >= 0) & (rows < height)
-    places = rows[there], np.broadcast_to(columns, rows.shape)[there]
-    return _like(x, "coo")((x.data[:, : columns.size][there], places), shape=x.shape)
+    positions = rows[there], np.broadcast_to(columns, rows.shape)[there]
+    return _like(x, "coo")((x.data[:, : columns.size][there], positions), shape=x.shape)

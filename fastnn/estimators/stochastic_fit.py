@@ -1,4 +1,4 @@
-"""A fit of the scikit-learn face, epoch by epoch."""
+"""A fit of a scikit-learn estimator, epoch by epoch."""
 
 from typing import Any
 
@@ -25,13 +25,13 @@ class StochasticFit(EpochLoop):
         The estimator: its parameters say how, and its attributes record what came of it.
     engine : Engine
         Has the weights to start from, and the optimizer.
-    rows : Samples
+    samples : Samples
     held_out : HeldOut or None
     context : FitContext
     """
 
     def __init__(
-        self, model: Any, engine: Engine, rows: Samples, held_out: HeldOut | None, context: FitContext
+        self, model: Any, engine: Engine, samples: Samples, held_out: HeldOut | None, context: FitContext
     ) -> None:
         self.model, self.engine, self.context = model, engine, context
         self.replay = model.shuffle and model._repeats_scikit_learn  # scikit-learn's, drawn from its generator
@@ -43,14 +43,14 @@ class StochasticFit(EpochLoop):
         self.first_epoch = len(model.loss_curve_)
         objective = engine.plan.objective(model._loss(), model._metrics(), limit=context.limit)
         options = RunOptions(
-            model._rows_per_batch(len(rows)),
+            model._rows_per_batch(len(samples)),
             self.epochs,
             shuffle=model.shuffle and not self.replay,
             seed=model._shuffle_seed,
             first_epoch=self.first_epoch,
             **model._reporting(context.limit, engine.plan.dtype),
         )
-        run = engine.train(objective, rows, options)
+        run = engine.train(objective, samples, options)
         self.judge = None if held_out is None else Judge(model, engine, held_out, context.dtype, context.limit)
         self.best_weights = engine.get_weights() if model.early_stopping else None
         self.trainee = Trainee(model, engine)

@@ -1,4 +1,4 @@
-"""Rules of the scikit-learn face between epochs: what is recorded, when to slow down, and when to end."""
+"""Rules of the scikit-learn estimators between epochs: what is recorded, when to slow down, and when to end."""
 
 import math
 from typing import Any
@@ -74,7 +74,7 @@ class EpochRules:
         return None
 
     def _validation_score(
-        self, outputs: np.ndarray, targets: np.ndarray, labels: np.ndarray, weights: np.ndarray | None
+        self, outputs: np.ndarray, targets: np.ndarray, labels: np.ndarray, sample_weight: np.ndarray | None
     ) -> float:
         """Score of outputs for encoded targets, and for labels as they were given."""
         raise NotImplementedError

@@ -17,18 +17,18 @@ from fastnn.estimators.sparse_input import compressed
 class HeldOut(NamedTuple):
     """Held-out rows, with what a score looks at."""
 
-    rows: Samples
+    samples: Samples
     labels: np.ndarray  # as the user gave them
     sample_weight: np.ndarray | None  # as the user gave them
 
 
 def validation_arguments(data: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any] | None:
-    """Return (X, y, weights) from either of the two ways to give validation data to `fit`; None for none.
+    """Return (X, y, sample_weight) from either form in which `fit` takes validation data; None for none.
 
     Raises
     ------
     ValueError
-        For both ways at once, or one half of either.
+        For both forms at once, or one half of either.
     """
     if data is not None:
         if X is not None or y is not None or sample_weight is not None:
@@ -49,22 +49,23 @@ def split(
     """Return rows to train on and held-out rows, drawn as scikit-learn draws them."""
     from sklearn.model_selection import train_test_split
 
-    rows, labels, sample_weight = data
+    samples, labels, sample_weight = data
     train, held_out = train_test_split(
-        np.arange(len(rows)),
+        np.arange(len(samples)),
         random_state=random_state,
         test_size=fraction,
-        stratify=np.where(rows.y[:, 0] != 0, "True", "False") if stratify else None,  # a column would be slow
+        stratify=np.where(samples.y[:, 0] != 0, "True", "False") if stratify else None,  # a column would be slow
     )
     if len(held_out) < 2:
         raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")
-    if rows.weights is not None and not rows.weights[held_out].any():
+    if samples.sample_weights is not None and not samples.sample_weights[held_out].any():
         raise ValueError(
             "Sample weights must contain at least one non-zero number. Those of the held-out rows are all 0."
         )
-    weights = None if sample_weight is None else sample_weight[held_out]
-    rows = replace(rows, x=compressed(rows.x, "X", own=True))  # SciPy takes rows without a look at their indices
-    return rows[train], HeldOut(rows[held_out], labels[held_out], weights)
+    given = None if sample_weight is None else sample_weight[held_out]  # as the user gave them
+    # SciPy takes rows without a look at their indices
+    samples = replace(samples, x=compressed(samples.x, "X", own=True))
+    return samples[train], HeldOut(samples[held_out], labels[held_out], given)
 
 
 class Judge:
@@ -90,15 +91,16 @@ class Judge:
         metric = estimator._score_metric() if estimator.scoring is None else None
         objective = engine.plan.objective(estimator._loss(), self._metrics if metric is None else [metric], limit=limit)
         self._has_score = metric is not None
-        self._evaluate = Evaluation(engine, objective, data.rows)
-        self._weights = (data.rows.weights, data.sample_weight if self._has_score else data.rows.weights)
+        self._evaluate = Evaluation(engine, objective, data.samples)
+        of_loss = data.samples.sample_weights
+        self._sample_weights = of_loss, data.sample_weight if self._has_score else of_loss
 
     def __call__(self) -> tuple[float, float]:
         """Mean loss as the estimator reports it, without penalties; and the score.
 
         Where outputs are not finite, accuracies are those of the classes that `predict` gives, other scores NaN.
         """
-        stats, (loss_weights, metric_weights) = self._evaluate(), self._weights
+        stats, (loss_weights, metric_weights) = self._evaluate(), self._sample_weights
         if metric_weights is not None:
             stats[:, 1:] *= metric_weights[:, np.newaxis]
         means = np.add.reduce(stats, axis=0)
@@ -111,19 +113,19 @@ class Judge:
         return loss, self._score(loss)
 
     def _score(self, loss: float) -> float:
-        scoring, (rows, labels, sample_weight) = self._estimator.scoring, self._data
+        scoring, (samples, labels, sample_weight) = self._estimator.scoring, self._data
         if not self._estimator.early_stopping:
             return math.nan
         if scoring == "loss":
             return -loss
         if self._scorer is None or not math.isfinite(loss):
-            outputs = np.asarray(self._estimator._finished(self._engine, rows.x))
+            outputs = np.asarray(self._estimator._finished(self._engine, samples.x))
             if self._scorer is None:
-                return self._estimator._validation_score(outputs, rows.y, labels, sample_weight)
+                return self._estimator._validation_score(outputs, samples.y, labels, sample_weight)
             if not np.isfinite(outputs).all():
                 return math.nan
         options = {} if sample_weight is None else {"sample_weight": sample_weight}
-        return float(self._scorer(self._view(), rows.x, labels, **options))
+        return float(self._scorer(self._view(), samples.x, labels, **options))
 
     def _view(self) -> Any:
         """Return the estimator as it would be if training ended now."""
@@ -144,5 +146,5 @@ def scorer(scoring: Any) -> Callable | None:
     return get_scorer(scoring)
 
 
-def _sum(weights: np.ndarray | None, rows: int) -> float:
-    return rows if weights is None else float(weights.sum(dtype=np.float64))
+def _sum(sample_weights: np.ndarray | None, rows: int) -> float:
+    return rows if sample_weights is None else float(sample_weights.sum(dtype=np.float64))

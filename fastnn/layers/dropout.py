@@ -7,12 +7,12 @@ from fastnn.layers.base import Layer
 
 
 class Dropout(Layer):
-    """Sets a random share of its inputs to zero in training and scales the others up (Srivastava et al., 2014).
+    """Sets a random fraction of its inputs to zero in training and scales the others up (Srivastava et al., 2014).
 
     Parameters
     ----------
     rate : float
-        Share set to zero, in [0, 1).
+        Fraction set to zero, in [0, 1).
     seed : int, optional
         Accepted as in Keras, but masks follow the seed of the fit: see `fastnn.utils.set_random_seed`.
     name, input_shape, input_dim

@@ -79,7 +79,7 @@ class BatchNormalization(_Normalization):
     axis : int, default=-1
         The columns, -1 or 1.
     momentum : float, default=0.99
-        Share that the moving averages keep in a step, in [0, 1).
+        Fraction that the moving averages keep in a step, in [0, 1).
     epsilon : float, default=1e-3
         Added to the variance, > 0.
     center : bool, default=True
@@ -102,7 +102,7 @@ class BatchNormalization(_Normalization):
     -----
     Input and output shape (None, inputs). The weights are gamma, beta, moving_mean and moving_variance, each
     (inputs,); the last two are not trained. As in Keras, the variance is that of the batch as it is, without Bessel's
-    correction (PyTorch's moving variance has it, and PyTorch's momentum is 1 - momentum), and weights of rows have no
+    correction (PyTorch's moving variance has it, and PyTorch's momentum is 1 - momentum), and sample weights have no
     part in mean and variance. A batch of one row gives beta. Gamma and beta are in no weight penalty.
 
     References

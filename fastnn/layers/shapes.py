@@ -6,7 +6,7 @@ from typing import Any
 from fastnn.common import checks
 
 Shape = tuple[int | None, ...]
-MOST_SIZE = 2**31  # of a layer, and above: places in a row are numbered in int32
+MOST_SIZE = 2**31  # of a layer, and above: columns of a row are numbered in int32
 
 
 def row_shape(shape: Any) -> tuple[int, ...]:

@@ -39,7 +39,7 @@ class BinaryCrossentropy(Crossentropy):
     from_logits : bool, default=False
         Whether the last layer gives logits (no activation) rather than probabilities.
     label_smoothing : float, default=0.0
-        In [0, 1): targets are moved towards 1/2 by this share.
+        In [0, 1): targets are moved towards 1/2 by this fraction.
     """
 
     name = "binary_crossentropy"
@@ -54,7 +54,7 @@ class CategoricalCrossentropy(Crossentropy):
     from_logits : bool, default=False
         Whether the last layer gives logits (no activation) rather than probabilities.
     label_smoothing : float, default=0.0
-        In [0, 1): this share of each target is spread evenly over all classes (Szegedy et al., 2016).
+        In [0, 1): this fraction of each target is spread evenly over all classes (Szegedy et al., 2016).
     """
 
     name = "categorical_crossentropy"
@@ -101,7 +101,7 @@ class BinaryFocalCrossentropy(Crossentropy):
     from_logits : bool, default=False
         Whether the last layer gives logits (no activation) rather than probabilities.
     label_smoothing : float, default=0.0
-        In [0, 1): targets are moved towards 1/2 by this share.
+        In [0, 1): targets are moved towards 1/2 by this fraction.
     """
 
     name = "binary_focal_crossentropy"
@@ -153,7 +153,7 @@ class CategoricalFocalCrossentropy(Crossentropy):
     from_logits : bool, default=False
         Whether the last layer gives logits (no activation) rather than probabilities.
     label_smoothing : float, default=0.0
-        In [0, 1): this share of each target is spread evenly over all classes.
+        In [0, 1): this fraction of each target is spread evenly over all classes.
     """
 
     name = "categorical_focal_crossentropy"

@@ -97,9 +97,9 @@ def _layer_normalization(table: _Table, layer: Any) -> None:
     _normalization(table, layer, codes.LAYER_NORM, 0.0)
 
 
-def _normalization(table: _Table, layer: Any, kind: int, moving_share: float) -> None:
+def _normalization(table: _Table, layer: Any, kind: int, moving_rate: float) -> None:
     table.append(
-        {codes.VARIANCE_OFFSET: layer.epsilon, codes.MOVING_SHARE: moving_share},
+        {codes.VARIANCE_OFFSET: layer.epsilon, codes.MOVING_RATE: moving_rate},
         KIND=kind, SCALES=int(layer.scale), CENTERS=int(layer.center),
     )  # fmt: skip
 

@@ -50,7 +50,7 @@ class Plan:
     ops, factors : ndarray
         Integer table (operations, OPERATION_COLUMNS) and float table (operations, FACTOR_COLUMNS).
     scaling : ndarray of shape (2,)
-        Factor and summand that every input goes through on its way into the workspace.
+        Factor and summand that every input gets when it is copied to the workspace.
     mixed : bool
         Whether products are of bfloat16, their sums and everything else float32.
     memory_size : int
@@ -90,12 +90,12 @@ class Plan:
 
     @property
     def keeps_pairs(self) -> bool:
-        """Whether rounded operands of mixed precision are kept in memory; a GPU rounds them on the way."""
+        """Whether rounded operands of mixed precision are kept in memory; a GPU rounds them while it computes."""
         return self.mixed and self.lanes > 1
 
     @property
     def flops_per_row(self) -> int:
-        """Multiplications and additions of one row's way forward."""
+        """Multiplications and additions of one row's forward pass."""
         return int(sum(2 * op[codes.INPUTS] * op[codes.OUTPUTS] for op in self.dense))
 
     def pack(
@@ -151,7 +151,7 @@ class Plan:
         """The same plan, but its moving statistics become those of every batch."""
         twin = copy.copy(self)
         twin.factors = self.factors.copy()
-        twin.factors[:, codes.MOVING_SHARE] = 1.0
+        twin.factors[:, codes.MOVING_RATE] = 1.0
         return twin
 
     def check_trainable(self) -> None:
@@ -189,7 +189,7 @@ class Plan:
         return min(MOST_SEGMENTS, batch_size // ROWS_OF_SEGMENT)
 
     def layout(self, ops: np.ndarray, batch_size: int, sparse: bool = False, room: int | None = None) -> Layout:
-        """Give every operation of ``ops`` its places in a workspace for batches of up to ``batch_size`` rows.
+        """Give every operation of ``ops`` its offsets in a workspace for batches of up to ``batch_size`` rows.
 
         There are ``room`` elements before each row, by default a vector. With ``sparse`` inputs the workspace has no
         room for them.

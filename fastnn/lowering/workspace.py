@@ -1,4 +1,4 @@
-"""The memory of one batch: places of activations and gradients in one workspace."""
+"""The memory of one batch: where activations and gradients lie in one workspace."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from fastnn.kernels.sizes import BLOCK_ROWS, TILE_ROWS, half, whole
 from fastnn.lowering.kinds import WITH_WEIGHTS, kind_of
 from fastnn.lowering.weight_places import vectors
 
-PAIR_OF_ONES = np.array([0x3F803F80], np.uint32).view(np.float32)[0]  # two bfloat16 in the place of a float32
+PAIR_OF_ONES = np.array([0x3F803F80], np.uint32).view(np.float32)[0]  # two bfloat16 in the memory of a float32
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The plan's operation table with the places of one batch's activations and gradients.
+    """The plan's operation table with the offsets of one batch's activations and gradients.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Layout:
         work = aligned_zeros(self.size, dtype)
         for op in self.ops:
             if kind_of(op).has_matrix and op[codes.BIAS]:
-                start, row, rows, one = op[codes.X] - 1, op[codes.X_ROW], batch_size, 1.0
+                start, row, rows, one = op[codes.X] - 1, op[codes.X_STRIDE], batch_size, 1.0
                 if op[codes.BATCH_PAIRS]:
                     start, rows, one = op[codes.BATCH_PAIRS] - 1, half(batch_size), PAIR_OF_ONES
                     work[start + 1 - cpu.lanes(dtype) : start] = one  # tiles read a vector of them
@@ -52,11 +52,11 @@ class Layout:
 def layout(
     ops: np.ndarray, batch_size: int, dtype: np.dtype, lanes: int, room: int, mixed: bool, sparse: bool
 ) -> Layout:
-    """Give every operation of ``ops`` its places in a workspace; the arguments are those of ``Plan.layout``."""
+    """Give every operation of ``ops`` its offsets in a workspace; the arguments are those of ``Plan.layout``."""
     used = 0
 
     def stride(panels: int) -> int:
-        # rows a multiple of 1 kB apart would share few cache sets
+        # rows a multiple of 1 kB apart would lie in few cache sets
         row = panels * lanes + room
         return row + room if row * dtype.itemsize % 1024 == 0 else row
 
@@ -70,14 +70,14 @@ def layout(
     row = stride(0 if sparse else vectors(int(ops[0, codes.INPUTS]), lanes))
     x, gradient = buffer(row), 0
     for index, op in enumerate(ops):
-        op[codes.X], op[codes.X_ROW] = x, row
+        op[codes.X], op[codes.X_STRIDE] = x, row
         below, kind = ops[:index], kind_of(op)
         if kind.has_matrix:
             op[codes.DX] = gradient
             row = stride(op[codes.PANELS])
-        if kind.has_matrix or not gradient:  # other operations turn the gradient over in place
+        if kind.has_matrix or not gradient:  # other operations overwrite the gradient in place
             gradient = buffer(row)
-        op[codes.Y], op[codes.Y_ROW], op[codes.DY] = buffer(row), row, gradient
+        op[codes.Y], op[codes.Y_STRIDE], op[codes.DY] = buffer(row), row, gradient
         keeps_input = op[codes.FUNCTION] in codes.OF_INPUT
         op[codes.Z] = x if not kind.is_trained else buffer(row) if keeps_input else op[codes.Y]
         for column, rows, of_rows in kind.buffers:
@@ -90,10 +90,10 @@ def layout(
         outputs = lanes * int(ops[:, codes.PANELS].max())  # of a transposed block of weights
         return Layout(ops, used + room, 2 * lanes * max(TILE_ROWS + batch_size, outputs))
     # left operands are read in tiles of up to 16 rows
-    ops[:, codes.ROW_PAIRS] = buffer(ops[:, [codes.X_ROW, codes.Y_ROW]].max(), batch_size + lanes - 1)
+    ops[:, codes.ROW_PAIRS] = buffer(ops[:, [codes.X_STRIDE, codes.Y_STRIDE]].max(), batch_size + lanes - 1)
     for op in ops:
         if kind_of(op).has_matrix:
-            op[codes.BATCH_PAIRS] = buffer(op[codes.X_ROW], whole(batch_size, lanes))
+            op[codes.BATCH_PAIRS] = buffer(op[codes.X_STRIDE], whole(batch_size, lanes))
     return Layout(ops, used + lanes, 2 * lanes * (BLOCK_ROWS + whole(batch_size, lanes)))
 
 

@@ -1,4 +1,4 @@
-"""Metrics of classes: shares of outputs or rows that are right."""
+"""Metrics of classes: fractions of outputs or rows that are right."""
 
 import math
 from typing import Any
@@ -19,7 +19,7 @@ __all__ = [
 
 
 class BinaryAccuracy(Metric):
-    """Share of outputs on the right side of a threshold; one that is equal to it counts as 0.
+    """Fraction of outputs on the right side of a threshold; one that is equal to it counts as 0.
 
     Parameters
     ----------
@@ -51,21 +51,21 @@ class BinaryAccuracy(Metric):
 
 
 class CategoricalAccuracy(Metric):
-    """Share of rows whose largest output is that of the one-hot target."""
+    """Fraction of rows whose largest output is that of the one-hot target."""
 
     kernel = "categorical_accuracy"
     direction = "max"
 
 
 class SparseCategoricalAccuracy(Metric):
-    """Share of rows whose largest output has the number given as target."""
+    """Fraction of rows whose largest output has the number given as target."""
 
     kernel = "sparse_categorical_accuracy"
     direction = "max"
 
 
 class ExactAccuracy(Metric):
-    """Share of outputs that are equal to their targets, to the last bit; `Accuracy` is another name for it, Keras'.
+    """Fraction of outputs that are equal to their targets, to the last bit; `Accuracy` is another name for it, Keras'.
 
     The accuracy of a classifier is the metric given by name, ``metrics=["accuracy"]``, or one of `BinaryAccuracy`,
     `CategoricalAccuracy` and `SparseCategoricalAccuracy`.

@@ -1,4 +1,4 @@
-"""The Keras face: models that are declared, compiled and fitted as in Keras."""
+"""The Keras interface: models that are declared, compiled and fitted as in Keras."""
 
 from fastnn.common import absent
 from fastnn.models.loading import load_model

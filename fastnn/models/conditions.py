@@ -39,7 +39,7 @@ def of_fit(
 
 
 def _described(samples: Samples) -> dict[str, Any]:
-    parts = {"x": samples.x, "y": samples.y, "sample_weight or class_weight": samples.weights}
+    parts = {"x": samples.x, "y": samples.y, "sample_weight or class_weight": samples.sample_weights}
     return {"rows": len(samples)} | {
         f"digest of {name}": None if array is None else digest(array) for name, array in parts.items()
     }
@@ -50,7 +50,7 @@ def digest(array: Any) -> str:
     rows, size = len(array), array.dtype.itemsize * math.prod(array.shape)
     parts = [array[:]]
     if size > WHOLE_BYTES and rows > SAMPLED_ROWS:
-        parts = [array[row : row + 1] for row in np.linspace(0, rows - 1, SAMPLED_ROWS).astype(int)]
+        parts = [array[r : r + 1] for r in np.linspace(0, rows - 1, SAMPLED_ROWS).astype(int)]
     total = hashlib.blake2b(f"{np.dtype(array.dtype).name} {tuple(array.shape)}".encode(), digest_size=8)
     for part in parts:
         total.update(np.ascontiguousarray(part if isinstance(part, np.ndarray) else part.to_host()).data)
@@ -67,7 +67,7 @@ def differences(before: Any, now: Any, name: str = "") -> list[str]:
         return found
     if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
         pairs = enumerate(zip(before, now, strict=True))
-        return [words for place, pair in pairs for words in differences(*pair, f"{name}[{place}]")]
+        return [words for index, pair in pairs for words in differences(*pair, f"{name}[{index}]")]
     if before == now or _both_nan(before, now):
         return []
     return [f"{name} was {before!r}, is {now!r}"]

@@ -10,12 +10,11 @@ from fastnn.common import checks, seeding
 from fastnn.common.arithmetic import heedless, heedless_but_for_callbacks
 from fastnn.common.keras_arguments import accept
 from fastnn.data import meaning
-from fastnn.data import samples as data
 from fastnn.data.precision import warn_of_lost_digits
+from fastnn.data.samples import inputs, split, weigh_classes
 from fastnn.engine.run_options import RunOptions
 from fastnn.engine.training_record import MOST_EPOCHS
-from fastnn.models import conditions
-from fastnn.models import fit as training
+from fastnn.models import conditions, training
 from fastnn.models.progress_line import ProgressLine
 from fastnn.models.training_setup import CompiledStack
 
@@ -61,7 +60,7 @@ class Model(CompiledStack):
         validation_split : float, default=0.0
             Fraction in [0, 1) of the rows, the last ones, that is kept for validation.
         validation_data : tuple (x, y) or (x, y, sample_weight), optional
-            Takes the place of `validation_split`.
+            Used instead of `validation_split`.
         shuffle : bool, default=True
             New order of the rows in every epoch.
         class_weight : dict of int to float, optional
@@ -102,10 +101,10 @@ class Model(CompiledStack):
                 raise ValueError("validation_data must be a tuple (x, y) or (x, y, sample_weight)")
             validation = self._samples(*validation_data, source=" of validation_data")
         elif validation_split:
-            samples, validation = data.split(samples, validation_split)
+            samples, validation = split(samples, validation_split)
         if class_weight is not None:
-            samples = data.weigh_classes(samples, class_weight, self.loss)
-        meaning.check_weights(samples.weights)
+            samples = weigh_classes(samples, class_weight, self.loss)
+        meaning.check_sample_weights(samples.sample_weights)
         if self.variable_dtype == "float32":
             warn_of_lost_digits("x", x, samples.x)
             warn_of_lost_digits("y", y, samples.y)
@@ -213,7 +212,7 @@ class Model(CompiledStack):
         engine, verbose = self.engine, checks.verbosity(verbose, auto=0)
         if callbacks is None and not verbose:
             return self(x)
-        rows = data.inputs(x, self._row_shape, engine.plan.dtype, device=engine.device)
+        rows = inputs(x, self._row_shape, engine.plan.dtype, device=engine.device)
         batch_size = _batch_size(batch_size)
         steps = -(-len(rows) // batch_size)
         line = ProgressLine(steps, verbose)
@@ -235,8 +234,8 @@ class Model(CompiledStack):
             )
         engine, shape = self.engine, self._row_shape
         dtype, device = engine.plan.dtype, engine.device
-        rows = data.inputs(x, shape, dtype, device=device, check=False)
-        return engine.predict(rows, check=lambda: data.inputs(x, shape, dtype, device=device))
+        rows = inputs(x, shape, dtype, device=device, check=False)
+        return engine.predict(rows, check=lambda: inputs(x, shape, dtype, device=device))
 
     @heedless
     def train_on_batch(
@@ -254,7 +253,7 @@ class Model(CompiledStack):
         self._need_compiled("train_on_batch")
         samples = self._samples(x, y, sample_weight)
         if class_weight is not None:
-            samples = data.weigh_classes(samples, class_weight, self.loss)
+            samples = weigh_classes(samples, class_weight, self.loss)
         with self._turn_to_train("train_on_batch"):
             options = RunOptions(len(samples), seed=seeding.fresh_seed())
             objective = self._objective()

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import layers as layer_kinds
+from fastnn import layers
 from fastnn.common import plain_values
 from fastnn.common.declarations import our_base
 from fastnn.common.identifiers import MissingClassError, custom_classes, custom_objects, serialize
@@ -75,7 +75,7 @@ def encoded(model: Any, include_optimizer: bool = True, surroundings: Surroundin
             tensors[COUNTERS] = state["counters"]
         for moment, values in enumerate(moments):
             if any(value.any() for value in values):
-                tensors |= {f"optimizer:{moment}:{place}": value for place, value in enumerate(values)}
+                tensors |= {f"optimizer:{moment}:{index}": value for index, value in enumerate(values)}
     if surroundings is not None:
         config["training"]["surroundings"], arrays = surroundings.to_config()
         tensors |= arrays
@@ -149,15 +149,15 @@ def _model(
     try:
         with custom_objects(custom):
             described = config["model"]
-            layers = [layer_kinds.get(layer) for layer in described["layers"]]
+            stack = [layers.get(layer) for layer in described["layers"]]
             weights = _by_layer(tensors)
-            for layer in layers:
+            for layer in stack:
                 layer.expect(weights.get(layer.name, {}))
-            ours.__init__(model, layers, described["name"], described["dtype"], device=device, threads=threads)
+            ours.__init__(model, stack, described["name"], described["dtype"], device=device, threads=threads)
             if described.get("input_shape") is not None:
                 model.build(described["input_shape"])
             if not model.built:
-                for layer in layers:
+                for layer in stack:
                     layer.expect(None)
             if compiled and config["compile"] is not None:
                 ours.compile(model, **config["compile"])
@@ -230,7 +230,7 @@ def _surroundings(config: dict[str, Any], tensors: dict[str, np.ndarray], source
 
 
 def _set_training(model: Any, config: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
-    """Give a compiled model the state of its optimizer and the place of its training."""
+    """Give a compiled model the state of its optimizer and how far its training has come."""
     training = config.get("training")
     if training is None:
         return
@@ -243,7 +243,7 @@ def _set_training(model: Any, config: dict[str, Any], tensors: dict[str, np.ndar
         raise ValueError(f"{COUNTERS} are {counters}")
     moments = []
     for moment, values in enumerate(expected["moments"]):
-        names = [f"optimizer:{moment}:{place}" for place in range(len(values))]
+        names = [f"optimizer:{moment}:{index}" for index in range(len(values))]
         given = [tensors.get(name, value) for name, value in zip(names, values, strict=True)]
         for name, value, zeros in zip(names, given, values, strict=True):
             if value.shape != zeros.shape or value.dtype != zeros.dtype:

@@ -216,7 +216,7 @@ class LayerStack(AlwaysTrained):
         return sum(layer.count_params() for layer in self.layers)
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """Return a layer by its name or its place.
+        """Return a layer by its name or its index.
 
         Raises
         ------

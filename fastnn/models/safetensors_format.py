@@ -70,13 +70,13 @@ def decoded(content: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         metadata = header.pop("__metadata__", {})
         if not all(isinstance(text, str) for text in metadata.values()):
             raise FormatError("its metadata are no texts")
-        places = sorted((*_place(entry), name) for name, entry in header.items())
+        extents = sorted((*_extent(entry), name) for name, entry in header.items())
     except FormatError:
         raise
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise FormatError(f"its header cannot be read: {error!r}") from None
     tensors, end = {}, 0
-    for start, stop, shape, code, name in places:
+    for start, stop, shape, code, name in extents:
         dtype, count = _DTYPES[code], math.prod(shape)
         if start != end or stop - start != count * dtype.itemsize or 8 + size + stop > len(content):
             raise FormatError(f"{name!r} has {start} to {stop} as its place, after {end}")
@@ -87,7 +87,7 @@ def decoded(content: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     return tensors, metadata
 
 
-def _place(entry: Mapping[str, Any]) -> tuple[int, int, Sequence[int], str]:
+def _extent(entry: Mapping[str, Any]) -> tuple[int, int, Sequence[int], str]:
     shape, (start, stop) = entry["shape"], entry["data_offsets"]
     if not all(type(number) is int and number >= 0 for number in (*shape, start, stop)):
         raise FormatError("its shapes and places are no whole numbers")

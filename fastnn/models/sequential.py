@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
-from fastnn import layers as layer_kinds
+from fastnn import layers
 from fastnn.common import identifiers
 from fastnn.common.arithmetic import heedless
 from fastnn.common.identifiers import is_own
@@ -37,8 +37,8 @@ class Sequential(Model):
     ----------
     metadata : dict
         Saved with the model: names of features and classes, for instance. It holds what JSON has: None, bools,
-        numbers, strings, lists and dicts with strings as keys; `save` refuses the rest by its place. Texts of a file
-        may have 100 MB in all.
+        numbers, strings, lists and dicts with strings as keys; `save` refuses the rest and says where it is. Texts of a
+        file may have 100 MB in all.
 
     Notes
     -----
@@ -86,7 +86,7 @@ class Sequential(Model):
                 f"a model cannot be a layer of another one: add copies of its layers, "
                 f"Sequential([layer.copy() for layer in {layer.name}.layers])"
             )
-        layer = layer_kinds.get(layer)
+        layer = layers.get(layer)
         if layer.kind == "input" and self._layers:
             raise ValueError("Input stands first in a model; this one already has layers")
         if layer.in_model and layer.kind == "input":  # says a shape and has nothing that could be shared

@@ -39,8 +39,8 @@ def print_summary(
     print_fn : callable, optional
         Called once with the whole text; by default the text is printed, with colors on a terminal.
     """
+    from rich import markup
     from rich.console import Console
-    from rich.markup import escape as plain
 
     if line_length is None:
         line_length = min(_WIDTH, shutil.get_terminal_size().columns - 4)
@@ -49,7 +49,7 @@ def print_summary(
     colors: Any = {"color_system": None} if print_fn else {}
     console = Console(file=stdout(), highlight=False, width=max(line_length, 80), **colors)
     with console.capture() as capture:
-        console.print(f'[bold]Model: "{plain(name)}"[/]')
+        console.print(f'[bold]Model: "{markup.escape(name)}"[/]')
         console.print(_table(layers, line_length))
         for what, count in counts.items():
             console.print(f"[bold] {what}: [/][color(34)]{count:,}[/] ({_memory(count * item_size)})")
@@ -87,19 +87,19 @@ def _cells(layer: Layer) -> tuple[str, str, str]:
 
 
 def _table(layers: list[Layer], line_length: int) -> "Table":
-    from rich.markup import escape as plain
+    from rich import markup
     from rich.table import Column, Table
 
     columns, left = [], 0
-    for header, justify, share in _COLUMNS:
-        right = int(share * line_length)
+    for header, justify, fraction in _COLUMNS:
+        right = int(fraction * line_length)
         columns.append(Column(header, justify=justify, width=right - left))  # type: ignore[arg-type]
         left = right
     table = Table(*columns, width=line_length, show_lines=True)
     for layer in layers:
         shape = ", ".join(_colored(size) for size in layer.output_shape) if layer.built else ""
         table.add_row(
-            f"{plain(layer.name)} ([color(33)]{plain(type(layer).__name__)}[/])",
+            f"{markup.escape(layer.name)} ([color(33)]{markup.escape(type(layer).__name__)}[/])",
             f"({shape})" if layer.built else "?",
             _colored(f"{layer.count_params():,}") + ("" if layer.built else " (unbuilt)"),
         )

@@ -11,7 +11,7 @@ from fastnn import losses, optimizers
 from fastnn.common.arithmetic import heedless
 from fastnn.common.declarations import our_base
 from fastnn.data import meaning
-from fastnn.data import samples as data
+from fastnn.data.samples import Samples, checked_samples, row_shape_of
 from fastnn.engine.devices import resolve
 from fastnn.engine.training_record import TrainingRecord
 from fastnn.metrics import Metric, get_list
@@ -95,7 +95,7 @@ class CompiledStack(DescribedStack):
     def save(self, filepath: str | os.PathLike[str], overwrite: bool = True, *, include_optimizer: bool = True) -> None:
         """Write the model to a file, as safetensors whatever the file is called.
 
-        It holds configuration, weights, the optimizer's state, the history and the place of the training. The file is
+        It holds configuration, weights, the optimizer's state, the history and how far training has come. The file is
         written under another name and renamed, so a failure leaves an older one as it was.
 
         Parameters
@@ -103,7 +103,7 @@ class CompiledStack(DescribedStack):
         filepath : str or path
         overwrite : bool, default=True
         include_optimizer : bool, default=True
-            Without it, state of the optimizer, history and place are left out, and the file is a third of the size.
+            Without it, state of the optimizer, history and progress are left out, and the file is a third of the size.
 
         Raises
         ------
@@ -138,7 +138,7 @@ class CompiledStack(DescribedStack):
 
     @heedless
     def restore(self, path: str | os.PathLike[str]) -> None:
-        """Bring weights, optimizer and the place of the training to what a file of this model holds.
+        """Bring weights, optimizer and training to where they were in a file of this model.
 
         A callback may do it in ``on_train_begin``; the fit then goes on where the model in the file was.
 
@@ -156,11 +156,11 @@ class CompiledStack(DescribedStack):
             self._restored = True
 
     def restored_record(self) -> TrainingRecord | None:
-        """Return the place of the training that `restore` has read and from which no fit has gone on."""
+        """Return the record that `restore` has read and from which no fit has gone on."""
         return self._record if self._restored else None
 
     def forget_restored(self) -> None:
-        """Take the place of the training in progress for that of the model again."""
+        """Take the record of the training in progress for that of the model again."""
         self._restored = False
 
     def differences_from(self, record: TrainingRecord) -> list[str]:
@@ -176,7 +176,7 @@ class CompiledStack(DescribedStack):
         self._record = record
 
     def snapshot(self) -> tuple[list[np.ndarray], dict[str, Any] | None, TrainingRecord | None]:
-        """Return weights, optimizer's state and place of the training, all of the same step."""
+        """Return weights, optimizer's state and record of the training, all of the same step."""
         if self._engine is None:
             return self.get_weights(), None, self._record
         weights, state, record = self._engine.snapshot(self.record)
@@ -251,13 +251,13 @@ class CompiledStack(DescribedStack):
             missing = "compile(optimizer, loss)" if self.optimizer is None else "compile with a loss"
             raise ValueError(f"{what} needs a compiled model: call {missing} first")
 
-    def _samples(self, x: Any, y: Any, sample_weight: Any = None, *, source: str = "") -> data.Samples:
+    def _samples(self, x: Any, y: Any, sample_weight: Any = None, *, source: str = "") -> Samples:
         """Return what the user passed in the form the engine takes; the first data build a model without a shape."""
         assert self.loss is not None
         if not self.built:
-            self.build((None, *data.row_shape_of(x, resolve(self._device))))
+            self.build((None, *row_shape_of(x, resolve(self._device))))
         plan = self.engine.plan
-        samples = data.samples(
+        samples = checked_samples(
             x, y, sample_weight, self._row_shape, plan.n_outputs, self.loss, plan.dtype, source, self.engine.device
         )
         meaning.check_metrics(self.metrics, plan.n_outputs, self.loss, samples.y, f"y{source}")

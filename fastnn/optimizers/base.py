@@ -31,7 +31,7 @@ class Optimizer(Declared):
     """Base of the optimizers: a name, a learning rate, and limits of the gradients.
 
     What a constructor takes may be changed at any time, within its range; in a fit it holds from the next step that
-    is not under way.
+    has not begun.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ class Optimizer(Declared):
 
     def count(self, iterations: int) -> None:
         """Take note of the number of steps done."""
-        vars(self)["_iterations"] = iterations  # the short way, as every call of a program comes here
+        vars(self)["_iterations"] = iterations  # quick, as every call of a program comes here
 
     def take_from(self, other: "Optimizer") -> None:
         """Become like another optimizer of the same class."""

@@ -18,7 +18,7 @@ class SGD(Optimizer):
     learning_rate : float or LearningRateSchedule, default=0.01
         Step size, >= 0.
     momentum : float, default=0.0
-        Share of the previous step that is kept, in [0, 1].
+        Fraction of the previous step that is kept, in [0, 1].
     nesterov : bool, default=False
         Look ahead along the momentum.
     **common
@@ -56,7 +56,7 @@ class RMSprop(Optimizer):
     rho : float, default=0.9
         Decay of the running mean of squares, in [0, 1).
     momentum : float, default=0.0
-        Share of the previous step that is kept, in [0, 1].
+        Fraction of the previous step that is kept, in [0, 1].
     epsilon : float, default=1e-7
         Added under the root, > 0.
     **common
@@ -201,7 +201,7 @@ class Nadam(Adam):
 
 
 class Adamax(Adam):
-    """Adam with the largest magnitude of past gradients in place of their root mean square (Kingma and Ba, 2015).
+    """Adam with the largest magnitude of past gradients instead of their root mean square (Kingma and Ba, 2015).
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """Learning-rate schedules: the rate as a function of the optimizer steps done, with Keras' names and arguments.
 
-A schedule stands in the place of a number, ``Adam(learning_rate=CosineDecay(0.01, 1000))``; every step has its own
+A schedule is given instead of a number, ``Adam(learning_rate=CosineDecay(0.01, 1000))``; every step has its own
 rate, however many steps one compiled call does. Steps may be arrays.
 """
 
@@ -168,7 +168,7 @@ class CosineDecay(LearningRateSchedule):
     decay_steps : float
         Steps of the decay, > 0, without those of the warm-up.
     alpha : float, default=0.0
-        Last rate, as a share of the one that the decay begins with, >= 0.
+        Last rate, as a fraction of the one that the decay begins with, >= 0.
     warmup_target : float, optional
         Rate that the warm-up ends and the decay begins with. None: no warm-up.
     warmup_steps : float, default=0
@@ -211,7 +211,7 @@ class CosineDecayRestarts(LearningRateSchedule):
     m_mul : float, default=1.0
         Highest rate of a period relative to the one before, > 0.
     alpha : float, default=0.0
-        Last rate of a period, as a share of `initial_learning_rate` times `m_mul`'s powers, >= 0.
+        Last rate of a period, as a fraction of `initial_learning_rate` times `m_mul`'s powers, >= 0.
     """
 
     def __init__(
@@ -254,7 +254,7 @@ class OneCycle(LearningRateSchedule):
     total_steps : int
         Steps of the cycle, >= 1.
     pct_start : float, default=0.3
-        Share of the steps in which the rate goes up, in (0, 1).
+        Fraction of the steps in which the rate goes up, in (0, 1).
     anneal_strategy : {"cos", "linear"}, default="cos"
     div_factor : float, default=25.0
         The first rate is ``max_learning_rate / div_factor``, > 0.

@@ -5,8 +5,8 @@ calls ``matplotlib.pyplot.show()``: every function returns what it drew, to be s
 """
 
 from fastnn.common import absent
-from fastnn.plotting.axes import COLORS
 from fastnn.plotting.confusion import plot_confusion_matrix
+from fastnn.plotting.figures import COLORS
 from fastnn.plotting.history import plot_history, plot_metric
 from fastnn.plotting.images import plot_images, plot_misread
 

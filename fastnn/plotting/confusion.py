@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn.common.arithmetic import heedless
-from fastnn.plotting import axes
+from fastnn.plotting import figures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +28,7 @@ def plot_confusion_matrix(
 ) -> "Axes":
     """Draw how often each class was taken for each other one.
 
-    The darker a cell, the larger its share of its row (of the true class); the number in it is a count.
+    The darker a cell, the larger a fraction it is of its row (of the true class); the number in it is a count.
 
     Parameters
     ----------
@@ -57,27 +57,27 @@ def plot_confusion_matrix(
     k = len(names)
     counts = np.zeros((k, k), dtype=int)
     np.add.at(counts, (true, predicted), 1)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
 
     names = [shortened(name) for name in names]
     longest = max(map(len, names))
     margin = 1.2 + 0.075 * max(longest - 3, 0)  # inches for names and title
     side = min(max(3.6, margin + max(0.36 * k, 1.8)), _LARGEST_SIDE)
     cell = (side - margin) / k
-    ax = axes.axes(ax, (side, side))
-    shades = np.sqrt(shares)  # so that rare confusions can be seen
+    ax = figures.axes(ax, (side, side))
+    shades = np.sqrt(fractions)  # so that rare confusions can be seen
     ax.imshow(shades, cmap="Blues", vmin=0, vmax=1.1)
     if k <= _MOST_CELLS_WITH_NUMBERS:
-        for row, column in zip(*np.nonzero(counts), strict=True):
-            color = "white" if shades[row, column] > 0.6 else "black"
+        for r, column in zip(*np.nonzero(counts), strict=True):
+            color = "white" if shades[r, column] > 0.6 else "black"
             size = max(5.5, min(11, 170 / k)) if counts.max() < 1000 else max(5, min(11, 140 / k))
-            ax.text(column, row, counts[row, column], ha="center", va="center", color=color, fontsize=size)
+            ax.text(column, r, counts[r, column], ha="center", va="center", color=color, fontsize=size)
     points = 0.8 * 72 * cell  # height that a name has room for
-    places = range(0, k, math.ceil(_SMALLEST_TEXT / points))
+    ticks = range(0, k, math.ceil(_SMALLEST_TEXT / points))
     text: dict[str, Any] = {"fontsize": min(max(points, _SMALLEST_TEXT), _LARGEST_TEXT), "parse_math": False}
-    shown = [names[place] for place in places]
-    ax.set_xticks(places, shown, rotation=90 if 0.08 * longest > cell else 0, **text)
-    ax.set_yticks(places, shown, **text)
+    shown = [names[tick] for tick in ticks]
+    ax.set_xticks(ticks, shown, rotation=90 if 0.08 * longest > cell else 0, **text)
+    ax.set_yticks(ticks, shown, **text)
     ax.tick_params(length=0)
     ax.spines[:].set_color("0.8")
     ax.set(xlabel="predicted", ylabel="true", title=f"{np.mean(true == predicted):.1%} of {len(true):,} rows right")
@@ -85,7 +85,7 @@ def plot_confusion_matrix(
 
 
 def numbered(y_true: Any, y_pred: Any, labels: Sequence[Any] | None) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Return the names of the classes, and the places of the true and the predicted ones among them.
+    """Return the names of the classes, and the indices of the true and the predicted ones among them.
 
     Raises
     ------
@@ -105,15 +105,15 @@ def numbered(y_true: Any, y_pred: Any, labels: Sequence[Any] | None) -> tuple[li
         known = names
         if not occurring <= set(names):  # names of the classes 0, 1, ...
             known = list(range(len(names)))
-    places = {value: place for place, value in enumerate(known)}
-    if len(places) < len(known):
+    indices = {value: index for index, value in enumerate(known)}
+    if len(indices) < len(known):
         raise ValueError(f"labels: each must come once; got {names}")
     for value in [*true, *predicted]:
-        if value not in places:
+        if value not in indices:
             raise ValueError(
                 f"labels: the class {value!r} occurs, but is not among the labels {names[:10]}, nor the number of one"
             )
-    first, second = (np.array([places[value] for value in y], int) for y in (true, predicted))
+    first, second = (np.array([indices[value] for value in y], int) for y in (true, predicted))
     return [str(name) for name in names], first, second
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn.common.arithmetic import heedless
-from fastnn.plotting import axes as canvas
+from fastnn.plotting import figures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +40,7 @@ def plot_history(history: Any, metrics: Sequence[str] | None = None) -> "Figure"
     if not metrics:
         raise ValueError("history: there is nothing to draw, it holds no metric (was the model fitted?)")
     size = (5.2 * len(metrics), 3.9)
-    figure, axes = canvas.panels(1, len(metrics), size)
+    figure, axes = figures.panels(1, len(metrics), size)
     for metric, ax in zip(metrics, axes[0], strict=True):
         plot_metric(runs, metric, ax=ax)
     return figure
@@ -72,7 +72,7 @@ def plot_metric(history: Any, metric: str = "loss", *, ax: "Axes | None" = None)
     known = sorted({key for curves in runs.values() for key in curves})
     if not {metric, f"val_{metric}"} & set(known):
         raise ValueError(f"metric: {metric!r} was not recorded; the history holds {', '.join(known) or 'nothing'}")
-    ax = canvas.axes(ax)
+    ax = figures.axes(ax)
     for i, (name, curves) in enumerate(runs.items()):
         for key, style, part in ((metric, "-", "training"), (f"val_{metric}", "--", "validation")):
             if key in curves:
@@ -80,7 +80,7 @@ def plot_metric(history: Any, metric: str = "loss", *, ax: "Axes | None" = None)
                 marker = "o" if len(values) <= 30 else ""
                 label = f"{name}, {part}" if name else part
                 (line,) = ax.plot(np.arange(1, len(values) + 1), values, style, label=label)
-                line.set(color=canvas.COLORS[i % len(canvas.COLORS)], marker=marker, markersize=3.5)
+                line.set(color=figures.COLORS[i % len(figures.COLORS)], marker=marker, markersize=3.5)
     ax.set(xlabel="epoch", ylabel=metric.replace("_", " "))
     ax.locator_params(axis="x", integer=True)
     ax.spines[["top", "right"]].set_visible(False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn.common.arithmetic import heedless
-from fastnn.plotting import axes as canvas
+from fastnn.plotting import figures
 from fastnn.plotting.confusion import numbered, shortened
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def plot_images(
     rows = math.ceil(n / columns)
     height = 1.3 if titles is not None else 1.05
     size = (max(1.1 * columns, 2.2), height * rows + (0.45 if title else 0.0))
-    figure, axes = canvas.panels(rows, columns, size)
+    figure, axes = figures.panels(rows, columns, size)
     for ax in axes.flat:
         ax.set_axis_off()
     for i, (ax, image) in enumerate(zip(axes.flat, pixels, strict=False)):

@@ -1,4 +1,4 @@
-"""Every Numba option in one place: fast-math flags, and how plain functions become programs.
+"""Every Numba option: fast-math flags, and how plain functions become programs.
 
 Kernels are plain Python functions. ``program(function, dtype)`` rebuilds a function and all kernels it
 calls for one element type: float constants become constants of that type (Numba would compute in float64
@@ -37,21 +37,21 @@ OPTIONS = {"error_model": "numpy", "nogil": True, "fastmath": FASTMATH}
 
 @dataclass(frozen=True)
 class Twins:
-    """Kernels that take the place of others in some programs.
+    """Kernels that replace others in some programs.
 
     Attributes
     ----------
     suffix : str
         Tells these programs from others: their names end in it.
     tables : tuple of dict
-        What is in the place of which kernel, one table after the other.
+        Replacements by the kernels that they replace, one table after the other.
     """
 
     suffix: str = ""
     tables: tuple[dict, ...] = field(default=(), compare=False, repr=False)
 
     def of(self, function: Any) -> Any:
-        """What these programs have in the place of a kernel."""
+        """What these programs have instead of a kernel, or the kernel."""
         for table in self.tables:
             function = table.get(function, function)
         return function
@@ -81,7 +81,7 @@ def _for_cpu(
 
 @functools.cache
 def _inner(function: Callable, dtype: np.dtype, twins: Twins) -> Any:
-    """What programs call in the place of a kernel; it must not be called from Python."""
+    """What programs call for a kernel; it must not be called from Python."""
     from ..formulas import elementary
     from ..llvm import instructions
 
@@ -124,7 +124,7 @@ def program(function: Callable, dtype: np.dtype, variant: str = "", known: Known
 
     A dispatcher has one signature, and behind it, once that is compiled, the function ``entry_point``. Where arguments
     come in several types, ``variant`` names the one of this program. ``known`` are names and values of arguments that
-    it is made for, see ``partial_evaluation.py``; calls give them all the same. ``twins`` take the place of kernels in
+    it is made for, see ``partial_evaluation.py``; calls give them all the same. ``twins`` replace kernels in
     it, see ``cpu/variants.py``.
     """
     key = (function, dtype, variant, twins, known)

@@ -46,7 +46,7 @@ class Evaluator:
     Parameters
     ----------
     stands_for : callable
-        What the program has in the place of a kernel; None for what is not to be rewritten.
+        What the program has for a kernel; None for what is not to be rewritten.
     constant : callable
         The integer that a global of a kernel's module is in the program, or UNKNOWN.
     """
@@ -194,7 +194,7 @@ class Residual(Statements):
         return self._call_of(made.function, node.func.id, kept)
 
     def _call_of(self, called: Any, name: str, arguments: list[ast.expr]) -> ast.expr:
-        """Call what is used in the place of ``name``, under a name of its own."""
+        """Call what stands for ``name``, under a name of its own."""
         number = 0
         while (unique := f"{name}_{number}") in self._locals or self._scope.get(unique, called) is not called:
             number += 1
@@ -203,7 +203,7 @@ class Residual(Statements):
 
 
 class _Substitution(ast.NodeTransformer):
-    """Puts arguments in the place of parameters."""
+    """Replaces parameters by arguments."""
 
     def __init__(self, parameters: Sequence[str], arguments: Sequence[ast.expr]) -> None:
         self._arguments = dict(zip(parameters, arguments, strict=True))

@@ -42,8 +42,8 @@ class Table:
     shape: tuple = ()
     start: int = 0
 
-    def __getitem__(self, place: int) -> Any:
-        return self.values[self.start + place]
+    def __getitem__(self, index: int) -> Any:
+        return self.values[self.start + index]
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Record:
 
 
 def behind(value: Any, offset: int = 0) -> Any:
-    """What is known of a pointer to an element of a table, or of a record with pointers in the place of tables."""
+    """What is known of a pointer to an element of a table, or of a record with pointers instead of tables."""
     if isinstance(value, Record):
         return Record(value.fields, tuple(map(behind, value.values)))
     return Table(value.values, (), value.start + offset) if isinstance(value, Table) else value
@@ -101,7 +101,7 @@ def folded(function: Callable, values: Sequence[Any]) -> ast.expr | None:
 
 
 def is_pure(node: ast.expr) -> bool:
-    """Whether an expression is a value, or a place behind a pointer, that may as well be left out."""
+    """Whether an expression is a value, or an address behind a pointer, that may as well be left out."""
     if isinstance(node, ast.Call):
         return isinstance(node.func, ast.Name) and node.func.id == "at" and all(map(is_pure, node.args))
     if isinstance(node, ast.Attribute):
@@ -173,14 +173,14 @@ class Expressions:
         return ast.Tuple([self.value(element) for element in node.elts], node.ctx)
 
     def _subscript(self, node: ast.Subscript) -> ast.expr:
-        base, place = self.value(node.value), self.value(node.slice)
-        table, index = known(base), known(place)
+        base, subscript = self.value(node.value), self.value(node.slice)
+        table, index = known(base), known(subscript)
         if isinstance(index, int) and isinstance(node.ctx, ast.Load):
             if isinstance(base, ast.Tuple):
                 return base.elts[index]
             if isinstance(table, Table) and table[index] is not UNKNOWN:
                 return ast.Constant(table[index])
-        return ast.Subscript(base, place, node.ctx)
+        return ast.Subscript(base, subscript, node.ctx)
 
     def _folded(self, kind: type, operands: Sequence[ast.expr]) -> ast.expr | None:
         return folded(OPERATORS[kind], [known(operand) for operand in operands]) if kind in OPERATORS else None

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .partial_expressions import UNKNOWN, Expressions, Table, identity, is_scalar, known
 
 FEW_TURNS = 4  # of a loop that is unrolled
-MOST_TURNS = 16  # of one whose turns look up different places of a table, and of a ``while``
+MOST_TURNS = 16  # of one whose turns look up different elements of a table, and of a ``while``
 Block = Sequence[ast.stmt]
 Left = tuple[list[ast.stmt], str]  # what is left of statements, and how they end if they always do: "return", ...
 
@@ -109,8 +109,8 @@ class Statements(Expressions):
             right = self.value(node.value)
             return [*self._forget({name}), ast.AugAssign(node.target, node.op, right)], ""
         assert isinstance(node.target, ast.Subscript)
-        place = ast.Subscript(self.value(node.target.value), self.value(node.target.slice), node.target.ctx)
-        return [ast.AugAssign(place, node.op, self.value(node.value))], ""
+        target = ast.Subscript(self.value(node.target.value), self.value(node.target.slice), node.target.ctx)
+        return [ast.AugAssign(target, node.op, self.value(node.value))], ""
 
     def _written(self, names: set[str]) -> list[ast.stmt]:
         """Assignments of the constants that names are known to be."""
@@ -180,7 +180,7 @@ class Statements(Expressions):
         return [ast.Constant(turn) for turn in turns] if few else None
 
     def _walks_table(self, node: ast.For) -> bool:
-        """Whether the turns of a loop look up different places of a known table."""
+        """Whether the turns of a loop look up different elements of a known table."""
         assert isinstance(node.target, ast.Name)
         for call in (each for each in ast.walk(node) if isinstance(each, ast.Call) and len(each.args) == 2):
             base, offset = call.args

@@ -138,7 +138,7 @@ class ProgramCache:
 
 
 class _Announcer:
-    """Tells the user on stderr, once in a process for each purpose, that compilation is under way."""
+    """Tells the user on stderr, once in a process for each purpose, that compilation has begun."""
 
     def __init__(self) -> None:
         self.begun: set[str] = set()

@@ -21,13 +21,13 @@ def files_of(folder: Traversable) -> dict[str, bytes]:
     return dict(sorted(_files(folder, "")))
 
 
-def _files(folder: Traversable, place: str) -> Iterator[tuple[str, bytes]]:
+def _files(folder: Traversable, path: str) -> Iterator[tuple[str, bytes]]:
     for entry in folder.iterdir():
         if entry.is_dir():
             if entry.name != "__pycache__":
-                yield from _files(entry, f"{place}{entry.name}/")
+                yield from _files(entry, f"{path}{entry.name}/")
         elif entry.name.endswith((".py", ".pyc")) and entry.name.partition(".")[0] != BUILT and entry.is_file():
-            yield place + entry.name, entry.read_bytes()
+            yield path + entry.name, entry.read_bytes()
 
 
 def digest_of(files: Mapping[str, bytes]) -> bytes:

@@ -79,13 +79,13 @@ def tile_block(heights, widths):
                     for _, _, tile in sums:
                         tiles.zero(tile)
             with for_range(builder, steps) as step:
-                a_place, b_place = builder.mul(step, a_step), builder.mul(step, I64(ROWS * vectors.lanes))
+                a_offset, b_offset = builder.mul(step, a_step), builder.mul(step, I64(ROWS * vectors.lanes))
                 for i in range(heights):
-                    place = builder.add(a_place, builder.mul(a_tile, I64(i)))
-                    tiles.load(LEFT[i], builder.gep(a, [place]), a_row)
+                    offset = builder.add(a_offset, builder.mul(a_tile, I64(i)))
+                    tiles.load(LEFT[i], builder.gep(a, [offset]), a_row)
                 for j in range(widths):
-                    place = builder.add(b_place, builder.mul(b_panel, I64(j)))
-                    tiles.load(RIGHT[j], builder.gep(b, [place]), lanes)
+                    offset = builder.add(b_offset, builder.mul(b_panel, I64(j)))
+                    tiles.load(RIGHT[j], builder.gep(b, [offset]), lanes)
                 for i, j, tile in sums:
                     tiles.multiply(tile, LEFT[i], RIGHT[j])
             square = cgutils.alloca_once(builder, vectors.type, ROWS)
@@ -96,13 +96,13 @@ def tile_block(heights, widths):
                 whole = builder.icmp_signed(">=", remaining, I64(ROWS))
                 offset = builder.add(builder.mul(c_row, I64(i * ROWS)), builder.mul(c_panel, I64(j)))
                 target = builder.gep(c, [offset])
-                place, stride = builder.select(whole, target, square), builder.select(whole, c_row, lanes)
-                tiles.store(tile, place, stride)
+                stored, stride = builder.select(whole, target, square), builder.select(whole, c_row, lanes)
+                tiles.store(tile, stored, stride)
                 with (
                     builder.if_then(builder.or_(has_relu, builder.not_(whole))),
                     for_range(builder, builder.select(whole, I64(ROWS), remaining)) as row,
                 ):
-                    value = vectors.load(place, builder.mul(row, stride))
+                    value = vectors.load(stored, builder.mul(row, stride))
                     value = builder.select(has_relu, vectors.positive_part(value), value)
                     vectors.store(value, target, builder.mul(row, c_row))
             return context.get_dummy_value()
@@ -157,20 +157,20 @@ def product(a, a_row, a_k, b, b_panel, c, c_row, c_panel, panels, rows, count, i
 
 
 @intrinsic
-def transpose_pairs(typingctx, rows, target, source, source_row):
+def transpose_pairs(typingctx, rows, target, source, source_stride):
     """Turn a vector of columns of up to 2 * LANES rows into a square of pairs of rows: one row for each column.
 
     Rows from ``rows``, at least 1, to 2 * LANES count as zeros.
     """
 
     def codegen(context, builder, signature, arguments):
-        rows, target_pointer, source_pointer, source_row = arguments
+        rows, target_pointer, source_pointer, source_stride = arguments
         vectors = Pairs(context, builder, target.dtype)
 
         def loaded(row):
             there = builder.icmp_signed("<", I64(row), rows)
-            place = builder.mul(source_row, builder.select(there, I64(row), I64(0)))
-            return builder.select(there, vectors.load(source_pointer, place), vectors.zero)
+            offset = builder.mul(source_stride, builder.select(there, I64(row), I64(0)))
+            return builder.select(there, vectors.load(source_pointer, offset), vectors.zero)
 
         square = [vectors.paired(loaded(2 * pair), loaded(2 * pair + 1)) for pair in range(vectors.lanes)]
         for i, row in enumerate(vectors.transposed(square)):
@@ -184,15 +184,15 @@ def transpose_pairs(typingctx, rows, target, source, source_row):
 def input_operand(team, op, work, rows):
     """Twin of ``dense.input_operand``: round the input, for this product and transposed for the update."""
     first, last = share(team.rank, team.size, rows)
-    row, x = op[codes.X_ROW], at(work, op[codes.X])
-    pairs = at(work, op[codes.ROW_PAIRS] + first * row)
-    round_columns(last - first, op[codes.INPUTS], pairs, row, at(x, first * row), row, LANES)
+    stride, x = op[codes.X_STRIDE], at(work, op[codes.X])
+    pairs = at(work, op[codes.ROW_PAIRS] + first * stride)
+    round_columns(last - first, op[codes.INPUTS], pairs, stride, at(x, first * stride), stride, LANES)
     panels, steps = (op[codes.INPUTS] + LANES - 1) // LANES, (rows + 2 * LANES - 1) // (2 * LANES)
     start, stop = share(team.rank, team.size, panels * steps)
     for unit in range(start, stop):
         panel, first = unit // steps, unit % steps * 2 * LANES
         target = at(work, op[codes.BATCH_PAIRS] + unit * LANES * LANES)
-        transpose_pairs(min(2 * LANES, rows - first), target, at(x, first * row + panel * LANES), row)
+        transpose_pairs(min(2 * LANES, rows - first), target, at(x, first * stride + panel * LANES), stride)
     barrier(team.sync, team.size)
     return op[codes.ROW_PAIRS]
 
@@ -201,11 +201,11 @@ def weight_gradient(op, work, first, count, packed, rows, gradient, panels):
     """Twin of ``mixed.weight_gradient``; row -1 is a product with ones."""
     steps = (rows + 2 * LANES - 1) // (2 * LANES)
     stride = steps * LANES * LANES
-    place, a_row = op[codes.BATCH_PAIRS] + first * steps * LANES, LANES
+    offset, a_row = op[codes.BATCH_PAIRS] + first * steps * LANES, LANES
     if first < 0:
-        place, a_row = op[codes.BATCH_PAIRS] - LANES, 0
+        offset, a_row = op[codes.BATCH_PAIRS] - LANES, 0
     tile_product(
-        at(work, place), a_row, a_row * LANES, stride, packed, stride, gradient, LANES, BLOCK_ROWS * LANES,
+        at(work, offset), a_row, a_row * LANES, stride, packed, stride, gradient, LANES, BLOCK_ROWS * LANES,
         panels, count, steps, gradient, 0, MODE_ZERO, 0,
     )  # fmt: skip
 

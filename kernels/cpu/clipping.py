@@ -1,7 +1,7 @@
 """Training steps that clip gradients: twins of two functions of ``cpu/step.py``, for the programs of runs that do.
 
 All gradients of a step are stored in one vector that lies like the weights; once they are whole, penalties included,
-their sizes are added up, and the optimizer gets what the limits leave of them. The three ways are those of Keras 3
+their sizes are added up, and the optimizer gets what the limits leave of them. The three methods are those of Keras 3
 (``keras/src/optimizers/base_optimizer.py``): by element, by the Euclidean norm of each weight array (kernel and bias
 are two), by that of all gradients together.
 
@@ -31,8 +31,8 @@ SQUARES_AT_ONCE = 64  # vectors whose squares are added up in the element type, 
 def parts(op, unit):
     """Vectors of the two arrays in a panel of a unit, first elements of both in the first panel, and its panels."""
     if op[codes.KIND] == codes.DENSE:
-        place, bias = op[codes.WEIGHTS] + 2 * unit * op[codes.PANEL], op[codes.BIAS]
-        return op[codes.INPUTS], bias, place + bias * LANES, place, min(2, op[codes.PANELS] - 2 * unit)
+        start, bias = op[codes.WEIGHTS] + 2 * unit * op[codes.PANEL], op[codes.BIAS]
+        return op[codes.INPUTS], bias, start + bias * LANES, start, min(2, op[codes.PANELS] - 2 * unit)
     scales, centers = op[codes.SCALES] * op[codes.PANELS], op[codes.CENTERS] * op[codes.PANELS]
     return scales, centers, op[codes.GAMMA], op[codes.BETA], 1
 
@@ -52,11 +52,11 @@ def squares_share(team, network, gradients, sums):
             if number % team.size == team.rank:
                 total = at(sums, 2 * number)
                 total[0], total[1] = 0.0, 0.0
-                vectors, other_vectors, place, other_place, panels = parts(op, unit)
+                vectors, other_vectors, start, other_start, panels = parts(op, unit)
                 for panel in range(panels):
                     offset = panel * op[codes.PANEL]
-                    add_squares(total, vectors, at(gradients, place + offset))
-                    add_squares(at(total, 1), other_vectors, at(gradients, other_place + offset))
+                    add_squares(total, vectors, at(gradients, start + offset))
+                    add_squares(at(total, 1), other_vectors, at(gradients, other_start + offset))
             number += 1
     return number
 
@@ -83,19 +83,19 @@ def finish_step(team, run, hyper, descent, network, memory):
         other_factor = common * factor_within(own_limit, norm_of(at(sums, 1), number, own, 2))
         for unit in range(units(op)):
             if number % team.size == team.rank:
-                vectors, other_vectors, place, other_place, panels = parts(op, unit)
+                vectors, other_vectors, start, other_start, panels = parts(op, unit)
                 for panel in range(panels):
                     offset = panel * op[codes.PANEL]
-                    for start, length, scale in (
-                        (place + offset, vectors, factor), (other_place + offset, other_vectors, other_factor)
+                    for first, length, scale in (
+                        (start + offset, vectors, factor), (other_start + offset, other_vectors, other_factor)
                     ):  # fmt: skip
-                        gradient = at(memory.gradients, start)
+                        gradient = at(memory.gradients, first)
                         if scale != 1.0:
                             scale_vectors(1, 0, length, gradient, scale)
                         if limit > 0.0:
                             limit_vectors(1, 0, length, gradient, limit)
                         update(
-                            descent, at(network.params, start), at(memory.slot_0, start), at(memory.slot_1, start),
+                            descent, at(network.params, first), at(memory.slot_0, first), at(memory.slot_1, first),
                             gradient, length,
                         )  # fmt: skip
                 if op[codes.KIND] == codes.DENSE:

@@ -34,53 +34,53 @@ def end_products():
 
 
 def renew_operands(op, params, pair, scratch):
-    """Renew what products take in the place of the weights in a pair of panels: they take the weights."""
+    """Renew what products read instead of the weights in a pair of panels: nothing, as they read the weights."""
 
 
 def forward_weights(op, panel):
-    """Right operand of the way forward from ``panel`` on: its place in the parameters, panel stride, and rows."""
+    """Right operand of the forward pass from ``panel`` on: its offset in the parameters, panel stride, and rows."""
     return op[codes.WEIGHTS] + panel * op[codes.PANEL] + op[codes.BIAS] * LANES, op[codes.PANEL], op[codes.INPUTS]
 
 
-def round_block(op, x, row, rows):
+def round_block(op, x, stride, rows):
     """Prepare rows of inputs for ``dense_forward``: they are used as they are."""
 
 
 def input_operand(team, op, work, rows):
-    """Prepare the input for ``dense_forward`` and return its place: it is used as it is."""
+    """Prepare the input for ``dense_forward`` and return its offset in ``work``: it is used as it is."""
     return op[codes.X]
 
 
 def gradient_operand(team, op, work, rows):
-    """Prepare the gradient for ``input_gradient`` and return its place: it is used as it is."""
+    """Prepare the gradient for ``input_gradient`` and return its offset in ``work``: it is used as it is."""
     return op[codes.DY]
 
 
-def dense_forward(op, params, x, x_row, y, y_row, z, first, rows, panel, panels, alpha):
+def dense_forward(op, params, x, x_stride, y, y_stride, z, first, rows, panel, panels, alpha):
     """y = activation(x @ W + b) for ``panels`` panels of columns from ``panel``; a distinct z keeps x @ W + b.
 
     x (first + rows, INPUTS) is prepared; y and z (first + rows, PANELS * LANES). A softmax is left to the caller: it
     needs whole rows.
     """
-    place, stride, count = forward_weights(op, panel)
+    offset, stride, count = forward_weights(op, panel)
     bias = at(params, op[codes.WEIGHTS] + panel * op[codes.PANEL])
-    out = at(y, first * y_row + panel * LANES)
+    out = at(y, first * y_stride + panel * LANES)
     function = op[codes.FUNCTION]
     product(
-        at(x, first * x_row), x_row, 1, at(params, place), stride, out, y_row, LANES, panels, rows, count,
+        at(x, first * x_stride), x_stride, 1, at(params, offset), stride, out, y_stride, LANES, panels, rows, count,
         bias, op[codes.PANEL], MODE_INIT if op[codes.BIAS] else MODE_ZERO, int(function == codes.RELU),
     )  # fmt: skip
     if function == codes.LINEAR or function == codes.RELU or function == codes.SOFTMAX:
         return
     if op[codes.Z] != op[codes.Y]:
-        copy_vectors(rows, y_row, panels, at(z, first * y_row + panel * LANES), out)
-    activation_forward(function, out, y_row, rows, 0, panels, alpha)
+        copy_vectors(rows, y_stride, panels, at(z, first * y_stride + panel * LANES), out)
+    activation_forward(function, out, y_stride, rows, 0, panels, alpha)
 
 
 def dense_forward_share(team, op, params, work, rows, alpha):
     """A member's share of ``dense_forward`` on all rows and panels, and of the softmax."""
-    x, x_row = at(work, input_operand(team, op, work, rows)), op[codes.X_ROW]
-    y, y_row, z = at(work, op[codes.Y]), op[codes.Y_ROW], at(work, op[codes.Z])
+    x, x_stride = at(work, input_operand(team, op, work, rows)), op[codes.X_STRIDE]
+    y, y_stride, z = at(work, op[codes.Y]), op[codes.Y_STRIDE], at(work, op[codes.Z])
     pairs = (op[codes.PANELS] + 1) // 2
     cuts = row_cuts(pairs, team.size)
     start, stop = share(team.rank, team.size, pairs * cuts)
@@ -89,14 +89,14 @@ def dense_forward_share(team, op, params, work, rows, alpha):
         panel = 2 * pair
         first, last = share(cut, cuts, rows)
         panels = min(2, op[codes.PANELS] - panel)
-        dense_forward(op, params, x, x_row, y, y_row, z, first, last - first, panel, panels, alpha)
+        dense_forward(op, params, x, x_stride, y, y_stride, z, first, last - first, panel, panels, alpha)
     if op[codes.FUNCTION] == codes.SOFTMAX:
         barrier(team.sync, team.size)
         first, last = share(team.rank, team.size, rows)
-        softmax(at(y, first * y_row), y_row, last - first, op[codes.OUTPUTS], op[codes.PANELS])
+        softmax(at(y, first * y_stride), y_stride, last - first, op[codes.OUTPUTS], op[codes.PANELS])
 
 
-def product_by_transposing(dy, dy_row, weights, panel, outputs, dx, dx_row, scratch, rows, columns):
+def product_by_transposing(dy, dy_stride, weights, panel, outputs, dx, dx_stride, scratch, rows, columns):
     """dx = dy @ W.T for up to 2 * LANES columns, the rows of W from ``weights``, whose panels are ``panel`` apart."""
     panels, vectors = (outputs + LANES - 1) // LANES, (columns + LANES - 1) // LANES
     vector_size = panels * LANES * LANES
@@ -109,7 +109,7 @@ def product_by_transposing(dy, dy_row, weights, panel, outputs, dx, dx_row, scra
             for p in range(panels):
                 transpose_square(at(target, p * LANES * LANES), LANES, at(source, p * panel), count)
     product(
-        dy, dy_row, 1, scratch, vector_size, dx, dx_row, LANES, vectors, rows, outputs, scratch, 0, MODE_ZERO, 0
+        dy, dy_stride, 1, scratch, vector_size, dx, dx_stride, LANES, vectors, rows, outputs, scratch, 0, MODE_ZERO, 0
     )
 
 
@@ -118,31 +118,31 @@ def input_gradient(op, params, dy, dx, scratch, rows, column, columns, transpose
 
     W is transposed for it if ``transposes``, or if sums along its rows would be shorter than a vector.
     """
-    dy_row, dx_row, panels = op[codes.Y_ROW], op[codes.X_ROW], op[codes.PANELS]
+    dy_stride, dx_stride, panels = op[codes.Y_STRIDE], op[codes.X_STRIDE], op[codes.PANELS]
     weights = at(params, op[codes.WEIGHTS] + (op[codes.BIAS] + column) * LANES)
     if transposes or panels == 1:
         product_by_transposing(
-            dy, dy_row, weights, op[codes.PANEL], op[codes.OUTPUTS], dx, dx_row, scratch, rows, columns
+            dy, dy_stride, weights, op[codes.PANEL], op[codes.OUTPUTS], dx, dx_stride, scratch, rows, columns
         )
     else:
-        product_transposed(dy, dy_row, weights, op[codes.PANEL], dx, dx_row, rows, columns, panels)
+        product_transposed(dy, dy_stride, weights, op[codes.PANEL], dx, dx_stride, rows, columns, panels)
 
 
 def dense_backward_input_share(team, ops, index, factors, params, work, scratch, rows):
     """A member's share of the gradient of the input, taken back through the operations that made it."""
     op = at(ops, index * COLUMNS)
-    place = gradient_operand(team, op, work, rows)
+    offset = gradient_operand(team, op, work, rows)
     width = 2 * LANES
     blocks = (op[codes.INPUTS] + width - 1) // width
     cuts = row_cuts(blocks, team.size)
     start, stop = share(team.rank, team.size, blocks * cuts)
     for unit in range(start, stop):
-        place_of_block, cut = split(unit, cuts)
-        column = place_of_block * width
+        block_index, cut = split(unit, cuts)
+        column = block_index * width
         first, last = share(cut, cuts, rows)
         columns, block = min(width, op[codes.INPUTS] - column), last - first
-        dy = at(work, place + first * op[codes.Y_ROW])
-        dx = at(work, op[codes.DX] + first * op[codes.X_ROW] + column)
+        dy = at(work, offset + first * op[codes.Y_STRIDE])
+        dx = at(work, op[codes.DX] + first * op[codes.X_STRIDE] + column)
         input_gradient(op, params, dy, dx, scratch, block, column, columns, rows >= MANY_ROWS)
         if op[codes.BY_ROWS] == 0:
             derivatives(ops, index, factors, work, first, block, column, (columns + LANES - 1) // LANES)
@@ -153,22 +153,22 @@ def dense_backward_input_share(team, ops, index, factors, params, work, scratch,
         barrier(team.sync, team.size)
 
 
-def pack(target, source, row, rows, panels):
+def pack(target, source, stride, rows, panels):
     """Copy ``panels`` panels of columns from row-major ``source`` (rows, ...) to panels of ``rows`` rows."""
     for panel in range(panels):
         for r in range(rows):
-            copy_vectors(1, 0, 1, at(target, (panel * rows + r) * LANES), at(source, r * row + panel * LANES))
+            copy_vectors(1, 0, 1, at(target, (panel * rows + r) * LANES), at(source, r * stride + panel * LANES))
 
 
 def update_panel(
     op, params, slot_0, slot_1, gradient, panel, first, count, l2, descent
 ):
     """The optimizer's step on ``count`` rows of weights from ``first`` in a panel; row 0 is the bias."""
-    place = op[codes.WEIGHTS] + panel * op[codes.PANEL] + first * LANES
+    offset = op[codes.WEIGHTS] + panel * op[codes.PANEL] + first * LANES
     if l2 != 0.0:
         free = op[codes.BIAS] if first == 0 else 0  # the bias is not penalized
-        penalize_vectors(1, 0, count - free, at(gradient, free * LANES), at(params, place + free * LANES), l2)
-    update(descent, at(params, place), at(slot_0, place), at(slot_1, place), gradient, count)
+        penalize_vectors(1, 0, count - free, at(gradient, free * LANES), at(params, offset + free * LANES), l2)
+    update(descent, at(params, offset), at(slot_0, offset), at(slot_1, offset), gradient, count)
 
 
 def update_tile(
@@ -201,13 +201,13 @@ def dense_update_share(
         first = tile * TILE_ROWS
         panels, count = min(2, op[codes.PANELS] - 2 * pair), min(TILE_ROWS, weight_rows - first)
         if pair != packed_pair:
-            pack(packed, at(work, op[codes.DY] + 2 * pair * LANES), op[codes.Y_ROW], rows, panels)
+            pack(packed, at(work, op[codes.DY] + 2 * pair * LANES), op[codes.Y_STRIDE], rows, panels)
             packed_pair = pair
         if features is not None and index == 0:
             sparse_gradient_tile(gradient, TILE_ROWS * LANES, features, packed, rows, first, count, panels, bias)
         else:  # the column before x holds ones, whose products with dy are the gradient of the bias
             product(
-                at(work, op[codes.X] - bias + first), 1, op[codes.X_ROW], packed, rows * LANES,
+                at(work, op[codes.X] - bias + first), 1, op[codes.X_STRIDE], packed, rows * LANES,
                 gradient, LANES, TILE_ROWS * LANES, panels, count, rows, gradient, 0, MODE_ZERO, 0,
             )  # fmt: skip
         update_tile(op, params, moments, slot_1, gradient, TILE_ROWS * LANES, pair, first, count, l2, descent)

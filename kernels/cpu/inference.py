@@ -18,15 +18,15 @@ from .sparse import STARTS, sparse_forward
 BLOCK_ROWS = 96  # rows that go through the whole network together, a multiple of every tile's rows
 
 
-def normalize(op, factor, params, x, row, rows, spare):
+def normalize(op, factor, params, x, row_stride, rows, spare):
     """Normalize rows: nothing, as this program is for networks that do not."""
 
 
-def forward_block(network, done, rows, ping, pong, row):
+def forward_block(network, done, rows, ping, pong, row_stride):
     """Carry ``rows`` rows through the operations from ``done`` on.
 
-    ``ping`` and ``pong`` are buffers of (BLOCK_ROWS, row); the input is in ``pong`` if one operation is done, else in
-    ``ping``. Returns 1 if the result is in ``pong``, else 0.
+    ``ping`` and ``pong`` are buffers of (BLOCK_ROWS, row_stride); the input is in ``pong`` if one operation is done,
+    else in ``ping``. Returns 1 if the result is in ``pong``, else 0.
     """
     source, in_pong = pong if done else ping, done
     for index in range(done, network.count):
@@ -36,26 +36,28 @@ def forward_block(network, done, rows, ping, pong, row):
         if op[codes.KIND] == codes.DENSE:
             in_pong = 1 - in_pong
             target = pong if in_pong else ping
-            round_block(op, source, row, rows)
-            # z is not kept: it is given the place of y
-            dense_forward(op, network.params, source, row, target, row, target, 0, rows, 0, vectors, alpha)
+            round_block(op, source, row_stride, rows)
+            # z is not kept: y is passed for both
+            dense_forward(
+                op, network.params, source, row_stride, target, row_stride, target, 0, rows, 0, vectors, alpha
+            )
             if op[codes.FUNCTION] == codes.SOFTMAX:
-                softmax(target, row, rows, columns, vectors)
+                softmax(target, row_stride, rows, columns, vectors)
             source = target
         elif op[codes.KIND] >= codes.STANDARDIZE:
             spare = ping if in_pong else pong
-            normalize(op, factor, network.params, source, row, rows, spare)
+            normalize(op, factor, network.params, source, row_stride, rows, spare)
         elif op[codes.KIND] == codes.ACTIVATION:
-            activation_forward(op[codes.FUNCTION], source, row, rows, columns, vectors, alpha)
+            activation_forward(op[codes.FUNCTION], source, row_stride, rows, columns, vectors, alpha)
     return in_pong
 
 
 def do_blocks(
-    run, network, data, features, buffer, row, stats, outputs, finished, start, stop, n
+    run, network, data, features, buffer, row_stride, stats, outputs, finished, start, stop, n
 ):
-    """``infer_rows`` for blocks start .. stop - 1 of ``n`` rows, on pointers; rows in ``buffer`` are ``row`` apart.
+    """``infer_rows`` for blocks start .. stop - 1 of ``n`` rows, on pointers.
 
-    Returns 0, or NaN if there are NaN or infinities in x.
+    Rows in ``buffer`` are ``row_stride`` elements apart. Returns 0, or NaN if there are NaN or infinities in x.
     """
     trace = NUMBER(0.0)
     ops, params, loss_factors, x, scaling = network.ops, network.params, network.loss_factors, data.x, data.scaling
@@ -63,9 +65,10 @@ def do_blocks(
     link = run[codes.LINK]
     last_op = at(ops, (network.count - 1) * COLUMNS)
     columns, vectors = last_op[codes.OUTPUTS], last_op[codes.PANELS]
-    ping, pong = buffer, at(buffer, BLOCK_ROWS * row)
-    gradient = at(buffer, 2 * BLOCK_ROWS * row)  # not used, but loss_row writes it
-    in_lanes, stride = features is None and run[codes.IN_LANES] != 0 and n > LANES, (row - LANES + 1) * LANES
+    ping, pong = buffer, at(buffer, BLOCK_ROWS * row_stride)
+    gradient = at(buffer, 2 * BLOCK_ROWS * row_stride)  # not used, but loss_row writes it
+    in_lanes = features is None and run[codes.IN_LANES] != 0 and n > LANES
+    group_stride = (row_stride - LANES + 1) * LANES
     for block in range(start, stop):
         first = block * BLOCK_ROWS
         rows = min(BLOCK_ROWS, n - first)
@@ -73,42 +76,44 @@ def do_blocks(
             trace += NUMBER(zero_if_finite(rows * width, at(x, first * width)))
         if in_lanes:
             groups = (rows + LANES - 1) // LANES
-            load_groups(rows, width, ping, stride, at(x, first * width), scaling)
-            in_pong = forward_groups(network, groups, ping, pong, stride)
+            load_groups(rows, width, ping, group_stride, at(x, first * width), scaling)
+            in_pong = forward_groups(network, groups, ping, pong, group_stride)
             source, result = (pong, ping) if in_pong else (ping, pong)
             if columns == 1 and code == codes.NO_LOSS:
                 if link < codes.IDENTITY:
-                    unload_column(rows, at(outputs, first), source, stride)
+                    unload_column(rows, at(outputs, first), source, group_stride)
                 else:
-                    unload_column(rows, result, source, stride)
+                    unload_column(rows, result, source, group_stride)
                     finish_rows(link, result, 1, first, rows, 1, finished, as_float64(source))
                 continue
-            unload_groups(rows, vectors, result, row, source, stride)
+            unload_groups(rows, vectors, result, row_stride, source, group_stride)
             if last_op[codes.FUNCTION] == codes.SOFTMAX:
-                softmax(result, row, rows, columns, vectors)
+                softmax(result, row_stride, rows, columns, vectors)
         else:
             if features is None:
                 for r in range(rows):
-                    load_row(width, at(ping, r * row), at(x, (first + r) * width), scaling[0], scaling[1])
+                    load_row(width, at(ping, r * row_stride), at(x, (first + r) * width), scaling[0], scaling[1])
             else:
-                # z is not kept: it is given the place of y
+                # z is not kept: y is passed for both
                 alpha = network.factors[codes.ALPHA]
-                sparse_forward(ops, params, features, features[STARTS], 0, first, first + rows, pong, row, pong, alpha)
+                sparse_forward(
+                    ops, params, features, features[STARTS], 0, first, first + rows, pong, row_stride, pong, alpha
+                )
                 if ops[codes.FUNCTION] == codes.SOFTMAX:
-                    softmax(pong, row, rows, ops[codes.OUTPUTS], ops[codes.PANELS])
-            in_pong = forward_block(network, int(features is not None), rows, ping, pong, row)
+                    softmax(pong, row_stride, rows, ops[codes.OUTPUTS], ops[codes.PANELS])
+            in_pong = forward_block(network, int(features is not None), rows, ping, pong, row_stride)
             source, result = (ping, pong) if in_pong else (pong, ping)
         if code == codes.NO_LOSS and link >= codes.IDENTITY:
-            finish_rows(link, result, row, first, rows, columns, finished, as_float64(source))
+            finish_rows(link, result, row_stride, first, rows, columns, finished, as_float64(source))
             continue
         for r in range(rows):
-            values = at(result, r * row)
+            values = at(result, r * row_stride)
             if code == codes.NO_LOSS:
                 for j in range(columns):
                     outputs[(first + r) * columns + j] = values[j]
             else:
                 target = at(data.y, (first + r) * run[codes.TARGETS])
-                weight = data.weights[first + r] if run[codes.WEIGHTED] else 1.0
+                weight = data.sample_weights[first + r] if run[codes.WEIGHTED] else 1.0
                 row_stats = at(stats, (first + r) * (1 + metrics))
                 if run[codes.METRICS_FIRST]:
                     row_metrics(run, values, target, columns, 1.0, loss_factors, at(row_stats, 1))
@@ -126,9 +131,9 @@ def infer_rows(rank, size, sync, run, network, data, features, buffers, stats, o
     sync : as in ``train_steps``
     run : int64, as in ``train_steps``; LOSS = NO_LOSS for predictions
     network, data : records of arrays; the order of the rows is not looked at
-    features : None, or sparse rows in the place of ``data.x``, see ``cpu/sparse.py``
-    buffers : (size, 2 * BLOCK_ROWS * row + outputs), one row of buffers a member; its first element becomes 0, or NaN
-        if there are NaN or infinities in the rows of x that are the member's
+    features : None, or sparse rows instead of ``data.x``, see ``cpu/sparse.py``
+    buffers : (size, 2 * BLOCK_ROWS * row_stride + outputs), one row of buffers a member; its first element becomes 0,
+        or NaN if there are NaN or infinities in the rows of x that are the member's
     stats : float64 (n, 1 + metrics), written where there is a loss: weighted loss and metrics of each row
     outputs : (n, C), written where there is none and LINK is no link of ``cpu/output_links.py``,
     finished : float64 (n, C), or (n, 2) of a pair, written where it is one; the last operation has no activation then
@@ -138,12 +143,12 @@ def infer_rows(rank, size, sync, run, network, data, features, buffers, stats, o
     mode = float_mode()
     set_float_mode(PROGRAM_MODE)
     begin_products()
-    row = (buffers.shape[1] - network.ops[network.count - 1, codes.PANELS] * LANES) // (2 * BLOCK_ROWS)
+    row_stride = (buffers.shape[1] - network.ops[network.count - 1, codes.PANELS] * LANES) // (2 * BLOCK_ROWS)
     n = data.x.shape[0] if features is None else features[STARTS].size - 1
     start, stop = share(rank, size, (n + BLOCK_ROWS - 1) // BLOCK_ROWS)
     buffers[rank, 0] = do_blocks(
-        at(run, 0), pointers(network), pointers(data), pointers(features), at(buffers, rank * buffers.shape[1]), row,
-        at(stats, 0), at(outputs, 0), at(finished, 0), start, stop, n,
+        at(run, 0), pointers(network), pointers(data), pointers(features), at(buffers, rank * buffers.shape[1]),
+        row_stride, at(stats, 0), at(outputs, 0), at(finished, 0), start, stop, n,
     )  # fmt: skip
     end_products()
     set_float_mode(mode)

@@ -20,7 +20,7 @@ NAN = math.nan
 
 
 def filled(out, value):
-    """The value, for every place."""
+    """The value, for every element."""
     return value
 
 
@@ -38,7 +38,7 @@ def column_loop(element):
         dtype = signature.args[0].dtype
         vectors = Vectors(context, builder, dtype)
         *bases, scale, factors = arguments
-        numbers = [scale, *(builder.load(builder.gep(factors, [I64(place)])) for place in element.parameters)]
+        numbers = [scale, *(builder.load(builder.gep(factors, [I64(column)])) for column in element.parameters)]
         values = [vectors.load(base, I64(0)) for base in bases] + [vectors.broadcast(number) for number in numbers]
         results = traceable(element.formula, np.dtype(dtype.name))(*(Traced(vectors, value) for value in values))
         for result, base in zip(results, bases, strict=True):
@@ -60,26 +60,26 @@ def column_of_losses(code, z, t, w, scale, factors):
     """``column_loop`` of a loss."""
 
 
-def column_losses(run, data, order, rows, z, d, row, scale, factors, stats, scratch):
+def column_losses(run, data, order, rows, z, d, stride, scale, factors, stats, scratch):
     """``loss_row`` for ``rows`` rows of a network with one output, LANES rows at a time.
 
-    order : where their targets and weights are
-    z, d : outputs and gradients, ``row`` elements from one row to the next
+    order : where their targets and sample weights are
+    z, d : outputs and gradients, ``stride`` elements from one row to the next
     stats : (rows, 1 + metrics), of which the first becomes the weighted loss
     scratch : 3 * LANES elements
     """
-    code, weighted, stats_row = run[codes.LOSS], run[codes.WEIGHTED], 1 + run[codes.METRICS_COUNT]
+    code, weighted, stats_stride = run[codes.LOSS], run[codes.WEIGHTED], 1 + run[codes.METRICS_COUNT]
     zs, ts, ws = scratch, at(scratch, LANES), at(scratch, 2 * LANES)
     kept, spread = factors[codes.KEPT], factors[codes.SPREAD]
     for first in range(0, rows, LANES):
         count = min(LANES, rows - first)
-        load_strided(count, zs, at(z, first * row), row)
+        load_strided(count, zs, at(z, first * stride), stride)
         load_chosen(count, ts, data.y, at(order, first), kept, spread)
         if weighted:
-            load_chosen(count, ws, data.weights, at(order, first), 1.0, 0.0)
+            load_chosen(count, ws, data.sample_weights, at(order, first), 1.0, 0.0)
         else:
             fill(1, 0, 1, ws, 1.0)
         column_of_losses(code, zs, ts, ws, scale, factors)
         for i in range(count):
-            stats[(first + i) * stats_row] = zs[i]
-            z[(first + i) * row], d[(first + i) * row] = ts[i], ws[i]
+            stats[(first + i) * stats_stride] = zs[i]
+            z[(first + i) * stride], d[(first + i) * stride] = ts[i], ws[i]

@@ -1,12 +1,12 @@
 """Dense layers in mixed precision: products of bfloat16 pairs, everything else float32.
 
-``variants.program(..., mixed=True)`` puts the functions in ``TWINS`` in place of those of the same name elsewhere, so
+``variants.program(..., mixed=True)`` replaces functions of other modules by those in ``TWINS``, so
 all phases of training and prediction are those of float32. Left operands are rounded when a product needs them, weights
 when they have changed: ``params`` holds, behind the float32 weights that the optimizer works on, per dense layer
 
-- at ``W_PAIRS``, for the way forward: panels of L outputs, pairs along the inputs, L of them for every 2 L inputs;
-- at ``WT_PAIRS``, for the way back, if there is one: panels of L inputs, pairs along the outputs, L of them for every
-  two panels of outputs, ``[panel][L * ((PANELS + 1) // 2)][L]``.
+- at ``W_PAIRS``, for the forward pass: panels of L outputs, pairs along the inputs, L of them for every 2 L inputs;
+- at ``WT_PAIRS``, for the backward pass, if it needs them: panels of L inputs, pairs along the outputs, L of them for
+  every two panels of outputs, ``[panel][L * ((PANELS + 1) // 2)][L]``.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ def forward_weights(op, panel):
     return op[codes.W_PAIRS] + panel * stride, stride, half(op[codes.INPUTS])
 
 
-def round_block(op, x, row, rows):
+def round_block(op, x, stride, rows):
     """Twin of ``dense.round_block``: round rows of inputs in place."""
-    round_columns(rows, op[codes.INPUTS], x, row, x, row, LANES)
+    round_columns(rows, op[codes.INPUTS], x, stride, x, stride, LANES)
 
 
 def input_operand(team, op, work, rows):
     """Twin of ``dense.input_operand``: round the input, for this product and as pairs of rows for the update."""
     first, last = share(team.rank, team.size, half(rows))
-    row, count = op[codes.X_ROW], min(rows, 2 * last) - 2 * first
-    x = at(work, op[codes.X] + 2 * first * row)
+    stride, count = op[codes.X_STRIDE], min(rows, 2 * last) - 2 * first
+    x = at(work, op[codes.X] + 2 * first * stride)
     vectors = (op[codes.INPUTS] + LANES - 1) // LANES
-    round_columns(count, op[codes.INPUTS], at(work, op[codes.ROW_PAIRS] + 2 * first * row), row, x, row, LANES)
-    round_row_pairs(count, vectors, at(work, op[codes.BATCH_PAIRS] + first * row), row, x, row)
+    round_columns(count, op[codes.INPUTS], at(work, op[codes.ROW_PAIRS] + 2 * first * stride), stride, x, stride, LANES)
+    round_row_pairs(count, vectors, at(work, op[codes.BATCH_PAIRS] + first * stride), stride, x, stride)
     barrier(team.sync, team.size)
     return op[codes.ROW_PAIRS]
 
@@ -52,9 +52,9 @@ def input_operand(team, op, work, rows):
 def gradient_operand(team, op, work, rows):
     """Twin of ``dense.gradient_operand``: round the gradient with respect to the output."""
     first, last = share(team.rank, team.size, rows)
-    row = op[codes.Y_ROW]
-    dy, pairs = at(work, op[codes.DY] + first * row), at(work, op[codes.ROW_PAIRS] + first * row)
-    round_columns(last - first, op[codes.OUTPUTS], pairs, row, dy, row, LANES)
+    stride = op[codes.Y_STRIDE]
+    dy, pairs = at(work, op[codes.DY] + first * stride), at(work, op[codes.ROW_PAIRS] + first * stride)
+    round_columns(last - first, op[codes.OUTPUTS], pairs, stride, dy, stride, LANES)
     barrier(team.sync, team.size)
     return op[codes.ROW_PAIRS]
 
@@ -63,8 +63,8 @@ def input_gradient(op, params, dy, dx, scratch, rows, column, columns, transpose
     """Twin of ``dense.input_gradient`` for pairs dy."""
     stride = half(op[codes.PANELS]) * LANES * LANES
     product(
-        dy, op[codes.Y_ROW], 1, at(params, op[codes.WT_PAIRS] + column // LANES * stride), stride,
-        dx, op[codes.X_ROW], LANES, (columns + LANES - 1) // LANES, rows, half(op[codes.OUTPUTS]),
+        dy, op[codes.Y_STRIDE], 1, at(params, op[codes.WT_PAIRS] + column // LANES * stride), stride,
+        dx, op[codes.X_STRIDE], LANES, (columns + LANES - 1) // LANES, rows, half(op[codes.OUTPUTS]),
         scratch, 0, MODE_ZERO, 0,
     )  # fmt: skip
 
@@ -77,15 +77,15 @@ def round_weights(op, params, pair, first, count, scratch):
     panels = min(2, op[codes.PANELS] - 2 * pair)
     weights = at(params, op[codes.WEIGHTS] + 2 * pair * op[codes.PANEL] + (op[codes.BIAS] + first) * LANES)
     for panel in range(panels):
-        place, stride, _ = forward_weights(op, 2 * pair + panel)
-        target = at(params, place + first // 2 * LANES)
+        offset, stride, _ = forward_weights(op, 2 * pair + panel)
+        target = at(params, offset + first // 2 * LANES)
         round_row_pairs(count, 1, target, LANES, at(weights, panel * op[codes.PANEL]), LANES)
     if op[codes.WT_PAIRS]:
         stride = half(op[codes.PANELS]) * LANES * LANES
-        for row in range(0, count, LANES):
-            rows = min(LANES, count - row)
-            round_columns(rows, panels * LANES, scratch, LANES, at(weights, row * LANES), LANES, op[codes.PANEL])
-            target = at(params, op[codes.WT_PAIRS] + (first + row) // LANES * stride + pair * LANES * LANES)
+        for r in range(0, count, LANES):
+            rows = min(LANES, count - r)
+            round_columns(rows, panels * LANES, scratch, LANES, at(weights, r * LANES), LANES, op[codes.PANEL])
+            target = at(params, op[codes.WT_PAIRS] + (first + r) // LANES * stride + pair * LANES * LANES)
             transpose_square(target, LANES, scratch, rows)
 
 
@@ -109,9 +109,9 @@ def pack_gradient(op, work, pair, panels, rows, packed):
     panel_size = whole(rows, LANES) * LANES
     for panel in range(panels):
         dy = at(work, op[codes.DY] + (2 * pair + panel) * LANES)
-        round_row_pairs(rows, 1, at(packed, panel * panel_size), LANES, dy, op[codes.Y_ROW])
-        for place in range(half(rows) * LANES, panel_size):
-            packed[panel * panel_size + place] = 0.0
+        round_row_pairs(rows, 1, at(packed, panel * panel_size), LANES, dy, op[codes.Y_STRIDE])
+        for i in range(half(rows) * LANES, panel_size):
+            packed[panel * panel_size + i] = 0.0
 
 
 def weight_gradient(op, work, first, count, packed, rows, gradient, panels):
@@ -120,7 +120,7 @@ def weight_gradient(op, work, first, count, packed, rows, gradient, panels):
     The column before the input holds ones. Panels of the gradient have ``BLOCK_ROWS`` rows.
     """
     product(
-        at(work, op[codes.BATCH_PAIRS] + first), 1, op[codes.X_ROW], packed, whole(rows, LANES) * LANES,
+        at(work, op[codes.BATCH_PAIRS] + first), 1, op[codes.X_STRIDE], packed, whole(rows, LANES) * LANES,
         gradient, LANES, BLOCK_ROWS * LANES, panels, count, half(rows), gradient, 0, MODE_ZERO, 0,
     )  # fmt: skip
 
@@ -144,11 +144,11 @@ def dense_update_share(
             pack_gradient(op, work, pair, panels, rows, packed)
             packed_pair = pair
         # before the first block, as row -1, the bias
-        for row in range(-op[codes.BIAS] if first == 0 else 0, 1):
-            count = block if row == 0 else 1
-            weight_gradient(op, work, first + row, count, packed, rows, gradient, panels)
+        for r in range(-op[codes.BIAS] if first == 0 else 0, 1):
+            count = block if r == 0 else 1
+            weight_gradient(op, work, first + r, count, packed, rows, gradient, panels)
             update_tile(
-                op, params, moments, slot_1, gradient, panel_size, pair, op[codes.BIAS] + first + row, count, l2,
+                op, params, moments, slot_1, gradient, panel_size, pair, op[codes.BIAS] + first + r, count, l2,
                 descent,
             )  # fmt: skip
         if descent.optimizer != codes.GRADIENT:

@@ -36,7 +36,7 @@ def shifted(x, shift):
 
 
 def complement(out, p):
-    """1 - p, for another place."""
+    """1 - p, written to ``out``."""
     return 1.0 - p
 
 
@@ -46,7 +46,7 @@ def log_sigmoid(z):
 
 
 def log_complement(out, z):
-    """Logarithm of 1 - sigmoid(z) in the same way, for another place."""
+    """Logarithm of 1 - sigmoid(z) by the same method, written to ``out``."""
     return select(z > 0.0, -softplus(z), log(1.0 - sigmoid(z)))
 
 
@@ -136,14 +136,14 @@ def store_pairs(typingctx, count, target, first, second):
         vectors = Vectors(context, builder, target.dtype)
         lanes = vectors.lanes
         count, target_pointer, *sources = arguments
-        order = [place for i in range(lanes) for place in (i, lanes + i)]
+        order = [lane for i in range(lanes) for lane in (i, lanes + i)]
         with for_range(builder, count) as index:
             start = builder.mul(index, I64(lanes))
             values = [vectors.load(source, start) for source in sources]
             for half in range(2):
                 chosen = ir.Constant(ir.VectorType(I32, lanes), order[half * lanes : (half + 1) * lanes])
-                place = builder.add(builder.mul(start, I64(2)), I64(half * lanes))
-                vectors.store(builder.shuffle_vector(*values, chosen), target_pointer, place)
+                offset = builder.add(builder.mul(start, I64(2)), I64(half * lanes))
+                vectors.store(builder.shuffle_vector(*values, chosen), target_pointer, offset)
         return context.get_dummy_value()
 
     return types.void(types.intp, target, target, target), codegen
@@ -182,27 +182,27 @@ def finish_row(link, z, count, outputs):
     convert_row(count, outputs, z)
 
 
-def finish_rows(link, raw, row, first, rows, columns, outputs, spare):
+def finish_rows(link, raw, stride, first, rows, columns, outputs, spare):
     """Write rows ``first`` .. first + rows - 1 of ``outputs``.
 
-    raw : their raw outputs, of any float type, ``row`` elements from one row to the next
+    raw : their raw outputs, of any float type, ``stride`` elements from one row to the next
     outputs : (n, columns), or (n, 2) of a pair
     spare : room for twice as many vectors as hold a row, and a column
     """
     if link == codes.SOFTMAX_LINK:
         for r in range(rows):
-            softmax_row(columns, at(outputs, (first + r) * columns), spare, at(raw, r * row))
+            softmax_row(columns, at(outputs, (first + r) * columns), spare, at(raw, r * stride))
         return
     if columns > 1:
         for r in range(rows):
-            convert_row(columns, spare, at(raw, r * row))
+            convert_row(columns, spare, at(raw, r * stride))
             finish_row(link, spare, columns, at(outputs, (first + r) * columns))
         return
-    if row == 1:
+    if stride == 1:
         convert_row(rows, spare, raw)
     else:
         for r in range(rows):
-            spare[r] = raw[r * row]
+            spare[r] = raw[r * stride]
     if link == codes.LOGISTIC_PAIR or link == codes.LOG_LOGISTIC_PAIR:
         finish_pairs(link == codes.LOG_LOGISTIC_PAIR, spare, rows, at(outputs, 2 * first))
     else:

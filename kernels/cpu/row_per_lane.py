@@ -1,4 +1,4 @@
-"""Way forward with one row in each lane, for narrow layers, which would leave most lanes of a panel of weights empty.
+"""Forward pass with one row in each lane, for narrow layers, which would leave most lanes of a panel of weights empty.
 
 A block is cut into groups of LANES rows. A group is a vector of ones, whose products with the row of biases start
 the sums, and a vector for each column. The weights are the left operand of the products, element by element.
@@ -50,11 +50,11 @@ def forward_groups(network, groups, ping, pong, stride):
             in_pong = 1 - in_pong
             target = pong if in_pong else ping
             for panel in range(op[codes.PANELS]):
-                place = panel * LANES
+                column = panel * LANES
                 product(
                     at(network.params, op[codes.WEIGHTS] + panel * op[codes.PANEL]), 1, LANES,
                     at(source, 0 if op[codes.BIAS] else LANES), stride,
-                    at(target, (1 + place) * LANES), LANES, stride, groups, min(LANES, op[codes.OUTPUTS] - place),
+                    at(target, (1 + column) * LANES), LANES, stride, groups, min(LANES, op[codes.OUTPUTS] - column),
                     op[codes.INPUTS] + op[codes.BIAS], source, 0, MODE_ZERO, int(function == codes.RELU),
                 )  # fmt: skip
             source = target
@@ -64,12 +64,12 @@ def forward_groups(network, groups, ping, pong, stride):
     return in_pong
 
 
-def unload_groups(rows, vectors, target, row, buffer, stride):
-    """Write groups of ``rows`` rows to row-major ``target``, ``vectors`` vectors a row, its rows ``row`` apart."""
+def unload_groups(rows, vectors, target, target_stride, buffer, stride):
+    """Write groups of ``rows`` rows, ``vectors`` vectors each, to row-major ``target``, ``target_stride`` apart."""
     for first in range(0, rows, LANES):
         for vector in range(vectors):
             square = at(buffer, first // LANES * stride + (1 + vector * LANES) * LANES)
-            transpose_square(at(target, first * row + vector * LANES), row, square, LANES)
+            transpose_square(at(target, first * target_stride + vector * LANES), target_stride, square, LANES)
 
 
 def unload_column(rows, target, buffer, stride):

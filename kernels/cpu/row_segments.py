@@ -32,10 +32,10 @@ def gradients_of_rows(team, network, memory, rows, gradients, add):
         bias = op[codes.BIAS]
         for panel in range(0, op[codes.PANELS], 2):
             panels = min(2, op[codes.PANELS] - panel)
-            pack(scratch, at(work, op[codes.DY] + panel * LANES), op[codes.Y_ROW], rows, panels)
+            pack(scratch, at(work, op[codes.DY] + panel * LANES), op[codes.Y_STRIDE], rows, panels)
             target = at(gradients, op[codes.WEIGHTS] + panel * op[codes.PANEL])
             product(  # the column before x holds ones, whose products with dy are the gradient of the bias
-                at(work, op[codes.X] - bias), 1, op[codes.X_ROW], scratch, rows * LANES, target, LANES,
+                at(work, op[codes.X] - bias), 1, op[codes.X_STRIDE], scratch, rows * LANES, target, LANES,
                 op[codes.PANEL], panels, op[codes.INPUTS] + bias, rows, scratch, 0, MODE_ADD if add else MODE_ZERO, 0,
             )  # fmt: skip
 
@@ -48,8 +48,8 @@ def update_by_rows(team, run, descent, l2_scale, network, moments, memory, segme
         weight_rows = op[codes.INPUTS] + op[codes.BIAS]
         for panel in range(op[codes.PANELS] if op[codes.KIND] == codes.DENSE else 0):
             if owner == team.rank:
-                place = op[codes.WEIGHTS] + panel * op[codes.PANEL]
-                gradient = at(memory.gradients, place)
+                offset = op[codes.WEIGHTS] + panel * op[codes.PANEL]
+                gradient = at(memory.gradients, offset)
                 for segment in range(1, segments):
                     add_vectors(1, 0, weight_rows, gradient, at(gradient, segment * run[codes.PARAMETERS]))
                 update_panel(

@@ -2,8 +2,9 @@
 
 ``features`` is a tuple of arrays. Compressed rows (CSR), all empty where the input is dense:
 ``values`` (entries,), ``columns`` int32 (entries,), ``starts`` int64 (n + 1,): entries starts[i] .. starts[i + 1] are
-row i. And room for the entries of one batch by columns: ``places`` int64 (inputs + 2,), ``rows`` int32 and ``shares``
-(entries of the fullest batch,): entries places[j] .. places[j + 1] are column j, in the order of the batch's rows.
+row i. And room for the entries of one batch by columns: ``column_starts`` int64 (inputs + 2,), ``rows`` int32 and
+``batch_values`` (entries of the fullest batch,): entries column_starts[j] .. column_starts[j + 1] are column j, in the
+order of the batch's rows.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ def scaled_sum(y, x, factor):
 
 
 add_scaled = vector_loop(scaled_sum, 1, 2, 1)
-VALUES, NUMBERS, STARTS, PLACES, ROWS, SHARES = range(6)  # in the tuple ``features``
+VALUES, NUMBERS, STARTS, COLUMN_STARTS, ROWS, BATCH_VALUES = range(6)  # in the tuple ``features``
 
 
-def sparse_forward(op, params, features, order, ordered, first, last, y, y_row, z, alpha):
+def sparse_forward(op, params, features, order, ordered, first, last, y, y_stride, z, alpha):
     """``dense_forward`` of rows order[first] .. order[last - 1], or first .. last - 1 where ``ordered`` is 0.
 
     y and z (last - first, PANELS * LANES).
@@ -35,7 +36,7 @@ def sparse_forward(op, params, features, order, ordered, first, last, y, y_row, 
     for panel in range(panels):
         weights = at(params, op[codes.WEIGHTS] + panel * op[codes.PANEL])
         for r in range(first, last):
-            out = at(y, (r - first) * y_row + panel * LANES)
+            out = at(y, (r - first) * y_stride + panel * LANES)
             if bias:
                 copy_vectors(1, 0, 1, out, weights)
             else:
@@ -46,31 +47,31 @@ def sparse_forward(op, params, features, order, ordered, first, last, y, y_row, 
     if function == codes.LINEAR or function == codes.SOFTMAX:
         return
     if op[codes.Z] != op[codes.Y]:
-        copy_vectors(last - first, y_row, panels, z, y)
-    activation_forward(function, y, y_row, last - first, 0, panels, alpha)
+        copy_vectors(last - first, y_stride, panels, z, y)
+    activation_forward(function, y, y_stride, last - first, 0, panels, alpha)
 
 
 def transpose_batch(features, order, batch, inputs):
     """Sort the entries of rows order[0] .. order[batch - 1] by columns."""
     values, columns, starts = features[VALUES], features[NUMBERS], features[STARTS]
-    places, rows, shares = features[PLACES], features[ROWS], features[SHARES]
+    column_starts, rows, batch_values = features[COLUMN_STARTS], features[ROWS], features[BATCH_VALUES]
     for j in range(inputs + 2):
-        places[j] = 0
+        column_starts[j] = 0
     for r in range(batch):
         for k in range(starts[order[r]], starts[order[r] + 1]):
-            places[columns[k] + 2] += 1
+            column_starts[columns[k] + 2] += 1
     for j in range(2, inputs + 2):
-        places[j] += places[j - 1]
-    for r in range(batch):  # places[j + 1] moves from the first entry of column j to the end
+        column_starts[j] += column_starts[j - 1]
+    for r in range(batch):  # column_starts[j + 1] moves from the first entry of column j to the end
         for k in range(starts[order[r]], starts[order[r] + 1]):
-            place = places[columns[k] + 1]
-            rows[place], shares[place] = r, values[k]
-            places[columns[k] + 1] = place + 1
+            entry = column_starts[columns[k] + 1]
+            rows[entry], batch_values[entry] = r, values[k]
+            column_starts[columns[k] + 1] = entry + 1
 
 
 def sparse_gradient_tile(gradient, panel_size, features, packed, batch, first, count, panels, bias):
     """Rows first .. first + count of x.T @ dy, the bias being row 0, from dy in ``panels`` packed panels."""
-    places, rows, shares = features[PLACES], features[ROWS], features[SHARES]
+    column_starts, rows, batch_values = features[COLUMN_STARTS], features[ROWS], features[BATCH_VALUES]
     for panel in range(panels):
         clear(at(gradient, panel * panel_size), count * LANES)
     for i in range(count):
@@ -82,5 +83,5 @@ def sparse_gradient_tile(gradient, panel_size, features, packed, batch, first, c
                 for r in range(batch):
                     add_scaled(1, 0, 1, target, at(dy, r * LANES), 1.0)
             else:
-                for k in range(places[feature], places[feature + 1]):
-                    add_scaled(1, 0, 1, target, at(dy, rows[k] * LANES), shares[k])
+                for k in range(column_starts[feature], column_starts[feature + 1]):
+                    add_scaled(1, 0, 1, target, at(dy, rows[k] * LANES), batch_values[k])

@@ -13,7 +13,7 @@ from ..llvm.instructions import at
 from ..llvm.vectors import load_row, sum_of_squares
 from ..operations.activations import softmax
 from ..operations.elementwise import derivatives, simple_forward
-from ..operations.losses import limited_crossentropy, loss_row, row_metrics, unit_share
+from ..operations.losses import factor_in_mean, limited_crossentropy, loss_row, row_metrics
 from ..operations.optimizers import constants
 from ..operations.random import FIRST_DROPOUT_STREAM
 from ..operations.teamwork import barrier, share
@@ -25,18 +25,18 @@ from .row_segments import gradients_of_rows, update_by_rows
 from .sparse import sparse_forward, transpose_batch
 
 
-def gather(x, width, scaling, order, first, last, target, row):
+def gather(x, width, scaling, order, first, last, target, stride):
     """Scale rows order[first] .. order[last - 1] of x (n, width) into rows first .. last - 1 of ``target``."""
     for i in range(first, last):
-        load_row(width, at(target, i * row), at(x, order[i] * width), scaling[0], scaling[1])
+        load_row(width, at(target, i * stride), at(x, order[i] * width), scaling[0], scaling[1])
 
 
 def normalize_forward(rank, size, sync, op, factor, params, work, rows):
     """Normalize a batch: nothing, as this program is for networks that do not."""
 
 
-def forward(team, run, network, features, work, order, place, rows, step):
-    """All operations on ``rows`` rows of the batch from ``place``, a barrier after each.
+def forward(team, run, network, features, work, order, first_row, rows, step):
+    """All operations on ``rows`` rows of the batch from ``first_row``, a barrier after each.
 
     They are in the workspace or, if sparse, in ``features``.
     """
@@ -45,19 +45,20 @@ def forward(team, run, network, features, work, order, place, rows, step):
         op, factor = at(network.ops, index * COLUMNS), at(network.factors, index * FACTORS)
         first, last = share(team.rank, team.size, rows)
         if features is not None and index == 0:
-            y, z = at(work, op[codes.Y] + first * op[codes.Y_ROW]), at(work, op[codes.Z] + first * op[codes.Y_ROW])
+            y = at(work, op[codes.Y] + first * op[codes.Y_STRIDE])
+            z = at(work, op[codes.Z] + first * op[codes.Y_STRIDE])
             sparse_forward(
-                op, params, features, order, 1, first, last, y, op[codes.Y_ROW], z, factor[codes.ALPHA]
+                op, params, features, order, 1, first, last, y, op[codes.Y_STRIDE], z, factor[codes.ALPHA]
             )
             if op[codes.FUNCTION] == codes.SOFTMAX:
-                softmax(y, op[codes.Y_ROW], last - first, op[codes.OUTPUTS], op[codes.PANELS])
+                softmax(y, op[codes.Y_STRIDE], last - first, op[codes.OUTPUTS], op[codes.PANELS])
         elif op[codes.KIND] == codes.DENSE:
             dense_forward_share(team, op, params, work, rows, factor[codes.ALPHA])
         elif op[codes.KIND] >= codes.STANDARDIZE:
             normalize_forward(team.rank, team.size, team.sync, op, factor, params, work, rows)
         else:
             simple_forward(
-                op, factor[codes.ALPHA], factor[codes.RATE], work, first, last, place, step,
+                op, factor[codes.ALPHA], factor[codes.RATE], work, first, last, first_row, step,
                 FIRST_DROPOUT_STREAM + index, run[codes.SEED_LOW], run[codes.SEED_HIGH],
             )  # fmt: skip
         barrier(team.sync, team.size)
@@ -69,21 +70,21 @@ def losses(run, op, work, data, order, first, last, scale, limit, factors, stats
     ``scale`` is the factor of the gradients, ``limit`` the largest loss of an output, or 0. ``factors`` are the
     parameters of the loss, then of each metric.
     """
-    metrics, columns, row = run[codes.METRICS_COUNT], op[codes.OUTPUTS], op[codes.Y_ROW]
-    y, weights, weighted, rows = data.y, data.weights, run[codes.WEIGHTED], last - first
-    outputs, gradients = at(work, op[codes.Y] + first * row), at(work, op[codes.DY] + first * row)
+    metrics, columns, stride = run[codes.METRICS_COUNT], op[codes.OUTPUTS], op[codes.Y_STRIDE]
+    y, sample_weights, weighted, rows = data.y, data.sample_weights, run[codes.WEIGHTED], last - first
+    outputs, gradients = at(work, op[codes.Y] + first * stride), at(work, op[codes.DY] + first * stride)
     chosen, row_stats = at(order, first), at(stats, first * (1 + metrics))
     if run[codes.METRICS_FIRST]:
-        metrics_of_rows(run, outputs, row, y, weights, chosen, rows, columns, factors, row_stats)
+        metrics_of_rows(run, outputs, stride, y, sample_weights, chosen, rows, columns, factors, row_stats)
     if columns == 1:
         column_losses(
-            run, data, chosen, rows, outputs, gradients, row, scale, factors, row_stats, scratch
+            run, data, chosen, rows, outputs, gradients, stride, scale, factors, row_stats, scratch
         )
     for r in range(rows if columns > 1 or limit > 0.0 else 0):
-        target, output = at(y, chosen[r] * run[codes.TARGETS]), at(outputs, r * row)
-        weight = weights[chosen[r]] if weighted else 1.0
+        target, output = at(y, chosen[r] * run[codes.TARGETS]), at(outputs, r * stride)
+        weight = sample_weights[chosen[r]] if weighted else 1.0
         if columns > 1:
-            gradient = at(gradients, r * row)
+            gradient = at(gradients, r * stride)
             value = loss_row(
                 run[codes.LOSS], output, target, gradient, columns, op[codes.PANELS], weight * scale, factors
             )
@@ -93,15 +94,15 @@ def losses(run, op, work, data, order, first, last, scale, limit, factors, stats
         if limit > 0.0 and run[codes.LOSS] == codes.BINARY_CE_LOGITS:
             row_stats[r * (1 + metrics)] = weight * limited_crossentropy(output, target, columns, limit)
     if metrics > 0 and not run[codes.METRICS_FIRST]:
-        metrics_of_rows(run, outputs, row, y, weights, chosen, rows, columns, factors, row_stats)
+        metrics_of_rows(run, outputs, stride, y, sample_weights, chosen, rows, columns, factors, row_stats)
 
 
-def metrics_of_rows(run, outputs, row, y, weights, chosen, rows, columns, factors, stats):
+def metrics_of_rows(run, outputs, stride, y, sample_weights, chosen, rows, columns, factors, stats):
     """Metrics of ``rows`` rows, found through ``chosen``; they are weighted where the mean is."""
     for r in range(rows):
-        weight = weights[chosen[r]] if run[codes.WEIGHTED_MEAN] else 1.0
+        weight = sample_weights[chosen[r]] if run[codes.WEIGHTED_MEAN] else 1.0
         row_metrics(
-            run, at(outputs, r * row), at(y, chosen[r] * run[codes.TARGETS]), columns, weight, factors,
+            run, at(outputs, r * stride), at(y, chosen[r] * run[codes.TARGETS]), columns, weight, factors,
             at(stats, r * (1 + run[codes.METRICS_COUNT]) + 1),
         )  # fmt: skip
 
@@ -113,8 +114,8 @@ def penalty(network):
         op, factor = at(network.ops, index * COLUMNS), at(network.factors, index * FACTORS)
         if factor[codes.L2] != 0.0:
             for panel in range(op[codes.PANELS]):
-                place = op[codes.WEIGHTS] + panel * op[codes.PANEL] + op[codes.BIAS] * LANES
-                total += factor[codes.L2] * sum_of_squares(op[codes.INPUTS], at(network.params, place))
+                offset = op[codes.WEIGHTS] + panel * op[codes.PANEL] + op[codes.BIAS] * LANES
+                total += factor[codes.L2] * sum_of_squares(op[codes.INPUTS], at(network.params, offset))
     return total
 
 
@@ -156,24 +157,24 @@ def backward(team, descent, l2_scale, network, features, moments, memory, rows):
 
 
 def differentiate(
-    team, run, hyper, network, data, features, memory, chosen, place, rows, unit, step
+    team, run, hyper, network, data, features, memory, chosen, first_row, rows, row_factor, step
 ):
-    """Way forward of ``rows`` rows of the batch from ``place``, their losses, and the gradient of the last dense layer.
+    """Forward pass of ``rows`` rows of the batch from ``first_row``, losses, and the gradient of the last dense layer.
 
     ``chosen`` is the order of the rows of the batch.
     """
     ops, count, work = network.ops, network.count, memory.work
-    order, stats = at(chosen, place), at(memory.stats, place * (1 + run[codes.METRICS_COUNT]))
+    order, stats = at(chosen, first_row), at(memory.stats, first_row * (1 + run[codes.METRICS_COUNT]))
     first, last = share(team.rank, team.size, rows)
     if features is None:
         gather(
-            data.x, ops[codes.INPUTS], data.scaling, order, first, last, at(work, ops[codes.X]), ops[codes.X_ROW]
+            data.x, ops[codes.INPUTS], data.scaling, order, first, last, at(work, ops[codes.X]), ops[codes.X_STRIDE]
         )
     elif team.rank == 0:
         transpose_batch(features, order, rows, ops[codes.INPUTS])
     barrier(team.sync, team.size)
-    forward(team, run, network, features, work, order, place, rows, step)
-    scale, limit = NUMBER(unit * hyper[codes.LOSS_SCALE]), hyper[codes.LOSS_LIMIT]
+    forward(team, run, network, features, work, order, first_row, rows, step)
+    scale, limit = NUMBER(row_factor * hyper[codes.LOSS_SCALE]), hyper[codes.LOSS_LIMIT]
     op = at(ops, (count - 1) * COLUMNS)
     losses(run, op, work, data, order, first, last, scale, limit, network.loss_factors, stats, memory.scratch)
     derivatives(ops, count, network.factors, work, first, last - first, 0, op[codes.PANELS])
@@ -181,7 +182,7 @@ def differentiate(
 
 
 def add_rows(stats, rows, columns):
-    """Add up ``rows`` rows of loss and metrics; the sums take the place of the first."""
+    """Add up ``rows`` rows of loss and metrics; the sums replace the first row."""
     for m in range(columns):
         total = 0.0
         for r in range(rows):
@@ -189,10 +190,10 @@ def add_rows(stats, rows, columns):
         stats[m] = total
 
 
-def report(run, hyper, network, stats, segments, rows, unit, results):
+def report(run, hyper, network, stats, segments, rows, row_factor, results):
     """Add to ``results`` the penalty and the sums that ``add_rows`` has left where each segment of the batch starts."""
     columns = 1 + run[codes.METRICS_COUNT]
-    mean = float(rows) * unit if run[codes.WEIGHTED_MEAN] else 1.0
+    mean = float(rows) * row_factor if run[codes.WEIGHTED_MEAN] else 1.0
     results[0] += (mean if run[codes.L2_PER_ROW] else float(rows)) * penalty(network)
     for segment in range(segments):
         first, _ = share(segment, segments, rows)
@@ -201,12 +202,15 @@ def report(run, hyper, network, stats, segments, rows, unit, results):
             results[m] += factor * stats[first * columns + m]
 
 
-def do_step(team, run, hyper, network, data, features, memory, epoch, place, rows, counters):
-    """One step on ``rows`` rows of the batch from ``place``; ``counters`` are t, power_1 and power_2, returned anew."""
+def do_step(team, run, hyper, network, data, features, memory, epoch, batch_start, rows, counters):
+    """One step on a batch: ``rows`` rows from ``batch_start`` in the order.
+
+    ``counters`` are t, power_1 and power_2, whose new values are returned.
+    """
     columns = 1 + run[codes.METRICS_COUNT]
     t, power_1, power_2 = counters
-    chosen = at(data.order, place)
-    unit = unit_share(run, data.weights, chosen, rows)
+    chosen = at(data.order, batch_start)
+    row_factor = factor_in_mean(run, data.sample_weights, chosen, rows)
     by_rows = run[codes.SEGMENTS] > 0
     segments = min(run[codes.SEGMENTS], rows) if by_rows else 0
     first_segment, last_segment = share(team.rank, team.size, segments) if by_rows else (0, 1)
@@ -219,8 +223,9 @@ def do_step(team, run, hyper, network, data, features, memory, epoch, place, row
             begin, end = share(part, parts, last - first)
             part_rows = end - begin
             differentiate(
-                members, run, hyper, network, data, features, memory, chosen, first + begin, part_rows, unit, int(t)
-            )
+                members, run, hyper, network, data, features, memory, chosen, first + begin, part_rows, row_factor,
+                int(t),
+            )  # fmt: skip
             if by_rows:
                 gradients = at(memory.gradients, segment * run[codes.PARAMETERS])
                 gradients_of_rows(members, network, memory, part_rows, gradients, part > 0)
@@ -232,18 +237,20 @@ def do_step(team, run, hyper, network, data, features, memory, epoch, place, row
         barrier(team.sync, team.size)
     if team.rank == 0:
         sums = at(memory.results, epoch * columns)
-        report(run, hyper, network, memory.stats, max(1, segments), rows, unit, sums)
+        report(run, hyper, network, memory.stats, max(1, segments), rows, row_factor, sums)
     barrier(team.sync, team.size)  # the penalty is read before the weights change
-    l2_scale = unit if run[codes.L2_PER_ROW] else 1.0
+    l2_scale = row_factor if run[codes.L2_PER_ROW] else 1.0
     optimizer, moments = gradient_use(run, memory)
-    share_1, share_2 = 1.0 - hyper[codes.BETA_1], 1.0 - hyper[codes.BETA_2]
+    one_minus_beta_1, one_minus_beta_2 = 1.0 - hyper[codes.BETA_1], 1.0 - hyper[codes.BETA_2]
     decay, nesterov = hyper[codes.LEARNING_RATE] * hyper[codes.WEIGHT_DECAY], hyper[codes.NESTEROV] != 0.0
-    descent = Descent(optimizer, rate, momentum, share_1, share_2, epsilon, decay, nesterov)
+    descent = Descent(optimizer, rate, momentum, one_minus_beta_1, one_minus_beta_2, epsilon, decay, nesterov)
     if by_rows:
         update_by_rows(team, run, descent, l2_scale, network, moments, memory, segments)
         barrier(team.sync, team.size)
     else:
         backward(team, descent, l2_scale, network, features, moments, memory, rows)
-    descent = Descent(run[codes.OPTIMIZER], rate, momentum, share_1, share_2, epsilon, decay, nesterov)
+    descent = Descent(
+        run[codes.OPTIMIZER], rate, momentum, one_minus_beta_1, one_minus_beta_2, epsilon, decay, nesterov
+    )
     finish_step(team, run, hyper, descent, network, memory)
     return t, power_1, power_2

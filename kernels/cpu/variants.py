@@ -1,4 +1,4 @@
-"""Programs that have other kernels in the place of some: what few trainings need is left out of those of the others."""
+"""Programs with some kernels replaced: what few trainings need is left out of the programs of the others."""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@ def convert(source, row_stride, column_stride, columns, target):
     """target (rows * columns,) = numbers of any type, rows and columns so many elements apart."""
     i = cuda.grid(1)
     while i < target.size:
-        row = i // columns
-        target[i] = NUMBER(source[row * row_stride + (i - row * columns) * column_stride])
+        r = i // columns
+        target[i] = NUMBER(source[r * row_stride + (i - r * columns) * column_stride])
         i += cuda.gridsize(1)
 
 
@@ -23,14 +23,14 @@ def convert_bytes(source, row_stride, column_stride, columns, target):
     """The same for pixels, which stay bytes."""
     i = cuda.grid(1)
     while i < target.size:
-        row = i // columns
-        target[i] = source[row * row_stride + (i - row * columns) * column_stride]
+        r = i // columns
+        target[i] = source[r * row_stride + (i - r * columns) * column_stride]
         i += cuda.gridsize(1)
 
 
 @entry("NddiI")
 def first_outside(numbers, low, high, whole, found):
-    """Bring ``found[0]`` down to the first place of a number that is not in [low, high], or not whole if asked for."""
+    """Lower ``found[0]`` to the index of the first number that is not in [low, high], or not whole if asked for."""
     i = cuda.grid(1)
     while i < numbers.size:
         number = float(numbers[i])
@@ -45,6 +45,6 @@ def take_rows(source, index, columns, target):
     """target (rows, columns) = rows ``index`` of the source, flat."""
     i = cuda.grid(1)
     while i < target.size:
-        row = i // columns
-        target[i] = source[index[row] * columns + i - row * columns]
+        r = i // columns
+        target[i] = source[index[r] * columns + i - r * columns]
         i += cuda.gridsize(1)

@@ -44,18 +44,18 @@ def derivative(function, y, z, alpha):
 
 
 def _descend(step, rule):
-    weights = ("w[place], m[place]", "w[place], m[place], v[place]")[rule.moments - 1]
+    weights = ("w[offset], m[offset]", "w[offset], m[offset], v[offset]")[rule.moments - 1]
     numbers = ", ".join(f"NUMBER(descent.{name})" for name in rule.numbers)
     return Call(step, f"{weights}, g, {numbers}", f"{weights} =")
 
 
 @chosen(
-    {case: _descend(step, rule) for case, step, rule in rules()} | {codes.GRADIENT: Call(kept, "g", "m[place] =")},
-    otherwise=Call(undefined, "w[place]", "w[place] ="),
+    {case: _descend(step, rule) for case, step, rule in rules()} | {codes.GRADIENT: Call(kept, "g", "m[offset] =")},
+    otherwise=Call(undefined, "w[offset]", "w[offset] ="),
     by="descent.optimizer",
 )
-def descend(descent, w, m, v, place, g):
-    """The optimizer's step on the weight at ``place`` of w, whose moments stand there in m and v; see ``update``."""
+def descend(descent, w, m, v, offset, g):
+    """The optimizer's step on the weight w[offset] with the moments m[offset] and v[offset]; see ``update``."""
 
 
 def through_elements(ops, index, factors, work, r, j, gradient):
@@ -66,12 +66,12 @@ def through_elements(ops, index, factors, work, r, j, gradient):
     below = index - 1
     while below >= 0:
         op = at(ops, below * COLUMNS)
-        place = r * op[codes.Y_ROW] + j
+        offset = r * op[codes.Y_STRIDE] + j
         if op[codes.KIND] == codes.DROPOUT:
-            gradient *= work[op[codes.MASK] + place]
+            gradient *= work[op[codes.MASK] + offset]
         else:
             alpha = factors[below * FACTORS + codes.ALPHA]
-            gradient *= derivative(op[codes.FUNCTION], work[op[codes.Y] + place], work[op[codes.Z] + place], alpha)
+            gradient *= derivative(op[codes.FUNCTION], work[op[codes.Y] + offset], work[op[codes.Z] + offset], alpha)
             if op[codes.KIND] != codes.ACTIVATION:
                 break
         below -= 1

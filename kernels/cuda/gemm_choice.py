@@ -1,4 +1,4 @@
-"""Which way of multiplying matrices serves which precision and shape on a GPU: the one place that decides."""
+"""Which method of multiplying matrices serves which precision and shape on a GPU; nothing else decides it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .gemm import Way, numbers_way
+from .gemm import Method, numbers_method
 from .jit import SIMULATED
 from .launches.dense import forward_kernel, input_gradient_kernel, weight_gradient_kernel
-from .tensor_cores import tensor_way
+from .tensor_cores import tensor_method
 
 PRODUCTS = {
     "forward": forward_kernel,
@@ -20,28 +20,28 @@ PRODUCTS = {
 }
 
 
-def _tensor_ways(pairs: bool) -> tuple[Way, ...]:
+def _tensor_methods(pairs: bool) -> tuple[Method, ...]:
     return (
-        tensor_way(128, 128, 16, 64, 32, pairs),
-        tensor_way(64, 64, 16, 32, 16, pairs),
-        tensor_way(32, 32, 16, 16, 16, pairs),
+        tensor_method(128, 128, 16, 64, 32, pairs),
+        tensor_method(64, 64, 16, 32, 16, pairs),
+        tensor_method(32, 32, 16, 16, 16, pairs),
     )
 
 
 BOTH_DTYPES = ("float32", "float64")
-MIDDLE, SMALL = numbers_way(64, 64, 16, 4, 4, BOTH_DTYPES), numbers_way(32, 32, 16, 4, 4, BOTH_DTYPES)
+MIDDLE, SMALL = numbers_method(64, 64, 16, 4, 4, BOTH_DTYPES), numbers_method(32, 32, 16, 4, 4, BOTH_DTYPES)
 # Tiles from the largest on: larger ones read less memory, smaller ones occupy more of the GPU.
-WAYS_OF_GPUS: dict[str, tuple[Way, ...]] = {
-    "float32": (numbers_way(128, 128, 16, 8, 8, ("float32",)), MIDDLE, SMALL),
+METHODS_OF_GPUS: dict[str, tuple[Method, ...]] = {
+    "float32": (numbers_method(128, 128, 16, 8, 8, ("float32",)), MIDDLE, SMALL),
     "float64": (MIDDLE, SMALL),
-    "tf32": _tensor_ways(pairs=False),
-    "bfloat16": _tensor_ways(pairs=True),
+    "tf32": _tensor_methods(pairs=False),
+    "bfloat16": _tensor_methods(pairs=True),
 }
-WAYS = WAYS_OF_GPUS
+METHODS = METHODS_OF_GPUS
 if SIMULATED:  # a simulated thread is a thread of Python, so there are few of them
-    _few = numbers_way(16, 8, 8, 4, 4, BOTH_DTYPES), numbers_way(8, 8, 4, 4, 4, BOTH_DTYPES)
-    WAYS = {"float32": _few, "float64": _few} | {
-        name: (tensor_way(16, 16, 16, 16, 16, pairs=name == "bfloat16"),) for name in ("tf32", "bfloat16")
+    _few = numbers_method(16, 8, 8, 4, 4, BOTH_DTYPES), numbers_method(8, 8, 4, 4, 4, BOTH_DTYPES)
+    METHODS = {"float32": _few, "float64": _few} | {
+        name: (tensor_method(16, 16, 16, 16, 16, pairs=name == "bfloat16"),) for name in ("tf32", "bfloat16")
     }
 BLOCKS_WANTED = (
     4 if SIMULATED else 128
@@ -50,7 +50,7 @@ ROWS_OF_SLICE = 8 if SIMULATED else 128  # least rows of a batch worth a sum of 
 
 
 def precision_of(dtype: np.dtype, mixed: bool) -> str:
-    """Precision of the operands of products in training: a name in ``WAYS``.
+    """Precision of the operands of products in training: a name in ``METHODS``.
 
     float32 stays float32, unless ``FASTNN_TF32=1`` lets the tensor cores round its operands to TF32.
 
@@ -67,15 +67,15 @@ def precision_of(dtype: np.dtype, mixed: bool) -> str:
     return "tf32" if wanted == "1" and dtype == np.float32 else dtype.name
 
 
-def tiles(way: Way, rows: int, columns: int) -> int:
+def tiles(method: Method, rows: int, columns: int) -> int:
     """Number of tiles of a result."""
-    return -(-rows // way.rows) * -(-columns // way.columns)
+    return -(-rows // method.rows) * -(-columns // method.columns)
 
 
-def way_for(precision: str, rows: int, columns: int) -> Way:
+def method_for(precision: str, rows: int, columns: int) -> Method:
     """Largest tiles that still occupy a GPU, or the smallest."""
-    ways = WAYS[precision]
-    return next((way for way in ways if tiles(way, rows, columns) >= BLOCKS_WANTED), ways[-1])
+    methods = METHODS[precision]
+    return next((method for method in methods if tiles(method, rows, columns) >= BLOCKS_WANTED), methods[-1])
 
 
 def slices_for(most_tiles: int, batch_size: int) -> int:
@@ -84,6 +84,6 @@ def slices_for(most_tiles: int, batch_size: int) -> int:
 
 
 @functools.cache
-def product_kernel(product: str, way: Way) -> Callable:
-    """Kernel of a name in ``PRODUCTS``, the same object for the same way."""
-    return PRODUCTS[product](way)
+def product_kernel(product: str, method: Method) -> Callable:
+    """Kernel of a name in ``PRODUCTS``, the same object for the same method."""
+    return PRODUCTS[product](method)

@@ -65,10 +65,10 @@ else:
         """Pointer to element ``offset`` of an array or behind a pointer."""
 
         def codegen(context, builder, signature, arguments):
-            address, place = arguments
+            address, offset = arguments
             if isinstance(base, cuda_types.Array):
                 address = context.make_array(base)(context, builder, address).data
-            return builder.gep(address, [place])
+            return builder.gep(address, [offset])
 
         return cuda_types.CPointer(base.dtype)(base, cuda_types.intp), codegen
 
@@ -83,7 +83,7 @@ else:
         return cuda_types.void(), codegen
 
     def _primitives(kind, integer, bits, value, floor, mantissa_bits, bias, root_half):
-        """``elementary.PRIMITIVES`` of one element type, by way of its bit pattern."""
+        """``elementary.PRIMITIVES`` of one element type, through its bit pattern."""
 
         def pow2(n):
             return value(integer((integer(n) + bias) << mantissa_bits))
@@ -213,7 +213,7 @@ class Entry:
     arguments : str
         A letter for each argument: a number, or in upper case an array of one dimension. ``n`` is the element type,
         ``x`` that or uint8, ``u`` uint8, ``s`` any real numbers, ``i`` int64, ``j`` int32, ``d`` float64.
-    threads : most threads of a block: each may have its share of the registers
+    threads : most threads of a block: the fewer, the more registers each may have
     dtypes : element types that it is compiled for
     mixed : whether it also has a version of mixed precision, for float32
     """

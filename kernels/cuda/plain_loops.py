@@ -24,11 +24,11 @@ def plain_loop(loop: Loop) -> types.FunctionType:
     numbers = names[len(pointers) : len(pointers) + loop.scalars]
     sources = pointers[targets:]
     moving = len(sources) - loop.fixed
-    values = [f"{name}[{'place' if index < moving else 'column'}]" for index, name in enumerate(sources)]
+    values = [f"{name}[{'offset' if index < moving else 'column'}]" for index, name in enumerate(sources)]
     body = {"vector_loop": _map, "column_sums": _sum_columns, "row_sum": _sum_row}[loop.kind](
         pointers[: loop.outputs], f"formula({', '.join([*values, *numbers])})"
     )
-    head = "count" if loop.kind == "row_sum" else "rows, row, count"
+    head = "count" if loop.kind == "row_sum" else "rows, stride, count"
     lines = [f"def loop({head}, {', '.join(pointers + numbers)}):"]
     lines += [f"    {number} = NUMBER({number})" for number in numbers]
     return _defined(loop, lines + body)
@@ -41,7 +41,7 @@ def _defined(loop: Loop, lines: list[str]) -> types.FunctionType:
 
 
 def _losses(loop: Loop) -> list[str]:
-    parameters = [f"factors[{place}]" for place in loop.parameters]
+    parameters = [f"factors[{column}]" for column in loop.parameters]
     return [
         "def loop(columns, z, t, d, scale, factors, written):",
         "    total = 0.0",
@@ -59,8 +59,8 @@ def _map(targets: str, value: str) -> list[str]:
     return [
         "    for r in range(rows):",
         "        for column in range(count):",
-        "            place = r * row + column",
-        f"            {', '.join(f'{name}[place]' for name in targets)} = {value}",
+        "            offset = r * stride + column",
+        f"            {', '.join(f'{name}[offset]' for name in targets)} = {value}",
     ]
 
 
@@ -70,7 +70,7 @@ def _sum_columns(targets: str, value: str) -> list[str]:
         "    for column in range(count):",
         f"        {' = '.join(totals)} = 0.0",
         "        for r in range(rows):",
-        "            place = r * row + column",
+        "            offset = r * stride + column",
         f"            {', '.join(f'{name}_term' for name in targets)} = {value}",
         *(f"            {total} += {name}_term" for total, name in zip(totals, targets, strict=True)),
         *(f"        {name}[column] = {total}" for total, name in zip(totals, targets, strict=True)),
@@ -80,7 +80,7 @@ def _sum_columns(targets: str, value: str) -> list[str]:
 def _sum_row(targets: str, value: str) -> list[str]:
     return [
         "    total = 0.0",
-        "    for place in range(count):",
+        "    for offset in range(count):",
         f"        total += {value}",
         "    return total",
     ]

@@ -17,7 +17,7 @@ def softmax_rows(threads, op, work, rows):
     apart()
     r = threads.rank
     while r < rows:
-        softmax(at(work, op[codes.Y] + r * op[codes.Y_ROW]), 0, 1, op[codes.OUTPUTS], op[codes.PANELS])
+        softmax(at(work, op[codes.Y] + r * op[codes.Y_STRIDE]), 0, 1, op[codes.OUTPUTS], op[codes.PANELS])
         r += threads.size
 
 
@@ -32,20 +32,20 @@ def derivatives_of_rows(threads, ops, index, factors, work, rows):
 def gather(threads, op, x, scaling, order, rows, work):
     """Scale rows order[0] .. order[rows - 1] of x into the workspace, the inputs of the first operation."""
     apart()
-    width, row, target = op[codes.INPUTS], op[codes.X_ROW], at(work, op[codes.X])
+    width, stride, target = op[codes.INPUTS], op[codes.X_STRIDE], at(work, op[codes.X])
     i = threads.rank
     while i < rows * width:
         r = i // width
         k = i - r * width
-        target[r * row + k] = NUMBER(x[order[r] * width + k]) * scaling[0] + scaling[1]
+        target[r * stride + k] = NUMBER(x[order[r] * width + k]) * scaling[0] + scaling[1]
         i += threads.size
 
 
 def loss_of_row(run, z, target, gradient, columns, weight, scale, limit, factors, stats):
-    """Weighted loss and metrics of one row, its gradient, and outputs in the place of logits z."""
-    code, share = run[codes.LOSS], weight if run[codes.WEIGHTED_MEAN] else NUMBER(1.0)
+    """Weighted loss and metrics of one row, its gradient, and outputs instead of logits in z."""
+    code, metric_weight = run[codes.LOSS], weight if run[codes.WEIGHTED_MEAN] else NUMBER(1.0)
     if run[codes.METRICS_FIRST]:
-        row_metrics(run, z, target, columns, share, factors, at(stats, 1))
+        row_metrics(run, z, target, columns, metric_weight, factors, at(stats, 1))
     value = loss_row(code, z, target, gradient, columns, columns, weight * scale, factors)
     if limit > 0.0:
         if code == codes.SPARSE_CE_LOGITS and value > limit:
@@ -54,19 +54,19 @@ def loss_of_row(run, z, target, gradient, columns, weight, scale, limit, factors
             value = limited_crossentropy(z, target, columns, NUMBER(limit))
     stats[0] = weight * value
     if not run[codes.METRICS_FIRST]:
-        row_metrics(run, z, target, columns, share, factors, at(stats, 1))
+        row_metrics(run, z, target, columns, metric_weight, factors, at(stats, 1))
 
 
-def losses(threads, run, op, work, y, weights, order, rows, scale, limit, factors, stats):
+def losses(threads, run, op, work, y, sample_weights, order, rows, scale, limit, factors, stats):
     """Loss, metrics and gradient of the outputs of the last operation, a row to a thread."""
     apart()
-    row, columns = op[codes.Y_ROW], 1 + run[codes.METRICS_COUNT]
+    stride, columns = op[codes.Y_STRIDE], 1 + run[codes.METRICS_COUNT]
     r = threads.rank
     while r < rows:
-        weight = weights[order[r]] if run[codes.WEIGHTED] else NUMBER(1.0)
+        weight = sample_weights[order[r]] if run[codes.WEIGHTED] else NUMBER(1.0)
         loss_of_row(
-            run, at(work, op[codes.Y] + r * row), at(y, order[r] * run[codes.TARGETS]),
-            at(work, op[codes.DY] + r * row), op[codes.OUTPUTS], weight, scale, limit, factors,
+            run, at(work, op[codes.Y] + r * stride), at(y, order[r] * run[codes.TARGETS]),
+            at(work, op[codes.DY] + r * stride), op[codes.OUTPUTS], weight, scale, limit, factors,
             at(stats, r * columns),
         )  # fmt: skip
         r += threads.size

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .gemm import Way
+from .gemm import Method
 from .jit import SIMULATED, cuda
 
 WORD = np.uint32
@@ -55,8 +55,8 @@ if SIMULATED:
         words[warp, lane] = [*a, *b]
         cuda.syncthreads()
         if lane == 0:
-            held = words[warp].reshape(8, 4, 6)  # row or column g, place q, word
-            # words of the left: (row g, place q), (g + 8, q), (g, q + 4), (g + 8, q + 4); of the right: q, q + 4
+            held = words[warp].reshape(8, 4, 6)  # row or column g, thread q, word
+            # words of the left: (row g, column q), (g + 8, q), (g, q + 4), (g + 8, q + 4); of the right: q, q + 4
             left = _as_floats(np.block([[held[..., 0], held[..., 2]], [held[..., 1], held[..., 3]]]), pairs)
             right = _as_floats(np.hstack([held[..., 4], held[..., 5]]), pairs)
             sums[warp] = np.einsum("rkp,ckp->rc", left, right)
@@ -138,14 +138,14 @@ else:
         return _product("m16n8k16.row.col.f32.bf16.bf16.f32", a, b, c)
 
 
-def tensor_way(rows: int, columns: int, depth: int, warp_rows: int, warp_columns: int, pairs: bool) -> Way:
-    """Way of the tensor cores: TF32, or ``pairs`` of bfloat16; a warp has ``warp_rows`` x ``warp_columns`` elements."""
+def tensor_method(rows: int, columns: int, depth: int, warp_rows: int, warp_columns: int, pairs: bool) -> Method:
+    """Method of the tensor cores: TF32, or ``pairs`` of bfloat16; a warp has ``warp_rows`` x ``warp_columns`` sums."""
     warps_across = columns // warp_columns
     threads = 32 * warps_across * (rows // warp_rows)
     down, over = warp_rows // 16, warp_columns // 8
     words = 4 * down
     padding = 8  # threads of a warp then read from all banks of shared memory
-    left_row, right_row = rows + padding, columns + padding
+    left_stride, right_stride = rows + padding, columns + padding
 
     def multiply_tf32(left, right, sums, thread):
         lane, warp = thread % 32, thread // 32
@@ -154,10 +154,10 @@ def tensor_way(rows: int, columns: int, depth: int, warp_rows: int, warp_columns
         a = cuda.local.array(words, WORD)
         for k in range(0, depth, 8):
             for i in range(words):
-                a[i] = to_tf32(left[(k + q + i % 4 // 2 * 4) * left_row + row + i // 4 * 16 + i % 2 * 8])
+                a[i] = to_tf32(left[(k + q + i % 4 // 2 * 4) * left_stride + row + i // 4 * 16 + i % 2 * 8])
             for j in range(over):
-                place = (k + q) * right_row + column + 8 * j
-                b = to_tf32(right[place]), to_tf32(right[place + 4 * right_row])
+                offset = (k + q) * right_stride + column + 8 * j
+                b = to_tf32(right[offset]), to_tf32(right[offset + 4 * right_stride])
                 for i in range(down):
                     s, w = 4 * (i * over + j), 4 * i
                     sums[s], sums[s + 1], sums[s + 2], sums[s + 3] = mma_tf32(
@@ -171,12 +171,15 @@ def tensor_way(rows: int, columns: int, depth: int, warp_rows: int, warp_columns
         a = cuda.local.array(words, WORD)
         for k in range(0, depth, 16):
             for i in range(words):
-                place = (k + 2 * q + i % 4 // 2 * 8) * left_row + row + i // 4 * 16 + i % 2 * 8
-                a[i] = to_pair(left[place], left[place + left_row])
+                offset = (k + 2 * q + i % 4 // 2 * 8) * left_stride + row + i // 4 * 16 + i % 2 * 8
+                a[i] = to_pair(left[offset], left[offset + left_stride])
             for j in range(over):
-                place = (k + 2 * q) * right_row + column + 8 * j
-                below = place + 8 * right_row
-                b = to_pair(right[place], right[place + right_row]), to_pair(right[below], right[below + right_row])
+                offset = (k + 2 * q) * right_stride + column + 8 * j
+                below = offset + 8 * right_stride
+                b = (
+                    to_pair(right[offset], right[offset + right_stride]),
+                    to_pair(right[below], right[below + right_stride]),
+                )
                 for i in range(down):
                     s, w = 4 * (i * over + j), 4 * i
                     sums[s], sums[s + 1], sums[s + 2], sums[s + 3] = mma_pairs(
@@ -195,12 +198,12 @@ def tensor_way(rows: int, columns: int, depth: int, warp_rows: int, warp_columns
         tile = number // 4 % over
         return thread // 32 % warps_across * warp_columns + tile * 8 + thread % 4 * 2 + number % 2
 
-    def put(target, place, sums, number):
-        target[place] = sums[number]
-        target[place + 1] = sums[number + 1]
+    def put(target, offset, sums, number):
+        target[offset] = sums[number]
+        target[offset + 1] = sums[number + 1]
 
     multiply: Callable = multiply_pairs if pairs else multiply_tf32
-    return Way(
+    return Method(
         rows, columns, depth, threads, warp_rows * warp_columns // 32, 2, multiply, row_of, column_of, put, padding,
         ("float32",),
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """Mixed precision in networks that a block of threads has to itself: operands of products are rounded to bfloat16.
 
-Sums and all else are float32, as on the CPU (``cpu/mixed.py``), and operands are rounded in the same places. Large
-networks have ways of multiplying for it (``cuda/tensor_cores.py``).
+Sums and all else are float32, as on the CPU (``cpu/mixed.py``), and the same operands are rounded. Large
+networks have methods of multiplying for it (``cuda/tensor_cores.py``).
 """
 
 from __future__ import annotations

@@ -9,13 +9,13 @@ from .jit import SIMULATED
 
 if SIMULATED:
 
-    def load4(base, place):
-        """Elements ``place`` .. ``place`` + 3."""
-        return base[place], base[place + 1], base[place + 2], base[place + 3]
+    def load4(base, offset):
+        """Elements ``offset`` .. ``offset`` + 3."""
+        return base[offset], base[offset + 1], base[offset + 2], base[offset + 3]
 
-    def store4(base, place, a, b, c, d):
-        """Write elements ``place`` .. ``place`` + 3."""
-        base[place], base[place + 1], base[place + 2], base[place + 3] = a, b, c, d
+    def store4(base, offset, a, b, c, d):
+        """Write elements ``offset`` .. ``offset`` + 3."""
+        base[offset], base[offset + 1], base[offset + 2], base[offset + 3] = a, b, c, d
 
 else:
     from llvmlite import ir
@@ -26,15 +26,15 @@ else:
 
     def _vector(context, builder, base, arguments):
         """Pointer to a vector of four elements, and its type."""
-        address, place = arguments
+        address, offset = arguments
         if isinstance(base, cuda_types.Array):
             address = context.make_array(base)(context, builder, address).data
         kind = ir.VectorType(context.get_value_type(base.dtype), 4)
-        return builder.bitcast(builder.gep(address, [place]), kind.as_pointer()), kind
+        return builder.bitcast(builder.gep(address, [offset]), kind.as_pointer()), kind
 
     @intrinsic
-    def load4(typingctx, base, place):
-        """Elements ``place`` .. ``place`` + 3."""
+    def load4(typingctx, base, offset):
+        """Elements ``offset`` .. ``offset`` + 3."""
 
         def codegen(context, builder, signature, arguments):
             pointer, _ = _vector(context, builder, base, arguments)
@@ -46,8 +46,8 @@ else:
         return cuda_types.UniTuple(base.dtype, 4)(base, cuda_types.intp), codegen
 
     @intrinsic
-    def store4(typingctx, base, place, a, b, c, d):
-        """Write elements ``place`` .. ``place`` + 3."""
+    def store4(typingctx, base, offset, a, b, c, d):
+        """Write elements ``offset`` .. ``offset`` + 3."""
 
         def codegen(context, builder, signature, arguments):
             pointer, kind = _vector(context, builder, base, arguments[:2])

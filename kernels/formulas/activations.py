@@ -145,7 +145,7 @@ class Activation(NamedTuple):
     parametric: bool = False
 
 
-# The place of a name is its code. Two are special: for ``linear`` nothing is done, and for ``softmax`` what
+# The index of a name is its code. Two are special: for ``linear`` nothing is done, and for ``softmax`` what
 # `operations/activations.py` does with whole rows.
 ACTIVATIONS = {
     "linear": Activation(linear, linear_grad),

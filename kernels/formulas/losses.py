@@ -12,7 +12,7 @@ from .elementary import absolute, exp, log, log1p_unit, power, select, sigmoid, 
 
 PROBABILITY_MARGIN = 1e-7  # Keras' epsilon: probabilities are clipped to [margin, 1 - margin]
 RATE_MARGIN = 1e-7  # the same: what is added to rates before their logarithm is taken
-SMALLEST_SUM = 1e-28  # rows of outputs whose sum is smaller have no shares: their gradient would not be finite
+SMALLEST_SUM = 1e-28  # rows of outputs whose sum is smaller have no probabilities: their gradient would not be finite
 LN2 = 0.6931471805599453
 INFINITY = math.inf
 
@@ -103,7 +103,7 @@ def binary_crossentropy_grad(p, target):
 
 
 def divisor(total):
-    """What outputs are divided by for their shares in their sum; the shares of a row without a sum are 0."""
+    """What outputs are divided by to get probabilities; those of a row without a sum are 0."""
     return select(absolute(total) < SMALLEST_SUM, INFINITY, total)
 
 
@@ -123,12 +123,12 @@ def balance(target, positive, negative):
     return target * positive + (1.0 - target) * negative
 
 
-def wrong_share(p, target):
+def wrong_probability(p, target):
     """Probability that p gives to the wrong side of a binary target; below 0 or above 1 where p is, as in Keras."""
     return target * (1.0 - p) + (1.0 - target) * p
 
 
-def per_wrong_share(surprise, wrong):
+def surprise_ratio(surprise, wrong):
     """surprise / wrong, the surprise being -log(1 - wrong); it tends to 1."""
     small = absolute(wrong) < PROBABILITY_MARGIN
     return select(small, 1.0, surprise / select(small, PROBABILITY_MARGIN, wrong))
@@ -141,29 +141,29 @@ def focal_slope(q, factor):
 
 def logit_focal(z, target, gamma, positive, negative):
     """Binary focal cross-entropy of the logit z (Lin et al. 2017, https://arxiv.org/abs/1708.02002)."""
-    factor = balance(target, positive, negative) * power(wrong_share(sigmoid(z), target), gamma)
+    factor = balance(target, positive, negative) * power(wrong_probability(sigmoid(z), target), gamma)
     return factor * logit_crossentropy(z, target)
 
 
 def logit_focal_grad(z, target, gamma, positive, negative):
     """Differentiate logit_focal with respect to z."""
     p = sigmoid(z)
-    wrong = wrong_share(p, target)
-    tilt = gamma * (1.0 - 2.0 * target) * per_wrong_share(logit_crossentropy(z, target), wrong)
+    wrong = wrong_probability(p, target)
+    tilt = gamma * (1.0 - 2.0 * target) * surprise_ratio(logit_crossentropy(z, target), wrong)
     slope = p - target + focal_slope(p * (1.0 - p), tilt)
     return balance(target, positive, negative) * power(wrong, gamma) * slope
 
 
 def binary_focal(p, target, gamma, positive, negative):
     """Binary focal cross-entropy of the probability p, which is clipped in the cross-entropy alone, as in Keras."""
-    factor = balance(target, positive, negative) * power(absolute(wrong_share(p, target)), gamma)
+    factor = balance(target, positive, negative) * power(absolute(wrong_probability(p, target)), gamma)
     return factor * binary_crossentropy(p, target)
 
 
 def binary_focal_grad(p, target, gamma, positive, negative):
     """Differentiate binary_focal with respect to p."""
-    wrong = wrong_share(p, target)
-    tilt = gamma * (1.0 - 2.0 * target) * per_wrong_share(binary_crossentropy(p, target), wrong)
+    wrong = wrong_probability(p, target)
+    tilt = gamma * (1.0 - 2.0 * target) * surprise_ratio(binary_crossentropy(p, target), wrong)
     slope = binary_crossentropy_grad(p, target) + tilt
     return balance(target, positive, negative) * power(absolute(wrong), gamma) * slope
 
@@ -175,7 +175,7 @@ def class_focal_factor(p, gamma):
 
 def class_focal_slope(p, surprise, gamma):
     """-p / factor times the derivative of factor * surprise with respect to p; surprise = -log(p)."""
-    return 1.0 + focal_slope(p, gamma * per_wrong_share(surprise, 1.0 - p))
+    return 1.0 + focal_slope(p, gamma * surprise_ratio(surprise, 1.0 - p))
 
 
 def poisson(y, target):

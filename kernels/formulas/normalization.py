@@ -31,35 +31,38 @@ def gradient_terms(dy, normal):
 
 
 def reciprocal_deviation(out, variance, epsilon):
-    """1 / sqrt(variance + epsilon), for another place."""
+    """1 / sqrt(variance + epsilon), written to ``out``."""
     return 1.0 / sqrt(variance + epsilon)
 
 
 def reciprocal_of_root(out, variance):
-    """1 / sqrt(variance), with Keras' least deviation, for another place."""
+    """1 / sqrt(variance), with Keras' least deviation, written to ``out``."""
     deviation = sqrt(variance)
     return 1.0 / select(deviation < LEAST_DEVIATION, LEAST_DEVIATION, deviation)
 
 
 def standardized(out, x, mean, deviation):
-    """Distance from the mean in deviations, given 1 / deviation, for another place."""
+    """Distance from the mean in deviations, given 1 / deviation, written to ``out``."""
     return (x - mean) * deviation
 
 
 def affine(out, x, factor, summand):
-    """x * factor + summand, for another place."""
+    """x * factor + summand, written to ``out``."""
     return x * factor + summand
 
 
 def folded(out, other_out, gamma, beta, mean, variance, epsilon):
-    """Factor and summand that normalize, scale and shift in one step, for other places."""
+    """Factor and summand that normalize, scale and shift in one step, written to both outputs."""
     factor = gamma / sqrt(variance + epsilon)
     return factor, beta - mean * factor
 
 
-def batch_gradient(dy, normal, gamma, deviation, gamma_sum, beta_sum, share):
-    """Gradient through a batch normalization of one element; the sums are the gradients of gamma and beta."""
-    return gamma * deviation * (dy - share * (beta_sum + normal * gamma_sum))
+def batch_gradient(dy, normal, gamma, deviation, gamma_sum, beta_sum, per_row):
+    """Gradient through a batch normalization of one element; the sums are the gradients of gamma and beta.
+
+    ``per_row`` is 1 / rows.
+    """
+    return gamma * deviation * (dy - per_row * (beta_sum + normal * gamma_sum))
 
 
 def layer_gradient(dy, normal, gamma, deviation, mean, weighted_mean):

@@ -1,7 +1,7 @@
 """Optimizers on one weight w with gradient g: each formula once, in plain Python, written as `elementary.py` asks.
 
 The formulas are Keras 3's. ``rate`` holds every factor that is the same for all weights, bias corrections included, and
-``share`` is 1 - beta: both are computed in float64 once a step, since 1 - beta loses digits in float32.
+``one_minus_beta`` is what it says: both are computed in float64 once a step, since 1 - beta loses digits in float32.
 """
 
 from .elementary import absolute, select, sqrt
@@ -32,14 +32,14 @@ def nesterov(w, v, g, momentum, rate):
     return w + (momentum * v - rate * g)
 
 
-def first_moment(m, g, share):
-    """Update the moving average of the gradient; share = 1 - beta_1."""
-    return m + share * (g - m)
+def first_moment(m, g, one_minus_beta):
+    """Update the moving average of the gradient; beta is beta_1 (of moving statistics: their momentum)."""
+    return m + one_minus_beta * (g - m)
 
 
-def second_moment(v, g, share):
-    """Update the moving average of the squared gradient; share = 1 - beta_2 (RMSprop: 1 - rho)."""
-    return v + share * (g * g - v)
+def second_moment(v, g, one_minus_beta):
+    """Update the moving average of the squared gradient; beta is beta_2 (RMSprop: rho)."""
+    return v + one_minus_beta * (g * g - v)
 
 
 def rmsprop_step(g, v, rate, epsilon):
@@ -74,9 +74,9 @@ def squares(v, g):
     return v + g * g
 
 
-def infinity_norm(u, g, share):
-    """Adamax's decaying largest magnitude of the gradient; share = 1 - beta_2."""
-    u, size = u - share * u, absolute(g)
+def infinity_norm(u, g, one_minus_beta):
+    """Adamax's decaying largest magnitude of the gradient; beta is beta_2."""
+    u, size = u - one_minus_beta * u, absolute(g)
     return select(u > size, u, size)
 
 
@@ -85,7 +85,7 @@ def adamax_step(m, u, rate, epsilon):
     return rate * m / (u + epsilon)
 
 
-def lion_step(m, g, rate, share):
+def lion_step(m, g, rate, one_minus_beta):
     """Amount that Lion subtracts from the weight: the rate with the sign of the moment mixed with the gradient."""
-    mixed = first_moment(m, g, share)
+    mixed = first_moment(m, g, one_minus_beta)
     return rate * select(mixed > 0.0, 1.0, select(mixed < 0.0, -1.0, mixed))

@@ -37,30 +37,30 @@ def nesterov(w, v, g, momentum, rate, decay):
     return nesterov_weight(decayed(w, decay), v, g, momentum, rate), v
 
 
-def rmsprop(w, average, v, g, rate, momentum, share, epsilon, decay):
+def rmsprop(w, average, v, g, rate, momentum, one_minus_beta_2, epsilon, decay):
     """RMSprop step with momentum (0 for none)."""
-    v = second_moment(v, g, share)
+    v = second_moment(v, g, one_minus_beta_2)
     average = rmsprop_momentum(average, rmsprop_step(g, v, rate, epsilon), momentum)
     return decayed(w, decay) - average, average, v
 
 
-def adam(w, m, v, g, rate, share_1, share_2, epsilon, decay):
+def adam(w, m, v, g, rate, one_minus_beta_1, one_minus_beta_2, epsilon, decay):
     """Adam step."""
-    m = first_moment(m, g, share_1)
-    v = second_moment(v, g, share_2)
+    m = first_moment(m, g, one_minus_beta_1)
+    v = second_moment(v, g, one_minus_beta_2)
     return decayed(w, decay) - adam_step(m, v, rate, epsilon), m, v
 
 
-def nadam(w, m, v, g, rate, gradient_rate, share_1, share_2, epsilon, decay):
+def nadam(w, m, v, g, rate, gradient_rate, one_minus_beta_1, one_minus_beta_2, epsilon, decay):
     """Nadam step."""
-    m = first_moment(m, g, share_1)
-    v = second_moment(v, g, share_2)
+    m = first_moment(m, g, one_minus_beta_1)
+    v = second_moment(v, g, one_minus_beta_2)
     return decayed(w, decay) - nadam_step(m, v, g, rate, gradient_rate, epsilon), m, v
 
 
-def adamax(w, m, u, g, rate, share_1, share_2, epsilon, decay):
+def adamax(w, m, u, g, rate, one_minus_beta_1, one_minus_beta_2, epsilon, decay):
     """Adamax step."""
-    m, u = first_moment(m, g, share_1), infinity_norm(u, g, share_2)
+    m, u = first_moment(m, g, one_minus_beta_1), infinity_norm(u, g, one_minus_beta_2)
     return decayed(w, decay) - adamax_step(m, u, rate, epsilon), m, u
 
 
@@ -70,9 +70,9 @@ def adagrad(w, v, g, rate, epsilon, decay):
     return decayed(w, decay) - rmsprop_step(g, v, rate, epsilon), v
 
 
-def lion(w, m, g, rate, share_1, share_2, decay):
+def lion(w, m, g, rate, one_minus_beta_1, one_minus_beta_2, decay):
     """Lion step."""
-    return decayed(w, decay) - lion_step(m, g, rate, share_1), first_moment(m, g, share_2)
+    return decayed(w, decay) - lion_step(m, g, rate, one_minus_beta_1), first_moment(m, g, one_minus_beta_2)
 
 
 def penalized(g, w, l2):
@@ -143,16 +143,21 @@ class Rule(NamedTuple):
     constants: Callable = unchanged
 
 
-_ADAM = Rule(adam, 2, ("rate", "share_1", "share_2", "epsilon", "decay"), constants=adam_constants)
-# The place of a name is its code. ``gradient`` is special: it leaves the weights alone and keeps the gradient.
+_ADAM = Rule(adam, 2, ("rate", "one_minus_beta_1", "one_minus_beta_2", "epsilon", "decay"), constants=adam_constants)
+# The index of a name is its code. ``gradient`` is special: it leaves the weights alone and keeps the gradient.
 OPTIMIZERS = {
     "gradient": None,
     "sgd": Rule(sgd, 1, ("momentum", "rate", "decay"), ahead=nesterov),
-    "rmsprop": Rule(rmsprop, 2, ("rate", "momentum", "share_2", "epsilon", "decay")),
+    "rmsprop": Rule(rmsprop, 2, ("rate", "momentum", "one_minus_beta_2", "epsilon", "decay")),
     "adam": _ADAM,
     "adamw": _ADAM,
     "adamax": _ADAM._replace(step=adamax, constants=adamax_constants),
-    "lion": Rule(lion, 1, ("rate", "share_1", "share_2", "decay")),
-    "nadam": Rule(nadam, 2, ("rate", "momentum", "share_1", "share_2", "epsilon", "decay"), constants=nadam_constants),
+    "lion": Rule(lion, 1, ("rate", "one_minus_beta_1", "one_minus_beta_2", "decay")),
+    "nadam": Rule(
+        nadam,
+        2,
+        ("rate", "momentum", "one_minus_beta_1", "one_minus_beta_2", "epsilon", "decay"),
+        constants=nadam_constants,
+    ),
     "adagrad": Rule(adagrad, 1, ("rate", "epsilon", "decay")),
 }

@@ -166,10 +166,10 @@ def check_shareable(root: Path) -> None:
         If they may not enter a folder above the root, or the root, and there is more in that than fastnn's.
     """
     own = not [path for path in root.iterdir() if path.name != "data" and not FOLDER_NAME.fullmatch(path.name)]
-    for place, status in steps(root):
-        if stat.S_ISDIR(status.st_mode) and not status.st_mode & stat.S_IXOTH and not (place == root and own):
+    for folder, status in steps(root):
+        if stat.S_ISDIR(status.st_mode) and not status.st_mode & stat.S_IXOTH and not (folder == root and own):
             raise PermissionError(
-                errno.EACCES, f"other users may not enter it, so they cannot share the cache; {ADVICE}", str(place)
+                errno.EACCES, f"other users may not enter it, so they cannot share the cache; {ADVICE}", str(folder)
             )
 
 

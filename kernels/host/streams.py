@@ -1,6 +1,6 @@
-"""Where text for people goes: standard streams that never end a training, whatever is in their place.
+"""Where text for people goes: standard streams that never end a training, whatever replaces them.
 
-What is told by the way (progress, announcements, what ``verbose`` asks for, a summary) decides nothing: if it cannot be
+Information (progress, announcements, what ``verbose`` asks for, a summary) decides nothing: if it cannot be
 written, it is not. What a command was called for is its result: if that cannot be written, the command fails.
 """
 
@@ -78,7 +78,7 @@ class Tolerant:
 
 
 class Telling(Tolerant):
-    """A text stream before another for what is told by the way: whatever the other raises, it is not heard.
+    """A text stream before another, for information: what the other raises is ignored.
 
     But what a handler of a signal raises meanwhile has nothing to do with the stream.
     """
@@ -124,12 +124,12 @@ def results() -> Any:
 
 
 def stdout() -> Any:  # type checkers do not take it for a text stream
-    """Standard output as it is now, for what is told by the way."""
+    """Standard output as it is now, for information."""
     return Telling(getattr(sys, "stdout", None))
 
 
 def stderr() -> Any:
-    """Standard error as it is now, for what is told by the way."""
+    """Standard error as it is now, for information."""
     return Telling(getattr(sys, "stderr", None))
 
 
@@ -140,6 +140,6 @@ def say(text: str, end: str = "\n", flush: bool = False) -> None:
 
 @contextlib.contextmanager
 def tolerant_streams() -> Iterator[None]:
-    """Put tolerant streams in the place of standard output and error, for a command and the libraries it uses."""
+    """Replace standard output and error by tolerant streams, for a command and the libraries it uses."""
     with contextlib.redirect_stdout(results()), contextlib.redirect_stderr(stderr()):
         yield

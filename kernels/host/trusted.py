@@ -1,7 +1,7 @@
 """Which folders and files are trusted, as far as nobody else could have written into them.
 
 Compiled code that is kept runs in each process that loads it. So nothing is read but regular files of this user or of
-root that nobody else may write, in folders of which that is true too, and in whose place nobody else may put another:
+root that nobody else may write, in folders of which that is true too, and which nobody else may replace:
 what OpenSSH asks of its files (``StrictModes``). A group may write if it is the owner's private one, which is named
 like the owner and has no other member. Folders above may be open to groups of this user, as homes in many containers
 are: other members can put there only what is theirs, and that is refused. Windows has no owners and modes of this
@@ -18,7 +18,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-MOST_LINKS = 40  # on the way to a folder, as Linux has it
+MOST_LINKS = 40  # in the path of a folder, the limit of Linux
 
 
 class Unusable(Exception):
@@ -26,7 +26,7 @@ class Unusable(Exception):
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a folder in which, or in the place of which, somebody else might have put something.
+    """Refuse a folder that somebody else might have written into, or replaced.
 
     Raises
     ------
@@ -35,17 +35,17 @@ def check_folder(folder: Path) -> None:
     OSError
         If there is no such folder, or it cannot be looked at.
     """
-    for place, status in steps(folder):
-        if fault := _fault(place, status, on_the_way=True):
+    for step, status in steps(folder):
+        if fault := _fault(step, status, passed_through=True):
             raise Unusable(fault)
     if not stat.S_ISDIR(status.st_mode):
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
-    if fault := _fault(place, status):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(step))
+    if fault := _fault(step, status):
         raise Unusable(fault)
 
 
 def steps(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Each folder and symbolic link on the way to what ``path`` names, and that itself, with its status."""
+    """Each folder and symbolic link that ``path`` goes through, and what it names, with their status."""
     left, links = [*reversed(path.parts)], 0
     here = Path(left.pop())
     yield here, os.lstat(here)
@@ -69,20 +69,20 @@ def steps(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
             yield here, status
 
 
-def _fault(path: Path, status: os.stat_result, on_the_way: bool = False) -> str:
+def _fault(path: Path, status: os.stat_result, passed_through: bool = False) -> str:
     """Why somebody else might have written what has this status; empty if nobody could.
 
-    A folder or link that is only ``on_the_way`` may lie among others' as in /tmp, where each may move his own alone.
+    A folder or link that is ``passed_through`` may lie among others' as in /tmp, where each may move his own alone.
     """
     if not hasattr(os, "geteuid"):
         return ""
-    if status.st_uid not in {0, os.geteuid()} | ({_unmapped_user()} if on_the_way else set()):
+    if status.st_uid not in {0, os.geteuid()} | ({_unmapped_user()} if passed_through else set()):
         return f"{str(path)!r} belongs to another user, {status.st_uid}"
-    if stat.S_ISLNK(status.st_mode) or (on_the_way and status.st_mode & stat.S_ISVTX):
+    if stat.S_ISLNK(status.st_mode) or (passed_through and status.st_mode & stat.S_ISVTX):
         return ""
     if status.st_mode & stat.S_IWOTH:
         return f"others may write {str(path)!r} (chmod o-w ends that)"
-    groups = {os.getegid(), *os.getgroups()} if on_the_way else set()
+    groups = {os.getegid(), *os.getgroups()} if passed_through else set()
     if status.st_mode & stat.S_IWGRP and status.st_gid not in groups and not _is_private_group(path, status):
         return f"a group may write {str(path)!r} (chmod g-w ends that)"
     return ""
@@ -149,9 +149,9 @@ def read_kept(path: Path) -> bytes:
                 raise Unusable(f"{str(path)!r} is not read: {fault}")
             return file.read()
     except PermissionError:
-        place = path if os.access(path.parent, os.X_OK) else path.parent
-        if hasattr(os, "geteuid") and os.lstat(place).st_uid != os.geteuid():
-            raise unreadable(place) from None
+        closed = path if os.access(path.parent, os.X_OK) else path.parent
+        if hasattr(os, "geteuid") and os.lstat(closed).st_uid != os.geteuid():
+            raise unreadable(closed) from None
         raise
 
 

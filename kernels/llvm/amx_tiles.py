@@ -75,24 +75,24 @@ class EmulatedTiles:
         memory = cgutils.alloca_once(self.builder, vectors.element, TILES * ROWS * vectors.lanes)
         self.memory = self.builder.bitcast(memory, vectors.element.as_pointer())
 
-    def _place(self, tile, row):
+    def _offset(self, tile, row):
         return self.builder.mul(self.builder.add(I64(tile * ROWS), row), I64(self.vectors.lanes))
 
     def zero(self, tile):
         """Fill a tile with zeros."""
         with for_range(self.builder, I64(ROWS)) as row:
-            self.vectors.store(self.vectors.zero, self.memory, self._place(tile, row))
+            self.vectors.store(self.vectors.zero, self.memory, self._offset(tile, row))
 
     def load(self, tile, base, stride):
         """Load 16 rows, ``stride`` elements apart."""
         with for_range(self.builder, I64(ROWS)) as row:
             value = self.vectors.load(base, self.builder.mul(row, stride))
-            self.vectors.store(value, self.memory, self._place(tile, row))
+            self.vectors.store(value, self.memory, self._offset(tile, row))
 
     def store(self, tile, base, stride):
         """Store 16 rows, ``stride`` elements apart."""
         with for_range(self.builder, I64(ROWS)) as row:
-            value = self.vectors.load(self.memory, self._place(tile, row))
+            value = self.vectors.load(self.memory, self._offset(tile, row))
             self.vectors.store(value, base, self.builder.mul(row, stride))
 
     def multiply(self, total, left, right):
@@ -104,17 +104,17 @@ class EmulatedTiles:
         builder, vectors = self.builder, self.vectors
         with for_range(builder, I64(ROWS)) as row:
             sums = [cgutils.alloca_once(builder, vectors.type) for _ in range(2)]
-            for place in sums:
-                builder.store(vectors.zero, place)
+            for each in sums:
+                builder.store(vectors.zero, each)
             with for_range(builder, I64(ROWS)) as k:
-                pair = builder.load(builder.gep(self.memory, [builder.add(self._place(left, row), k)]))
+                pair = builder.load(builder.gep(self.memory, [builder.add(self._offset(left, row), k)]))
                 factors = self._numbers(vectors.broadcast(pair))
-                columns = self._numbers(vectors.load(self.memory, self._place(right, k)))
-                for place, factor, column in zip(sums, factors, columns, strict=True):
-                    builder.store(vectors.call("fma", factor, column, builder.load(place)), place)
-            held = vectors.load(self.memory, self._place(total, row))
-            both = builder.fadd(*(builder.load(place) for place in sums))
-            vectors.store(builder.fadd(held, both), self.memory, self._place(total, row))
+                columns = self._numbers(vectors.load(self.memory, self._offset(right, k)))
+                for each, factor, column in zip(sums, factors, columns, strict=True):
+                    builder.store(vectors.call("fma", factor, column, builder.load(each)), each)
+            held = vectors.load(self.memory, self._offset(total, row))
+            both = builder.fadd(*(builder.load(each) for each in sums))
+            vectors.store(builder.fadd(held, both), self.memory, self._offset(total, row))
 
     def _numbers(self, pairs):
         """First and second numbers of a vector of pairs as float32: a bfloat16 is the upper half of one."""

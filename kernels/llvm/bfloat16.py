@@ -49,20 +49,20 @@ class Pairs(Vectors):
         """Pairs of the elements that stand in the same lane, rounded."""
         halves = ir.VectorType(ir.IntType(16), 2 * self.lanes)
         both = self.builder.bitcast(self.rounded(first, second), halves)
-        order = [place + half * self.lanes for place in range(self.lanes) for half in range(2)]
+        order = [lane + half * self.lanes for lane in range(self.lanes) for half in range(2)]
         return self.builder.bitcast(self.shuffle(both, both, order), self.type)
 
 
 @intrinsic
-def round_columns(typingctx, rows, columns, target, target_row, source, source_row, source_panel):
+def round_columns(typingctx, rows, columns, target, target_stride, source, source_stride, source_panel):
     """Pairs of neighboring columns: each row of ``columns`` elements, rounded, in order, filled up with zeros.
 
-    Vector v of source row r starts at r * source_row + v * source_panel; target rows are contiguous, and may begin
+    Vector v of source row r starts at r * source_stride + v * source_panel; target rows are contiguous, and may begin
     where their source does.
     """
 
     def codegen(context, builder, signature, arguments):
-        rows, columns, target_pointer, target_row, source_pointer, source_row, source_panel = arguments
+        rows, columns, target_pointer, target_stride, source_pointer, source_stride, source_panel = arguments
         vectors = Pairs(context, builder, target.dtype)
         lanes = I64(vectors.lanes)
 
@@ -74,17 +74,18 @@ def round_columns(typingctx, rows, columns, target, target_row, source, source_r
 
         whole = builder.sdiv(columns, I64(2 * vectors.lanes))
         with for_range(builder, rows) as r:
-            start = builder.gep(source_pointer, [builder.mul(r, source_row)])
-            place = builder.mul(r, target_row)
+            start = builder.gep(source_pointer, [builder.mul(r, source_stride)])
+            offset = builder.mul(r, target_stride)
             with for_range(builder, whole) as index:
                 even = builder.mul(index, I64(2))
                 low = vectors.load(start, builder.mul(even, source_panel))
                 high = vectors.load(start, builder.mul(builder.add(even, I64(1)), source_panel))
-                vectors.store(vectors.rounded(low, high), target_pointer, builder.add(place, builder.mul(index, lanes)))
+                target_offset = builder.add(offset, builder.mul(index, lanes))
+                vectors.store(vectors.rounded(low, high), target_pointer, target_offset)
             even = builder.mul(whole, I64(2))
             with builder.if_then(builder.icmp_signed("<", builder.mul(even, lanes), columns)):
                 last = vectors.rounded(part(start, even), part(start, builder.add(even, I64(1))))
-                vectors.store(last, target_pointer, builder.add(place, builder.mul(whole, lanes)))
+                vectors.store(last, target_pointer, builder.add(offset, builder.mul(whole, lanes)))
         return context.get_dummy_value()
 
     size = types.intp
@@ -92,27 +93,27 @@ def round_columns(typingctx, rows, columns, target, target_row, source, source_r
 
 
 @intrinsic
-def round_row_pairs(typingctx, rows, count, target, target_row, source, source_row):
+def round_row_pairs(typingctx, rows, count, target, target_stride, source, source_stride):
     """Pairs of rows: row k of the target holds ``count`` vectors of rounded pairs of source rows 2k and 2k + 1.
 
     The partner of an odd last row is zero.
     """
 
     def codegen(context, builder, signature, arguments):
-        rows, count, target_pointer, target_row, source_pointer, source_row = arguments
+        rows, count, target_pointer, target_stride, source_pointer, source_stride = arguments
         vectors = Pairs(context, builder, target.dtype)
         lanes = I64(vectors.lanes)
         pairs = builder.sdiv(builder.add(rows, I64(1)), I64(2))
         with for_range(builder, pairs) as pair:
             row = builder.mul(pair, I64(2))
             complete = builder.icmp_signed("<", builder.add(row, I64(1)), rows)
-            first = builder.gep(source_pointer, [builder.mul(row, source_row)])
-            second = builder.gep(first, [builder.select(complete, source_row, I64(0))])
+            first = builder.gep(source_pointer, [builder.mul(row, source_stride)])
+            second = builder.gep(first, [builder.select(complete, source_stride, I64(0))])
             with for_range(builder, count) as index:
                 offset = builder.mul(index, lanes)
                 partner = builder.select(complete, vectors.load(second, offset), vectors.zero)
                 value = vectors.paired(vectors.load(first, offset), partner)
-                vectors.store(value, target_pointer, builder.add(builder.mul(pair, target_row), offset))
+                vectors.store(value, target_pointer, builder.add(builder.mul(pair, target_stride), offset))
         return context.get_dummy_value()
 
     size = types.intp

@@ -6,7 +6,7 @@ import platform
 import sys
 
 # isort: off
-from ..host import cpu  # noqa: F401 - it imports numba first, in a way that no interrupt leaves it half imported
+from ..host import cpu  # noqa: F401 - it imports numba first, so that no interrupt leaves it half imported
 
 # isort: on
 from llvmlite import ir
@@ -44,14 +44,14 @@ def at(typingctx, base, offset):
 
 
 def _pointing(kind):
-    """Type of a value with pointers in the place of all its arrays."""
+    """Type of a value with pointers instead of its arrays."""
     if isinstance(kind, types.BaseTuple):
         return types.BaseTuple.from_types(tuple(map(_pointing, kind)), getattr(kind, "instance_class", None))
     return types.CPointer(kind.dtype) if isinstance(kind, types.Array) else kind
 
 
 def _pointers(context, builder, kind, value):
-    """The value with pointers in the place of all its arrays."""
+    """The value with pointers instead of its arrays."""
     if isinstance(kind, types.BaseTuple):
         values = cgutils.unpack_tuple(builder, value)
         inner = [_pointers(context, builder, *pair) for pair in zip(kind, values, strict=True)]
@@ -61,7 +61,7 @@ def _pointers(context, builder, kind, value):
 
 @intrinsic
 def pointers(typingctx, value):
-    """A tuple with pointers to first elements in the place of arrays, as their use counts no references."""
+    """A tuple with pointers to first elements instead of arrays, as their use counts no references."""
 
     def codegen(context, builder, signature, arguments):
         return _pointers(context, builder, value, arguments[0])

@@ -28,7 +28,7 @@ TILE_ROWS = {
 }
 DOT_ROWS = {"avx512": 3, "avx2": 2, "neon": 3}
 DOT_COLUMNS = {"avx512": 8, "avx2": 4, "neon": 4}  # a power of two, at most the lanes of a vector of float32
-ROWS = 8  # place of the number of rows among the arguments of a strip
+ROWS = 8  # index of the number of rows among the arguments of a strip
 MOST_EXACT_ROWS = 36  # whose tiles stand one after another in the code
 POINTERS_SHARED_BY = 3  # rows addressed from one base pointer: one pointer a row would spill
 
@@ -78,18 +78,18 @@ def outer_strip(tile_rows, vectors, operations=Vectors):
         def codegen(context, builder, signature, arguments):
             simd = operations(context, builder, signature.args[0].dtype)
             builder.function.attributes.add("noinline")  # all its tiles once for each kernel that takes products
-            place = cgutils.alloca_once_value(builder, I64(0))
+            next_row = cgutils.alloca_once_value(builder, I64(0))
             for height in tile_rows:
                 check, body = builder.append_basic_block("more_rows"), builder.append_basic_block("tile")
                 done = builder.append_basic_block("rows_done")
                 builder.branch(check)
                 builder.position_at_end(check)
-                row = builder.load(place)
+                row = builder.load(next_row)
                 left = builder.sub(arguments[ROWS], row)
                 builder.cbranch(builder.icmp_signed(">=", left, I64(height)), body, done)
                 builder.position_at_end(body)
                 tile(simd, height, row, arguments)
-                builder.store(builder.add(row, I64(height)), place)
+                builder.store(builder.add(row, I64(height)), next_row)
                 builder.branch(check)
                 builder.position_at_end(done)
             return context.get_dummy_value()

@@ -24,13 +24,13 @@ from .instructions import I32, I64
 from .vectors import Vectors, for_range
 
 FLAGS = ("nsz",)
-PARTIAL_SUMS = 4  # additions under way at once; one waits for the one before it
-FIRST_POINTER = 3  # argument of a vector loop, after rows, row and vectors
+PARTIAL_SUMS = 4  # additions computed at once; one waits for the one before it
+FIRST_POINTER = 3  # argument of a vector loop, after rows, stride and vectors
 
 
 @dataclass(frozen=True)
 class Loop:
-    """What a loop over vectors does, for those who write it in another way: the arguments of the function named.
+    """What a loop over vectors does, for those who write it otherwise: the arguments of the function named.
 
     ``parameters`` are columns of the table of a loss's parameters.
     """
@@ -198,9 +198,9 @@ def traceable(function, dtype):
 def vector_loop(formula, outputs, pointers, scalars, fixed=0):
     """An intrinsic that applies ``formula`` to the vectors of a region of rows.
 
-    Its arguments are ``rows``, ``row`` (elements from one row to the next), ``vectors`` (in a row), then ``pointers``
-    pointers of one element type and ``scalars`` numbers of that type. ``formula`` gets the vectors behind all
-    pointers, then the numbers; what it returns (a tuple if ``outputs`` is above 1) goes to where the first
+    Its arguments are ``rows``, ``stride`` (elements from one row to the next), ``vectors`` (in a row), then
+    ``pointers`` pointers of one element type and ``scalars`` numbers of that type. ``formula`` gets the vectors behind
+    all pointers, then the numbers; what it returns (a tuple if ``outputs`` is above 1) goes to where the first
     ``outputs`` pointers point. The last ``fixed`` pointers stand for the same vectors in every row.
     """
     moving = pointers - fixed
@@ -209,16 +209,16 @@ def vector_loop(formula, outputs, pointers, scalars, fixed=0):
         element = signature.args[FIRST_POINTER].dtype
         vectors = Vectors(context, builder, element)
         function = traceable(formula, np.dtype(element.name))
-        rows, row, count = arguments[:FIRST_POINTER]
+        rows, stride, count = arguments[:FIRST_POINTER]
         bases = arguments[FIRST_POINTER : FIRST_POINTER + pointers]
         numbers = [Traced(vectors, vectors.broadcast(number)) for number in arguments[FIRST_POINTER + pointers :]]
         with for_range(builder, rows) as r:
-            start = builder.mul(r, row)
+            start = builder.mul(r, stride)
             with for_range(builder, count) as index:
                 column = builder.mul(index, I64(vectors.lanes))
                 offset = builder.add(start, column)
-                places = [offset] * moving + [column] * fixed
-                values = [Traced(vectors, vectors.load(*place)) for place in zip(bases, places, strict=True)]
+                offsets = [offset] * moving + [column] * fixed
+                values = [Traced(vectors, vectors.load(*each)) for each in zip(bases, offsets, strict=True)]
                 results = function(*values, *numbers)
                 for result, base in zip((results,) if outputs == 1 else results, bases[:outputs], strict=True):
                     vectors.store(result.value, base, offset)
@@ -230,27 +230,27 @@ def vector_loop(formula, outputs, pointers, scalars, fixed=0):
 
 
 def _totals(vectors, count, terms, sums):
-    """``sums`` vectors: the sums of the tuples terms(0) .. terms(count - 1), by way of ``PARTIAL_SUMS`` of each."""
+    """``sums`` vectors: the sums of the tuples terms(0) .. terms(count - 1), through ``PARTIAL_SUMS`` of each."""
     builder = vectors.builder
     partial = [[cgutils.alloca_once(builder, vectors.type) for _ in range(sums)] for _ in range(PARTIAL_SUMS)]
-    for place in (place for places in partial for place in places):
-        builder.store(vectors.zero, place)
+    for total in (total for totals in partial for total in totals):
+        builder.store(vectors.zero, total)
 
     def plus(value, other):
         return builder.fadd(value, other, flags=FLAGS)
 
-    def add(index, places):
-        for place, term in zip(places, terms(index), strict=True):
-            builder.store(plus(builder.load(place), term), place)
+    def add(index, totals):
+        for total, term in zip(totals, terms(index), strict=True):
+            builder.store(plus(builder.load(total), term), total)
 
     groups = builder.sdiv(count, I64(PARTIAL_SUMS))
     grouped = builder.mul(groups, I64(PARTIAL_SUMS))
     with for_range(builder, groups) as group:
-        for i, places in enumerate(partial):
-            add(builder.add(builder.mul(group, I64(PARTIAL_SUMS)), I64(i)), places)
+        for i, totals in enumerate(partial):
+            add(builder.add(builder.mul(group, I64(PARTIAL_SUMS)), I64(i)), totals)
     with for_range(builder, builder.sub(count, grouped)) as index:
         add(builder.add(grouped, index), partial[0])
-    return [functools.reduce(plus, map(builder.load, places)) for places in zip(*partial, strict=True)]
+    return [functools.reduce(plus, map(builder.load, totals)) for totals in zip(*partial, strict=True)]
 
 
 def column_sums(formula, sums, pointers, fixed=0):
@@ -264,15 +264,15 @@ def column_sums(formula, sums, pointers, fixed=0):
         element = signature.args[FIRST_POINTER].dtype
         vectors = Vectors(context, builder, element)
         function = traceable(formula, np.dtype(element.name))
-        rows, row, count = arguments[:FIRST_POINTER]
+        rows, stride, count = arguments[:FIRST_POINTER]
         targets, sources = arguments[FIRST_POINTER : FIRST_POINTER + sums], arguments[FIRST_POINTER + sums :]
         with for_range(builder, count) as index:
             column = builder.mul(index, I64(vectors.lanes))
 
             def terms(r):
-                offset = builder.add(builder.mul(r, row), column)
-                places = [offset] * (pointers - fixed) + [column] * fixed
-                values = [Traced(vectors, vectors.load(*place)) for place in zip(sources, places, strict=True)]
+                offset = builder.add(builder.mul(r, stride), column)
+                offsets = [offset] * (pointers - fixed) + [column] * fixed
+                values = [Traced(vectors, vectors.load(*each)) for each in zip(sources, offsets, strict=True)]
                 results = function(*values)
                 return [result.value for result in ((results,) if sums == 1 else results)]
 
@@ -331,19 +331,19 @@ def _with_arity(build, pointers, scalars):
         return types.void(*arguments), build
 
     definitions = {
-        (1, 0): lambda typingctx, rows, row, count, a: typed(a),
-        (1, 1): lambda typingctx, rows, row, count, a, s: typed(a),
-        (2, 0): lambda typingctx, rows, row, count, a, b: typed(a),
-        (2, 1): lambda typingctx, rows, row, count, a, b, s: typed(a),
-        (2, 2): lambda typingctx, rows, row, count, a, b, s, t: typed(a),
-        (3, 0): lambda typingctx, rows, row, count, a, b, c: typed(a),
-        (3, 1): lambda typingctx, rows, row, count, a, b, c, s: typed(a),
-        (3, 2): lambda typingctx, rows, row, count, a, b, c, s, t: typed(a),
-        (3, 3): lambda typingctx, rows, row, count, a, b, c, s, t, u: typed(a),
-        (3, 4): lambda typingctx, rows, row, count, a, b, c, s, t, u, v: typed(a),
-        (4, 0): lambda typingctx, rows, row, count, a, b, c, d: typed(a),
-        (4, 5): lambda typingctx, rows, row, count, a, b, c, d, s, t, u, v, w: typed(a),
-        (4, 6): lambda typingctx, rows, row, count, a, b, c, d, s, t, u, v, w, x: typed(a),
-        (6, 1): lambda typingctx, rows, row, count, a, b, c, d, e, f, s: typed(a),
+        (1, 0): lambda typingctx, rows, stride, count, a: typed(a),
+        (1, 1): lambda typingctx, rows, stride, count, a, s: typed(a),
+        (2, 0): lambda typingctx, rows, stride, count, a, b: typed(a),
+        (2, 1): lambda typingctx, rows, stride, count, a, b, s: typed(a),
+        (2, 2): lambda typingctx, rows, stride, count, a, b, s, t: typed(a),
+        (3, 0): lambda typingctx, rows, stride, count, a, b, c: typed(a),
+        (3, 1): lambda typingctx, rows, stride, count, a, b, c, s: typed(a),
+        (3, 2): lambda typingctx, rows, stride, count, a, b, c, s, t: typed(a),
+        (3, 3): lambda typingctx, rows, stride, count, a, b, c, s, t, u: typed(a),
+        (3, 4): lambda typingctx, rows, stride, count, a, b, c, s, t, u, v: typed(a),
+        (4, 0): lambda typingctx, rows, stride, count, a, b, c, d: typed(a),
+        (4, 5): lambda typingctx, rows, stride, count, a, b, c, d, s, t, u, v, w: typed(a),
+        (4, 6): lambda typingctx, rows, stride, count, a, b, c, d, s, t, u, v, w, x: typed(a),
+        (6, 1): lambda typingctx, rows, stride, count, a, b, c, d, e, f, s: typed(a),
     }
     return definitions[pointers, scalars]

@@ -38,8 +38,8 @@ class Vectors:
 
     def first(self, count):
         """Mask of the first ``count`` lanes."""
-        places = ir.Constant(ir.VectorType(I32, self.lanes), list(range(self.lanes)))
-        return self.builder.icmp_signed("<", places, self.broadcast(self.builder.trunc(count, I32)))
+        lanes = ir.Constant(ir.VectorType(I32, self.lanes), list(range(self.lanes)))
+        return self.builder.icmp_signed("<", lanes, self.broadcast(self.builder.trunc(count, I32)))
 
     def masked_load(self, pointer, mask, itemsize):
         kind = pointer.type.pointee
@@ -54,13 +54,13 @@ class Vectors:
         function = declare(self.builder, name, ir.VoidType(), [self.type, pointer.type, I32, mask.type])
         self.builder.call(function, [value, pointer, I32(self.bytes), mask])
 
-    def gather(self, base, places, mask):
-        """Elements ``places`` (one int64 for each lane) behind ``base``, zero where ``mask`` is not set."""
-        builder, numbers = self.builder, places.type
+    def gather(self, base, offsets, mask):
+        """Elements ``offsets`` (one int64 for each lane) behind ``base``, zero where ``mask`` is not set."""
+        builder, numbers = self.builder, offsets.type
         start = self.broadcast(builder.ptrtoint(base, I64))
         bytes_of_one = ir.Constant(numbers, [self.bytes] * self.lanes)
         pointers_type = ir.VectorType(base.type, self.lanes)
-        pointers = builder.inttoptr(builder.add(start, builder.mul(places, bytes_of_one)), pointers_type)
+        pointers = builder.inttoptr(builder.add(start, builder.mul(offsets, bytes_of_one)), pointers_type)
         name = f"llvm.masked.gather.v{self.lanes}f{8 * self.bytes}.v{self.lanes}p0"
         function = declare(builder, name, self.type, [pointers_type, I32, mask.type, self.type])
         return builder.call(function, [pointers, I32(self.bytes), mask, self.zero])
@@ -155,19 +155,19 @@ def for_range(builder, count):
 
 
 @intrinsic
-def transpose_square(typingctx, target, target_row, source, rows):
+def transpose_square(typingctx, target, target_stride, source, rows):
     """Write the transpose of the ``rows`` <= LANES vectors at ``source``, filled up with zeros, as LANES rows."""
 
     def codegen(context, builder, signature, arguments):
         vectors = Vectors(context, builder, target.dtype)
-        target_pointer, target_row, source_pointer, rows = arguments
+        target_pointer, target_stride, source_pointer, rows = arguments
         square = []
         for i in range(vectors.lanes):
             there = builder.icmp_signed("<", I64(i), rows)
             row = vectors.load(source_pointer, builder.select(there, I64(i * vectors.lanes), I64(0)))
             square.append(builder.select(there, row, vectors.zero))
         for i, column in enumerate(vectors.transposed(square)):
-            vectors.store(column, target_pointer, builder.mul(target_row, I64(i)))
+            vectors.store(column, target_pointer, builder.mul(target_stride, I64(i)))
         return context.get_dummy_value()
 
     return types.void(target, types.intp, target, types.intp), codegen
@@ -230,8 +230,8 @@ def load_strided(typingctx, count, target, source, stride):
         vectors = Vectors(context, builder, target.dtype)
         count, target_pointer, source_pointer, stride = arguments
         numbers = ir.Constant(ir.VectorType(I64, vectors.lanes), list(range(vectors.lanes)))
-        places = builder.mul(numbers, vectors.broadcast(stride))
-        vectors.store(vectors.gather(source_pointer, places, vectors.first(count)), target_pointer, I64(0))
+        offsets = builder.mul(numbers, vectors.broadcast(stride))
+        vectors.store(vectors.gather(source_pointer, offsets, vectors.first(count)), target_pointer, I64(0))
         return context.get_dummy_value()
 
     return types.void(types.intp, target, target, types.intp), codegen
@@ -245,8 +245,8 @@ def load_chosen(typingctx, count, target, source, chosen, scale, offset):
         vectors = Vectors(context, builder, target.dtype)
         count, target_pointer, source_pointer, chosen_pointer, *linear = arguments
         mask, numbers = vectors.first(count), ir.VectorType(I64, vectors.lanes)
-        places = vectors.masked_load(builder.bitcast(chosen_pointer, numbers.as_pointer()), mask, 8)
-        value = vectors.fma(vectors.gather(source_pointer, places, mask), *map(vectors.broadcast, linear))
+        offsets = vectors.masked_load(builder.bitcast(chosen_pointer, numbers.as_pointer()), mask, 8)
+        value = vectors.fma(vectors.gather(source_pointer, offsets, mask), *map(vectors.broadcast, linear))
         vectors.store(value, target_pointer, I64(0))
         return context.get_dummy_value()
 
@@ -328,8 +328,8 @@ def zero_if_finite(typingctx, count, base):
         whole = builder.sdiv(count, I64(unrolled * lanes))
         with for_range(builder, whole) as index:
             start = builder.mul(index, I64(unrolled * lanes))
-            for place, total in enumerate(totals):
-                add(vectors.load(pointer, builder.add(start, I64(place * lanes))), total)
+            for number, total in enumerate(totals):
+                add(vectors.load(pointer, builder.add(start, I64(number * lanes))), total)
         start = builder.mul(whole, I64(unrolled * lanes))
         left = builder.sub(count, start)
         with for_range(builder, builder.sdiv(builder.add(left, I64(lanes - 1)), I64(lanes))) as index:

@@ -1,6 +1,6 @@
 """Activations and their derivatives, in place on a region of rows whose columns are whole vectors.
 
-A region starts at a pointer; its rows are ``row`` elements apart and hold ``vectors`` * LANES elements.
+A region starts at a pointer; its rows are ``stride`` elements apart and hold ``vectors`` * LANES elements.
 """
 
 from __future__ import annotations
@@ -69,18 +69,18 @@ def exponentials(z, columns, vectors, largest):
     return total
 
 
-def softmax(x, row, rows, columns, vectors):
+def softmax(x, stride, rows, columns, vectors):
     """Softmax of each row over its first ``columns`` elements."""
     for r in range(rows):
-        z = at(x, r * row)
+        z = at(x, r * stride)
         total = exponentials(z, columns, vectors, largest_of(z, columns))
         scale_vectors(1, 0, vectors, z, 1.0 / total)
 
 
-def softmax_backward(dy, y, row, rows, columns, vectors):
+def softmax_backward(dy, y, stride, rows, columns, vectors):
     """Turn dy into the gradient with respect to the logits, row by row."""
     for r in range(rows):
-        outputs, gradient = at(y, r * row), at(dy, r * row)
+        outputs, gradient = at(y, r * stride), at(dy, r * stride)
         weighted_sum = 0.0
         for j in range(columns):
             weighted_sum += outputs[j] * gradient[j]
@@ -91,30 +91,30 @@ def _forward(name):
     if name == "linear":
         return None
     if name == "softmax":
-        return Call(softmax, "x, row, rows, columns, vectors")
-    return Call(MAPPINGS[name], "rows, row, vectors, x" + ", alpha" * ACTIVATIONS[name].parametric)
+        return Call(softmax, "x, stride, rows, columns, vectors")
+    return Call(MAPPINGS[name], "rows, stride, vectors, x" + ", alpha" * ACTIVATIONS[name].parametric)
 
 
 def _backward(name):
     if name == "linear":
         return None
     if name == "softmax":
-        return Call(softmax_backward, "dy, y, row, rows, columns, vectors")
+        return Call(softmax_backward, "dy, y, stride, rows, columns, vectors")
     source = "z" if ACTIVATIONS[name].of_input else "y"
-    return Call(CHAINS[name], f"rows, row, vectors, dy, {source}" + ", alpha" * ACTIVATIONS[name].parametric)
+    return Call(CHAINS[name], f"rows, stride, vectors, dy, {source}" + ", alpha" * ACTIVATIONS[name].parametric)
 
 
 @chosen(
     {code: _forward(name) for code, name in enumerate(ACTIVATIONS)},
-    otherwise=Call(map_nan, "rows, row, vectors, x"),
+    otherwise=Call(map_nan, "rows, stride, vectors, x"),
 )
-def activation_forward(function, x, row, rows, columns, vectors, alpha):
+def activation_forward(function, x, stride, rows, columns, vectors, alpha):
     """Apply the activation with code ``function`` to a region; softmax needs whole rows of ``columns`` outputs."""
 
 
 @chosen(
     {code: _backward(name) for code, name in enumerate(ACTIVATIONS) if name in CHAINS or name == "softmax"},
-    otherwise=Call(chain_nan, "rows, row, vectors, dy, y"),
+    otherwise=Call(chain_nan, "rows, stride, vectors, dy, y"),
 )
-def activation_backward(function, dy, y, z, row, rows, columns, vectors, alpha):
+def activation_backward(function, dy, y, z, stride, rows, columns, vectors, alpha):
     """Turn dy of a region into the gradient before the activation, from its output y or input z, as its table says."""

@@ -21,12 +21,12 @@ def plus(x, y):
 
 
 def product_of(out, x, y):
-    """x * y, for a third place."""
+    """x * y, written to ``out``."""
     return x * y
 
 
 def copy_of(out, x):
-    """x, for another place."""
+    """x, written to ``out``."""
     return x
 
 

@@ -90,9 +90,9 @@ def chosen(
 
 def _defined(declared: Callable, text: str, scope: dict[str, Any]) -> Callable:
     """Make a function of the source of one, which it keeps as ``source``; tracebacks and `inspect` find it too."""
-    place = f"<{declared.__module__}.{declared.__qualname__}>"
-    linecache.cache[place] = len(text), None, text.splitlines(keepends=True), place
-    exec(compile(text, place, "exec", dont_inherit=True), scope)
+    file_name = f"<{declared.__module__}.{declared.__qualname__}>"
+    linecache.cache[file_name] = len(text), None, text.splitlines(keepends=True), file_name
+    exec(compile(text, file_name, "exec", dont_inherit=True), scope)
     made = scope[declared.__name__]
     made.__doc__, made.source = declared.__doc__, text
     return made

@@ -18,8 +18,8 @@ limit_vectors = vector_loop(limited, 1, 1, 1)
 def norm_of(sums, first, last, step):
     """Norm of the units from ``first`` to ``last`` - 1, of both arrays or of one: every, or every other element."""
     total = 0.0
-    for place in range(2 * first, 2 * last, step):
-        total += sums[place]
+    for i in range(2 * first, 2 * last, step):
+        total += sums[i]
     return sqrt(total)
 
 

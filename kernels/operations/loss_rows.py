@@ -36,8 +36,8 @@ def row_loop(element):
         function = traceable(element.formula, np.dtype(dtype.name))
         columns, z, t, d, scale, factors, written = arguments
 
-        def parameter(place):
-            return builder.load(builder.gep(factors, [I64(place)]))
+        def parameter(column):
+            return builder.load(builder.gep(factors, [I64(column)]))
 
         numbers = [scale, *map(parameter, (codes.KEPT, codes.SPREAD, *element.parameters))]
         scale, kept, spread, *shape = [Traced(vectors, vectors.broadcast(number)) for number in numbers]

@@ -26,13 +26,13 @@ from .loss_rows import elementwise_row
 from .metrics import METRICS, code_of
 
 
-def unit_share(run, weights, order, rows):
-    """Share in the batch's mean of a row with weight 1; 0 if all weights of the batch add up to 0."""
+def factor_in_mean(run, sample_weights, order, rows):
+    """What a row of weight 1 counts in the batch's mean: 1 / the sum of weights, 0 if that is 0, or 1 / rows."""
     if run[codes.WEIGHTED_MEAN] == 0:
         return 1.0 / float(rows)
     total = 0.0
     for r in range(rows):
-        total += weights[order[r]]
+        total += sample_weights[order[r]]
     return 1.0 / total if total != 0.0 else 0.0
 
 
@@ -88,7 +88,7 @@ def softmax_focal(sparse, z, t, d, columns, vectors, scale, factors):
 
 
 def sum_of_row(z, columns):
-    """Sum of outputs, by which they are divided for shares."""
+    """Sum of outputs, by which they are divided to get probabilities."""
     total = 0.0
     for j in range(columns):
         total += z[j]
@@ -99,11 +99,11 @@ def probability_crossentropy(sparse, focal, z, t, columns, factors):
     """Cross-entropy, or focal one, of outputs z scaled to sum 1, as in Keras."""
     total, value = sum_of_row(z, columns), 0.0
     for j in range(columns):
-        share = crossentropy(z[j] / total, target_of(sparse, t, j, factors))
+        term = crossentropy(z[j] / total, target_of(sparse, t, j, factors))
         if focal:
             p = clip_probability(z[j] / total)
-            share *= factors[codes.PER_OUTPUT + j] * class_focal_factor(p, factors[codes.SHAPE])
-        value += share
+            term *= factors[codes.PER_OUTPUT + j] * class_focal_factor(p, factors[codes.SHAPE])
+        value += term
     return value
 
 
@@ -144,11 +144,11 @@ def logit_loss(sparse, focal, z, t, columns, factors):
     for j in range(columns):
         target = target_of(sparse, t, j, factors)
         if target != 0.0:
-            share = target * (log(total) - (z[j] - largest))
+            term = target * (log(total) - (z[j] - largest))
             if focal:
                 p = exp(z[j] - largest) / total
-                share *= factors[codes.PER_OUTPUT + j] * class_focal_factor(p, factors[codes.SHAPE])
-            value += share
+                term *= factors[codes.PER_OUTPUT + j] * class_focal_factor(p, factors[codes.SHAPE])
+            value += term
     return value
 
 
@@ -195,8 +195,8 @@ def limited_crossentropy(y, t, columns, limit):
     """Mean binary cross-entropy of C probabilities y for targets 0 or 1, none of which adds more than ``limit``."""
     total = 0.0
     for j in range(columns):
-        share = -log(y[j] if t[j] == 1.0 else 1.0 - y[j])
-        total += limit if share > limit else share
+        term = -log(y[j] if t[j] == 1.0 else 1.0 - y[j])
+        total += limit if term > limit else term
     return total / float(columns)
 
 
@@ -212,11 +212,11 @@ def metric_row(code, y, t, columns, factors, width, stats):
 
 def row_metrics(run, y, t, columns, weight, factors, stats):
     """All metrics of a row, times its weight, to ``stats``; ``factors`` are the parameters of the loss, then theirs."""
-    place = 0
+    offset = 0
     for k in range(run[codes.METRIC_KERNELS]):
         kernel = at(run, codes.METRICS_START + k * codes.METRIC_NUMBERS)
         own, width = at(factors, (1 + k) * (codes.PER_OUTPUT + columns)), kernel[codes.METRIC_WIDTH]
-        metric_row(kernel[codes.METRIC_CODE], y, t, columns, own, width, at(stats, place))
+        metric_row(kernel[codes.METRIC_CODE], y, t, columns, own, width, at(stats, offset))
         for m in range(width if run[codes.WEIGHTED_MEAN] else 0):  # other weights are 1
-            stats[place + m] *= weight
-        place += width
+            stats[offset + m] *= weight
+        offset += width

@@ -10,17 +10,17 @@ from __future__ import annotations
 from .. import codes
 
 
-def largest_place(y, columns):
+def index_of_largest(y, columns):
     """Index of the first largest of C values."""
-    place = 0
+    largest = 0
     for j in range(1, columns):
-        if y[j] > y[place]:
-            place = j
-    return place
+        if y[j] > y[largest]:
+            largest = j
+    return largest
 
 
 def binary_accuracy(y, t, columns, factors, width, stats):
-    """Share of outputs on the right side of the threshold."""
+    """Fraction of outputs on the right side of the threshold."""
     right, threshold = 0.0, factors[codes.SHAPE]
     for j in range(columns):
         right += 1.0 if (y[j] > threshold) == (t[j] == 1.0) and (t[j] == 0.0 or t[j] == 1.0) else 0.0
@@ -29,16 +29,16 @@ def binary_accuracy(y, t, columns, factors, width, stats):
 
 def categorical_accuracy(y, t, columns, factors, width, stats):
     """Whether the largest output is that of the largest target."""
-    stats[0] = 1.0 if largest_place(y, columns) == largest_place(t, columns) else 0.0
+    stats[0] = 1.0 if index_of_largest(y, columns) == index_of_largest(t, columns) else 0.0
 
 
 def sparse_categorical_accuracy(y, t, columns, factors, width, stats):
     """Whether the largest output is that of the class."""
-    stats[0] = 1.0 if largest_place(y, columns) == t[0] else 0.0
+    stats[0] = 1.0 if index_of_largest(y, columns) == t[0] else 0.0
 
 
 def exact_accuracy(y, t, columns, factors, width, stats):
-    """Share of outputs that are equal to their targets."""
+    """Fraction of outputs that are equal to their targets."""
     right = 0.0
     for j in range(columns):
         right += 1.0 if y[j] == t[j] else 0.0

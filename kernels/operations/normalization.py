@@ -54,19 +54,19 @@ batch_gradient_vectors = vector_loop(batch_gradient, 1, 6, 1, fixed=4)
 layer_gradient_vectors = vector_loop(layer_gradient, 1, 3, 3)
 
 
-def batch_statistics(op, params, work, rows, column, vectors, epsilon, moving_share):
+def batch_statistics(op, params, work, rows, column, vectors, epsilon, moving_rate):
     """Means and deviations of the columns of a batch, which move the averages of earlier batches."""
-    row = op[codes.Y_ROW]
+    stride = op[codes.Y_STRIDE]
     x, mean = at(work, op[codes.X] + column), at(work, op[codes.SUMS] + column)
-    variance = at(mean, row)
-    add_rows(rows, row, vectors, mean, x)
+    variance = at(mean, stride)
+    add_rows(rows, stride, vectors, mean, x)
     scale_vectors(1, 0, vectors, mean, 1.0 / float(rows))
-    add_squared_distances(rows, row, vectors, variance, x, mean)
+    add_squared_distances(rows, stride, vectors, variance, x, mean)
     scale_vectors(1, 0, vectors, variance, 1.0 / float(rows))
     deviation_vectors(1, 0, vectors, at(work, op[codes.DEVIATIONS] + column), variance, epsilon)
     moving = at(params, op[codes.MOVING] + column)
-    moving_average_vectors(1, 0, vectors, moving, mean, moving_share)
-    moving_average_vectors(1, 0, vectors, at(moving, op[codes.PANELS] * LANES), variance, moving_share)
+    moving_average_vectors(1, 0, vectors, moving, mean, moving_rate)
+    moving_average_vectors(1, 0, vectors, at(moving, op[codes.PANELS] * LANES), variance, moving_rate)
 
 
 def normalize_row(x, normal, columns, vectors, epsilon):
@@ -80,27 +80,27 @@ def normalize_row(x, normal, columns, vectors, epsilon):
 
 def activate(op, work, first, rows, column, vectors, alpha):
     """The activation of a region, in place; a distinct Z keeps what was before it."""
-    row = op[codes.Y_ROW]
-    place = first * row + column
-    y = at(work, op[codes.Y] + place)
+    stride = op[codes.Y_STRIDE]
+    offset = first * stride + column
+    y = at(work, op[codes.Y] + offset)
     if op[codes.Z] != op[codes.Y]:
-        copy_vectors(rows, row, vectors, at(work, op[codes.Z] + place), y)
-    activation_forward(op[codes.FUNCTION], y, row, rows, op[codes.OUTPUTS], vectors, alpha)
+        copy_vectors(rows, stride, vectors, at(work, op[codes.Z] + offset), y)
+    activation_forward(op[codes.FUNCTION], y, stride, rows, op[codes.OUTPUTS], vectors, alpha)
 
 
 def normalize_forward_share(rank, size, sync, op, factor, params, work, rows):
-    """A member's share of the way forward in training."""
+    """A member's share of the forward pass in training."""
     alpha, epsilon = factor[codes.ALPHA], factor[codes.VARIANCE_OFFSET]
-    row, panels, columns = op[codes.Y_ROW], op[codes.PANELS], op[codes.OUTPUTS]
+    stride, panels, columns = op[codes.Y_STRIDE], op[codes.PANELS], op[codes.OUTPUTS]
     gamma, beta = at(params, op[codes.GAMMA]), at(params, op[codes.BETA])
     x, normal, y = at(work, op[codes.X]), at(work, op[codes.NORMAL]), at(work, op[codes.Y])
     first_row, last_row = share(rank, size, rows)
     if op[codes.KIND] == codes.LAYER_NORM:
         deviations = at(work, op[codes.DEVIATIONS])
         for r in range(first_row, last_row):
-            deviations[r] = normalize_row(at(x, r * row), at(normal, r * row), columns, panels, epsilon)
-        region = first_row * row
-        affine_vectors(last_row - first_row, row, panels, at(y, region), at(normal, region), gamma, beta)
+            deviations[r] = normalize_row(at(x, r * stride), at(normal, r * stride), columns, panels, epsilon)
+        region = first_row * stride
+        affine_vectors(last_row - first_row, stride, panels, at(y, region), at(normal, region), gamma, beta)
         activate(op, work, first_row, last_row - first_row, 0, panels, alpha)
         return
     first, last = share(rank, size, panels)
@@ -108,29 +108,29 @@ def normalize_forward_share(rank, size, sync, op, factor, params, work, rows):
     if op[codes.KIND] == codes.STANDARDIZE:
         mean, deviation = at(params, op[codes.MOVING] + column), at(work, op[codes.DEVIATIONS] + column)
         constant_deviation_vectors(1, 0, vectors, deviation, at(mean, panels * LANES))
-        standardize_columns(rows, row, vectors, at(y, column), at(x, column), mean, deviation)
+        standardize_columns(rows, stride, vectors, at(y, column), at(x, column), mean, deviation)
         return
-    batch_statistics(op, params, work, rows, column, vectors, epsilon, factor[codes.MOVING_SHARE])
+    batch_statistics(op, params, work, rows, column, vectors, epsilon, factor[codes.MOVING_RATE])
     standardize_columns(
-        rows, row, vectors, at(normal, column), at(x, column), at(work, op[codes.SUMS] + column),
+        rows, stride, vectors, at(normal, column), at(x, column), at(work, op[codes.SUMS] + column),
         at(work, op[codes.DEVIATIONS] + column),
     )  # fmt: skip
     affine_vectors(
-        rows, row, vectors, at(y, column), at(normal, column), at(gamma, column), at(beta, column)
+        rows, stride, vectors, at(y, column), at(normal, column), at(gamma, column), at(beta, column)
     )
     if op[codes.FUNCTION] != codes.SOFTMAX:
         activate(op, work, 0, rows, column, vectors, alpha)
     else:
         barrier(sync, size)
-        softmax(at(y, first_row * row), row, last_row - first_row, columns, panels)
+        softmax(at(y, first_row * stride), stride, last_row - first_row, columns, panels)
 
 
 def layer_input_gradient(op, params, work, first, last):
-    """Gradient with respect to rows first .. last of the input of a layer normalization, in place of the output's."""
-    row, columns, vectors = op[codes.Y_ROW], op[codes.OUTPUTS], op[codes.PANELS]
+    """Gradient with respect to rows first .. last of the input of a layer normalization, in place."""
+    stride, columns, vectors = op[codes.Y_STRIDE], op[codes.OUTPUTS], op[codes.PANELS]
     gamma, deviations = at(params, op[codes.GAMMA]), at(work, op[codes.DEVIATIONS])
     for r in range(first, last):
-        dy, normal = at(work, op[codes.DY] + r * row), at(work, op[codes.NORMAL] + r * row)
+        dy, normal = at(work, op[codes.DY] + r * stride), at(work, op[codes.NORMAL] + r * stride)
         mean = sum_products(columns, dy, gamma) / float(columns)
         weighted_mean = sum_triple_products(columns, dy, gamma, normal) / float(columns)
         layer_gradient_vectors(1, 0, vectors, dy, normal, gamma, deviations[r], mean, weighted_mean)
@@ -142,21 +142,21 @@ def normalize_backward_share(
 ):
     """A member's share of the gradient of the input, taken back through the operations that made it, and of the steps.
 
-    The gradient of the input takes the place of that of the output.
+    The gradient of the input overwrites that of the output.
     """
     op = at(ops, index * COLUMNS)
-    row, panels, needs_dx = op[codes.Y_ROW], op[codes.PANELS], op[codes.NEEDS_DX]
+    stride, panels, needs_dx = op[codes.Y_STRIDE], op[codes.PANELS], op[codes.NEEDS_DX]
     first, last = share(rank, size, panels)
     first_row, last_row = share(rank, size, rows)
     column, vectors = first * LANES, last - first
     gamma_sum = at(work, op[codes.SUMS] + column)
-    beta_sum = at(gamma_sum, row)
+    beta_sum = at(gamma_sum, stride)
     dy, normal = at(work, op[codes.DY] + column), at(work, op[codes.NORMAL] + column)
-    add_gradients(rows, row, vectors, gamma_sum, beta_sum, dy, normal)
+    add_gradients(rows, stride, vectors, gamma_sum, beta_sum, dy, normal)
     by_rows = op[codes.KIND] == codes.LAYER_NORM or op[codes.BY_ROWS] != 0
     if op[codes.KIND] == codes.BATCH_NORM and needs_dx:
         batch_gradient_vectors(
-            rows, row, vectors, dy, normal, at(params, op[codes.GAMMA] + column),
+            rows, stride, vectors, dy, normal, at(params, op[codes.GAMMA] + column),
             at(work, op[codes.DEVIATIONS] + column), gamma_sum, beta_sum, 1.0 / float(rows),
         )  # fmt: skip
         if not by_rows:
@@ -167,15 +167,15 @@ def normalize_backward_share(
             layer_input_gradient(op, params, work, first_row, last_row)
         derivatives(ops, index, factors, work, first_row, last_row - first_row, 0, panels)
         barrier(sync, size)
-    for trained, place, gradient in (
+    for trained, offset, gradient in (
         (op[codes.SCALES], op[codes.GAMMA] + column, gamma_sum),
         (op[codes.CENTERS], op[codes.BETA] + column, beta_sum),
     ):
         if trained:
-            update(descent, at(params, place), at(slot_0, place), at(slot_1, place), gradient, vectors)
+            update(descent, at(params, offset), at(slot_0, offset), at(slot_1, offset), gradient, vectors)
 
 
-def normalize_block(op, factors, params, x, row, rows, spare):
+def normalize_block(op, factors, params, x, stride, rows, spare):
     """Normalize rows at prediction, in place; ``spare`` has room for two rows."""
     columns, vectors, epsilon = op[codes.OUTPUTS], op[codes.PANELS], factors[codes.VARIANCE_OFFSET]
     factor, summand = at(params, op[codes.GAMMA]), at(params, op[codes.BETA])
@@ -183,13 +183,13 @@ def normalize_block(op, factors, params, x, row, rows, spare):
     variance = at(moving, vectors * LANES)
     if op[codes.KIND] == codes.STANDARDIZE:
         constant_deviation_vectors(1, 0, vectors, spare, variance)
-        standardize_columns(rows, row, vectors, x, x, moving, spare)
+        standardize_columns(rows, stride, vectors, x, x, moving, spare)
         return
     if op[codes.KIND] == codes.BATCH_NORM:
-        fold_vectors(1, 0, vectors, spare, at(spare, row), factor, summand, moving, variance, epsilon)
-        factor, summand = spare, at(spare, row)
+        fold_vectors(1, 0, vectors, spare, at(spare, stride), factor, summand, moving, variance, epsilon)
+        factor, summand = spare, at(spare, stride)
     else:
         for r in range(rows):
-            normalize_row(at(x, r * row), at(x, r * row), columns, vectors, epsilon)
-    affine_vectors(rows, row, vectors, x, x, factor, summand)
-    activation_forward(op[codes.FUNCTION], x, row, rows, columns, vectors, factors[codes.ALPHA])
+            normalize_row(at(x, r * stride), at(x, r * stride), columns, vectors, epsilon)
+    affine_vectors(rows, stride, vectors, x, x, factor, summand)
+    activation_forward(op[codes.FUNCTION], x, stride, rows, columns, vectors, factors[codes.ALPHA])

@@ -31,7 +31,7 @@ def philox(c0, c1, c2, c3, key_0, key_1):
 
 
 def exchange(order, i, word):
-    """One step of Fisher-Yates: element i changes places with a random one not after it."""
+    """One step of Fisher-Yates: element i is exchanged with a random one not after it."""
     j = (word * (i + 1)) >> 32
     kept = order[i]
     order[i] = order[j]
@@ -59,9 +59,9 @@ def dropout_threshold(rate):
     return int(rate * 4294967296.0 + 0.5)
 
 
-def dropout_block(mask, left, block, row, step, stream, threshold, kept, key_0, key_1):
+def dropout_block(mask, left, block, r, step, stream, threshold, kept, key_0, key_1):
     """Write multipliers ``4 * block`` .. ``4 * block + 3`` of a row, or the ``left`` that there are."""
-    w0, w1, w2, w3 = philox(block, row, step, stream, key_0, key_1)
+    w0, w1, w2, w3 = philox(block, r, step, stream, key_0, key_1)
     mask[0] = kept if w0 >= threshold else 0.0
     if left > 1:
         mask[1] = kept if w1 >= threshold else 0.0
@@ -71,10 +71,10 @@ def dropout_block(mask, left, block, row, step, stream, threshold, kept, key_0, 
         mask[3] = kept if w3 >= threshold else 0.0
 
 
-def dropout_row(mask, columns, row, step, stream, rate, key_0, key_1):
+def dropout_row(mask, columns, r, step, stream, rate, key_0, key_1):
     """Write the multipliers of one row: 0 with probability ``rate``, else 1 / (1 - rate)."""
     threshold, kept = dropout_threshold(rate), 1.0 / (1.0 - rate)
     for block in range((columns + 3) // 4):
         dropout_block(
-            at(mask, 4 * block), columns - 4 * block, block, row, step, stream, threshold, kept, key_0, key_1
+            at(mask, 4 * block), columns - 4 * block, block, r, step, stream, threshold, kept, key_0, key_1
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ..llvm.instructions import atomic_add, atomic_load, atomic_store, pause, yield_core
 
-# Places in the int64 vector that members share, each on its own cache line.
+# Indices into the int64 vector that members share, each on its own cache line.
 ARRIVED, GENERATION, ABORTED, STOP, LAST = 0, 16, 32, 48, 64
 SYNC_SIZE = 80
 SPINS = 2000  # about 20 to 60 us; then the core is offered to others at each turn

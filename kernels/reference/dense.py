@@ -4,7 +4,7 @@ import numpy as np
 
 
 def bfloat16(values):
-    """Round to the nearest bfloat16, ties to even, as its instructions do: by way of float32, subnormals to zero."""
+    """Round to the nearest bfloat16, ties to even, as its instructions do: through float32, subnormals to zero."""
     values = np.asarray(values, np.float32)
     bits = np.where(np.abs(values) < np.finfo(np.float32).tiny, np.copysign(np.float32(0.0), values), values)
     bits = bits.view(np.uint32)

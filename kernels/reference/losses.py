@@ -13,7 +13,7 @@ from .activations import activation, softmax
 
 MARGIN = 1e-7  # probabilities are clipped to [margin, 1 - margin]; it is added to rates before their logarithm
 FROM_LOGITS = "_from_logits"  # behind the name of a loss of logits
-SMALLEST_SUM = 1e-28  # rows of smaller ones have no shares
+SMALLEST_SUM = 1e-28  # rows of smaller ones have no probabilities
 
 
 def _dense_target(name, target, output, label_smoothing=0.0):
@@ -40,7 +40,7 @@ def _binary_crossentropy(t, p):
 
 
 def _total(y):
-    """What outputs are divided by for their shares; those of a row without a sum are 0."""
+    """What outputs are divided by to get probabilities; those of a row without a sum are 0."""
     total = y.sum(axis=1, keepdims=True)
     return np.where(np.abs(total) < SMALLEST_SUM, np.inf, total)
 
@@ -50,7 +50,7 @@ def _log_of_rate(y):
     return np.log(np.maximum(y, 0.0) + MARGIN) + np.minimum(y, 0.0) / MARGIN
 
 
-def _wrong_share(t, p):
+def _wrong_probability(t, p):
     """Probability of the wrong answer; below 0 or above 1 where p is."""
     return t * (1.0 - p) + (1.0 - t) * p
 
@@ -59,7 +59,7 @@ def _to_power(wrong, gamma):
     return np.maximum(np.abs(wrong), np.finfo(np.float32).tiny) ** gamma
 
 
-def _per_wrong_share(surprise, wrong):
+def _surprise_ratio(surprise, wrong):
     """surprise / wrong, which tends to 1."""
     return np.divide(surprise, wrong, out=np.ones_like(wrong), where=np.abs(wrong) >= MARGIN)
 
@@ -122,20 +122,20 @@ def _binary_of_logits(t, y):
 
 def _binary_focal(t, y, apply_class_balancing=False, alpha=0.25, gamma=2.0):
     entropy, slope = _binary(t, y)
-    wrong = _wrong_share(t, y)
+    wrong = _wrong_probability(t, y)
     factor = _balance(t, alpha, apply_class_balancing) * _to_power(wrong, gamma)
     return factor * entropy, lambda: factor * (slope() + _focal_tilt(t, entropy, wrong, gamma))
 
 
 def _binary_focal_of_logits(t, y, apply_class_balancing=False, alpha=0.25, gamma=2.0):
     p, (entropy, slope) = activation("sigmoid", y), _binary_of_logits(t, y)
-    wrong = _wrong_share(t, p)
+    wrong = _wrong_probability(t, p)
     factor = _balance(t, alpha, apply_class_balancing) * _to_power(wrong, gamma)
     return factor * entropy, lambda: factor * (slope() + p * (1.0 - p) * _focal_tilt(t, entropy, wrong, gamma))
 
 
 def _focal_tilt(t, entropy, wrong, gamma):
-    return gamma * (1.0 - 2.0 * t) * _per_wrong_share(entropy, wrong)
+    return gamma * (1.0 - 2.0 * t) * _surprise_ratio(entropy, wrong)
 
 
 def _poisson(t, y):
@@ -187,7 +187,7 @@ def _class_focal(t, p, surprise, alpha, gamma):
     """Values of rows, and what makes p times their derivatives with respect to p."""
     factor = np.asarray(alpha) * t * (1.0 - p) ** gamma
     value = (factor * surprise).sum(axis=1)
-    return value, lambda: -factor * (1.0 + gamma * p * _per_wrong_share(surprise, 1.0 - p))
+    return value, lambda: -factor * (1.0 + gamma * p * _surprise_ratio(surprise, 1.0 - p))
 
 
 class Loss(NamedTuple):

@@ -20,7 +20,7 @@ def weights_of_normalization(layer):
 def normalization_forward(layer, weights, x, record, training):
     """Return the outputs of x (rows, columns) by the arrays in the dict `weights`.
 
-    In training, the moving statistics among the weights are renewed in place. `record` gets what the way back needs.
+    In training, the moving statistics among the weights are renewed. `record` gets what the backward pass needs.
     """
     if layer["kind"] == "normalization":
         return (x - weights["mean"]) / np.maximum(np.sqrt(np.float64(weights["variance"])), 1e-7)

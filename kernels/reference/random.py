@@ -26,7 +26,7 @@ def random_words(count, row, time, stream, seed):
 
 
 def permutation(n, seed, epoch):
-    """Order of the rows in an epoch: Fisher-Yates from the last place down, place i with word i of the epoch."""
+    """Order of the rows in an epoch: Fisher-Yates from the last index down, index i with word i of the epoch."""
     order, words = list(range(n)), random_words(n, 0, epoch, 0, seed).tolist()
     for i in range(n - 1, 0, -1):
         j = words[i] * (i + 1) >> 32

@@ -14,14 +14,14 @@ def forward(layers, weights, x, seed=0, step=None):
     """Return the outputs of a model, and per layer what its backward pass needs; dropout acts if a step is given.
 
     A layer is a dict: kind "dense" (activation, alpha, use_bias, l2, and mixed for products of bfloat16), "activation"
-    (activation, alpha), "dropout" (rate, and op where the operation's number is not the layer's place), or a
+    (activation, alpha), "dropout" (rate, and op where the operation's number is not the layer's), or a
     normalization (see ``reference/normalization.py``). `weights` are in Keras' order.
     """
     remaining, tape, y = iter(weights), [], np.asarray(x, np.float64)
-    for place, layer in enumerate(layers):
+    for number, layer in enumerate(layers):
         record = {"x": y}
         if layer["kind"] == "dropout":
-            shape, op = y.shape, layer.get("op", place)
+            shape, op = y.shape, layer.get("op", number)
             record["mask"] = 1.0 if step is None else dropout_mask(*shape, layer["rate"], seed, op, step)
             y = y * record["mask"]
         elif layer["kind"].endswith("normalization"):
@@ -38,15 +38,15 @@ def forward(layers, weights, x, seed=0, step=None):
     return y, tape
 
 
-def _mean_weights(rows, row_weights, weighted_mean):
+def _mean_weights(rows, sample_weights, weighted_mean):
     """Weights of the rows in a batch's mean, and what its penalties are multiplied by where they are divided too."""
-    row_weights = np.ones(rows) if row_weights is None else np.asarray(row_weights, np.float64)
-    total = row_weights.sum() if weighted_mean else rows
-    return (row_weights / total, 1.0 / total) if total else (0.0 * row_weights, 0.0)
+    sample_weights = np.ones(rows) if sample_weights is None else np.asarray(sample_weights, np.float64)
+    total = sample_weights.sum() if weighted_mean else rows
+    return (sample_weights / total, 1.0 / total) if total else (0.0 * sample_weights, 0.0)
 
 
 def loss_and_gradients(
-    layers, weights, name, x, y, row_weights=None, seed=0, step=None, loss_scale=1.0, weighted_mean=False,
+    layers, weights, name, x, y, sample_weights=None, seed=0, step=None, loss_scale=1.0, weighted_mean=False,
     l2_per_row=False, loss_options=None,
 ):  # fmt: skip
     """Loss of a batch with its penalties, gradient of every trained weight array, and the outputs.
@@ -57,8 +57,8 @@ def loss_and_gradients(
     own = LOSSES.get(name.removeprefix("sparse_"))  # not of a loss of logits
     fused = own is not None and bool(own.activation) and own.activation == layers[-1].get("activation")
     predicted, name = (tape[-1]["z"], name + FROM_LOGITS) if fused else (output, name)
-    scale, l2_share = _mean_weights(len(x), row_weights, weighted_mean)
-    scale, l2_share = loss_scale * scale, l2_share if l2_per_row else 1.0
+    scale, l2_factor = _mean_weights(len(x), sample_weights, weighted_mean)
+    scale, l2_factor = loss_scale * scale, l2_factor if l2_per_row else 1.0
     value, gradients = scale @ loss(name, y, predicted, **(loss_options or {})), []
     d = scale[:, None] * loss_gradient(name, y, predicted, **(loss_options or {}))
     for layer, record in zip(reversed(layers), reversed(tape), strict=True):
@@ -72,7 +72,7 @@ def loss_and_gradients(
         if not (fused and record is tape[-1]):
             d = activation_gradient(layer.get("activation", "linear"), record["z"], layer.get("alpha", 0.0), d)
         if layer["kind"] == "dense":
-            kernel, l2, mixed = record["kernel"], l2_share * layer.get("l2", 0.0), layer.get("mixed", False)
+            kernel, l2, mixed = record["kernel"], l2_factor * layer.get("l2", 0.0), layer.get("mixed", False)
             value += l2 * np.sum(kernel**2)
             kernel_gradient, bias_gradient = dense_backward_params(record["x"], d, mixed)
             gradients[:0] = [kernel_gradient + 2.0 * l2 * kernel, bias_gradient][: 1 + layer.get("use_bias", True)]
@@ -91,7 +91,7 @@ def _trained(layers):
 
 def train(
     layers, weights, name, optimizer, hyperparameters, x, y, *, batch_size, epochs=1, shuffle=True, seed=0,
-    row_weights=None, metrics=(), first_epoch=0, state=None, loss_scale=1.0, weighted_mean=False, l2_per_row=False,
+    sample_weights=None, metrics=(), first_epoch=0, state=None, loss_scale=1.0, weighted_mean=False, l2_per_row=False,
     loss_options=None, clipping=(0.0, 0.0, 0.0),
 ):  # fmt: skip
     """Train copies of the weights; return them and, per epoch, the means over its rows of loss and metrics.
@@ -108,7 +108,7 @@ def train(
         order = permutation(n, seed, first_epoch + epoch) if shuffle and batch_size < n else np.arange(n)
         for start in range(0, n, batch_size):
             rows = order[start : start + batch_size]
-            chosen = None if row_weights is None else row_weights[rows]
+            chosen = None if sample_weights is None else sample_weights[rows]
             step = state.get("step", 0)
             value, gradients, output = loss_and_gradients(
                 layers, weights, name, x[rows], y[rows], chosen, seed, step, loss_scale, weighted_mean, l2_per_row,
@@ -118,6 +118,6 @@ def train(
             optimizer_step(optimizer, hyperparameters, flat, flat_gradient, state)
             for weight, part in zip(trained, parts, strict=True):
                 weight[...] = part.reshape(weight.shape)
-            shares = _mean_weights(len(rows), chosen if weighted_mean else None, weighted_mean)[0]
-            logs[epoch] += np.multiply(len(rows), [value, *(shares @ metric(key, y[rows], output) for key in metrics)])
+            factors = _mean_weights(len(rows), chosen if weighted_mean else None, weighted_mean)[0]
+            logs[epoch] += np.multiply(len(rows), [value, *(factors @ metric(key, y[rows], output) for key in metrics)])
     return weights, logs / n

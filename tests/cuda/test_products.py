@@ -1,22 +1,22 @@
-"""Tiles of matrix products with what happens to them on the way, in every way of multiplying, against the oracle."""
+"""Tiles of matrix products with what is done to their elements, by every method of multiplying, against the oracle."""
 
 import numpy as np
 import pytest
 from fastnn.kernels import codes, reference
 from fastnn.kernels.cuda import jit
-from fastnn.kernels.cuda.gemm import numbers_way
-from fastnn.kernels.cuda.gemm_choice import WAYS_OF_GPUS, precision_of, product_kernel
-from fastnn.kernels.cuda.tensor_cores import tensor_way
+from fastnn.kernels.cuda.gemm import numbers_method
+from fastnn.kernels.cuda.gemm_choice import METHODS_OF_GPUS, precision_of, product_kernel
+from fastnn.kernels.cuda.tensor_cores import tensor_method
 from numpy.lib.stride_tricks import as_strided
 
 DTYPES = "float32", "float64"
-SMALL = [numbers_way(*shape, DTYPES) for shape in ((8, 8, 4, 4, 4), (16, 8, 8, 4, 4), (16, 16, 4, 8, 8))]
+SMALL = [numbers_method(*shape, DTYPES) for shape in ((8, 8, 4, 4, 4), (16, 8, 8, 4, 4), (16, 16, 4, 8, 8))]
 SMALL_TENSOR = [(16, 16, 16, 16, 16), (32, 16, 16, 16, 16), (16, 32, 16, 16, 16)]
-NUMBERS_OF_GPUS = [(way, dtype) for dtype in DTYPES for way in WAYS_OF_GPUS[dtype]]
-TENSOR_OF_GPUS = [(way, name == "bfloat16") for name in ("tf32", "bfloat16") for way in WAYS_OF_GPUS[name]]
+NUMBERS_OF_GPUS = [(method, dtype) for dtype in DTYPES for method in METHODS_OF_GPUS[dtype]]
+TENSOR_OF_GPUS = [(method, name == "bfloat16") for name in ("tf32", "bfloat16") for method in METHODS_OF_GPUS[name]]
 if jit.SIMULATED:
-    NUMBERS = [(way, dtype) for way in SMALL for dtype in DTYPES]
-    TENSOR = [(tensor_way(*shape, pairs), pairs) for shape in SMALL_TENSOR for pairs in (False, True)]
+    NUMBERS = [(method, dtype) for method in SMALL for dtype in DTYPES]
+    TENSOR = [(tensor_method(*shape, pairs), pairs) for shape in SMALL_TENSOR for pairs in (False, True)]
 else:
     NUMBERS, TENSOR = NUMBERS_OF_GPUS, TENSOR_OF_GPUS
 SHAPES = [(1, 1, 1), (11, 7, 9), (8, 12, 5), (5, 20, 4)]  # rows of the batch, inputs, outputs
@@ -58,10 +58,10 @@ class Layer:
         y = self._take(rows * self.y_row) if function == "gelu" else z
         self.places = {"x": (x, self.x_row), "z": (z, self.y_row), "y": (y, self.y_row)}
         self.places |= {"dx": (dx, self.x_row), "dy": (dy, self.y_row)}
-        below = dict(KIND=codes.DENSE, FUNCTION=codes.TANH, OUTPUTS=inputs, Y=x, Z=x, DY=dx, Y_ROW=self.x_row)
+        below = dict(KIND=codes.DENSE, FUNCTION=codes.TANH, OUTPUTS=inputs, Y=x, Z=x, DY=dx, Y_STRIDE=self.x_row)
         layer = dict(
             KIND=codes.DENSE, INPUTS=inputs, OUTPUTS=outputs, BIAS=bias, FUNCTION=codes.ACTIVATIONS.index(function),
-            WEIGHTS=8, PANEL=inputs + bias, PANELS=self.stride, X=x, X_ROW=self.x_row, Z=z, Y=y, Y_ROW=self.y_row,
+            WEIGHTS=8, PANEL=inputs + bias, PANELS=self.stride, X=x, X_STRIDE=self.x_row, Z=z, Y=y, Y_STRIDE=self.y_row,
             DX=dx, DY=dy,
         )  # fmt: skip
         self.ops = np.array([[op.get(name, 0) for name in codes.OPERATION_COLUMNS] for op in (below, layer)], np.int64)
@@ -88,40 +88,40 @@ class Layer:
         start, row = self.places[name]
         return as_strided(self.work[start:], (self.rows, row), (row * self.dtype.itemsize, self.dtype.itemsize))
 
-    def launch(self, product, way, rows, columns, slices, *arguments):
-        blocks = -(-columns // way.columns), -(-rows // way.rows), slices
-        jit.kernel(product_kernel(product, way), self.dtype)[blocks, way.threads](*arguments)
+    def launch(self, product, method, rows, columns, slices, *arguments):
+        blocks = -(-columns // method.columns), -(-rows // method.rows), slices
+        jit.kernel(product_kernel(product, method), self.dtype)[blocks, method.threads](*arguments)
 
-    def forward(self, way):
+    def forward(self, method):
         arguments = self.ops.ravel(), 1, self.factors.ravel(), self.params, self.work, self.clock
-        self.launch("forward", way, self.rows, self.outputs, 1, *arguments)
+        self.launch("forward", method, self.rows, self.outputs, 1, *arguments)
         return self.at("y")[:, : self.outputs]
 
-    def input_gradient(self, way):
+    def input_gradient(self, method):
         arguments = self.ops.ravel(), 1, self.factors.ravel(), self.params, self.work, self.clock
-        self.launch("input_gradient", way, self.rows, self.inputs, 1, *arguments)
+        self.launch("input_gradient", method, self.rows, self.inputs, 1, *arguments)
         return self.at("dx")[:, : self.inputs]
 
-    def weight_gradients(self, way):
+    def weight_gradients(self, method):
         """Sums of all slices, (bias + inputs, stride); each slice is whole."""
         gradients, run = np.full(SLICES * self.params.size, np.nan, self.dtype), RUN.copy()
         run[codes.PARAMETERS] = self.params.size
         arguments = self.ops.ravel(), 1, self.factors.ravel(), self.params, self.work, gradients, self.clock, self.pace
-        self.launch("weight_gradient", way, self.inputs + self.bias, self.stride, SLICES, run, *arguments)
+        self.launch("weight_gradient", method, self.inputs + self.bias, self.stride, SLICES, run, *arguments)
         return sum(self._weights(part) for part in gradients.reshape(SLICES, -1))
 
 
-def check(layer, way, rounded, relative):
+def check(layer, method, rounded, relative):
     """Compare all products of a layer with the oracle's of operands ``rounded`` to the precision."""
     x, kernel, dy = rounded(layer.x), rounded(layer.kernel), rounded(layer.dy)
     z = reference.dense_forward(x, kernel, layer.biases if layer.bias else None)
     tolerance = {"rtol": relative, "atol": 3 * relative}
-    np.testing.assert_allclose(layer.forward(way), reference.activation(layer.function, z, ALPHA), **tolerance)
+    np.testing.assert_allclose(layer.forward(method), reference.activation(layer.function, z, ALPHA), **tolerance)
     if layer.function == "gelu":
         np.testing.assert_allclose(layer.at("z")[:, : layer.outputs], z, **tolerance)
     expected = reference.dense_backward_input(dy, kernel) * (1.0 - layer.x.astype(np.float64) ** 2)
-    np.testing.assert_allclose(layer.input_gradient(way), expected, **tolerance)
-    gradients = layer.weight_gradients(way)
+    np.testing.assert_allclose(layer.input_gradient(method), expected, **tolerance)
+    gradients = layer.weight_gradients(method)
     kernel_gradient, bias_gradient = reference.dense_backward_params(x, dy)
     expected = kernel_gradient + 2.0 * L2 * layer.kernel
     np.testing.assert_allclose(gradients[layer.bias :, : layer.outputs], expected, **tolerance)
@@ -134,44 +134,44 @@ def exact(values):
     return np.asarray(values, np.float64)
 
 
-@pytest.mark.parametrize(("way", "dtype"), NUMBERS, ids=name_of)
+@pytest.mark.parametrize(("method", "dtype"), NUMBERS, ids=name_of)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_products_of_ordinary_numbers(way, dtype, shape):
+def test_products_of_ordinary_numbers(method, dtype, shape):
     for bias, function in ((1, "gelu"), (0, "relu")):
-        check(Layer(dtype, shape, bias, function), way, exact, 2e-6 if dtype == "float32" else 1e-14)
+        check(Layer(dtype, shape, bias, function), method, exact, 2e-6 if dtype == "float32" else 1e-14)
 
 
-@pytest.mark.parametrize(("way", "pairs"), TENSOR, ids=name_of)
+@pytest.mark.parametrize(("method", "pairs"), TENSOR, ids=name_of)
 @pytest.mark.parametrize("shape", [(1, 1, 1), (11, 18, 9)], ids=str)
-def test_products_of_tensor_cores(way, pairs, shape):
+def test_products_of_tensor_cores(method, pairs, shape):
     """They are exact for operands that are rounded, but for the sums."""
-    check(Layer("float32", shape, 1, "gelu"), way, reference.bfloat16 if pairs else tf32, 3e-6)
+    check(Layer("float32", shape, 1, "gelu"), method, reference.bfloat16 if pairs else tf32, 3e-6)
 
 
 @pytest.mark.skipif(not jit.SIMULATED, reason="a GPU does nothing else")
-@pytest.mark.parametrize(("way", "dtype"), large_ones_slow(NUMBERS_OF_GPUS), ids=name_of)
-def test_ordinary_tiles_of_gpus(way, dtype):
-    check(Layer(dtype, SEVERAL_TILES, 1, "gelu"), way, exact, 2e-6 if dtype == "float32" else 1e-14)
+@pytest.mark.parametrize(("method", "dtype"), large_ones_slow(NUMBERS_OF_GPUS), ids=name_of)
+def test_ordinary_tiles_of_gpus(method, dtype):
+    check(Layer(dtype, SEVERAL_TILES, 1, "gelu"), method, exact, 2e-6 if dtype == "float32" else 1e-14)
 
 
 @pytest.mark.skipif(not jit.SIMULATED, reason="a GPU does nothing else")
-@pytest.mark.parametrize(("way", "pairs"), large_ones_slow(TENSOR_OF_GPUS), ids=name_of)
-def test_tensor_tiles_of_gpus(way, pairs):
-    check(Layer("float32", SEVERAL_TILES, 1, "gelu"), way, reference.bfloat16 if pairs else tf32, 3e-6)
+@pytest.mark.parametrize(("method", "pairs"), large_ones_slow(TENSOR_OF_GPUS), ids=name_of)
+def test_tensor_tiles_of_gpus(method, pairs):
+    check(Layer("float32", SEVERAL_TILES, 1, "gelu"), method, reference.bfloat16 if pairs else tf32, 3e-6)
 
 
 def test_rows_beyond_the_batch_are_left_alone():
-    way = SMALL[0] if jit.SIMULATED else WAYS_OF_GPUS["float32"][-1]
+    method = SMALL[0] if jit.SIMULATED else METHODS_OF_GPUS["float32"][-1]
     layer = Layer("float32", (11, 7, 9), 1, "gelu")
     layer.clock[codes.NOW_ROWS] = 3
-    y, dx = layer.forward(way), layer.input_gradient(way)
+    y, dx = layer.forward(method), layer.input_gradient(method)
     assert np.isfinite(y[:3]).all()
     assert np.isnan(y[3:]).all()
     assert np.isfinite(dx[:3]).all()
     assert np.isnan(dx[3:]).all()
     expected, _ = reference.dense_backward_params(layer.x[:3], layer.dy[:3])
     expected += 2.0 * L2 * layer.kernel
-    np.testing.assert_allclose(layer.weight_gradients(way)[1:, :9], expected, rtol=2e-6, atol=6e-6)
+    np.testing.assert_allclose(layer.weight_gradients(method)[1:, :9], expected, rtol=2e-6, atol=6e-6)
 
 
 def test_precision_is_float32_unless_asked_otherwise(monkeypatch):

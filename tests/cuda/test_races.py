@@ -236,14 +236,14 @@ def convert(dtype):
 
 
 def multiply_matrices():
-    """Products have the threads of their ways, and tiles of two sizes where the simulator has two."""
-    for ways in gemm_choice.WAYS.values():
-        for way in ways:
-            for dtype in way.dtypes:
+    """Products have the threads of their methods, and tiles of two sizes where the simulator has two."""
+    for methods in gemm_choice.METHODS.values():
+        for method in methods:
+            for dtype in method.dtypes:
                 layer = Layer(dtype, (11, 18, 9), 1, "gelu")
                 for product in (layer.forward, layer.input_gradient, layer.weight_gradients):
-                    product(way)
-                yield from (gemm_choice.product_kernel(product, way) for product in gemm_choice.PRODUCTS)
+                    product(method)
+                yield from (gemm_choice.product_kernel(product, method) for product in gemm_choice.PRODUCTS)
 
 
 def versions(functions):
@@ -284,6 +284,6 @@ def test_every_kernel_in_two_sizes(monkeypatch):
 @pytest.mark.slow
 def test_blocks_of_a_gpu(monkeypatch):
     """As large as they are there."""
-    monkeypatch.setattr(gemm_choice, "WAYS", gemm_choice.WAYS_OF_GPUS)
+    monkeypatch.setattr(gemm_choice, "METHODS", gemm_choice.METHODS_OF_GPUS)
     change_blocks(monkeypatch, 256, 32, 128, 32, 4096, 32, shuffling=1024)
     do_everything(monkeypatch)

@@ -327,7 +327,7 @@ def test_places_in_the_workspace_suit_wide_loads(dtype):
     layers = [Dense(5, "gelu"), Dropout(0.1), BatchNormalization(), Dense(7), LayerNormalization(), Dense(3, "softmax")]
     engine, objective = problem(layers, 9).engine(dtype)
     ops = engine.plan.layout(objective.ops, 11, room=4).ops
-    columns = ["WEIGHTS", "PANELS", "X", "X_ROW", "Z", "Y", "Y_ROW", "DX", "DY", "MASK", "NORMAL"]
+    columns = ["WEIGHTS", "PANELS", "X", "X_STRIDE", "Z", "Y", "Y_STRIDE", "DX", "DY", "MASK", "NORMAL"]
     assert not (ops[:, [getattr(codes, column) for column in columns]] % 4).any()
     assert engine.plan.n_parameters % 4 == 0
 

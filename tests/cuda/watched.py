@@ -46,7 +46,7 @@ class Buffer:
         if not 0 <= place < size:
             raise IndexError(f"{launch.name}: no element {place} of {self.name}\n  {launch.said(kind, access)}")
         if frame.f_code.co_name in WIDE:
-            first = frame.f_locals["base"].first + frame.f_locals["place"]
+            first = frame.f_locals["base"].first + frame.f_locals["offset"]
             if first % 4:
                 launch.found(f"element {first} of {self.name} is not the first of an aligned four", (kind, access))
         for cell in self.cells:

@@ -204,10 +204,10 @@ def test_flat_targets_are_columns(loss, shape):
 def test_sample_weights_and_class_weights_multiply():
     x = X.astype(np.float32)
     rows = samples.Samples(x, Y[:, None].astype(np.float32), np.arange(8, dtype=np.float32))
-    weights = samples.weigh_classes(rows, {0: 1.0, 1: 10.0}).weights
+    weights = samples.weigh_classes(rows, {0: 1.0, 1: 10.0}).sample_weights
     np.testing.assert_array_equal(weights, np.arange(8) * np.where(Y == 1, 10, 1))
     one_hot = samples.Samples(x, np.eye(2, dtype=np.float32)[Y], None)
-    np.testing.assert_array_equal(samples.weigh_classes(one_hot, {0: 1, 1: 2}).weights, Y + 1)
+    np.testing.assert_array_equal(samples.weigh_classes(one_hot, {0: 1, 1: 2}).sample_weights, Y + 1)
 
 
 def test_class_weights_do_not_touch_the_validation():

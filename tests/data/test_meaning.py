@@ -25,7 +25,7 @@ def compiled(outputs, activation, loss, metrics=()):
 
 def weights_of_classes(y, loss, table):
     rows = samples.Samples(X, np.asarray(y, np.float32).reshape(len(y), -1), None)
-    return samples.weigh_classes(rows, table, losses.get(loss)).weights
+    return samples.weigh_classes(rows, table, losses.get(loss)).sample_weights
 
 
 @pytest.mark.parametrize(

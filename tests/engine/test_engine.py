@@ -100,7 +100,7 @@ def test_order_given_from_outside(dtype):
     for order in orders:
         turn = small_problem(weighted=True)
         turn.weights = weights
-        turn.x, turn.y, turn.row_weights = problem.x[order], problem.y[order], problem.row_weights[order]
+        turn.x, turn.y, turn.sample_weights = problem.x[order], problem.y[order], problem.sample_weights[order]
         weights, _ = turn.oracle("sgd", epochs=1, shuffle=False, state=state)
     assert_close(engine.get_weights(), weights, tolerance(dtype, 1e-5, 1e-12))
 

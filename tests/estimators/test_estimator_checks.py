@@ -1,4 +1,4 @@
-"""The short way through the checks of estimators gives what scikit-learn's gives."""
+"""The quick checks of estimators give what scikit-learn's give."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def test_rows(kind, dtype):
     assert given == np.asarray(X).dtype
 
 
-def test_plain_arrays_go_the_short_way(monkeypatch):
+def test_plain_arrays_need_only_the_quick_checks(monkeypatch):
     model = MLPClassifier(max_iter=2).fit(ROWS, LABELS)
     monkeypatch.setattr(input_checks, "validate_data", None)
     assert model.fit(ROWS, LABELS).predict(ROWS[:1]).shape == (1,)

@@ -157,11 +157,11 @@ def test_logits_come_from_a_layer_without_activation(loss, activation):
 def regions(layout, n_inputs, lanes):
     """(first element, row stride, width of whole vectors) of each buffer of a layout, the shared ones once."""
     first = layout.ops[0]
-    found = {(int(first[codes.X]), int(first[codes.X_ROW]), -(-n_inputs // lanes) * lanes)}
+    found = {(int(first[codes.X]), int(first[codes.X_STRIDE]), -(-n_inputs // lanes) * lanes)}
     for op in layout.ops:
         for name in (codes.Y, codes.Z, codes.DY, codes.MASK):
             if op[name]:
-                found.add((int(op[name]), int(op[codes.Y_ROW]), int(op[codes.PANELS]) * lanes))
+                found.add((int(op[name]), int(op[codes.Y_STRIDE]), int(op[codes.PANELS]) * lanes))
     return sorted(found)
 
 
@@ -181,7 +181,7 @@ def test_buffers_do_not_overlap(dtype, layers, batch_size):
     assert used.max() == 1
     for op in layout.ops:
         if op[codes.KIND] == codes.DENSE and op[codes.BIAS]:  # the ones before the rows are nobody else's
-            ones = op[codes.X] - 1 + op[codes.X_ROW] * np.arange(batch_size)
+            ones = op[codes.X] - 1 + op[codes.X_STRIDE] * np.arange(batch_size)
             assert (used[ones] == 0).all()
             assert ones[0] >= 0
 
@@ -190,7 +190,7 @@ def test_operations_hand_their_buffers_on(dtype):
     plan = lower(DEEP, 50, dtype)
     ops = plan.layout(plan.ops, 7).ops
     for below, above in pairwise(ops):
-        assert (above[codes.X], above[codes.X_ROW]) == (below[codes.Y], below[codes.Y_ROW])
+        assert (above[codes.X], above[codes.X_STRIDE]) == (below[codes.Y], below[codes.Y_STRIDE])
         if above[codes.KIND] == codes.DENSE:
             assert above[codes.DX] == below[codes.DY]
         else:  # in place
@@ -208,7 +208,7 @@ def test_ones_stand_before_the_inputs_of_layers_with_a_bias(dtype):
     ones = set()
     for op in layout.ops:
         if op[codes.BIAS]:
-            ones |= {int(op[codes.X] - 1 + op[codes.X_ROW] * r) for r in range(5)}
+            ones |= {int(op[codes.X] - 1 + op[codes.X_STRIDE] * r) for r in range(5)}
     assert len(ones) == 4 * 5
     assert set(np.flatnonzero(work)) == ones
     assert (work[sorted(ones)] == 1.0).all()
@@ -253,6 +253,6 @@ def test_a_kind_is_placed_as_its_entry_says(monkeypatch):
     used = {int(op[codes.NORMAL]): 10, int(op[codes.SUMS]): 2, **{int(each[codes.Y]): 10 for each in layout.ops}}
     starts = [*sorted(used), layout.size]
     for start, end in pairwise(starts):
-        assert end - start >= used[start] * int(op[codes.Y_ROW])
+        assert end - start >= used[start] * int(op[codes.Y_STRIDE])
     assert not plan.is_narrow
     assert plan.is_normalized

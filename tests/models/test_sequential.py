@@ -49,7 +49,7 @@ def test_a_whole_fit_equals_the_oracle(monkeypatch, optimizer):
     expected, logs = reference.train(
         LAYERS, weights, "sparse_categorical_crossentropy", optimizer, model.optimizer.hyperparameters(),
         X, CLASSES[:, None], batch_size=10, epochs=3, seed=99, metrics=["sparse_categorical_accuracy"],
-        row_weights=np.array([weighted[label] for label in CLASSES]),
+        sample_weights=np.array([weighted[label] for label in CLASSES]),
     )  # fmt: skip
     np.testing.assert_allclose(history.history["loss"], logs[:, 0], rtol=1e-6)
     np.testing.assert_allclose(history.history["accuracy"], logs[:, 1], rtol=1e-12)

@@ -40,7 +40,7 @@ OPTIMIZER = {
             m = first_moment(m, g, share)
             return decayed(w, decay) - rate * m / sqrt(m * m + 0.01), m
 
-        OPTIMIZERS["signs"] = Rule(signs, 1, ("rate", "share_1", "decay"), constants=adamax_constants)
+        OPTIMIZERS["signs"] = Rule(signs, 1, ("rate", "one_minus_beta_1", "decay"), constants=adamax_constants)
         ''',
     "fastnn.kernels.reference.optimizers": """
         def _signs(w, m, v, g, h, state):

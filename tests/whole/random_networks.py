@@ -107,7 +107,7 @@ class Case:
         """Train the oracle for an epoch; returns loss and metrics."""
         self.weights, logs = reference.train(
             self.described, self.weights, self.name, self.optimizer.name, self.optimizer.hyperparameters(), x, y,
-            batch_size=batch_size, shuffle=shuffle, seed=seed, row_weights=weights, metrics=self.metrics,
+            batch_size=batch_size, shuffle=shuffle, seed=seed, sample_weights=weights, metrics=self.metrics,
             first_epoch=epoch, state=self.state, loss_options=self.loss.parameters(),
             clipping=self.optimizer.clipping(),
         )  # fmt: skip

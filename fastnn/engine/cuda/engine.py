@@ -21,7 +21,7 @@ from fastnn.engine.run import START
 from fastnn.engine.run_options import RunOptions
 from fastnn.engine.weights_lock import Gate
 from fastnn.kernels import codes
-from fastnn.kernels.cuda import device as device_cuda
+from fastnn.kernels.cuda import device
 from fastnn.lowering.objective import Objective
 from fastnn.lowering.plan import Plan
 
@@ -55,10 +55,10 @@ class CudaEngine(Engine):
     run_type = CudaRun
 
     def __init__(self, plan: Plan, threads: int | None = None) -> None:
-        if plan.mixed and not device_cuda.has_bfloat16():
+        if plan.mixed and not device.has_bfloat16():
             raise ValueError(
                 f"dtype 'mixed_bfloat16' needs a GPU of compute capability 8.0 or newer, which "
-                f"{device_cuda.device_name()} is not: use 'float32'"
+                f"{device.device_name()} is not: use 'float32'"
             )
         super().__init__(plan if plan.lanes == 1 else plan.row_major(), threads)
         self.gate = _CarefulGate()
@@ -94,7 +94,7 @@ class CudaEngine(Engine):
         return self.mirror
 
     def _round(self, params: np.ndarray) -> None:
-        """Leave it to the device, which rounds on its way."""
+        """Leave it to the device, which rounds while it computes."""
 
     def _replace_params(self) -> Callable[[np.ndarray], None]:
         return self.mirror.replace
@@ -150,7 +150,7 @@ class CudaEngine(Engine):
     ) -> tuple[list[list[np.ndarray]], np.ndarray]:
         self.plan.check_trainable()
         samples = operands(self.plan, samples, objective.target_width)
-        arrays = [array for array in (samples.x, samples.y, samples.weights) if array is not None]
+        arrays = [array for array in (samples.x, samples.y, samples.sample_weights) if array is not None]
         if options.order is not None or chunk_rows(arrays, 1) is not None:
             # each chunk would be in an order of its own, so no two networks could share one
             return super().train_many(objective, samples, options, first_weights, seeds)

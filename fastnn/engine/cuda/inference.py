@@ -37,7 +37,7 @@ def check_rows(x: Any) -> None:
 
 
 class Inference:
-    """A plan's forward pass on the device, for predictions or evaluations: see ``runs.Inference``."""
+    """A plan's forward pass on the device, for predictions or evaluations: see ``engine.inference.Inference``."""
 
     def __init__(self, plan: Plan, run: np.ndarray, objective: Objective | None = None) -> None:
         from fastnn.kernels.cuda import variants
@@ -45,23 +45,23 @@ class Inference:
 
         self._plan, self._run_here, self._objective = plan, run, objective
         self._run = cuda.to_device(run)
-        self._large: dict[int, Any] = {}  # ways forward by many launches, by the rows of their batches
+        self._large: dict[int, Any] = {}  # forward passes of many launches, by the rows of their batches
         ops = plan.raw_ops if run[codes.LINK] else plan.ops if objective is None else objective.ops
         loss_factors = np.zeros(1, plan.dtype) if objective is None else objective.factors.ravel()
         self._tables = [
             cuda.to_device(table) for table in (ops.ravel(), plan.factors.ravel(), loss_factors, plan.scaling)
         ]
-        self._row = max(plan.n_inputs, int(ops[:, codes.PANELS].max())) + 1  # odd: rows lie in different banks
+        self._stride = max(plan.n_inputs, int(ops[:, codes.PANELS].max())) + 1  # odd: rows lie in different banks
         self._rows, self._shared = ROWS_OF_BLOCK, 0
         while self._rows > 1 and not self._fits():
             self._rows //= 2
         self._shared = int(self._fits())
-        self._threads = block_threads(self._rows * self._row)
+        self._threads = block_threads(self._rows * self._stride)
         self._kernel = variants.kernel(inference.infer_blocks, plan.dtype, plan.mixed)
         self._nothing = cuda.to_device(np.zeros(1, plan.dtype))
 
     def _fits(self) -> bool:
-        return 2 * self._rows * self._row * self._plan.dtype.itemsize <= device.shared_bytes()
+        return 2 * self._rows * self._stride * self._plan.dtype.itemsize <= device.shared_bytes()
 
     def __call__(
         self,
@@ -70,19 +70,19 @@ class Inference:
         *,
         outputs: Any = None,
         y: Any = None,
-        weights: Any = None,
+        sample_weights: Any = None,
         stats: np.ndarray | None = None,
         finished: None = None,
         threads: int | None = None,
         plain: bool = False,
     ) -> float:
-        """Fill ``outputs`` (n, n_outputs), or ``stats`` (n, 1 + metrics) from targets y and weights.
+        """Fill ``outputs`` (n, n_outputs), or ``stats`` (n, 1 + metrics) from targets y and sample_weights.
 
         All but ``stats`` may be a ``DeviceArray``. Returns NaN: nobody looks whether x holds some. ``finished``,
         ``threads`` and ``plain`` are the CPU's.
         """
         check_rows(x)
-        n, data = len(x), [array for array in (x, y, weights) if array is not None]
+        n, data = len(x), [array for array in (x, y, sample_weights) if array is not None]
         if n == 0:
             return math.nan
         results = sum(array[:1].nbytes for array in (outputs, stats) if isinstance(array, np.ndarray))
@@ -104,7 +104,7 @@ class Inference:
     def _do(
         self, compute: Callable, params: Mirror, data: list[Any], n: int, outputs: Any, stats: np.ndarray | None
     ) -> None:
-        """Do the same for x, y and weights, if there are any, on the device."""
+        """Do the same for x, y and sample_weights, if there are any, on the device."""
         stay = isinstance(outputs, DeviceArray)
         found = outputs.memory if stay else self._room(outputs, self._plan.dtype)
         figures = self._room(stats, np.dtype(np.float64))
@@ -125,14 +125,14 @@ class Inference:
         batch = inference_launches.batch_of(n)
         if batch not in self._large:
             self._large[batch] = inference_launches.Forward(self._plan, self._run_here, batch, self._objective)
-        x, y, weights = data
-        self._large[batch](n, params=params.there(), x=x, y=y, weights=weights, stats=figures, outputs=found)
+        memory = dict(zip(("x", "y", "sample_weights"), data, strict=True))
+        self._large[batch](n, params=params.there(), stats=figures, outputs=found, **memory)
 
     def _by_blocks(self, n: int, params: Mirror, data: list[Any], figures: Any, found: Any) -> None:
         """Compute in one launch, blocks of rows in turn to each block of threads."""
-        dtype, size = self._plan.dtype, 2 * self._rows * self._row
+        dtype, size = self._plan.dtype, 2 * self._rows * self._stride
         blocks = min(-(-n // self._rows), MOST_BLOCKS)
-        sizes = np.array([len(self._plan.ops), n, self._rows, self._row, self._shared], np.int64)
+        sizes = np.array([len(self._plan.ops), n, self._rows, self._stride, self._shared], np.int64)
         buffers = cuda.device_array(1 if self._shared else blocks * size, dtype)
         shared = size * dtype.itemsize if self._shared else 0
         jit.configured(self._kernel, blocks, self._threads, shared)(

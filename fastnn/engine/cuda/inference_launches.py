@@ -64,7 +64,7 @@ class Forward(Launches):
             arguments = ("ops", count, "work", "outputs", "clock")
             self._launches.append(self._spread(inference.take_outputs, batch * plan.n_outputs, *arguments))
         else:
-            evaluated = ("run", "ops", count, "work", "y", "weights", "loss_factors", "stats", "clock")
+            evaluated = ("run", "ops", count, "work", "y", "sample_weights", "loss_factors", "stats", "clock")
             self._launches.append(self._thread_a_row(inference.evaluate_rows, *evaluated))
 
     def __call__(self, rows: int, **memory: Any) -> None:
@@ -74,12 +74,13 @@ class Forward(Launches):
         ----------
         rows : int
         **memory
-            Flat arrays on the device: params, x, y, weights, stats and outputs. What is not needed has one element.
+            Flat arrays on the device: params, x, y, sample_weights, stats and outputs. What is not needed has one
+            element.
         """
         memory |= self._own | {"work": cuda.device_array(self._work_size, self._dtype)}
         inputs, outputs = self._widths
         targets, columns = int(self._run[codes.TARGETS]), 1 + int(self._run[codes.METRICS_COUNT])
-        widths = {"x": inputs, "outputs": outputs, "y": targets, "stats": columns, "weights": 1}
+        widths = {"x": inputs, "outputs": outputs, "y": targets, "stats": columns, "sample_weights": 1}
         for first in range(0, rows, self._batch):
             count = min(self._batch, rows - first)
             clock = np.zeros(len(codes.CLOCK_COLUMNS), np.int64)

@@ -9,10 +9,9 @@ import numpy as np
 
 from fastnn.kernels import codes
 from fastnn.kernels.cuda import jit
-from fastnn.kernels.cuda.gemm_choice import product_kernel, way_for
+from fastnn.kernels.cuda.gemm_choice import method_for, product_kernel
 from fastnn.kernels.cuda.jit import SIMULATED
-from fastnn.kernels.cuda.launches import normalization
-from fastnn.kernels.cuda.launches import step as steps_cuda
+from fastnn.kernels.cuda.launches import normalization, step
 
 THREADS = 8 if SIMULATED else 256  # of a block, where products do not say otherwise
 COLUMN_THREADS = 4 if SIMULATED else 32  # of them for columns, where sums go down columns
@@ -38,7 +37,7 @@ class Launches:
     Parameters
     ----------
     ops : ndarray
-        The operation table with its places, ``plan.layout(..., room=ROOM).ops``.
+        The operation table with its offsets, ``plan.layout(..., room=ROOM).ops``.
     batch : int
     dtype : numpy.dtype
     precision : str
@@ -69,13 +68,13 @@ class Launches:
         return self._launch(function, self._batch, ROW_THREADS, *arguments)
 
     def _product(self, product: str, rows: int, columns: int, slices: int, *arguments: Any) -> Launch:
-        way = way_for(self._precision, rows, columns)
-        blocks = -(-columns // way.columns), -(-rows // way.rows), slices
-        return self._launch(product_kernel(product, way), blocks, way.threads, *arguments)
+        method = method_for(self._precision, rows, columns)
+        blocks = -(-columns // method.columns), -(-rows // method.rows), slices
+        return self._launch(product_kernel(product, method), blocks, method.threads, *arguments)
 
     def _gather(self) -> Launch:
         items = self._batch * int(self._ops[0, codes.INPUTS])
-        return self._spread(steps_cuda.gather_batch, items, "ops", "scaling", "x", "order", "work", "clock")
+        return self._spread(step.gather_batch, items, "ops", "scaling", "x", "order", "work", "clock")
 
     def _forward(self) -> list[Launch]:
         launches = []
@@ -94,9 +93,9 @@ class Launches:
             else:
                 items = self._batch * -(-columns // 4)
                 arguments = ("run", "ops", index, "factors", "work", "clock")
-                launches.append(self._spread(steps_cuda.simple_forward_quads, items, *arguments))
+                launches.append(self._spread(step.simple_forward_quads, items, *arguments))
             if op[codes.FUNCTION] == codes.SOFTMAX:
-                launches.append(self._thread_a_row(steps_cuda.softmax_of_rows, "ops", index, "work", "clock"))
+                launches.append(self._thread_a_row(step.softmax_of_rows, "ops", index, "work", "clock"))
         return launches
 
     def _statistics(self, index: int, columns: int) -> Launch:

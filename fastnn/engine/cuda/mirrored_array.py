@@ -43,7 +43,7 @@ class Mirror:
         return array
 
     def replace(self, array: np.ndarray) -> None:
-        """Put another array in the place of what is here and there, in one step."""
+        """Put another array instead of what is here and there, in one step."""
         self._host, self._written, self._fetched = array, self._written + 1, self._changed
 
     def there(self) -> Any:

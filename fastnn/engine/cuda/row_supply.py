@@ -15,10 +15,10 @@ from fastnn.kernels.cuda.jit import cuda
 
 
 class Rows:
-    """Rows, targets and weights of a run, as its launches take them.
+    """Rows, targets and sample weights of a run, as its launches take them.
 
     Where they have no room on the device, a chunk holds the rows of so many steps, in the order of the epoch, which is
-    then drawn on the host. A kernel finds them as it finds all rows: by an order, here that of places in a chunk.
+    then drawn on the host. A kernel finds them as it finds all rows: by an order, here that of the rows of a chunk.
 
     Parameters
     ----------
@@ -37,16 +37,17 @@ class Rows:
     """
 
     def __init__(self, samples: Samples, options: RunOptions, models: int, dtype: np.dtype) -> None:
-        n, batch_size, weights = len(samples), options.batch_size, samples.weights
-        data = [array for array in (samples.x, samples.y, weights) if array is not None]
+        n, batch_size, sample_weights = len(samples), options.batch_size, samples.sample_weights
+        data = [array for array in (samples.x, samples.y, sample_weights) if array is not None]
         chunk = chunk_rows(data, batch_size) if models == 1 else None
         self.in_chunks = chunk is not None
-        self._order, self._no_weights = np.arange(n), [] if weights is not None else [there(np.zeros(1, dtype))]
+        self._order = np.arange(n)
+        self._no_sample_weights = [there(np.zeros(1, dtype))] if sample_weights is None else []
         self._shuffle, self.first_epoch, self._dtype = options.shuffle, options.first_epoch, dtype
         self._drawn: tuple[int, int] | None = None
         self._steps_per_epoch = -(-n // batch_size)
         if chunk is None:
-            self._data = [there(array) for array in data] + self._no_weights
+            self._data = [there(array) for array in data] + self._no_sample_weights
             self.order = cuda.to_device(np.tile(self._order.astype(np.int32), models))
         else:
             self._chunks, self._chunk, self._steps = Chunks(data, chunk), chunk, chunk // batch_size
@@ -60,7 +61,7 @@ class Rows:
             self.order.copy_to_device(order.astype(np.int32))
 
     def bring(self, step: int, stop: int, seed: int) -> tuple[list[Any], int]:
-        """Return arrays x, y and weights on the device for steps ``step`` .. last - 1 of a run, and last <= stop."""
+        """Return x, y and sample weights on the device for steps ``step`` .. last - 1 of a run, and last <= stop."""
         if not self.in_chunks:
             return self._data, stop
         epoch, number = self._chunk_of(step)
@@ -69,7 +70,7 @@ class Rows:
             self._drawn = seed, epoch
         data = self._chunks.take((seed, epoch, number), self._rows(number))
         last = epoch * self._steps_per_epoch + min((number + 1) * self._steps, self._steps_per_epoch)
-        return data + self._no_weights, min(stop, last)
+        return data + self._no_sample_weights, min(stop, last)
 
     def bring_next(self, step: int, seed: int) -> None:
         """Begin to bring the chunk after that of a step, unless it is of an epoch whose order is not known yet."""

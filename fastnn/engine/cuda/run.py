@@ -29,7 +29,7 @@ from fastnn.lowering.plan import Plan
 
 FIRST_STEP_SECONDS = 5e-5  # cautious first guess
 STATE = len(START)  # numbers before the results
-TABLES, DATA = ("ops", "factors", "loss_factors", "scaling"), ("x", "y", "weights")
+TABLES, DATA = ("ops", "factors", "loss_factors", "scaling"), ("x", "y", "sample_weights")
 # Of a training step from which on one launch for each product pays: a block does so many in about the time that all
 # those launches take. An estimate.
 FLOPS_WORTH_LAUNCHES = 5e6
@@ -150,11 +150,11 @@ class Models:
             for mirror in (self.progress, self._params, self._slots):
                 mirror.changed_there()
 
-    def _launch(self, start: int, stop: int, data: list[Any], row: int, sync: np.ndarray | None) -> None:
-        """Launch steps on these data; the first takes this row of hyper-parameters if there is one for each."""
+    def _launch(self, start: int, stop: int, data: list[Any], first_row: int, sync: np.ndarray | None) -> None:
+        """Launch steps on these data; the first takes row ``first_row`` of the hyper-parameters if each has its own."""
         hyper = self.hyper.there()
         if self.rates.scheduled:
-            hyper = hyper[row * codes.HYPER_COLUMNS :]
+            hyper = hyper[first_row * codes.HYPER_COLUMNS :]
         if self._steps is None:
             jit.configured(self._kernel, self._blocks, self._threads, self._shared)(
                 self._sizes, self.run.there(), hyper, self.progress.change_there(), *self._tables, *data,
@@ -172,7 +172,7 @@ class Models:
 
 
 class CudaRun(Run):
-    """One fit in progress on the device: see ``runs.Run``."""
+    """One fit in progress on the device: see ``engine.run.Run``."""
 
     def __init__(self, engine: Any, objective: Objective, samples: Samples, options: RunOptions) -> None:
         check_rows(samples.x)

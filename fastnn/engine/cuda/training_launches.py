@@ -8,10 +8,9 @@ import numpy as np
 
 from fastnn.engine.cuda.launches import MOST_BLOCKS, THREADS, Launch, Launches, bound
 from fastnn.kernels import codes
-from fastnn.kernels.cuda.gemm_choice import precision_of, slices_for, tiles, way_for
+from fastnn.kernels.cuda.gemm_choice import method_for, precision_of, slices_for, tiles
 from fastnn.kernels.cuda.jit import SIMULATED, cuda
-from fastnn.kernels.cuda.launches import clipping, normalization, shuffle
-from fastnn.kernels.cuda.launches import step as steps_cuda
+from fastnn.kernels.cuda.launches import clipping, normalization, shuffle, step
 from fastnn.kernels.operations import teamwork
 from fastnn.lowering.kinds import NORMALIZATIONS
 from fastnn.lowering.plan import Plan
@@ -28,7 +27,7 @@ class Steps(Launches):
     plan : Plan
         With vectors of one element: ``Plan.row_major``.
     ops : ndarray
-        The operation table with its places, ``plan.layout(..., room=ROOM).ops``.
+        The operation table with its offsets, ``plan.layout(..., room=ROOM).ops``.
     run : ndarray
         The vector that describes the run.
     clips_norms : bool, default=False
@@ -51,8 +50,8 @@ class Steps(Launches):
             self._own |= {name: cuda.device_array(int(run[codes.ROWS]), np.int32) for name in ("partners", "reserved")}
             arguments = ("run", "order", "partners", "reserved", "clock")
             self._epoch_launches = [self._launch(shuffle.shuffle_epoch, 1, SHUFFLING_THREADS, *arguments)]
-        forth = [*self._begin(), *self._forward(), *self._losses(plan)]
-        self._launches = [*forth, *self._backward(), *self._descend(plan, clips_norms)]
+        forward = [*self._begin(), *self._forward(), *self._losses(plan)]
+        self._launches = [*forward, *self._backward(), *self._descend(plan, clips_norms)]
 
     def do(
         self, start: int, stop: int, hyper_rows: int, arrays: dict[str, Any], sync: np.ndarray | None = None
@@ -65,18 +64,18 @@ class Steps(Launches):
             Rows of hyper-parameters: one, or one for each step from ``start`` on.
         arrays : dict
             Flat arrays on the device, by the names of arguments of ``kernels/cpu/training.py``: run, hyper, ops,
-            factors, loss_factors, scaling, x, y, weights, order (int32), params, slots, work, stats; and progress,
-            the optimizer's state and then the results.
+            factors, loss_factors, scaling, x, y, sample_weights, order (int32), params, slots, work, stats; and
+            progress, the optimizer's state and then the results.
         sync : ndarray, optional
             In which somebody may ask to stop, see ``kernels/operations/teamwork.py``.
         """
         memory = {**arrays, **self._own}
         step_launches, epoch_launches = bound(self._launches, memory), bound(self._epoch_launches, memory)
-        self._one_thread(steps_cuda.set_clock)[0](self._own["clock"], start, hyper_rows)
-        for step in range(start, stop):
+        self._one_thread(step.set_clock)[0](self._own["clock"], start, hyper_rows)
+        for done in range(start, stop):
             if sync is not None and sync[teamwork.STOP] != 0:
                 break
-            if step % self._steps_per_epoch == 0:
+            if done % self._steps_per_epoch == 0:
                 for kernel, arguments in epoch_launches:
                     kernel(*arguments)
             for kernel, arguments in step_launches:
@@ -84,11 +83,11 @@ class Steps(Launches):
 
     def _gradient_tiles(self, op: np.ndarray) -> int:
         rows, columns = int(op[codes.INPUTS] + op[codes.BIAS]), int(op[codes.PANELS])
-        return tiles(way_for(self._precision, rows, columns), rows, columns)
+        return tiles(method_for(self._precision, rows, columns), rows, columns)
 
     def _begin(self) -> list[Launch]:
-        begin = self._one_thread(steps_cuda.begin_step, "run", "hyper", "progress", "weights", "order", "clock", "pace")
-        return [begin, self._gather()]
+        arguments = ("run", "hyper", "progress", "sample_weights", "order", "clock", "pace")
+        return [self._one_thread(step.begin_step, *arguments), self._gather()]
 
     def _statistics(self, index: int, columns: int) -> Launch:
         arguments = ("ops", index, "factors", "params", "work", "clock")
@@ -98,15 +97,15 @@ class Steps(Launches):
         count = len(self._ops)
         launches = [
             self._thread_a_row(
-                steps_cuda.losses_of_rows, "run", "ops", count, "factors", "work", "y", "weights", "order",
+                step.losses_of_rows, "run", "ops", count, "factors", "work", "y", "sample_weights", "order",
                 "loss_factors", "stats", "clock", "pace",
             )
         ]  # fmt: skip
         if plan.factors[:, codes.L2].any():
             parts = ("ops", count, "factors", "params", "parts")
-            launches.append(self._launch(steps_cuda.penalty_parts, PENALTY_BLOCKS, THREADS, *parts))
+            launches.append(self._launch(step.penalty_parts, PENALTY_BLOCKS, THREADS, *parts))
         arguments = ("run", "stats", "parts", "progress", "clock", "pace")
-        launches.append(self._launch(steps_cuda.report_step, 1, THREADS, *arguments))
+        launches.append(self._launch(step.report_step, 1, THREADS, *arguments))
         return launches
 
     def _backward(self) -> list[Launch]:
@@ -135,7 +134,7 @@ class Steps(Launches):
                     launches.append(self._by_rows(normalization.normalization_input_rows, *back))
             if needs_dx and op[codes.BY_ROWS]:
                 arguments = ("ops", index, "factors", "work", "clock")
-                launches.append(self._thread_a_row(steps_cuda.derive_rows, *arguments))
+                launches.append(self._thread_a_row(step.derive_rows, *arguments))
         return launches
 
     def _descend(self, plan: Plan, clips_norms: bool) -> list[Launch]:
@@ -150,4 +149,4 @@ class Steps(Launches):
             launches += [add, squares, clip]
             slices = 1
         arguments = ("run", "params", "slots", "gradients", slices, "pace")
-        return [*launches, self._spread(steps_cuda.descend_all, plan.n_parameters, *arguments)]
+        return [*launches, self._spread(step.descend_all, plan.n_parameters, *arguments)]

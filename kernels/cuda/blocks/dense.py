@@ -25,15 +25,15 @@ def dense_forward(threads, op, params, work, rows, alpha):
     while index < rows * columns:
         r = index // columns
         j = index - r * columns
-        x = at(work, op[codes.X] + r * op[codes.X_ROW])
+        x = at(work, op[codes.X] + r * op[codes.X_STRIDE])
         z = weights[j] if bias else NUMBER(0.0)
         column = at(weights, bias * stride + j)
         for k in range(count):
             z += operand(x[k]) * operand(column[k * stride])
-        place = r * op[codes.Y_ROW] + j
+        offset = r * op[codes.Y_STRIDE] + j
         if op[codes.Z] != op[codes.Y]:
-            work[op[codes.Z] + place] = z
-        work[op[codes.Y] + place] = activate(op[codes.FUNCTION], z, alpha)
+            work[op[codes.Z] + offset] = z
+        work[op[codes.Y] + offset] = activate(op[codes.FUNCTION], z, alpha)
         index += threads.size
 
 
@@ -50,14 +50,14 @@ def dense_backward_input(threads, network, index, work, rows):
     while item < rows * inputs:  # rows first: threads side by side read one weight
         k = item // rows
         r = item - k * rows
-        dy, row = at(work, op[codes.DY] + r * op[codes.Y_ROW]), at(weights, k * stride)
+        dy, row = at(work, op[codes.DY] + r * op[codes.Y_STRIDE]), at(weights, k * stride)
         total = NUMBER(0.0)
         for j in range(op[codes.OUTPUTS]):
             total += operand(dy[j]) * operand(row[j])
-        place = r * op[codes.X_ROW] + k
+        offset = r * op[codes.X_STRIDE] + k
         if simple:
-            total *= derivative(function, work[op[codes.X] + place], work[below[codes.Z] + place], alpha)
-        work[op[codes.DX] + place] = total
+            total *= derivative(function, work[op[codes.X] + offset], work[below[codes.Z] + offset], alpha)
+        work[op[codes.DX] + offset] = total
         if not simple and op[codes.BY_ROWS] == 0:
             derivatives(ops, index, factors, work, r, 1, k, 1)
         item += threads.size
@@ -74,9 +74,9 @@ def dense_update(threads, op, work, params, slot_0, slot_1, rows, l2, descent):
         x, dy = at(work, op[codes.X] - bias + k), at(work, op[codes.DY] + j)
         g = NUMBER(0.0)
         for r in range(rows):
-            g += operand(x[r * op[codes.X_ROW]]) * operand(dy[r * op[codes.Y_ROW]])
-        place = op[codes.WEIGHTS] + k * op[codes.PANELS] + j
+            g += operand(x[r * op[codes.X_STRIDE]]) * operand(dy[r * op[codes.Y_STRIDE]])
+        offset = op[codes.WEIGHTS] + k * op[codes.PANELS] + j
         if l2 != 0.0 and k >= bias:  # the bias is not penalized
-            g += l2_grad(params[place], NUMBER(l2))
-        descend(descent, params, slot_0, slot_1, place, g)
+            g += l2_grad(params[offset], NUMBER(l2))
+        descend(descent, params, slot_0, slot_1, offset, g)
         item += threads.size

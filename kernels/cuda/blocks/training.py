@@ -12,7 +12,7 @@ from ...codes import COLUMNS, FACTORS
 from ...element_types import NUMBER
 from ...llvm.instructions import at
 from ...operations.elementwise import simple_forward
-from ...operations.losses import unit_share
+from ...operations.losses import factor_in_mean
 from ...operations.normalization import normalize_backward_share, normalize_forward_share
 from ...operations.optimizers import constants
 from ...operations.random import FIRST_DROPOUT_STREAM, shuffle
@@ -25,8 +25,8 @@ from .clipping import clip
 from .dense import dense_backward_input, dense_forward, dense_update
 
 # What the vector ``sizes`` tells of the arrays of a model.
-SIZES = ("OPERATIONS", "HYPER", "HYPER_ROW", "PROGRESS", "MEMORY", "PARAMETERS", "WORK", "STATS", "SHARED")
-OPERATIONS, HYPER, HYPER_ROW, PROGRESS, MEMORY, PARAMETERS, WORK, STATS, SHARED = range(len(SIZES))
+SIZES = ("OPERATIONS", "HYPER", "HYPER_STRIDE", "PROGRESS", "MEMORY", "PARAMETERS", "WORK", "STATS", "SHARED")
+OPERATIONS, HYPER, HYPER_STRIDE, PROGRESS, MEMORY, PARAMETERS, WORK, STATS, SHARED = range(len(SIZES))
 
 
 def copy(threads, target, source, count):
@@ -50,7 +50,7 @@ def prepare_work(threads, ops, count, work, size, rows):
         if op[codes.KIND] == codes.DENSE and op[codes.BIAS]:
             r = threads.rank
             while r < rows:
-                work[op[codes.X] - 1 + r * op[codes.X_ROW]] = 1.0
+                work[op[codes.X] - 1 + r * op[codes.X_STRIDE]] = 1.0
                 r += threads.size
 
 
@@ -75,13 +75,13 @@ def forward(threads, network, work, rows, step, key_0, key_1):
         cuda.syncthreads()
 
 
-def report(threads, run, hyper, stats, parts, rows, unit, results):
+def report(threads, run, hyper, stats, parts, rows, row_factor, results):
     """Add the sums over the batch to ``results``, the loss or a metric to a thread; ``parts`` are of the penalty."""
     apart()
     columns = 1 + run[codes.METRICS_COUNT]
     m = threads.rank
     while m < columns:
-        mean = float(rows) * unit if run[codes.WEIGHTED_MEAN] else 1.0
+        mean = float(rows) * row_factor if run[codes.WEIGHTED_MEAN] else 1.0
         total = 0.0
         for r in range(rows):
             total += stats[r * columns + m]
@@ -125,7 +125,7 @@ def backward(threads, descent, l2_scale, network, moments, memory, rows):
     cuda.syncthreads()
 
 
-def do_steps(threads, run, hyper, hyper_row, state, network, data, memory, start, stop):
+def do_steps(threads, run, hyper, hyper_stride, state, network, data, memory, start, stop):
     """Steps ``start`` .. ``stop`` - 1 of one model's run."""
     n, batch, columns = run[codes.ROWS], run[codes.BATCH], 1 + run[codes.METRICS_COUNT]
     ops, count, factors = network.ops, network.count, network.factors
@@ -133,58 +133,61 @@ def do_steps(threads, run, hyper, hyper_row, state, network, data, memory, start
     steps_per_epoch = (n + batch - 1) // batch
     t, power_1, power_2 = state[0], state[1], state[2]
     epoch = start // steps_per_epoch
-    place = (start - epoch * steps_per_epoch) * batch
+    batch_start = (start - epoch * steps_per_epoch) * batch
     parts = at(stats, batch * columns)
     clipped = hyper[codes.CLIPVALUE] + hyper[codes.CLIPNORM] + hyper[codes.GLOBAL_CLIPNORM] > 0.0
     for _ in range(start, stop):
-        rows = min(batch, n - place)
-        if place == 0 and run[codes.SHUFFLE]:
+        rows = min(batch, n - batch_start)
+        if batch_start == 0 and run[codes.SHUFFLE]:
             if threads.rank == 0:
                 shuffle(data.order, n, run[codes.FIRST_EPOCH] + epoch, run[codes.SEED_LOW], run[codes.SEED_HIGH])
             cuda.syncthreads()
-        chosen = at(data.order, place)
-        unit = unit_share(run, data.weights, chosen, rows)
+        chosen = at(data.order, batch_start)
+        row_factor = factor_in_mean(run, data.sample_weights, chosen, rows)
         gather(threads, ops, data.x, data.scaling, chosen, rows, work)
         cuda.syncthreads()
         forward(threads, network, work, rows, int(t), run[codes.SEED_LOW], run[codes.SEED_HIGH])
         losses(
-            threads, run, at(ops, (count - 1) * COLUMNS), work, data.y, data.weights, chosen, rows,
-            NUMBER(unit * hyper[codes.LOSS_SCALE]), hyper[codes.LOSS_LIMIT], network.loss_factors, stats,
+            threads, run, at(ops, (count - 1) * COLUMNS), work, data.y, data.sample_weights, chosen, rows,
+            NUMBER(row_factor * hyper[codes.LOSS_SCALE]), hyper[codes.LOSS_LIMIT], network.loss_factors, stats,
         )  # fmt: skip
         derivatives_of_rows(threads, ops, count, factors, work, rows)
         parts[threads.rank] = penalty(threads, network)
         cuda.syncthreads()
-        report(threads, run, hyper, stats, parts, rows, unit, at(memory.results, epoch * columns))
+        report(threads, run, hyper, stats, parts, rows, row_factor, at(memory.results, epoch * columns))
         t, power_1, power_2 = t + 1.0, power_1 * hyper[codes.BETA_1], power_2 * hyper[codes.BETA_2]
         rate, momentum, epsilon, power_1 = constants(run[codes.OPTIMIZER], hyper, t, power_1, power_2)
-        share_1, share_2 = 1.0 - hyper[codes.BETA_1], 1.0 - hyper[codes.BETA_2]
+        one_minus_beta_1, one_minus_beta_2 = 1.0 - hyper[codes.BETA_1], 1.0 - hyper[codes.BETA_2]
         decay, nesterov = hyper[codes.LEARNING_RATE] * hyper[codes.WEIGHT_DECAY], hyper[codes.NESTEROV] != 0.0
-        l2_scale = unit if run[codes.L2_PER_ROW] else 1.0
+        l2_scale = row_factor if run[codes.L2_PER_ROW] else 1.0
         optimizer, moments = run[codes.OPTIMIZER], memory.slot_0
         if clipped:
             optimizer, moments = codes.GRADIENT, memory.gradients
         backward(
-            threads, Descent(optimizer, rate, momentum, share_1, share_2, epsilon, decay, nesterov), l2_scale, network,
-            moments, memory, rows,
+            threads,
+            Descent(optimizer, rate, momentum, one_minus_beta_1, one_minus_beta_2, epsilon, decay, nesterov),
+            l2_scale, network, moments, memory, rows,
         )  # fmt: skip
         if clipped:
             clip(
                 threads, hyper,
-                Descent(run[codes.OPTIMIZER], rate, momentum, share_1, share_2, epsilon, decay, nesterov), network,
-                memory, at(parts, threads.size), parts,
+                Descent(
+                    run[codes.OPTIMIZER], rate, momentum, one_minus_beta_1, one_minus_beta_2, epsilon, decay, nesterov
+                ),
+                network, memory, at(parts, threads.size), parts,
             )  # fmt: skip
-        place += batch
-        if place >= n:
-            epoch, place = epoch + 1, 0
-        hyper = at(hyper, hyper_row)
+        batch_start += batch
+        if batch_start >= n:
+            epoch, batch_start = epoch + 1, 0
+        hyper = at(hyper, hyper_stride)
     if threads.rank == 0:
         state[0], state[1], state[2] = t, power_1, power_2
 
 
 @entry("IIDDINNNXNNJNNNDii", mixed=True)
 def train_models(
-    sizes, run, hyper, progress, ops, factors, loss_factors, scaling, x, y, weights, order, params, slots, work, stats,
-    start, stop,
+    sizes, run, hyper, progress, ops, factors, loss_factors, scaling, x, y, sample_weights, order, params, slots, work,
+    stats, start, stop,
 ):  # fmt: skip
     """Do steps ``start`` .. ``stop`` - 1 of a run, for as many models as there are blocks.
 
@@ -196,7 +199,7 @@ def train_models(
         progress; params; half of slots; work; stats; and whether they fit in shared memory, which then has room for
         params, slots and work of a model
     run, hyper : as in ``training.train_steps``
-    ops, factors, loss_factors, scaling, x, y, weights : as in ``kernels/records.py``
+    ops, factors, loss_factors, scaling, x, y, sample_weights : as in ``kernels/records.py``
     progress : float64, for each model the optimizer's state (3,), then results (epochs, 1 + metrics)
     order : int32 (n,) for each model
     params, slots, work : for each model; where gradients are clipped, work ends with room for them
@@ -213,7 +216,7 @@ def train_models(
     fast_work = at(shared, size + 2 * trained) if in_shared else at(work, model * work_size)
     own_progress = at(progress, model * sizes[PROGRESS])
     network = Network(at(ops, 0), sizes[OPERATIONS], at(factors, 0), at(loss_factors, 0), fast_params)
-    data = Data(at(x, 0), at(y, 0), at(weights, 0), at(order, model * run[codes.ROWS]), at(scaling, 0))
+    data = Data(at(x, 0), at(y, 0), at(sample_weights, 0), at(order, model * run[codes.ROWS]), at(scaling, 0))
     memory = Memory(
         fast_slots, at(fast_slots, trained), fast_work, at(fast_work, work_size - trained),
         at(stats, model * sizes[STATS]), at(own_progress, 3),
@@ -224,7 +227,7 @@ def train_models(
     prepare_work(threads, network.ops, network.count, fast_work, work_size, run[codes.BATCH])
     cuda.syncthreads()
     own_hyper = at(hyper, model * sizes[HYPER])
-    do_steps(threads, run, own_hyper, sizes[HYPER_ROW], own_progress, network, data, memory, start, stop)
+    do_steps(threads, run, own_hyper, sizes[HYPER_STRIDE], own_progress, network, data, memory, start, stop)
     if in_shared:
         copy(threads, own_params, fast_params, size)
         copy(threads, own_slots, fast_slots, 2 * trained)

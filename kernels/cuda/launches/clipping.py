@@ -1,6 +1,6 @@
 """Clipping of gradients by their norms on a GPU, between the products that make them and the optimizer.
 
-The ways are those of ``cpu/clipping.py``. Arrays of weights are counted two to an operation, see
+The methods are those of ``cpu/clipping.py``. Arrays of weights are counted two to an operation, see
 ``elements.trained_array``. Padding is part of them; it is zero.
 """
 
@@ -18,7 +18,7 @@ from ..sums import DOUBLE, MOST_THREADS, block_sum
 
 @entry("INi")
 def add_slices(run, gradients, slices):
-    """Add up ``slices`` vectors of gradients; the sum takes the place of the first."""
+    """Add up ``slices`` vectors of gradients; the sum replaces the first."""
     count = run[codes.PARAMETERS]
     i = cuda.grid(1)
     while i < count:

@@ -30,20 +30,20 @@ def take_outputs(ops, count, work, outputs, clock):
     i = cuda.grid(1)
     while i < clock[codes.NOW_ROWS] * columns:
         r = i // columns
-        outputs[i] = work[op[codes.Y] + r * op[codes.Y_ROW] + i - r * columns]
+        outputs[i] = work[op[codes.Y] + r * op[codes.Y_STRIDE] + i - r * columns]
         i += cuda.gridsize(1)
 
 
 @entry("IIiNNNNDI")
-def evaluate_rows(run, ops, count, work, y, weights, loss_factors, stats, clock):
+def evaluate_rows(run, ops, count, work, y, sample_weights, loss_factors, stats, clock):
     """Weighted loss and metrics of every row to ``stats`` (rows, 1 + metrics), flat; a row to a thread."""
     op, columns = at(ops, (count - 1) * COLUMNS), 1 + run[codes.METRICS_COUNT]
     r = cuda.grid(1)
     while r < clock[codes.NOW_ROWS]:
-        weight = weights[r] if run[codes.WEIGHTED] else NUMBER(1.0)
-        place = r * op[codes.Y_ROW]
+        weight = sample_weights[r] if run[codes.WEIGHTED] else NUMBER(1.0)
+        offset = r * op[codes.Y_STRIDE]
         loss_of_row(
-            run, at(work, op[codes.Y] + place), at(y, r * run[codes.TARGETS]), at(work, op[codes.DY] + place),
+            run, at(work, op[codes.Y] + offset), at(y, r * run[codes.TARGETS]), at(work, op[codes.DY] + offset),
             op[codes.OUTPUTS], weight, NUMBER(1.0), 0.0, at(loss_factors, 0), at(stats, r * columns),
         )  # fmt: skip
         r += cuda.gridsize(1)

@@ -1,10 +1,10 @@
-"""The order of the rows in an epoch, the very one of ``rng.shuffle``, made by all threads of a block together.
+"""The order of the rows in an epoch, that of ``operations/random.py: shuffle``, made by a whole block of threads.
 
-The exchanges of Fisher and Yates form a fixed sequence, in which one must wait only for earlier ones that share a place
-with it. In every round each exchange that is left reserves its two places, the earliest one that wants a place wins it,
-and those that won both are made (deterministic reservations: Shun, Gu, Blelloch, Fineman and Gibbons, "Sequential
-random permutation, list contraction and tree contraction are highly parallel", SODA 2015). A number of rounds that
-grows with the logarithm of the rows is enough.
+The exchanges of Fisher and Yates form a fixed sequence, in which one must wait only for earlier ones of the same
+element. In every round each exchange that is left reserves its two elements, the earliest one that wants an element
+wins it, and those that won both are made (deterministic reservations: Shun, Gu, Blelloch, Fineman and Gibbons,
+"Sequential random permutation, list contraction and tree contraction are highly parallel", SODA 2015). A number of
+rounds that grows with the logarithm of the rows is enough.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DONE = -1
 def shuffle_epoch(run, order, partners, reserved, clock):
     """Fill ``order`` (n,) for the epoch of the next step; ``partners`` and ``reserved`` (n,) are scratch. One block.
 
-    Exchange i is that of place i with place ``partners[i]``, not behind it; the one of the last place comes first.
+    Exchange i is that of element i with element ``partners[i]``, not behind it; that of the last element comes first.
     """
     thread, threads, n, batch = cuda.threadIdx.x, cuda.blockDim.x, run[codes.ROWS], run[codes.BATCH]
     epoch = run[codes.FIRST_EPOCH] + clock[codes.NEXT_STEP] // ((n + batch - 1) // batch)
@@ -54,7 +54,7 @@ def shuffle_epoch(run, order, partners, reserved, clock):
         i = thread
         while i < n:
             j = partners[i]
-            if j < DONE:  # made in this round: its places are free again
+            if j < DONE:  # made in this round: its elements are free again
                 reserved[i] = reserved[DONE - 1 - j] = DONE
                 partners[i] = DONE
             elif j != DONE:

@@ -11,7 +11,7 @@ from ... import codes
 from ...codes import COLUMNS, FACTORS
 from ...element_types import NUMBER
 from ...operations.clipping import limited
-from ...operations.losses import unit_share
+from ...operations.losses import factor_in_mean
 from ...operations.optimizers import constants, update
 from ...operations.random import FIRST_DROPOUT_STREAM, dropout_block, dropout_threshold
 from ...records import Descent, Network
@@ -29,27 +29,28 @@ def set_clock(clock, start, hyper_rows):
 
 
 @entry("IDDNJID")
-def begin_step(run, hyper, progress, weights, order, clock, pace):
+def begin_step(run, hyper, progress, sample_weights, order, clock, pace):
     """Move clock, pace and the optimizer's state on to the next step. One thread."""
     n, batch, step = run[codes.ROWS], run[codes.BATCH], clock[codes.NEXT_STEP]
     steps_per_epoch = (n + batch - 1) // batch
     epoch = step // steps_per_epoch
-    place = (step - epoch * steps_per_epoch) * batch
-    rows = min(batch, n - place)
+    batch_start = (step - epoch * steps_per_epoch) * batch
+    rows = min(batch, n - batch_start)
     clock[codes.NEXT_STEP], clock[codes.NOW_STEP] = step + 1, int(progress[0])
-    clock[codes.NOW_EPOCH], clock[codes.NOW_PLACE], clock[codes.NOW_ROWS] = epoch, place, rows
+    clock[codes.NOW_EPOCH], clock[codes.NOW_START], clock[codes.NOW_ROWS] = epoch, batch_start, rows
     hyper_row = step - clock[codes.FIRST_STEP] if clock[codes.HYPER_ROWS] > 1 else 0
     now = at(hyper, hyper_row * codes.HYPER_COLUMNS)
     progress[0] += 1.0
     progress[1] *= now[codes.BETA_1]
     progress[2] *= now[codes.BETA_2]
-    unit = unit_share(run, weights, at(order, place), rows)
-    pace[codes.NOW_UNIT], pace[codes.NOW_SCALE] = unit, unit * now[codes.LOSS_SCALE]
+    row_factor = factor_in_mean(run, sample_weights, at(order, batch_start), rows)
+    pace[codes.NOW_ROW_FACTOR], pace[codes.NOW_SCALE] = row_factor, row_factor * now[codes.LOSS_SCALE]
     pace[codes.NOW_LOSS_SCALE], pace[codes.NOW_LIMIT] = now[codes.LOSS_SCALE], now[codes.LOSS_LIMIT]
     pace[codes.NOW_RATE], pace[codes.NOW_MOMENTUM], pace[codes.NOW_EPSILON], progress[1] = constants(
         run[codes.OPTIMIZER], now, progress[0], progress[1], progress[2]
     )
-    pace[codes.NOW_SHARE_1], pace[codes.NOW_SHARE_2] = 1.0 - now[codes.BETA_1], 1.0 - now[codes.BETA_2]
+    pace[codes.NOW_ONE_MINUS_BETA_1] = 1.0 - now[codes.BETA_1]
+    pace[codes.NOW_ONE_MINUS_BETA_2] = 1.0 - now[codes.BETA_2]
     pace[codes.NOW_DECAY] = now[codes.LEARNING_RATE] * now[codes.WEIGHT_DECAY]
     pace[codes.NOW_NESTEROV] = now[codes.NESTEROV]
     pace[codes.NOW_CLIPVALUE], pace[codes.NOW_CLIPNORM] = now[codes.CLIPVALUE], now[codes.CLIPNORM]
@@ -61,7 +62,7 @@ def gather_batch(ops, scaling, x, order, work, clock):
     """Rows of the batch, scaled, into the workspace."""
     gather(
         Threads(cuda.grid(1), cuda.gridsize(1)), at(ops, 0), at(x, 0), at(scaling, 0),
-        at(order, clock[codes.NOW_PLACE]), clock[codes.NOW_ROWS], at(work, 0),
+        at(order, clock[codes.NOW_START]), clock[codes.NOW_ROWS], at(work, 0),
     )  # fmt: skip
 
 
@@ -70,16 +71,16 @@ def simple_forward_quads(run, ops, index, factors, work, clock):
     """Activation or dropout operation on the batch, four neighbors to a thread."""
     op, alpha = at(ops, index * COLUMNS), factors[index * FACTORS + codes.ALPHA]
     rate = factors[index * FACTORS + codes.RATE]
-    columns, row = op[codes.OUTPUTS], op[codes.Y_ROW]
+    columns, stride = op[codes.OUTPUTS], op[codes.Y_STRIDE]
     quads, threshold, kept = (columns + 3) // 4, dropout_threshold(rate), 1.0 / (1.0 - rate)
     item, items = cuda.grid(1), clock[codes.NOW_ROWS] * quads
     while item < items:
         r = item // quads
         block = item - r * quads
-        left, place = columns - 4 * block, r * row + 4 * block
-        x, y = at(work, op[codes.X] + place), at(work, op[codes.Y] + place)
+        left, offset = columns - 4 * block, r * stride + 4 * block
+        x, y = at(work, op[codes.X] + offset), at(work, op[codes.Y] + offset)
         if op[codes.KIND] == codes.DROPOUT:
-            mask = at(work, op[codes.MASK] + place)
+            mask = at(work, op[codes.MASK] + offset)
             dropout_block(
                 mask, left, block, r, clock[codes.NOW_STEP], FIRST_DROPOUT_STREAM + index, threshold, kept,
                 run[codes.SEED_LOW], run[codes.SEED_HIGH],
@@ -107,12 +108,12 @@ def derive_rows(ops, index, factors, work, clock):
 
 
 @entry("IIiNNNNJNDID")
-def losses_of_rows(run, ops, count, factors, work, y, weights, order, loss_factors, stats, clock, pace):
+def losses_of_rows(run, ops, count, factors, work, y, sample_weights, order, loss_factors, stats, clock, pace):
     """Loss, metrics and gradient of every row, and that before the last elementwise operations; a row to a thread."""
     threads, rows = Threads(cuda.grid(1), cuda.gridsize(1)), clock[codes.NOW_ROWS]
     losses(
-        threads, at(run, 0), at(ops, (count - 1) * COLUMNS), at(work, 0), at(y, 0), at(weights, 0),
-        at(order, clock[codes.NOW_PLACE]), rows, NUMBER(pace[codes.NOW_SCALE]), pace[codes.NOW_LIMIT],
+        threads, at(run, 0), at(ops, (count - 1) * COLUMNS), at(work, 0), at(y, 0), at(sample_weights, 0),
+        at(order, clock[codes.NOW_START]), rows, NUMBER(pace[codes.NOW_SCALE]), pace[codes.NOW_LIMIT],
         at(loss_factors, 0), at(stats, 0),
     )  # fmt: skip
     derivatives_of_rows(threads, at(ops, 0), count, at(factors, 0), at(work, 0), rows)
@@ -135,7 +136,7 @@ def report_step(run, stats, parts, progress, clock, pace):
     memory = cuda.shared.array(MOST_THREADS, DOUBLE)
     columns = 1 + run[codes.METRICS_COUNT]
     results = at(progress, 3 + clock[codes.NOW_EPOCH] * columns)
-    mean = float(rows) * pace[codes.NOW_UNIT] if run[codes.WEIGHTED_MEAN] else 1.0
+    mean = float(rows) * pace[codes.NOW_ROW_FACTOR] if run[codes.WEIGHTED_MEAN] else 1.0
     for m in range(columns):
         part = DOUBLE(0.0)
         r = thread
@@ -158,8 +159,9 @@ def descend_all(run, params, slots, gradients, slices, pace):
     count = run[codes.PARAMETERS]
     w, m, v, limit = at(params, 0), at(slots, 0), at(slots, count), NUMBER(pace[codes.NOW_CLIPVALUE])
     descent = Descent(
-        run[codes.OPTIMIZER], pace[codes.NOW_RATE], pace[codes.NOW_MOMENTUM], pace[codes.NOW_SHARE_1],
-        pace[codes.NOW_SHARE_2], pace[codes.NOW_EPSILON], pace[codes.NOW_DECAY], pace[codes.NOW_NESTEROV] != 0.0,
+        run[codes.OPTIMIZER], pace[codes.NOW_RATE], pace[codes.NOW_MOMENTUM], pace[codes.NOW_ONE_MINUS_BETA_1],
+        pace[codes.NOW_ONE_MINUS_BETA_2], pace[codes.NOW_EPSILON], pace[codes.NOW_DECAY],
+        pace[codes.NOW_NESTEROV] != 0.0,
     )  # fmt: skip
     i = cuda.grid(1)
     while i < count:

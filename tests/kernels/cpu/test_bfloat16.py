@@ -33,8 +33,8 @@ def poisoned_memory(monkeypatch):
         for op in layout.ops:
             vectors = -(-op[codes.INPUTS] // lanes)
             for start, row, width, rows in (
-                (op[codes.X], op[codes.X_ROW], vectors, batch_size),
-                (op[codes.Y], op[codes.Y_ROW], op[codes.PANELS], batch_size),
+                (op[codes.X], op[codes.X_STRIDE], vectors, batch_size),
+                (op[codes.Y], op[codes.Y_STRIDE], op[codes.PANELS], batch_size),
             ):
                 if start:
                     work[start + row * np.arange(rows)[:, None] + np.arange(width * lanes)] = np.nan

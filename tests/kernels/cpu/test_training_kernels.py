@@ -44,9 +44,9 @@ def poisoned_memory(monkeypatch):
         first = layout.ops[0]
         normalized = any(op[codes.KIND] in NORMALIZATIONS for op in layout.ops)  # then the input's padding is read
         width = first[codes.INPUTS] if normalized else -(-first[codes.INPUTS] // lanes) * lanes
-        places = [(first[codes.X], first[codes.X_ROW], width, rows, np.nan)]
+        places = [(first[codes.X], first[codes.X_STRIDE], width, rows, np.nan)]
         for op in layout.ops:
-            row, width = op[codes.Y_ROW], op[codes.PANELS] * lanes
+            row, width = op[codes.Y_STRIDE], op[codes.PANELS] * lanes
             padding_is_read = ((codes.Y, np.nan), (codes.DY, 0.0), (codes.MASK, 0.0))
             places += [(op[column], row, width, rows, value) for column, value in padding_is_read]
             if op[codes.KIND] in WITH_WEIGHTS:
@@ -263,11 +263,12 @@ def test_predictions_have_the_same_bits_on_any_team_and_split(dtype, problem):
     rng = np.random.default_rng(1)
     rows = rng.integers(0, len(problem.x), 500)
     x, y = problem.x[rows].astype(dtype), problem.y[rows].astype(dtype)
-    row_weights = None if problem.row_weights is None else problem.row_weights[rows].astype(dtype)
-    whole, evaluated = engine.predict(x, threads=1), engine.evaluate(objective, Samples(x, y, row_weights), threads=1)
+    sample_weights = None if problem.sample_weights is None else problem.sample_weights[rows].astype(dtype)
+    whole = engine.predict(x, threads=1)
+    evaluated = engine.evaluate(objective, Samples(x, y, sample_weights), threads=1)
     for threads in THREADS:
         assert_same_bits(engine.predict(x, threads=threads), whole)
-        assert_same_bits(engine.evaluate(objective, Samples(x, y, row_weights), threads=threads), evaluated)
+        assert_same_bits(engine.evaluate(objective, Samples(x, y, sample_weights), threads=threads), evaluated)
     for size in (1, 3, 17, 95, 96, 97, 250):
         parts = [engine.predict(x[start : start + size]) for start in range(0, min(len(x), 5 * size), size)]
         assert_same_bits(np.concatenate(parts), whole[: sum(map(len, parts))])

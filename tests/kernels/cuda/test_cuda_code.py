@@ -17,10 +17,10 @@ from fastnn.kernels.cuda import gemm_choice, jit, variants  # noqa: E402
 from fastnn.kernels.cuda.launches import shuffle  # noqa: E402
 
 ENTRIES, cuda = jit.ENTRIES, jit.cuda
-for ways in gemm_choice.WAYS.values():
-    for way in ways:
+for methods in gemm_choice.METHODS.values():
+    for method in methods:
         for product in gemm_choice.PRODUCTS:
-            gemm_choice.product_kernel(product, way)
+            gemm_choice.product_kernel(product, method)
 
 REGISTERS = 65536  # of a multiprocessor
 STATIC_SHARED = 48 * 1024  # bytes that a block may have without asking for more
@@ -125,6 +125,6 @@ def test_no_block_has_more_threads_than_its_kernel_was_compiled_for():
     most = max(launches.THREADS, launches.ROW_THREADS, launches.FEW_THREADS, inference.MOST_THREADS)
     assert most <= min(entry.threads for function, entry in ENTRIES.items() if "_tiles_" not in function.__name__)
     assert ENTRIES[shuffle.shuffle_epoch].threads >= training_launches.SHUFFLING_THREADS
-    for way in (way for ways in gemm_choice.WAYS.values() for way in ways):
+    for method in (method for methods in gemm_choice.METHODS.values() for method in methods):
         for product in gemm_choice.PRODUCTS:
-            assert ENTRIES[gemm_choice.product_kernel(product, way)].threads == way.threads
+            assert ENTRIES[gemm_choice.product_kernel(product, method)].threads == method.threads

@@ -68,8 +68,8 @@ def networks():
 def test_gradient_is_the_slope_of_the_loss(layers, loss, weighted):
     problem = Problem(layers, 4, loss, rows=11, weighted=weighted)
     engine, objective = problem.engine("float64")
-    x, y, row_weights = problem.data("float64")
-    gradients = engine.gradient(objective, Samples(x, y, row_weights))
+    x, y, sample_weights = problem.data("float64")
+    gradients = engine.gradient(objective, Samples(x, y, sample_weights))
     weights = engine.get_weights()
 
     def slope(array, index, step=1e-5):
@@ -77,7 +77,7 @@ def test_gradient_is_the_slope_of_the_loss(layers, loss, weighted):
         for moved in (kept + step, kept - step):
             array[index] = moved
             engine.set_weights(weights)
-            values.append(engine.evaluate(objective, Samples(x, y, row_weights))[0])
+            values.append(engine.evaluate(objective, Samples(x, y, sample_weights))[0])
         array[index] = kept
         return (values[0] - values[1]) / (2.0 * step)
 

@@ -145,21 +145,21 @@ def test_batches_divided_by_their_weights(dtype, outputs, loss):
         [Dense(9, "tanh", kernel_regularizer=L2(0.5)), Dense(outputs, "sigmoid")],
         5, loss, rows=32, metrics=["mean_absolute_error"], weighted=True, l2_per_row=True,
     )  # fmt: skip
-    problem.row_weights[8:16], problem.row_weights[20] = 0.0, 0.0
+    problem.sample_weights[8:16], problem.sample_weights[20] = 0.0, 0.0
     options = {"batch_size": 8, "shuffle": False, "weighted_mean": True, "loss_scale": 1.5}
     engine, _, logs = problem.train(dtype, SGD(0.1), **options)
     weights, expected = problem.oracle(SGD(0.1), **options)
     assert_close(engine.get_weights(), weights, tolerance(dtype, 1e-5, 1e-12))
     np.testing.assert_allclose(logs, expected, rtol=tolerance(dtype, 1e-5, 1e-12))
     scaled = Problem(problem.layers, 5, loss, rows=32, metrics=problem.metrics, weighted=True, l2_per_row=True)
-    scaled.row_weights = 4.0 * problem.row_weights  # only the penalty notices
+    scaled.sample_weights = 4.0 * problem.sample_weights  # only the penalty notices
     assert (scaled.oracle(SGD(0.1), **options)[1][:, 0] < expected[:, 0]).all()
 
 
 def test_a_penalty_spares_the_bias(dtype):
     """With nothing to learn from (weight 0 on every row) only the kernels shrink."""
     problem = Problem([Dense(17, kernel_regularizer=L2(0.5)), Dense(3)], 4, "mean_squared_error", rows=8, weighted=True)
-    problem.row_weights[:] = 0.0
+    problem.sample_weights[:] = 0.0
     engine, _, logs = problem.train(dtype, SGD(0.1), batch_size=8, epochs=1)
     kernel, *others = engine.get_weights()
     np.testing.assert_allclose(kernel, 0.9 * problem.weights[0], rtol=1e-6)

@@ -243,10 +243,10 @@ def test_gradients_of_whole_models(rng, last):
         ("activation", {"activation": "elu", "alpha": 0.7}),
         ("dense", {"units": 4, "activation": activation, "l2": 0.01}),
     )
-    x, target, row_weights = rng.normal(size=(6, 5)), loss_case(rng, loss)[0], rng.uniform(0.5, 2.0, 6)
+    x, target, sample_weights = rng.normal(size=(6, 5)), loss_case(rng, loss)[0], rng.uniform(0.5, 2.0, 6)
 
     def value_and_gradients():
-        return reference.loss_and_gradients(layers, weights, loss, x, target, row_weights, seed=1, step=2)
+        return reference.loss_and_gradients(layers, weights, loss, x, target, sample_weights, seed=1, step=2)
 
     gradients = value_and_gradients()[1]
     assert [g.shape for g in gradients] == [w.shape for w in weights]
@@ -320,9 +320,9 @@ def test_training_in_two_parts_is_training_in_one(rng):
     layers, weights = network(
         rng, ("dense", {"units": 6, "activation": "relu"}), ("dropout", {"rate": 0.4}), ("dense", {"units": 1})
     )
-    x, y, row_weights = rng.normal(size=(17, 5)), rng.normal(size=(17, 1)), rng.uniform(size=17)
+    x, y, sample_weights = rng.normal(size=(17, 5)), rng.normal(size=(17, 1)), rng.uniform(size=17)
     fixed = (layers, weights, "mean_squared_error", "adam", (0.01, 0.9, 0.999, 1e-7, 0.0, 0.0), x, y)
-    options = {"batch_size": 4, "seed": 2**40 + 1, "row_weights": row_weights}
+    options = {"batch_size": 4, "seed": 2**40 + 1, "sample_weights": sample_weights}
     whole, logs = reference.train(*fixed, **options, epochs=3)
     state = {}
     first, _ = reference.train(*fixed, **options, epochs=1, state=state)

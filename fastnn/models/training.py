@@ -156,20 +156,20 @@ class Training(EpochLoop):
 
     def _go_on_from(self, record: TrainingRecord) -> None:
         """Begin where another training of the same model stopped."""
-        place, per_epoch = record.epoch - self.epochs.start, self.run.steps_per_epoch
+        epoch_index, per_epoch = record.epoch - self.epochs.start, self.run.steps_per_epoch
         if record.step > per_epoch:
             raise ValueError(
                 f"the training to go on with has done {record.step} steps of an epoch, which has only {per_epoch} "
                 "here: give the same data and batch_size as before"
             )
-        step = record.step if 0 <= place < len(self.epochs) else 0
+        step = record.step if 0 <= epoch_index < len(self.epochs) else 0
         columns = len(self.run.sums(self.finished))
         if step and len(record.sums) != columns:
             raise ValueError(
                 f"the training to go on with has {len(record.sums)} sums of loss and metrics in the midst of an epoch, "
                 f"this one has {columns}: compile with the same metrics as before"
             )
-        self.finished = min(max(0, place), len(self.epochs))
+        self.finished = min(max(0, epoch_index), len(self.epochs))
         self.run.seek(record.seed, self.finished, step, record.sums)
         history = self.callbacks.history
         history.history = {name: list(values) for name, values in record.history.items()}
