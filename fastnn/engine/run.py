@@ -110,8 +110,9 @@ class Run:
     def _take_program(self, known: Known) -> None:
         """Work with the program for these known arguments from now on; it computes the same bits as any other."""
         program = self._make_program(known)
-        compile_first(program, (0, 1, np.zeros(teamwork.SYNC_SIZE, np.int64)), (*self._arguments, 0, 0))
-        self._program = program
+        team_arguments = (0, 1, np.zeros(teamwork.SYNC_SIZE, np.int64))
+        self._entry_point = compile_first(program, team_arguments, (*self._arguments, 0, 0))
+        self._program = program  # of one for a network, it says that it is in use
 
     def _begin(self, engine: Any, rows: int, options: RunOptions, seconds_of_a_step: float) -> None:
         """Note what a run knows of itself on any device; the seconds of a step are a cautious guess."""
@@ -164,12 +165,12 @@ class Run:
                 start = done - self._base * self.steps_per_epoch
                 begun, processor = time.perf_counter(), time.process_time()
                 if size == 1:
-                    worked = team.run_team(self._program, 1, *self._arguments, start, start + steps)
+                    worked = team.run_team(self._entry_point, 1, *self._arguments, start, start + steps)
                 else:
                     watch = team.Watch(WATCHED * SLICE_SECONDS)
                     gate.call_off = watch.call_off
                     steps_here = (*self._arguments, start, start + steps)
-                    worked = team.run_watched_team(self._program, size, watch, *steps_here)
+                    worked = team.run_watched_team(self._entry_point, size, watch, *steps_here)
             finally:
                 gate.shut, gate.call_off = False, None
         seconds = time.perf_counter() - begun

@@ -93,19 +93,19 @@ def test_interrupt_after_the_steps(threads):
     expected, run = start_run(small_problem(), threads=threads)
     logs = finish_run(run)
     engine, run = start_run(small_problem(), threads=threads)
-    program = run._program
+    program = run._entry_point
 
     def interrupted(rank, *arguments):
         program(rank, *arguments)
         if rank == 0:
             raise KeyboardInterrupt
 
-    run._program = interrupted
+    run._entry_point = interrupted
     with pytest.raises(KeyboardInterrupt):
         run.advance(7)
     assert 1 <= run.done <= 7
     assert run.done == engine.step
-    run._program = program
+    run._entry_point = program
     assert_same_bits(finish_run(run), logs)
     assert_same_bits(engine.params, expected.params)
 
