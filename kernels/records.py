@@ -69,3 +69,33 @@ class Descent(NamedTuple):
     epsilon: float
     decay: float
     nesterov: bool
+
+
+class Windows(NamedTuple):
+    """Windows that slide over a picture: what convolutions and pooling have in common.
+
+    Output pixel (i, j) sees the input pixels ``(i * stride_height - top + u * dilation_height, j * stride_width - left
+    + v * dilation_width)`` for u < kernel_height, v < kernel_width. What lies outside the picture is its border.
+    """
+
+    height: int
+    width: int
+    channels: int
+    out_height: int
+    out_width: int
+    filters: int  # channels of the output
+    kernel_height: int
+    kernel_width: int
+    stride_height: int
+    stride_width: int
+    dilation_height: int
+    dilation_width: int
+    top: int  # lines of the border above the picture that windows see
+    left: int  # pixels of the border on the left
+
+
+class Picture(NamedTuple):
+    """A picture in memory: NHWC, pixels side by side without padding of channels."""
+
+    first: Any  # its first pixel, behind the border
+    line: int  # elements from one line to the next, borders included
