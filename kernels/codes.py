@@ -134,8 +134,8 @@ RUN_COLUMNS = (
     "WEIGHTED_MEAN",  # 1 if a batch's sums are divided by the sum of its rows' weights, 0 if by its rows
     "L2_PER_ROW",  # 1 if penalties are divided likewise
     "SEGMENTS", "PARAMETERS",  # segments of a batch whose rows a team shares, or 0; elements of each one's gradient
-    # operations on pictures, segments of a batch of pictures, elements of each one's gradient
-    "PICTURE_OPERATIONS", "PICTURE_SEGMENTS", "PICTURE_PARAMETERS",
+    # operations on pictures, segments of a batch of pictures, where their gradients begin, and elements of each one's
+    "PICTURE_OPERATIONS", "PICTURE_SEGMENTS", "PICTURE_GRADIENTS", "PICTURE_PARAMETERS",
     "IN_LANES",  # 1 if predictions may hold one row in each lane
     "METRICS_FIRST",  # 1 if metrics see the logits that the loss turns into probabilities
     "LINK",  # one of LINKS
@@ -143,7 +143,8 @@ RUN_COLUMNS = (
 )  # fmt: skip
 (
     BATCH, ROWS, TARGETS, LOSS, OPTIMIZER, SHUFFLE, WEIGHTED, SEED_LOW, SEED_HIGH, FIRST_EPOCH, WEIGHTED_MEAN,
-    L2_PER_ROW, SEGMENTS, PARAMETERS, PICTURE_OPERATIONS, PICTURE_SEGMENTS, PICTURE_PARAMETERS, IN_LANES, METRICS_FIRST, LINK, METRIC_KERNELS, METRICS_COUNT,
+    L2_PER_ROW, SEGMENTS, PARAMETERS, PICTURE_OPERATIONS, PICTURE_SEGMENTS, PICTURE_GRADIENTS, PICTURE_PARAMETERS,
+    IN_LANES, METRICS_FIRST, LINK, METRIC_KERNELS, METRICS_COUNT,
     METRICS_START,
 ) = range(len(RUN_COLUMNS) + 1)  # fmt: skip
 

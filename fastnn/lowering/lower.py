@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -11,6 +12,7 @@ from fastnn.common.precisions import DTYPES, MIXED
 from fastnn.common.user_warnings import warn
 from fastnn.kernels import codes
 from fastnn.kernels.host import cpu
+from fastnn.kernels.records import Windows
 from fastnn.lowering.kinds import WITH_WEIGHTS
 from fastnn.lowering.plan import Plan
 
@@ -38,11 +40,19 @@ class _Table:
 
     def append(self, factor: dict[int, float], **columns: int) -> None:
         """Add an operation, by the names of its columns."""
-        columns = {"INPUTS": self.width, "OUTPUTS": self.width, **columns}
+        columns = {"INPUTS": self.width, "OUTPUTS": self.width, "STREAM": len(self.rows), **columns}
         columns["PANELS"] = -(-columns["OUTPUTS"] // self.lanes)
         self.rows.append([columns.get(column, 0) for column in codes.OPERATION_COLUMNS])
         self.factors.append(factor)
         self.width = columns["OUTPUTS"]
+
+    def append_windows(self, factor: dict[int, float], windows: Windows, **columns: int) -> None:
+        """Add an operation with windows that slide over pictures; all before it are on pictures too."""
+        shape = [windows.height, windows.width, windows.channels]
+        for row in itertools.takewhile(lambda row: not row[codes.HEIGHT], reversed(self.rows)):
+            row[codes.HEIGHT : codes.FILTERS + 1] = shape + shape
+        self.append(factor, **{name.upper(): number for name, number in windows._asdict().items()}, **columns)
+        self.width = windows.out_height * windows.out_width * windows.filters
 
 
 def _nothing(table: _Table, layer: Any) -> None:
@@ -64,11 +74,33 @@ def _activation(table: _Table, layer: Any) -> None:
     below = table.rows[-1] if table.rows else None
     if function == codes.LINEAR:
         return
-    if below and below[codes.KIND] in WITH_WEIGHTS and below[codes.FUNCTION] == codes.LINEAR:
+    joins = below and below[codes.KIND] in WITH_WEIGHTS and below[codes.FUNCTION] == codes.LINEAR
+    if joins and (below[codes.KIND] != codes.CONVOLUTION or function == codes.RELU):
         below[codes.FUNCTION] = function
         table.factors[-1] |= factor
     else:
         table.append(factor, KIND=codes.ACTIVATION, FUNCTION=function)
+
+
+def _convolution(table: _Table, layer: Any) -> None:
+    """A rectifier behind it is part of it; other activations are operations of their own."""
+    windows, penalty, function = layer.windows, layer.kernel_regularizer, layer.activation.name
+    rows = windows.kernel_height * windows.kernel_width * windows.channels
+    table.append_windows(
+        {codes.L2: penalty.l2 if penalty else 0.0}, windows,
+        KIND=codes.CONVOLUTION, INPUTS=rows, OUTPUTS=windows.filters, BIAS=int(layer.use_bias),
+        FUNCTION=codes.RELU if function == "relu" else codes.LINEAR, PANEL=(rows + layer.use_bias) * table.lanes,
+    )  # fmt: skip
+    if function != "relu":
+        _activation(table, layer)
+
+
+def _max_pooling(table: _Table, layer: Any) -> None:
+    table.append_windows({}, layer.windows, KIND=codes.MAX_POOL)
+
+
+def _average_pooling(table: _Table, layer: Any) -> None:
+    table.append_windows({}, layer.windows, KIND=codes.AVERAGE_POOL)
 
 
 def _rescaling(table: _Table, layer: Any) -> None:
@@ -115,6 +147,9 @@ LOWERED: dict[str, Callable[[_Table, Any], None]] = {
     "dropout": _dropout,
     "batch_normalization": _batch_normalization,
     "layer_normalization": _layer_normalization,
+    "conv2d": _convolution,
+    "max_pooling2d": _max_pooling,
+    "average_pooling2d": _average_pooling,
 }
 
 
@@ -155,6 +190,8 @@ def lower(
         LOWERED[layer.kind](table, layer)
     if not table.rows:
         raise ValueError("the model computes nothing: add a Dense or an Activation layer")
+    if table.rows[-1][codes.HEIGHT]:  # what is behind pictures takes rows
+        table.append({}, KIND=codes.ACTIVATION, FUNCTION=codes.LINEAR)
     columns = range(len(codes.FACTOR_COLUMNS))
     factors = np.array([[factor.get(column, 0.0) for column in columns] for factor in table.factors], name)
     return Plan(np.array(table.rows, np.int64), factors, l2_per_row, table.scaling, mixed)
