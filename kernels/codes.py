@@ -104,7 +104,7 @@ OPERATION_COLUMNS = (
     "DEVIATIONS",  # reciprocal standard deviation of every column or (layer) row in the workspace
     "SUMS",  # two sums for every column in the workspace, Y_STRIDE elements apart
     "STREAM",  # number of the stream of random numbers of a dropout
-    # pictures; X and Y are first pixels, behind a border, and strides lead from picture to picture. Fields of `Windows`:
+    # pictures; X, Y are first pixels, behind a border, and strides lead from picture to picture. Fields of `Windows`:
     "HEIGHT", "WIDTH", "CHANNELS", "OUT_HEIGHT", "OUT_WIDTH", "FILTERS", "KERNEL_HEIGHT", "KERNEL_WIDTH",
     "STRIDE_HEIGHT", "STRIDE_WIDTH", "DILATION_HEIGHT", "DILATION_WIDTH", "TOP", "LEFT",
     "X_LINE", "Y_LINE", "DX_LINE", "DY_LINE",  # elements from line to line
@@ -136,6 +136,7 @@ RUN_COLUMNS = (
     "SEGMENTS", "PARAMETERS",  # segments of a batch whose rows a team shares, or 0; elements of each one's gradient
     # operations on pictures, segments of a batch of pictures, where their gradients begin, and elements of each one's
     "PICTURE_OPERATIONS", "PICTURE_SEGMENTS", "PICTURE_GRADIENTS", "PICTURE_PARAMETERS",
+    "PICTURE_WORK",  # elements of memory for a picture on its way through a prediction
     "IN_LANES",  # 1 if predictions may hold one row in each lane
     "METRICS_FIRST",  # 1 if metrics see the logits that the loss turns into probabilities
     "LINK",  # one of LINKS
@@ -144,7 +145,7 @@ RUN_COLUMNS = (
 (
     BATCH, ROWS, TARGETS, LOSS, OPTIMIZER, SHUFFLE, WEIGHTED, SEED_LOW, SEED_HIGH, FIRST_EPOCH, WEIGHTED_MEAN,
     L2_PER_ROW, SEGMENTS, PARAMETERS, PICTURE_OPERATIONS, PICTURE_SEGMENTS, PICTURE_GRADIENTS, PICTURE_PARAMETERS,
-    IN_LANES, METRICS_FIRST, LINK, METRIC_KERNELS, METRICS_COUNT,
+    PICTURE_WORK, IN_LANES, METRICS_FIRST, LINK, METRIC_KERNELS, METRICS_COUNT,
     METRICS_START,
 ) = range(len(RUN_COLUMNS) + 1)  # fmt: skip
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from fastnn.kernels import codes
 from fastnn.kernels.records import Windows
-from fastnn.lowering.kinds import WITH_WEIGHTS
 
 
 class Frame(NamedTuple):
@@ -67,7 +66,9 @@ def frame_of_input(op: Any) -> Frame:
     """Return the picture that an operation reads."""
     windows = windows_of(op)
     size = windows.height, windows.width, windows.channels
-    return Frame(*size, windows.top, windows.left, *reach(windows)) if op[codes.KIND] == codes.CONVOLUTION else Frame(*size)
+    if op[codes.KIND] != codes.CONVOLUTION:
+        return Frame(*size)
+    return Frame(*size, windows.top, windows.left, *reach(windows))
 
 
 def frame_before_activation(op: Any) -> Frame:

@@ -188,8 +188,8 @@ class Plan:
         Sharing rows costs a gradient of all parameters for each segment, but only one meeting of the team a step. A
         normalization needs the whole batch at once.
         """
-        by_layers = sparse or self.mixed or self.n_pictures or not set(NORMALIZATIONS).isdisjoint(self.ops[:, codes.KIND])
-        if by_layers or self.n_parameters > SMALL_PARAMETERS or batch_size < 2 * ROWS_OF_SEGMENT:
+        whole_batch = not set(NORMALIZATIONS).isdisjoint(self.ops[:, codes.KIND])
+        if sparse or self.mixed or self.n_pictures or whole_batch or self.n_parameters > SMALL_PARAMETERS or batch_size < 2 * ROWS_OF_SEGMENT:
             return 0
         return min(MOST_SEGMENTS, batch_size // ROWS_OF_SEGMENT)
 

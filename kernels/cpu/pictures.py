@@ -1,4 +1,4 @@
-"""Operations on pictures in training: twins of functions of ``cpu/step.py``.
+"""Operations on pictures: twins of functions of ``cpu/step.py`` and ``cpu/inference.py``.
 
 A batch is cut into segments, as many as the plan says, and each belongs to one member of the team. It takes one
 picture after the other through all operations, so that what passes between them stays in the cache, and adds up the
@@ -17,6 +17,7 @@ from ..operations.arithmetic import copy_vectors, multiply_vectors, product_vect
 from ..operations.random import FIRST_DROPOUT_STREAM, dropout_row
 from ..operations.teamwork import barrier, share
 from ..records import Network, Picture, Windows
+from . import inference
 from . import step as step_cpu
 from .convolution import backward_picture, forward_picture, turn_weights
 from .pooling import average_pool, average_pool_backward, max_pool, max_pool_backward
@@ -55,10 +56,10 @@ def copy_lines(lines, width, source, source_line, target, target_line, scale, of
 
 
 def elementwise_forward(run, op, factor, work, i, row, step):
-    """Activation or dropout of picture i of the workspace, number ``row`` of the batch."""
+    """Activation or dropout of picture i of the workspace, number ``row`` of the batch; step -1 is a prediction."""
     x, y = at(work, op[codes.X] + i * op[codes.X_STRIDE]), at(work, op[codes.Y] + i * op[codes.Y_STRIDE])
     vectors = op[codes.PANELS]
-    if op[codes.KIND] == codes.DROPOUT:
+    if op[codes.KIND] == codes.DROPOUT and step >= 0:
         mask = at(work, op[codes.MASK] + i * op[codes.X_STRIDE])
         dropout_row(
             mask, op[codes.OUTPUTS], row, step, FIRST_DROPOUT_STREAM + op[codes.STREAM], factor[codes.RATE],
@@ -67,7 +68,8 @@ def elementwise_forward(run, op, factor, work, i, row, step):
         product_vectors(1, 0, vectors, y, x, mask)
     else:
         copy_vectors(1, 0, vectors, y, x)
-        activation_forward(op[codes.FUNCTION], y, 0, 1, op[codes.OUTPUTS], vectors, factor[codes.ALPHA])
+        if op[codes.KIND] == codes.ACTIVATION:
+            activation_forward(op[codes.FUNCTION], y, 0, 1, op[codes.OUTPUTS], vectors, factor[codes.ALPHA])
 
 
 def elementwise_backward(op, factor, work, i, gradient):
@@ -105,6 +107,15 @@ def forward_one(run, network, work, i, row, step):
                     )  # fmt: skip
 
 
+def load_picture(ops, data, index, work, i):
+    """Scale picture ``index`` of the data as picture i to the input of the first operation."""
+    width = ops[codes.WIDTH] * ops[codes.CHANNELS]
+    copy_lines(
+        ops[codes.HEIGHT], width, at(data.x, index * ops[codes.HEIGHT] * width), width,
+        at(work, ops[codes.X] + i * ops[codes.X_STRIDE]), ops[codes.X_LINE], data.scaling[0], data.scaling[1],
+    )  # fmt: skip
+
+
 def load_batch(team, run, network, data, features, memory, order, first_row, rows, step):
     """Twin of ``step.load_batch``: bring the pictures through their operations; ``first_row`` is 0."""
     pictures, work = on_pictures(run, network), memory.work
@@ -112,19 +123,30 @@ def load_batch(team, run, network, data, features, memory, order, first_row, row
         op = at(pictures.ops, index * COLUMNS)
         if op[codes.KIND] == codes.CONVOLUTION and op[codes.NEEDS_DX]:
             turn_weights(team, op, windows_of(op), network.params, at(work, op[codes.TURNED]))
-    ops, width = pictures.ops, pictures.ops[codes.WIDTH] * pictures.ops[codes.CHANNELS]
-    size = ops[codes.HEIGHT] * width
     segments = min(run[codes.PICTURE_SEGMENTS], rows)
     first_segment, last_segment = share(team.rank, team.size, segments)
     first, _ = share(first_segment, segments, rows)
     last, _ = share(last_segment, segments, rows)
     for i in range(first, last):
-        copy_lines(
-            ops[codes.HEIGHT], width, at(data.x, order[i] * size), width,
-            at(work, ops[codes.X] + i * ops[codes.X_STRIDE]), ops[codes.X_LINE], data.scaling[0], data.scaling[1],
-        )  # fmt: skip
+        load_picture(pictures.ops, data, order[i], work, i)
         forward_one(run, pictures, work, i, first_row + i, step)
     barrier(team.sync, team.size)
+
+
+def input_width(ops):
+    """Twin of ``inference.input_width``."""
+    return ops[codes.HEIGHT] * ops[codes.WIDTH] * ops[codes.CHANNELS]
+
+
+def load_rows(run, network, data, first, rows, target, stride, work):
+    """Twin of ``inference.load_rows``: bring pictures through their operations, one by one."""
+    pictures = on_pictures(run, network)
+    last = at(pictures.ops, (pictures.count - 1) * COLUMNS)
+    width = last[codes.OUT_HEIGHT] * last[codes.OUT_WIDTH] * last[codes.FILTERS]
+    for r in range(rows):
+        load_picture(pictures.ops, data, first + r, work, 0)
+        forward_one(run, pictures, work, 0, 0, -1)
+        copy_lines(1, width, at(work, last[codes.Y]), 0, at(target, r * stride), 0, 1.0, 0.0)
 
 
 def gradient_at(op, offset, line, stride, memory, i):
@@ -177,4 +199,7 @@ TWINS = {
     step_cpu.behind_pictures: behind_pictures,
     step_cpu.load_batch: load_batch,
     step_cpu.picture_backward: picture_backward,
+    inference.behind_pictures: behind_pictures,
+    inference.input_width: input_width,
+    inference.load_rows: load_rows,
 }
