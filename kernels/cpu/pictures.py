@@ -167,12 +167,12 @@ def backward_one(pictures, memory, i, gradients, mode):
         dx = gradient_at(op, codes.DX, codes.DX_LINE, codes.DX_STRIDE, memory, i)
         if op[codes.KIND] == codes.CONVOLUTION:
             sums = Picture(at(memory.scratch, op[codes.PRE_GRADIENT]), op[codes.PRE_LINE])
-            turned = at(work, op[codes.TURNED])
-            backward_picture(op, windows, turned, x, y, dy, sums, dx, at(gradients, op[codes.WEIGHTS]), mode)
+            params, turned = pictures.params, at(work, op[codes.TURNED])
+            backward_picture(op, windows, params, turned, x, y, dy, sums, dx, at(gradients, op[codes.WEIGHTS]), mode)
         elif index == 0:
             continue
         elif op[codes.KIND] == codes.MAX_POOL:
-            max_pool_backward(windows, dy, at(work, op[codes.INDICES] + i * op[codes.INDICES_STRIDE]), dx)
+            max_pool_backward(windows, x, dy, at(work, op[codes.INDICES] + i * op[codes.INDICES_STRIDE]), dx)
         elif op[codes.KIND] == codes.AVERAGE_POOL:
             average_pool_backward(windows, dy, dx)
         else:
