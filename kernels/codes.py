@@ -111,14 +111,13 @@ OPERATION_COLUMNS = (
     "DX_STRIDE", "DY_STRIDE",  # of gradients, from picture to picture; 0: they lie in a member's scratch memory
     "PRE_GRADIENT", "PRE_LINE",  # gradient before the activation, with a border, in a member's scratch memory
     "TURNED", "TURNED_PANEL",  # weights for the gradient of the input, in the workspace
-    "INDICES", "INDICES_STRIDE",  # bytes: which pixel of its window was the largest
 )  # fmt: skip
 (
     KIND, INPUTS, OUTPUTS, BIAS, FUNCTION, WEIGHTS, PANEL, PANELS, X, X_STRIDE, Z, Y, Y_STRIDE, DX, DY, MASK, NEEDS_DX,
     BY_ROWS, W_PAIRS, WT_PAIRS, ROW_PAIRS, BATCH_PAIRS, GAMMA, BETA, SCALES, CENTERS, MOVING, NORMAL, DEVIATIONS, SUMS,
     STREAM, HEIGHT, WIDTH, CHANNELS, OUT_HEIGHT, OUT_WIDTH, FILTERS, KERNEL_HEIGHT, KERNEL_WIDTH, STRIDE_HEIGHT,
     STRIDE_WIDTH, DILATION_HEIGHT, DILATION_WIDTH, TOP, LEFT, X_LINE, Y_LINE, DX_LINE, DY_LINE, DX_STRIDE, DY_STRIDE,
-    PRE_GRADIENT, PRE_LINE, TURNED, TURNED_PANEL, INDICES, INDICES_STRIDE,
+    PRE_GRADIENT, PRE_LINE, TURNED, TURNED_PANEL,
 ) = range(len(OPERATION_COLUMNS))  # fmt: skip
 # Columns of the float table: activation parameter, dropout rate, penalty; what a normalization adds to the variance,
 # and how far a batch moves its moving statistics, 1 - momentum.

@@ -99,3 +99,17 @@ class Picture(NamedTuple):
 
     first: Any  # its first pixel, behind the border
     line: int  # elements from one line to the next, borders included
+
+
+class Sliding(NamedTuple):
+    """How windows move over the lines of a picture in memory, along both axes."""
+
+    start: int  # line that the first window begins on; below 0 is the border
+    step: int  # lines from one line of windows to the next
+    dilation: int  # lines from one tap to the next
+    height: int  # lines of the picture
+    lines: int  # taps of a window: lines, and pixels in each
+    pixels: int
+    shift: int  # elements from one window to the next in a line
+    spread: int  # elements from one pixel of a window to the next
+    channels: int

@@ -84,7 +84,7 @@ def _activation(table: _Table, layer: Any) -> None:
 
 def _convolution(table: _Table, layer: Any) -> None:
     """A rectifier behind it is part of it; other activations are operations of their own."""
-    windows, penalty, function = layer.windows, layer.kernel_regularizer, layer.activation.name
+    windows, penalty, function = Windows(*layer.geometry()), layer.kernel_regularizer, layer.activation.name
     rows = windows.kernel_height * windows.kernel_width * windows.channels
     table.append_windows(
         {codes.L2: penalty.l2 if penalty else 0.0}, windows,
@@ -96,11 +96,11 @@ def _convolution(table: _Table, layer: Any) -> None:
 
 
 def _max_pooling(table: _Table, layer: Any) -> None:
-    table.append_windows({}, layer.windows, KIND=codes.MAX_POOL)
+    table.append_windows({}, Windows(*layer.geometry()), KIND=codes.MAX_POOL)
 
 
 def _average_pooling(table: _Table, layer: Any) -> None:
-    table.append_windows({}, layer.windows, KIND=codes.AVERAGE_POOL)
+    table.append_windows({}, Windows(*layer.geometry()), KIND=codes.AVERAGE_POOL)
 
 
 def _rescaling(table: _Table, layer: Any) -> None:
@@ -153,6 +153,22 @@ LOWERED: dict[str, Callable[[_Table, Any], None]] = {
 }
 
 
+# Layers on pictures: computed by CPUs, in float32 or float64.
+ON_PICTURES = "conv2d", "max_pooling2d", "average_pooling2d"
+
+
+def _check_pictures(layer: Any, mixed: bool, device: str) -> None:
+    if device != "cpu":
+        raise ValueError(
+            f"layer {layer.name!r} ({type(layer).__name__}) has no kernel for GPUs yet: make the model with device='cpu'"
+        )
+    if mixed:
+        raise ValueError(
+            f"layer {layer.name!r} ({type(layer).__name__}) has no kernel for dtype 'mixed_bfloat16' yet: make the model "
+            "with dtype='float32'"
+        )
+
+
 def lower(
     layers: Iterable[Any], n_inputs: int, dtype: str = "float32", l2_per_row: bool = False, device: str = "cpu"
 ) -> Plan:
@@ -175,7 +191,8 @@ def lower(
     Raises
     ------
     ValueError
-        For an unknown dtype or kind of layer, if no layer computes anything, or if one rescales what is no input.
+        For an unknown dtype or kind of layer, if no layer computes anything, if one rescales what is no input, or for
+        layers on pictures that are to run on a GPU or in mixed precision.
     """
     name = np.dtype(dtype).name if dtype in (np.float32, np.float64) else dtype
     if name not in DTYPES:
@@ -187,6 +204,8 @@ def lower(
     for layer in layers:
         if layer.kind not in LOWERED:
             raise ValueError(f"layer {layer.name!r} is of a kind that no kernel computes: {layer.kind!r}")
+        if layer.kind in ON_PICTURES:
+            _check_pictures(layer, mixed, device)
         LOWERED[layer.kind](table, layer)
     if not table.rows:
         raise ValueError("the model computes nothing: add a Dense or an Activation layer")

@@ -80,10 +80,12 @@ def frame_before_activation(op: Any) -> Frame:
     size = windows.out_height, windows.out_width, windows.filters
     if not op[codes.NEEDS_DX]:
         return Frame(*size)
-    down, along = (
-        (windows.kernel_height - 1) * windows.dilation_height, (windows.kernel_width - 1) * windows.dilation_width
-    )  # fmt: skip
-    return Frame(*size, down, along, down, along)
+    above = (windows.kernel_height - 1) * windows.dilation_height - windows.top
+    before = (windows.kernel_width - 1) * windows.dilation_width - windows.left
+    below = (windows.height - 1 + windows.top) // windows.stride_height - (windows.out_height - 1)
+    behind = (windows.width - 1 + windows.left) // windows.stride_width - (windows.out_width - 1)
+    above, before = -(-above // windows.stride_height), -(-before // windows.stride_width)
+    return Frame(*size, *(max(0, border) for border in (above, before, below, behind)))
 
 
 def is_elementwise(op: Any) -> bool:
@@ -92,7 +94,7 @@ def is_elementwise(op: Any) -> bool:
 
 
 def place_pictures(
-    ops: np.ndarray, buffer: Callable[[int, int], int], batch_size: int, room: int, lanes: int, itemsize: int
+    ops: np.ndarray, buffer: Callable[[int, int], int], batch_size: int, room: int, lanes: int
 ) -> None:
     """Give the operations on pictures, but the last one's output, their memory in the workspace of a batch.
 
@@ -117,12 +119,9 @@ def place_pictures(
         pixels = windows.out_height * windows.out_width * windows.filters
         if op[codes.KIND] == codes.DROPOUT:
             op[codes.MASK] = buffer(pixels + room, batch_size)
-        elif op[codes.KIND] == codes.MAX_POOL:
-            op[codes.INDICES_STRIDE] = -(-(pixels + lanes) // itemsize)
-            op[codes.INDICES] = buffer(op[codes.INDICES_STRIDE], batch_size)
         elif op[codes.KIND] == codes.CONVOLUTION and op[codes.NEEDS_DX]:
             taps, panels = windows.kernel_height * windows.kernel_width, -(-windows.channels // lanes)
-            op[codes.TURNED_PANEL] = (taps * windows.filters + lanes) * lanes
+            op[codes.TURNED_PANEL] = (taps * windows.filters + lanes) * lanes  # the last square reaches beyond
             op[codes.TURNED] = buffer(op[codes.TURNED_PANEL], panels)
     ops[-1, codes.Y_LINE] = windows.out_width * windows.filters
 

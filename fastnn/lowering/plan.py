@@ -213,7 +213,7 @@ class Plan:
         ValueError
             For sparse inputs in mixed precision, or that no dense layer reads.
         """
-        if sparse and not kind_of(ops[0]).has_matrix:
+        if sparse and ops[0, codes.KIND] != codes.DENSE:
             raise ValueError("sparse rows need a dense layer as the first operation: put other layers behind it")
         if sparse and self.mixed:
             raise ValueError("dtype 'mixed_bfloat16' is not trained on sparse rows: use float32, or a dense array")

@@ -77,7 +77,7 @@ def layout(
     x = buffer(row)
     if len(pictures):
         gradient = buffer(row)
-        place_pictures(pictures, buffer, batch_size, room, lanes, dtype.itemsize)
+        place_pictures(pictures, buffer, batch_size, room, lanes)
         pictures[-1, [codes.Y, codes.Y_STRIDE]] = x, row
         scratch_size = place_gradients(pictures, gradient, row, scratch_size + room, room)
     for index, op in enumerate(on_rows):

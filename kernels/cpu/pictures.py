@@ -93,7 +93,7 @@ def forward_one(run, network, work, i, row, step):
         if op[codes.KIND] == codes.CONVOLUTION:
             forward_picture(op, windows, network.params, x, y)
         elif op[codes.KIND] == codes.MAX_POOL:
-            max_pool(windows, x, y, at(work, op[codes.INDICES] + i * op[codes.INDICES_STRIDE]))
+            max_pool(windows, x, y)
         elif op[codes.KIND] == codes.AVERAGE_POOL:
             average_pool(windows, x, y)
         else:
@@ -167,12 +167,12 @@ def backward_one(pictures, memory, i, gradients, mode):
         dx = gradient_at(op, codes.DX, codes.DX_LINE, codes.DX_STRIDE, memory, i)
         if op[codes.KIND] == codes.CONVOLUTION:
             sums = Picture(at(memory.scratch, op[codes.PRE_GRADIENT]), op[codes.PRE_LINE])
-            params, turned = pictures.params, at(work, op[codes.TURNED])
-            backward_picture(op, windows, params, turned, x, y, dy, sums, dx, at(gradients, op[codes.WEIGHTS]), mode)
+            turned, own = at(work, op[codes.TURNED]), at(gradients, op[codes.WEIGHTS])
+            backward_picture(op, windows, turned, x, y, dy, sums, dx, own, memory.scratch, mode)
         elif index == 0:
             continue
         elif op[codes.KIND] == codes.MAX_POOL:
-            max_pool_backward(windows, x, dy, at(work, op[codes.INDICES] + i * op[codes.INDICES_STRIDE]), dx)
+            max_pool_backward(windows, x, dy, dx)
         elif op[codes.KIND] == codes.AVERAGE_POOL:
             average_pool_backward(windows, dy, dx)
         else:
