@@ -70,7 +70,7 @@ class SpatialDropout2D(PictureLayer):
     ) -> None:
         super().__init__(name=name, input_shape=input_shape)
         self.rate = checks.number("rate", rate, 0.0, 1.0)
-        self.data_format = channels_last(data_format)
+        self.data_format = channels_last(data_format, self.rank)
         self.seed = checks.seed(seed)
 
     def get_config(self) -> dict[str, Any]:

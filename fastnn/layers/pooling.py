@@ -101,7 +101,7 @@ class _GlobalPooling(PictureLayer):
         input_shape: Any = None,
     ) -> None:
         super().__init__(name=name, input_shape=input_shape)
-        self.data_format = channels_last(data_format)
+        self.data_format = channels_last(data_format, self.rank)
         self.keepdims = bool(keepdims)
 
     def _sizes(self, sizes: list[int], input_shape: Shape) -> Iterable[int]:

@@ -34,7 +34,7 @@ class ZeroPadding2D(PictureLayer):
         self, padding: Any = 1, data_format: str | None = None, *, name: str | None = None, input_shape: Any = None
     ) -> None:
         super().__init__(name=name, input_shape=input_shape)
-        self.data_format = channels_last(data_format)
+        self.data_format = channels_last(data_format, self.rank)
         sides = padding if isinstance(padding, Sequence) else (padding, padding)
         if isinstance(sides, str) or len(sides) != 2:
             raise ValueError(
@@ -79,7 +79,7 @@ class UpSampling2D(PictureLayer):
     ) -> None:
         super().__init__(name=name, input_shape=input_shape)
         self.size = numbers("size", size, 2)
-        self.data_format = channels_last(data_format)
+        self.data_format = channels_last(data_format, self.rank)
         self.interpolation = str(interpolation).lower()
         if self.interpolation != "nearest":
             raise ValueError(

@@ -60,14 +60,15 @@ def numbers(name: str, value: Any, rank: int, low: int = 1) -> tuple[int, ...]:
     return tuple(checks.integer(f"every number of {name}", number, low, MOST_SIZE) for number in each)
 
 
-def channels_last(data_format: Any) -> str:
+def channels_last(data_format: Any, rank: int) -> str:
     """Return "channels_last", for None too; ValueError for another order of axes."""
     if data_format is None or data_format in ("channels_last", "tf"):
         return "channels_last"
     if data_format in ("channels_first", "th"):
+        axes, shape = ("0, 2, 3, 1", "height, width, channels") if rank == 2 else ("0, 2, 1", "steps, channels")
         raise ValueError(
-            f"data_format={data_format!r}: fastnn has the channels last; bring pictures to it by "
-            "x.transpose(0, 2, 3, 1), give shapes as (height, width, channels), and leave data_format out"
+            f"data_format={data_format!r}: fastnn has the channels last; bring the data to it by x.transpose({axes}), "
+            f"give shapes as ({shape}), and leave data_format out"
         )
     raise ValueError(f"data_format must be 'channels_last'; got {data_format!r}")
 
@@ -113,7 +114,7 @@ class WindowLayer(PictureLayer):
         self.padding = str(padding).lower()
         if self.padding not in self.paddings:
             raise ValueError(f"padding must be {' or '.join(map(repr, self.paddings))}; got {padding!r}")
-        self.data_format = channels_last(data_format)
+        self.data_format = channels_last(data_format, self.rank)
         self.dilation_rate = numbers("dilation_rate", dilation_rate, self.rank)
 
     def _axes(self, *sizes: Iterable[int]) -> Iterator[tuple[int, ...]]:
