@@ -4,6 +4,7 @@ from typing import Any
 
 from fastnn.common import absent
 from fastnn.common.identifiers import resolve, what_came
+from fastnn.layers import convolution, depthwise, dropout, pooling, resizing
 from fastnn.layers.base import Layer
 from fastnn.layers.core import Activation, Dense, Input
 from fastnn.layers.dropout import Dropout
@@ -36,6 +37,23 @@ _TABLE = {
     "dropout": Dropout,
     "flatten": Flatten,
     "rescaling": Rescaling,
+    "conv1d": convolution.Conv1D,
+    "conv2d": convolution.Conv2D,
+    "convolution2d": convolution.Convolution2D,
+    "conv2d_transpose": convolution.Conv2DTranspose,
+    "depthwise_conv2d": depthwise.DepthwiseConv2D,
+    "separable_conv2d": depthwise.SeparableConv2D,
+    "max_pooling1d": pooling.MaxPooling1D,
+    "max_pooling2d": pooling.MaxPooling2D,
+    "average_pooling1d": pooling.AveragePooling1D,
+    "average_pooling2d": pooling.AveragePooling2D,
+    "global_max_pooling1d": pooling.GlobalMaxPooling1D,
+    "global_max_pooling2d": pooling.GlobalMaxPooling2D,
+    "global_average_pooling1d": pooling.GlobalAveragePooling1D,
+    "global_average_pooling2d": pooling.GlobalAveragePooling2D,
+    "zero_padding2d": resizing.ZeroPadding2D,
+    "up_sampling2d": resizing.UpSampling2D,
+    "spatial_dropout2d": dropout.SpatialDropout2D,
 }
 
 

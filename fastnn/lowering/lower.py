@@ -130,6 +130,11 @@ def _layer_normalization(table: _Table, layer: Any) -> None:
 
 
 def _normalization(table: _Table, layer: Any, kind: int, moving_rate: float) -> None:
+    if len(layer.input_shape or ()) > 2:
+        raise ValueError(
+            f"layer {layer.name!r} normalizes channels of inputs of shape {layer.input_shape}, which no kernel "
+            "computes: put a Flatten() layer before it"
+        )
     table.append(
         {codes.VARIANCE_OFFSET: layer.epsilon, codes.MOVING_RATE: moving_rate},
         KIND=kind, SCALES=int(layer.scale), CENTERS=int(layer.center),
