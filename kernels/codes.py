@@ -107,6 +107,7 @@ OPERATION_COLUMNS = (
     # pictures; X, Y are first pixels, behind a border, and strides lead from picture to picture. Fields of `Windows`:
     "HEIGHT", "WIDTH", "CHANNELS", "OUT_HEIGHT", "OUT_WIDTH", "FILTERS", "KERNEL_HEIGHT", "KERNEL_WIDTH",
     "STRIDE_HEIGHT", "STRIDE_WIDTH", "DILATION_HEIGHT", "DILATION_WIDTH", "TOP", "LEFT",
+    "AXES",  # of a picture, 2; 1 for sequences, which are pictures of one line
     "X_LINE", "Y_LINE", "DX_LINE", "DY_LINE",  # elements from line to line
     "DX_STRIDE", "DY_STRIDE",  # of gradients, from picture to picture; 0: they lie in a member's scratch memory
     "PRE_GRADIENT", "PRE_LINE",  # gradient before the activation, with a border, in a member's scratch memory
@@ -116,8 +117,8 @@ OPERATION_COLUMNS = (
     KIND, INPUTS, OUTPUTS, BIAS, FUNCTION, WEIGHTS, PANEL, PANELS, X, X_STRIDE, Z, Y, Y_STRIDE, DX, DY, MASK, NEEDS_DX,
     BY_ROWS, W_PAIRS, WT_PAIRS, ROW_PAIRS, BATCH_PAIRS, GAMMA, BETA, SCALES, CENTERS, MOVING, NORMAL, DEVIATIONS, SUMS,
     STREAM, HEIGHT, WIDTH, CHANNELS, OUT_HEIGHT, OUT_WIDTH, FILTERS, KERNEL_HEIGHT, KERNEL_WIDTH, STRIDE_HEIGHT,
-    STRIDE_WIDTH, DILATION_HEIGHT, DILATION_WIDTH, TOP, LEFT, X_LINE, Y_LINE, DX_LINE, DY_LINE, DX_STRIDE, DY_STRIDE,
-    PRE_GRADIENT, PRE_LINE, TURNED, TURNED_PANEL,
+    STRIDE_WIDTH, DILATION_HEIGHT, DILATION_WIDTH, TOP, LEFT, AXES, X_LINE, Y_LINE, DX_LINE, DY_LINE, DX_STRIDE,
+    DY_STRIDE, PRE_GRADIENT, PRE_LINE, TURNED, TURNED_PANEL,
 ) = range(len(OPERATION_COLUMNS))  # fmt: skip
 # Columns of the float table: activation parameter, dropout rate, penalty; what a normalization adds to the variance,
 # and how far a batch moves its moving statistics, 1 - momentum.

@@ -84,23 +84,38 @@ def _activation(table: _Table, layer: Any) -> None:
 
 def _convolution(table: _Table, layer: Any) -> None:
     """A rectifier behind it is part of it; other activations are operations of their own."""
-    windows, penalty, function = Windows(*layer.geometry()), layer.kernel_regularizer, layer.activation.name
+    windows, penalty, function = _windows(layer), layer.kernel_regularizer, layer.activation.name
     rows = windows.kernel_height * windows.kernel_width * windows.channels
     table.append_windows(
         {codes.L2: penalty.l2 if penalty else 0.0}, windows,
-        KIND=codes.CONVOLUTION, INPUTS=rows, OUTPUTS=windows.filters, BIAS=int(layer.use_bias),
-        FUNCTION=codes.RELU if function == "relu" else codes.LINEAR, PANEL=(rows + layer.use_bias) * table.lanes,
+        KIND=codes.CONVOLUTION, AXES=len(layer.input_shape) - 2, INPUTS=rows, OUTPUTS=windows.filters,
+        BIAS=int(layer.use_bias), FUNCTION=codes.RELU if function == "relu" else codes.LINEAR,
+        PANEL=(rows + layer.use_bias) * table.lanes,
     )  # fmt: skip
+    if function == "softmax":
+        raise ValueError(
+            f"layer {layer.name!r}: a softmax is computed of flat rows, not of the channels of pictures: put it behind "
+            "a Flatten() or GlobalAveragePooling2D() layer"
+        )
     if function != "relu":
         _activation(table, layer)
 
 
 def _max_pooling(table: _Table, layer: Any) -> None:
-    table.append_windows({}, Windows(*layer.geometry()), KIND=codes.MAX_POOL)
+    table.append_windows({}, _windows(layer), KIND=codes.MAX_POOL)
 
 
 def _average_pooling(table: _Table, layer: Any) -> None:
-    table.append_windows({}, Windows(*layer.geometry()), KIND=codes.AVERAGE_POOL)
+    table.append_windows({}, _windows(layer), KIND=codes.AVERAGE_POOL)
+
+
+def _windows(layer: Any) -> Windows:
+    """Windows of a layer; that of global pooling is the whole picture. Sequences are pictures of one line."""
+    if hasattr(type(layer), "geometry"):
+        return Windows(*layer.geometry())
+    *sizes, channels = layer.input_shape[1:]
+    height, width = (1, *sizes)[-2:]
+    return Windows(height, width, channels, 1, 1, channels, height, width, 1, 1, 1, 1, 0, 0)
 
 
 def _rescaling(table: _Table, layer: Any) -> None:
@@ -152,26 +167,29 @@ LOWERED: dict[str, Callable[[_Table, Any], None]] = {
     "dropout": _dropout,
     "batch_normalization": _batch_normalization,
     "layer_normalization": _layer_normalization,
-    "conv2d": _convolution,
-    "max_pooling2d": _max_pooling,
-    "average_pooling2d": _average_pooling,
 }
-
-
-# Layers on pictures: computed by CPUs, in float32 or float64.
-ON_PICTURES = "conv2d", "max_pooling2d", "average_pooling2d"
+# On pictures, for CPUs and in float32 or float64.
+ON_PICTURES: dict[str, Callable[[_Table, Any], None]] = {
+    "conv1d": _convolution,
+    "conv2d": _convolution,
+    "max_pooling1d": _max_pooling,
+    "max_pooling2d": _max_pooling,
+    "average_pooling1d": _average_pooling,
+    "average_pooling2d": _average_pooling,
+    "global_max_pooling1d": _max_pooling,
+    "global_max_pooling2d": _max_pooling,
+    "global_average_pooling1d": _average_pooling,
+    "global_average_pooling2d": _average_pooling,
+}
+LOWERED |= ON_PICTURES
 
 
 def _check_pictures(layer: Any, mixed: bool, device: str) -> None:
+    what = f"layer {layer.name!r} ({type(layer).__name__}) has no kernel for"
     if device != "cpu":
-        raise ValueError(
-            f"layer {layer.name!r} ({type(layer).__name__}) has no kernel for GPUs yet: make the model with device='cpu'"
-        )
+        raise ValueError(f"{what} GPUs yet: make the model with device='cpu'")
     if mixed:
-        raise ValueError(
-            f"layer {layer.name!r} ({type(layer).__name__}) has no kernel for dtype 'mixed_bfloat16' yet: make the model "
-            "with dtype='float32'"
-        )
+        raise ValueError(f"{what} dtype 'mixed_bfloat16' yet: make the model with dtype='float32'")
 
 
 def lower(

@@ -189,7 +189,8 @@ class Plan:
         normalization needs the whole batch at once.
         """
         whole_batch = not set(NORMALIZATIONS).isdisjoint(self.ops[:, codes.KIND])
-        if sparse or self.mixed or self.n_pictures or whole_batch or self.n_parameters > SMALL_PARAMETERS or batch_size < 2 * ROWS_OF_SEGMENT:
+        by_layers = sparse or self.mixed or self.n_pictures or whole_batch
+        if by_layers or self.n_parameters > SMALL_PARAMETERS or batch_size < 2 * ROWS_OF_SEGMENT:
             return 0
         return min(MOST_SEGMENTS, batch_size // ROWS_OF_SEGMENT)
 

@@ -118,8 +118,8 @@ def weight_places(ops: np.ndarray, lanes: int) -> tuple[list[Place], list[Place]
         width = lanes if lanes > 1 else int(op[codes.PANELS])  # of a panel
         if kind_of(op).has_matrix:
             bias, start = int(op[codes.BIAS]), int(op[codes.WEIGHTS])
-            of_windows = [codes.KERNEL_HEIGHT, codes.KERNEL_WIDTH, codes.CHANNELS]
-            rows = op[of_windows if op[codes.HEIGHT] else [codes.INPUTS]]
+            of_windows = op[[codes.KERNEL_HEIGHT, codes.KERNEL_WIDTH, codes.CHANNELS]][2 - op[codes.AXES] :]
+            rows = of_windows if op[codes.HEIGHT] else [op[codes.INPUTS]]
             weights.append(Place((*map(int, rows), columns), start + bias * width, panel, width))
             if bias:
                 weights.append(Place((columns,), start, panel, width))

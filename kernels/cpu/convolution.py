@@ -1,9 +1,10 @@
 """Convolutions of one picture on register tiles: forward, gradient of the weights, gradient of the input.
 
-All three are the same product with other strides, and nothing is copied for it. A pixel of the output is a row; a window's
-lines are the outer sum, the elements of a line of it the inner one. The gradient of the input is a convolution too, of
-the gradient of the sums, with the weights turned: flipped and transposed. With strides, the pixels of the input fall
-into phases, each of which meets its own taps of the window, so no product is with a zero between pixels.
+All three are the same product with other strides, and nothing is copied for it. A pixel of the output is a row; the
+lines of a window are the outer sum, the elements of one of them the inner one. The gradient of the input is a
+convolution too, of the gradient of the sums, with the weights turned: flipped and transposed. With strides, the pixels
+of the input fall into phases, each of which meets its own taps of the window, so no product is with a zero between
+pixels.
 
 Weights stand in panels as those of dense layers: `[panel][bias | (line, pixel, channel)][LANES]`.
 """
@@ -97,7 +98,8 @@ def forward_picture(op, w, params, x, y):
     weights, mode = at(bias, op[codes.BIAS] * LANES), MODE_INIT if op[codes.BIAS] else MODE_ZERO
     relu = int(op[codes.FUNCTION] == codes.RELU)
     rows, lines = w.out_width, w.out_height
-    if w.kernel_height * w.kernel_width == 1 and x.line == w.width * channels and x.line * w.filters == y.line * channels:
+    is_whole = x.line == w.width * channels and y.line == w.out_width * w.filters and w.width == w.out_width
+    if is_whole and w.kernel_height * w.kernel_width == 1 and w.stride_height * w.stride_width == 1:
         rows, lines = rows * lines, 1  # all pixels are one line
     sliding = Sliding(
         -w.top, w.stride_height, w.dilation_height, w.height, w.kernel_height, w.kernel_width,

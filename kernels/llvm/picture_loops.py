@@ -120,7 +120,7 @@ def window_max_gradient(typingctx, channels, lines, pixels, source, line, gradie
 
 @intrinsic
 def window_sum(typingctx, channels, lines, pixels, source, line, factor, target):
-    """Sum of each channel over ``lines`` times ``pixels`` pixels from ``source`` on, both at least 1, times ``factor``."""
+    """``factor`` times the sum of each channel over ``lines`` times ``pixels`` pixels from ``source`` on."""
 
     def codegen(context, builder, signature, arguments):
         channels, lines, pixels, source, line, factor, target = arguments
