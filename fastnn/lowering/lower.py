@@ -74,8 +74,8 @@ def _activation(table: _Table, layer: Any) -> None:
     below = table.rows[-1] if table.rows else None
     if function == codes.LINEAR:
         return
-    joins = below and below[codes.KIND] in WITH_WEIGHTS and below[codes.FUNCTION] == codes.LINEAR
-    if joins and (below[codes.KIND] != codes.CONVOLUTION or function == codes.RELU):
+    joins = below is not None and below[codes.KIND] in WITH_WEIGHTS and below[codes.FUNCTION] == codes.LINEAR
+    if below is not None and joins and (below[codes.KIND] != codes.CONVOLUTION or function == codes.RELU):
         below[codes.FUNCTION] = function
         table.factors[-1] |= factor
     else:

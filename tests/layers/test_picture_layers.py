@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fastnn.kernels.host import cpu
 
 from fastnn import Sequential, layers, load_model
 from fastnn.common import identifiers
@@ -35,6 +36,7 @@ from fastnn.layers.pooling import (
     MaxPooling2D,
 )
 from fastnn.layers.resizing import UpSampling2D, ZeroPadding2D
+from fastnn.lowering.lower import lower
 
 # The arguments of Keras 3.15.1 and their defaults.
 KERAS = json.loads((Path(__file__).parent / "keras_picture_layers.json").read_text())
@@ -184,9 +186,35 @@ def test_a_model_of_pictures(tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_no_kernel_computes_them():
-    with pytest.raises(ValueError, match="layer 'conv2d' is of a kind that no kernel computes"):
-        small().predict(np.zeros((1, 28, 28, 1)))
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (UpSampling2D(), "layer 'up_sampling2d' is of a kind that no kernel computes"),
+        (Conv2DTranspose(3, 3), "layer 'conv2d_transpose' is of a kind that no kernel computes"),
+        (BatchNormalization(), "normalizes channels of inputs of shape .*put a Flatten"),
+        (Conv2D(3, 3, activation="softmax"), "'conv2d': a softmax is computed of flat rows"),
+    ],
+)
+def test_no_kernel_computes_them(layer, message):
+    model = Sequential([Input((28, 28, 2)), layer, Flatten(), Dense(1)])
+    with pytest.raises(ValueError, match=message):
+        model.predict(np.zeros((1, 28, 28, 2)))
+
+
+def test_mixed_precision_is_refused():
+    x = np.zeros((1, 8, 8, 1))
+    if not cpu.has_bfloat16():
+        pytest.skip("this CPU has no AVX512-BF16: NOT TESTED")
+    with pytest.raises(ValueError, match="layer 'conv2d' .Conv2D. has no kernel for dtype 'mixed_bfloat16' yet"):
+        Sequential([Conv2D(2, 3, input_shape=(8, 8, 1)), Flatten(), Dense(1)], dtype="mixed_bfloat16").predict(x)
+
+
+def test_gpus_are_refused():
+    layers_of_one = [MaxPooling2D(input_shape=(8, 8, 1)), Flatten(), Dense(1)]
+    for layer, shape in zip(layers_of_one, [(8, 8, 1), (4, 4, 1), (16,)], strict=True):
+        layer.build((None, *shape))
+    with pytest.raises(ValueError, match="layer 'max_pooling2d' .MaxPooling2D. has no kernel for GPUs yet"):
+        lower(layers_of_one, 64, device="cuda")
 
 
 def test_weights_of_a_separable_convolution():
