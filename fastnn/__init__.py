@@ -38,12 +38,22 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test compar
     from fastnn.estimators import MLPRegressor as MLPRegressor
     from fastnn.estimators.perceptron import Perceptron as Perceptron
     from fastnn.layers import Activation as Activation
+    from fastnn.layers import AveragePooling1D as AveragePooling1D
+    from fastnn.layers import AveragePooling2D as AveragePooling2D
     from fastnn.layers import BatchNormalization as BatchNormalization
+    from fastnn.layers import Conv1D as Conv1D
+    from fastnn.layers import Conv2D as Conv2D
     from fastnn.layers import Dense as Dense
     from fastnn.layers import Dropout as Dropout
     from fastnn.layers import Flatten as Flatten
+    from fastnn.layers import GlobalAveragePooling1D as GlobalAveragePooling1D
+    from fastnn.layers import GlobalAveragePooling2D as GlobalAveragePooling2D
+    from fastnn.layers import GlobalMaxPooling1D as GlobalMaxPooling1D
+    from fastnn.layers import GlobalMaxPooling2D as GlobalMaxPooling2D
     from fastnn.layers import Input as Input
     from fastnn.layers import LayerNormalization as LayerNormalization
+    from fastnn.layers import MaxPooling1D as MaxPooling1D
+    from fastnn.layers import MaxPooling2D as MaxPooling2D
     from fastnn.layers import Normalization as Normalization
     from fastnn.layers import Rescaling as Rescaling
     from fastnn.models import Sequential as Sequential
@@ -83,13 +93,21 @@ _HOME = {  # public name -> the module that defines it
     "Adam": "optimizers",
     "AdamW": "optimizers",
     "Adamax": "optimizers",
+    "AveragePooling1D": "layers",
+    "AveragePooling2D": "layers",
     "BackupAndRestore": "callbacks",
     "BatchNormalization": "layers",
     "Callback": "callbacks",
+    "Conv1D": "layers",
+    "Conv2D": "layers",
     "Dense": "layers",
     "Dropout": "layers",
     "EarlyStopping": "callbacks",
     "Flatten": "layers",
+    "GlobalAveragePooling1D": "layers",
+    "GlobalAveragePooling2D": "layers",
+    "GlobalMaxPooling1D": "layers",
+    "GlobalMaxPooling2D": "layers",
     "History": "callbacks",
     "Input": "layers",
     "LambdaCallback": "callbacks",
@@ -98,6 +116,8 @@ _HOME = {  # public name -> the module that defines it
     "LossCurveDisplay": "plotting.loss_curve",
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
+    "MaxPooling1D": "layers",
+    "MaxPooling2D": "layers",
     "ModelCheckpoint": "callbacks",
     "Nadam": "optimizers",
     "Normalization": "layers",

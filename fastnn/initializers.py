@@ -27,7 +27,7 @@ class Initializer(Unchangeable, Declared):
         self.seed = checks.seed(seed)
 
     def __call__(self, shape: tuple[int, ...], dtype: Any = "float32") -> np.ndarray:
-        """Return values of the given shape; a kernel's shape is (inputs, outputs)."""
+        """Return values of the given shape; a kernel's shape ends in (inputs, outputs)."""
         return np.ascontiguousarray(self.sample(seeding.generator(self.seed), tuple(shape)), dtype=dtype)
 
     def sample(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -37,6 +37,15 @@ class Initializer(Unchangeable, Declared):
     def get_config(self) -> dict[str, Any]:
         """Return arguments that make an equal object."""
         return dict(vars(self))
+
+
+def fans(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return how many inputs an output of a kernel has, and how many outputs an input, as Keras counts them.
+
+    A convolution's kernel ends in its channels, and every channel has as many numbers as its window has pixels.
+    """
+    *window, inputs, outputs = shape if len(shape) > 1 else 2 * (shape or (1,))
+    return math.prod(window) * inputs, math.prod(window) * outputs
 
 
 class VarianceScaling(Initializer):
@@ -74,7 +83,7 @@ class VarianceScaling(Initializer):
         self.mode, self.distribution = str(mode), str(distribution)
 
     def sample(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        fan_in, fan_out = (shape[0], shape[-1]) if shape else (1, 1)
+        fan_in, fan_out = fans(shape)
         fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
         variance = self.scale / max(1.0, fan)
         if self.distribution == "uniform":
@@ -184,17 +193,22 @@ class Ones(Constant):
 
 
 class Orthogonal(Initializer):
-    """Rows or columns orthonormal, times `gain` (Saxe et al., 2014); for matrices."""
+    """Rows or columns orthonormal, times `gain` (Saxe et al., 2014).
+
+    A convolution's kernel is seen as a matrix, whose columns are its filters.
+    """
 
     def __init__(self, gain: float = 1.0, seed: int | None = None) -> None:
         super().__init__(seed)
         self.gain = checks.number("gain", gain, -math.inf, above=True)
 
     def sample(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        _need_matrix(self, shape)
-        q, r = np.linalg.qr(generator.standard_normal((max(shape), min(shape))))
+        if len(shape) < 2:
+            raise ValueError(f"Orthogonal fills matrices and kernels of convolutions; got the shape {shape}")
+        rows, columns = math.prod(shape[:-1]), shape[-1]
+        q, r = np.linalg.qr(generator.standard_normal((max(rows, columns), min(rows, columns))))
         q *= np.sign(np.diagonal(r))  # makes the distribution uniform
-        return self.gain * (q if shape[0] >= shape[1] else q.T)
+        return self.gain * (q if rows >= columns else q.T).reshape(shape)
 
 
 class Identity(Initializer):
@@ -205,16 +219,12 @@ class Identity(Initializer):
         self.seed = None
 
     def sample(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        _need_matrix(self, shape)
+        if len(shape) != 2:
+            raise ValueError(f"Identity fills matrices only; got the shape {shape}")
         return self.gain * np.eye(shape[0], shape[1])
 
     def get_config(self) -> dict[str, Any]:
         return {"gain": self.gain}
-
-
-def _need_matrix(initializer: Initializer, shape: tuple[int, ...]) -> None:
-    if len(shape) != 2:
-        raise ValueError(f"{type(initializer).__name__} fills matrices only; got the shape {shape}")
 
 
 _TABLE: dict[str, Callable[..., Initializer]] = {

@@ -80,9 +80,10 @@ LOSS_SCALE, LOSS_LIMIT, CLIPVALUE, CLIPNORM, GLOBAL_CLIPNORM, HYPER_COLUMNS = ra
 )
 
 # Operations of a plan and the columns of its integer table; offsets and strides count elements.
-DENSE, ACTIVATION, DROPOUT, STANDARDIZE, BATCH_NORM, LAYER_NORM = range(6)
+# Those on pictures stand before all others of a plan, and behind them in this list.
+DENSE, ACTIVATION, DROPOUT, STANDARDIZE, BATCH_NORM, LAYER_NORM, CONVOLUTION, MAX_POOL, AVERAGE_POOL = range(9)
 OPERATION_COLUMNS = (
-    "KIND",  # one of DENSE, ACTIVATION, DROPOUT, STANDARDIZE, BATCH_NORM, LAYER_NORM
+    "KIND",  # one of the above
     "INPUTS", "OUTPUTS",  # real widths
     "BIAS",  # 1 if the first row of every weight panel is the bias, else 0
     "FUNCTION",  # activation code
@@ -102,10 +103,22 @@ OPERATION_COLUMNS = (
     "NORMAL",  # normalized input in the workspace, strided like the output
     "DEVIATIONS",  # reciprocal standard deviation of every column or (layer) row in the workspace
     "SUMS",  # two sums for every column in the workspace, Y_STRIDE elements apart
+    "STREAM",  # number of the stream of random numbers of a dropout
+    # pictures; X, Y are first pixels, behind a border, and strides lead from picture to picture. Fields of `Windows`:
+    "HEIGHT", "WIDTH", "CHANNELS", "OUT_HEIGHT", "OUT_WIDTH", "FILTERS", "KERNEL_HEIGHT", "KERNEL_WIDTH",
+    "STRIDE_HEIGHT", "STRIDE_WIDTH", "DILATION_HEIGHT", "DILATION_WIDTH", "TOP", "LEFT",
+    "AXES",  # of a picture, 2; 1 for sequences, which are pictures of one line
+    "X_LINE", "Y_LINE", "DX_LINE", "DY_LINE",  # elements from line to line
+    "DX_STRIDE", "DY_STRIDE",  # of gradients, from picture to picture; 0: they lie in a member's scratch memory
+    "PRE_GRADIENT", "PRE_LINE",  # gradient before the activation, with a border, in a member's scratch memory
+    "TURNED", "TURNED_PANEL",  # weights for the gradient of the input, in the workspace
 )  # fmt: skip
 (
     KIND, INPUTS, OUTPUTS, BIAS, FUNCTION, WEIGHTS, PANEL, PANELS, X, X_STRIDE, Z, Y, Y_STRIDE, DX, DY, MASK, NEEDS_DX,
     BY_ROWS, W_PAIRS, WT_PAIRS, ROW_PAIRS, BATCH_PAIRS, GAMMA, BETA, SCALES, CENTERS, MOVING, NORMAL, DEVIATIONS, SUMS,
+    STREAM, HEIGHT, WIDTH, CHANNELS, OUT_HEIGHT, OUT_WIDTH, FILTERS, KERNEL_HEIGHT, KERNEL_WIDTH, STRIDE_HEIGHT,
+    STRIDE_WIDTH, DILATION_HEIGHT, DILATION_WIDTH, TOP, LEFT, AXES, X_LINE, Y_LINE, DX_LINE, DY_LINE, DX_STRIDE,
+    DY_STRIDE, PRE_GRADIENT, PRE_LINE, TURNED, TURNED_PANEL,
 ) = range(len(OPERATION_COLUMNS))  # fmt: skip
 # Columns of the float table: activation parameter, dropout rate, penalty; what a normalization adds to the variance,
 # and how far a batch moves its moving statistics, 1 - momentum.
@@ -121,6 +134,9 @@ RUN_COLUMNS = (
     "WEIGHTED_MEAN",  # 1 if a batch's sums are divided by the sum of its rows' weights, 0 if by its rows
     "L2_PER_ROW",  # 1 if penalties are divided likewise
     "SEGMENTS", "PARAMETERS",  # segments of a batch whose rows a team shares, or 0; elements of each one's gradient
+    # operations on pictures, segments of a batch of pictures, where their gradients begin, and elements of each one's
+    "PICTURE_OPERATIONS", "PICTURE_SEGMENTS", "PICTURE_GRADIENTS", "PICTURE_PARAMETERS",
+    "PICTURE_WORK",  # elements of memory for a picture on its way through a prediction
     "IN_LANES",  # 1 if predictions may hold one row in each lane
     "METRICS_FIRST",  # 1 if metrics see the logits that the loss turns into probabilities
     "LINK",  # one of LINKS
@@ -128,7 +144,8 @@ RUN_COLUMNS = (
 )  # fmt: skip
 (
     BATCH, ROWS, TARGETS, LOSS, OPTIMIZER, SHUFFLE, WEIGHTED, SEED_LOW, SEED_HIGH, FIRST_EPOCH, WEIGHTED_MEAN,
-    L2_PER_ROW, SEGMENTS, PARAMETERS, IN_LANES, METRICS_FIRST, LINK, METRIC_KERNELS, METRICS_COUNT,
+    L2_PER_ROW, SEGMENTS, PARAMETERS, PICTURE_OPERATIONS, PICTURE_SEGMENTS, PICTURE_GRADIENTS, PICTURE_PARAMETERS,
+    PICTURE_WORK, IN_LANES, METRICS_FIRST, LINK, METRIC_KERNELS, METRICS_COUNT,
     METRICS_START,
 ) = range(len(RUN_COLUMNS) + 1)  # fmt: skip
 

@@ -69,3 +69,47 @@ class Descent(NamedTuple):
     epsilon: float
     decay: float
     nesterov: bool
+
+
+class Windows(NamedTuple):
+    """Windows that slide over a picture: what convolutions and pooling have in common.
+
+    Output pixel (i, j) sees the input pixels ``(i * stride_height - top + u * dilation_height, j * stride_width - left
+    + v * dilation_width)`` for u < kernel_height, v < kernel_width. What lies outside the picture is its border.
+    """
+
+    height: int
+    width: int
+    channels: int
+    out_height: int
+    out_width: int
+    filters: int  # channels of the output
+    kernel_height: int
+    kernel_width: int
+    stride_height: int
+    stride_width: int
+    dilation_height: int
+    dilation_width: int
+    top: int  # lines of the border above the picture that windows see
+    left: int  # pixels of the border on the left
+
+
+class Picture(NamedTuple):
+    """A picture in memory: NHWC, pixels side by side without padding of channels."""
+
+    first: Any  # its first pixel, behind the border
+    line: int  # elements from one line to the next, borders included
+
+
+class Sliding(NamedTuple):
+    """How windows move over the lines of a picture in memory, along both axes."""
+
+    start: int  # line that the first window begins on; below 0 is the border
+    step: int  # lines from one line of windows to the next
+    dilation: int  # lines from one tap to the next
+    height: int  # lines of the picture
+    lines: int  # taps of a window: lines, and pixels in each
+    pixels: int
+    shift: int  # elements from one window to the next in a line
+    spread: int  # elements from one pixel of a window to the next
+    channels: int

@@ -21,6 +21,11 @@ def whole(count, lanes):
 
 def units(op):
     """Number of units of an operation's weights, see ``cpu/clipping.py``."""
-    if op[codes.KIND] == codes.DENSE:
+    if has_matrix(op):
         return (op[codes.PANELS] + 1) // 2
-    return 1 if op[codes.KIND] >= codes.BATCH_NORM else 0
+    return 1 if op[codes.KIND] == codes.BATCH_NORM or op[codes.KIND] == codes.LAYER_NORM else 0
+
+
+def has_matrix(op):
+    """Whether an operation has weights in panels of columns."""
+    return op[codes.KIND] == codes.DENSE or op[codes.KIND] == codes.CONVOLUTION

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 
 _GRAPH = "models are stacks of layers, Sequential([Input((8,)), Dense(16, activation='relu'), Dense(1)])"
-_PICTURES = "there are no convolutions yet; Rescaling and Flatten bring pictures to Dense layers"
+_PICTURES = "for pictures there are Conv2D, MaxPooling2D, AveragePooling2D, global pooling, and the same for sequences"
 _SEQUENCES = "there are no layers for sequences or text"
 _MERGING = "there are no layers with several inputs; put the columns into one array before the model"
 _FUNCTION = "a layer takes it by name, Dense(16, activation='relu') or Activation('relu')"
@@ -23,11 +23,10 @@ _WEIGHTS = "get_weights, set_weights and weights are there, as NumPy arrays"
 _ADVICE: dict[str, str] = {}
 for _advice, _names in {
     _GRAPH: "Model Function KerasTensor InputLayer input output InputSpec Operation",
-    _PICTURES: "Conv1D Conv2D Conv3D Convolution1D Convolution2D Conv1DTranspose Conv2DTranspose DepthwiseConv2D "
-    "SeparableConv2D MaxPool1D MaxPool2D MaxPooling1D MaxPooling2D AveragePooling1D AveragePooling2D AvgPool2D "
-    "GlobalAveragePooling1D GlobalAveragePooling2D GlobalMaxPooling2D UpSampling2D ZeroPadding2D Cropping2D RandomFlip "
-    "RandomRotation RandomZoom Resizing applications preprocessing load_img img_to_array array_to_img "
-    "image_dataset_from_directory",
+    _PICTURES: "Conv3D Conv1DTranspose Conv2DTranspose DepthwiseConv1D DepthwiseConv2D SeparableConv1D "
+    "SeparableConv2D MaxPooling3D AveragePooling3D UpSampling1D UpSampling2D ZeroPadding1D ZeroPadding2D Cropping1D "
+    "Cropping2D RandomFlip RandomRotation RandomZoom Resizing applications preprocessing load_img img_to_array "
+    "array_to_img image_dataset_from_directory",
     _SEQUENCES: "LSTM GRU SimpleRNN RNN Bidirectional TimeDistributed Embedding Attention MultiHeadAttention Masking "
     "TextVectorization pad_sequences RepeatVector",
     _MERGING: "Add Average Concatenate Dot Maximum Minimum Multiply Subtract add concatenate",

@@ -29,14 +29,11 @@ _BATCHES = {"steps_per_epoch": None, "validation_batch_size": None, "validation_
 
 LACKING: Mapping[str, Mapping[str, Any]] = {  # class, method or function -> argument: the value that means nothing
     "Layer": _LAYER,
-    "Dense": {
-        "bias_constraint": None,
-        "bias_regularizer": None,
-        "kernel_constraint": None,
-        "lora_alpha": None,
-        "lora_rank": None,
-        "quantization_config": None,
-    },
+    "Weighted": dict.fromkeys(
+        ("bias_constraint", "bias_regularizer", "kernel_constraint", "lora_alpha", "lora_rank", "quantization_config")
+    ),
+    "DepthwiseConv2D": {"depthwise_constraint": None},
+    "SeparableConv2D": {"depthwise_constraint": None, "pointwise_constraint": None},
     "Dropout": {"noise_shape": None},
     "Flatten": {"data_format": None},
     "Input": {
@@ -85,10 +82,19 @@ _NAMES = {  # what Keras calls these by default
     "CosineDecayRestarts": "SGDRDecay",
 }
 _RENAMED = {
-    "Dense": {"bias": "use_bias", "init": "kernel_initializer", "output_dim": "units"},
+    "Weighted": {"bias": "use_bias", "init": "kernel_initializer"},
+    "Dense": {"output_dim": "units"},
+    "PictureLayer": {"dim_ordering": "data_format"},
+    "WindowLayer": {"border_mode": "padding"},
+    "ConvolutionLayer": {"nb_filter": "filters", "subsample": "strides"},
+    "Conv1D": {"filter_length": "kernel_size", "subsample_length": "strides"},
+    "MaxPooling1D": {"pool_length": "pool_size", "stride": "strides"},
+    "AveragePooling1D": {"pool_length": "pool_size", "stride": "strides"},
     "Optimizer": {"lr": "learning_rate"},
     "fit": {"nb_epoch": "epochs"},
 }
+_OF_KERAS_1 = {"bias", "border_mode", "dim_ordering", "init", "nb_filter", "subsample"}  # arguments of convolutions
+_SIDES = ("nb_row", "nb_col")  # in Keras 1, of what is ``kernel_size`` now
 _ADVICE = {
     "activity_regularizer": "kernel_regularizer is there",
     "batch_shape": "give the shape of one row: Input((8,))",
@@ -117,6 +123,7 @@ def accepting(function: Callable[..., Any], *owners: str) -> Any:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+        args = _with_pairs(args, kwargs)
         if not known.issuperset(kwargs):
             others = {name: kwargs.pop(name) for name in list(kwargs) if name not in known}
             for name, value in accept(function, args, others, owners, passes_on).items():
@@ -159,6 +166,9 @@ def accept(
     renamed = {old: new for owner in where for old, new in _RENAMED.get(owner, {}).items()}
     lacking = {name: value for owner in where for name, value in LACKING.get(owner, {}).items()}
     left = {}
+    if "ConvolutionLayer" in where and others.keys() >= set(_SIDES):
+        old_spelling(", ".join(_SIDES), "kernel_size")
+        left["kernel_size"] = tuple(others.pop(side) for side in _SIDES)
     for name, value in others.items():
         if name in renamed:
             old_spelling(name, renamed[name])
@@ -170,6 +180,21 @@ def accept(
         else:
             _refuse(function, args, name)
     return left
+
+
+def _with_pairs(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Join the two sides of a kernel where they are given by position, as in Keras 1.
+
+    ``Convolution2D(32, 3, 3)`` has a kernel of 3 x 3; so has ``Conv2D(32, 3, 3)`` with an argument of Keras 1, while
+    without one it has strides of 3.
+    """
+    if len(args) < 4 or not all(type(side) is int for side in args[2:4]):
+        return args
+    kinds = [kind.__name__ for kind in type(args[0]).__mro__]
+    if kinds[0] != "Convolution2D" and not ({"Conv2D", "SeparableConv2D"} & set(kinds) and _OF_KERAS_1 & set(kwargs)):
+        return args
+    old_spelling("kernel height, kernel width", "kernel_size=(height, width)")
+    return (*args[:2], args[2:4], *args[4:])
 
 
 def _need_default(function: Callable[..., Any], args: tuple[Any, ...], name: str, value: Any, default: Any) -> None:
@@ -187,7 +212,8 @@ def _need_default(function: Callable[..., Any], args: tuple[Any, ...], name: str
 def _refuse(function: Callable[..., Any], args: tuple[Any, ...], name: str) -> NoReturn:
     functions = [function]
     if function.__name__ == "__init__":  # a derived class passes arguments on
-        functions = [vars(kind)["__init__"] for kind in type(args[0]).__mro__[:-1] if "__init__" in vars(kind)]
+        makers = [vars(kind)["__init__"] for kind in type(args[0]).__mro__[:-1] if "__init__" in vars(kind)]
+        functions = makers[: [inspect.unwrap(maker) for maker in makers].index(inspect.unwrap(function)) + 1]
     parameters = [parameter for each in functions for parameter in inspect.signature(each).parameters.values()]
     names = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and p.name != "self"]
     names = list(dict.fromkeys(names))

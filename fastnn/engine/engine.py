@@ -22,6 +22,7 @@ from fastnn.engine.threads import positive_threads
 from fastnn.engine.turns import Turns
 from fastnn.engine.weights_lock import Gate
 from fastnn.kernels import codes
+from fastnn.lowering.kinds import kind_of
 from fastnn.lowering.objective import Objective
 from fastnn.lowering.plan import Plan
 
@@ -249,8 +250,8 @@ class Engine:
         return means
 
     def _penalty(self, params: Any) -> float:
-        l2 = self.plan.factors[self.plan.ops[:, codes.KIND] == codes.DENSE, codes.L2]
-        kernels = (weight for weight in self.plan.unpack(params) if weight.ndim == 2)
+        l2 = self.plan.factors[[kind_of(op).has_matrix for op in self.plan.ops], codes.L2]
+        kernels = (weight for weight in self.plan.unpack(params) if weight.ndim >= 2)
         return float(sum(c * np.square(w, dtype=np.float64).sum() for c, w in zip(l2, kernels, strict=True) if c))
 
     def train(self, objective: Objective, samples: Samples, options: RunOptions) -> Run:

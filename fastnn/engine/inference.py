@@ -47,11 +47,19 @@ class Inference:
         inference = jit.kernels("cpu.inference")
         block_rows = self._block_rows = inference.BLOCK_ROWS
         lanes = cpu.lanes(plan.dtype)
-        panels, input_vectors = int(plan.ops[:, codes.PANELS].max()), -(-plan.n_inputs // lanes)
+        ops = plan.raw_ops if run[codes.LINK] else plan.ops if objective is None else objective.ops
+        on_rows, picture_work = plan.ops[plan.n_pictures :], 0
+        if plan.n_pictures:
+            layout = plan.layout(ops, 1)
+            ops, picture_work = layout.ops, layout.size
+            run = run.copy()
+            run[codes.PICTURE_OPERATIONS], run[codes.PICTURE_WORK] = plan.n_pictures, picture_work
+        panels, input_vectors = int(on_rows[:, codes.PANELS].max()), -(-int(on_rows[0, codes.INPUTS]) // lanes)
         self._buffer_sizes = [
-            (2 * block_rows * (widest + 1) + int(plan.ops[-1, codes.PANELS])) * lanes
+            (2 * block_rows * (widest + 1) + int(plan.ops[-1, codes.PANELS])) * lanes + picture_work
             for widest in (max(panels, input_vectors), panels)
         ]
+        self._buffers = np.zeros if picture_work else np.empty  # borders of pictures are zeros
         self._dtype = plan.dtype
         self._flops_per_row = plan.flops_per_row
         rows = SLICE_SECONDS * FLOPS_PER_SECOND / max(plan.flops_per_row, 100 * (plan.n_inputs + plan.n_outputs))
@@ -59,7 +67,6 @@ class Inference:
         self._program_for = functools.partial(input_program, inference.infer_rows, plan)
         self._programs: dict[tuple[np.dtype, bool], Callable] = {}
         self._program_of_rows: Callable | None = None  # for dense rows of the plan's type, once it is compiled
-        ops = plan.raw_ops if run[codes.LINK] else plan.ops if objective is None else objective.ops
         loss_factors = np.empty((0, 0), plan.dtype) if objective is None else objective.factors
         self._run, self._scaling = run, plan.scaling
         self._network = Network(ops, len(ops), plan.factors, loss_factors, np.empty(0, plan.dtype))
@@ -88,7 +95,7 @@ class Inference:
         """
         n, at_once = x.shape[0], self._rows_at_once
         if plain and n <= self._block_rows and self._program_of_rows is not None:
-            buffers = np.empty((1, self._buffer_sizes[False]), self._dtype)
+            buffers = self._buffers((1, self._buffer_sizes[False]), self._dtype)
             self._program_of_rows(
                 *self._alone, self._run, self._with(params),
                 Data(x, self._no_matrix, self._no_vector, None, self._scaling), None, buffers, self._no_stats,
@@ -127,7 +134,7 @@ class Inference:
         n, size, sparse = x.shape[0], 1, is_sparse(x)
         if n > self._block_rows:
             size = min(team_size(threads, self._flops_per_row * n, FLOPS_WORTH_STARTING), -(-n // self._block_rows))
-        buffers = np.empty((size, self._buffer_sizes[sparse]), self._dtype)
+        buffers = self._buffers((size, self._buffer_sizes[sparse]), self._dtype)
         arguments = (
             self._run,
             self._with(params),

@@ -38,9 +38,18 @@ def run_vector(columns: Mapping[int, int], metrics: Sequence[tuple[str, int]] = 
 
 
 def training_vector(
-    plan: Plan, objective: Objective, optimizer: Any, samples: Samples, options: RunOptions, segments: int = 0
+    plan: Plan,
+    objective: Objective,
+    optimizer: Any,
+    samples: Samples,
+    options: RunOptions,
+    segments: int = 0,
+    gradients: int = 0,
 ) -> np.ndarray:
-    """The same vector for a training, with so many parts of a batch that are computed apart."""
+    """The same vector for a training, with so many parts of a batch that are computed apart.
+
+    ``gradients`` elements of memory stand before the gradients of operations on pictures.
+    """
     weighted = samples.sample_weights is not None
     columns = {
         codes.BATCH: options.batch_size, codes.ROWS: len(samples), codes.TARGETS: samples.y.shape[1],
@@ -48,6 +57,8 @@ def training_vector(
         codes.OPTIMIZER: codes.OPTIMIZERS.index(optimizer.name), codes.PARAMETERS: plan.n_parameters,
         codes.SHUFFLE: options.shuffle, codes.SEED_LOW: options.seed & 0xFFFFFFFF, codes.SEED_HIGH: options.seed >> 32,
         codes.FIRST_EPOCH: options.first_epoch, codes.L2_PER_ROW: plan.l2_per_row, codes.SEGMENTS: segments,
+        codes.PICTURE_OPERATIONS: plan.n_pictures, codes.PICTURE_SEGMENTS: plan.picture_segments(options.batch_size),
+        codes.PICTURE_GRADIENTS: gradients, codes.PICTURE_PARAMETERS: plan.picture_parameters,
         codes.WEIGHTED: weighted, codes.WEIGHTED_MEAN: options.weighted_mean and weighted,
     }  # fmt: skip
     return run_vector(columns, objective.metrics)
@@ -75,7 +86,8 @@ def input_program(function: Callable, plan: Plan, x: Any, clipped: bool = False,
     """The program of a plan for inputs like x: sparse rows, pixels, or rows of the plan's type."""
     variant = "_from_sparse" if is_sparse(x) else "_from_bytes" if x.dtype == BYTES else ""
     return variants.program(
-        function, plan.dtype, variant, known, normalized=plan.is_normalized, clipped=clipped, mixed=plan.mixed
+        function, plan.dtype, variant, known, normalized=plan.is_normalized, clipped=clipped,
+        pictures=plan.n_pictures > 0, mixed=plan.mixed,
     )
 
 

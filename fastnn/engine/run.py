@@ -84,11 +84,13 @@ class Run:
         work = layout.workspace(rows_at_once, plan.dtype)[None]
         if segments:
             work = np.repeat(work, self._team.full, axis=0)
-        run = training_vector(plan, objective, engine.optimizer, samples, options, segments)
+        gradients = max(segments, clipped) * plan.n_parameters
+        run = training_vector(plan, objective, engine.optimizer, samples, options, segments, gradients)
+        gradients += plan.picture_segments(batch_size) * plan.picture_parameters
         half = len(engine.slots) // 2
         self._memory = Memory(
             engine.slots[:half], engine.slots[half:], work,
-            aligned_zeros(max(segments, clipped) * plan.n_parameters, plan.dtype),
+            aligned_zeros(gradients, plan.dtype),
             layout.scratch(self._team.full, plan.dtype), np.zeros(batch_size * objective.columns + sums),
             self._results,
         )  # fmt: skip

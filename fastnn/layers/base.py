@@ -20,8 +20,9 @@ from fastnn.layers.always_trained import AlwaysTrained
 from fastnn.layers.shapes import Shape, row_shape
 from fastnn.layers.weights import check_weights
 
-# What the layer finds out by itself
-_FOUND = ("kind", "statistics", "input_shape", "declared_shape", "auto_named", "weight_shapes")
+# What its class says, and what the layer finds out by itself
+_OF_CLASS = ("kind", "statistics", "rank", "window", "paddings", "kernels")
+_FOUND = (*_OF_CLASS, "input_shape", "declared_shape", "auto_named", "weight_shapes")
 
 
 class Layer(AlwaysTrained):

@@ -2,13 +2,11 @@
 
 from typing import Any
 
-import numpy as np
-
 from fastnn import activations, initializers, regularizers
 from fastnn.common import checks
-from fastnn.common.identifiers import serialize
 from fastnn.layers.base import Layer
 from fastnn.layers.shapes import MOST_SIZE, Shape, flat, row_shape
+from fastnn.layers.weighted import Weighted
 
 
 class Input(Layer):
@@ -31,7 +29,7 @@ class Input(Layer):
         return {"name": self.name, "shape": list(self._shape)}
 
 
-class Dense(Layer):
+class Dense(Weighted):
     """Fully connected layer: ``activation(x @ kernel + bias)``.
 
     Parameters
@@ -50,10 +48,13 @@ class Dense(Layer):
 
     Notes
     -----
-    Input shape (None, inputs), output shape (None, units).
+    Input shape (None, inputs), output shape (None, units). The weights are the kernel (inputs, units) and the bias
+    (units,).
     """
 
     kind = "dense"
+    kernel_initializer: initializers.Initializer
+    kernel_regularizer: regularizers.L2 | None
 
     def __init__(
         self,
@@ -70,48 +71,23 @@ class Dense(Layer):
     ) -> None:
         super().__init__(name=name, input_shape=input_shape, input_dim=input_dim)
         self.units = checks.integer("units", units, 1, MOST_SIZE)
-        self.activation = activations.get(activation)
-        self.use_bias = bool(use_bias)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self._take(
+            activation,
+            use_bias,
+            bias_initializer,
+            kernel_initializer=kernel_initializer,
+            kernel_regularizer=kernel_regularizer,
+        )
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         flat(self.name, input_shape)
         return (None, self.units)
 
-    def _shapes_of_weights(self, input_shape: Shape) -> dict[str, tuple[int, ...]]:
-        kernel: dict[str, tuple[int, ...]] = {"kernel": (int(input_shape[1] or 0), self.units)}
-        return kernel | {"bias": (self.units,)} if self.use_bias else kernel
-
-    def _initializer(self, weight: str) -> initializers.Initializer:
-        return self.kernel_initializer if weight == "kernel" else self.bias_initializer
-
-    @property
-    def kernel(self) -> np.ndarray:
-        """Copy of the kernel, shape (inputs, units)."""
-        return self._weight("kernel")
-
-    @property
-    def bias(self) -> np.ndarray | None:
-        """Copy of the bias, shape (units,); None without one."""
-        return self._weight("bias") if self.use_bias else None
-
-    def _weight(self, name: str) -> np.ndarray:
-        if name not in self.weight_shapes:
-            raise AttributeError(f"the layer {self.name!r} has no {name} yet: its input shape is not known")
-        return self.get_weights()[list(self.weight_shapes).index(name)]
+    def _shapes_of_kernels(self, inputs: int, outputs: int) -> dict[str, tuple[int, ...]]:
+        return {"kernel": (inputs, outputs)}
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "units": self.units,
-            "activation": activations.serialize(self.activation),
-            "use_bias": self.use_bias,
-            "kernel_initializer": serialize(self.kernel_initializer),
-            "bias_initializer": serialize(self.bias_initializer),
-            "kernel_regularizer": self.kernel_regularizer and serialize(self.kernel_regularizer),
-        }
+        return {"name": self.name, "units": self.units, **self._weights_config()}
 
 
 class Activation(Layer):

@@ -1,5 +1,6 @@
-"""Layers that normalize: each column over the rows of a batch, or each row over its columns."""
+"""Layers that normalize: each column or channel over a batch, or each row or pixel over its columns or channels."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -8,11 +9,11 @@ from fastnn import initializers
 from fastnn.common import checks
 from fastnn.common.identifiers import serialize
 from fastnn.layers.base import Layer
-from fastnn.layers.shapes import Shape, column_axis, flat
+from fastnn.layers.shapes import Shape, last_axis
 
 
 class _Normalization(Layer):
-    """What normalizations have in common: factors gamma and summands beta for every column."""
+    """What normalizations have in common: factors gamma and summands beta for every column or channel."""
 
     def __init__(
         self,
@@ -27,18 +28,21 @@ class _Normalization(Layer):
         input_dim: int | None,
     ) -> None:
         super().__init__(name=name, input_shape=input_shape, input_dim=input_dim)
-        self.axis = column_axis(axis)
+        if isinstance(axis, Sequence) and len(axis) == 1:
+            axis = axis[0]
+        self.axis = checks.integer("axis", axis, -1)
         self.epsilon = checks.number("epsilon", epsilon, 0.0, above=True)
         self.center, self.scale = bool(center), bool(scale)
         self.beta_initializer = initializers.get(beta_initializer)
         self.gamma_initializer = initializers.get(gamma_initializer)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        return flat(self.name, input_shape)
+        last_axis(self.name, self.axis, input_shape)
+        return input_shape
 
     def _shapes_of_weights(self, input_shape: Shape) -> dict[str, tuple[int, ...]]:
         names = ["gamma"] * self.scale + ["beta"] * self.center + list(self.statistics)
-        return dict.fromkeys(names, (int(input_shape[1] or 0),))
+        return dict.fromkeys(names, (last_axis(self.name, self.axis, input_shape),))
 
     def _initializer(self, weight: str) -> initializers.Initializer:
         return getattr(self, f"{weight}_initializer")
@@ -77,7 +81,7 @@ class BatchNormalization(_Normalization):
     Parameters
     ----------
     axis : int, default=-1
-        The columns, -1 or 1.
+        The columns of flat rows, -1 or 1, or the channels of pictures, -1 or 3.
     momentum : float, default=0.99
         Fraction that the moving averages keep in a step, in [0, 1).
     epsilon : float, default=1e-3
@@ -100,8 +104,9 @@ class BatchNormalization(_Normalization):
 
     Notes
     -----
-    Input and output shape (None, inputs). The weights are gamma, beta, moving_mean and moving_variance, each
-    (inputs,); the last two are not trained. As in Keras, the variance is that of the batch as it is, without Bessel's
+    Input and output shape (None, inputs), or (None, height, width, inputs), whose channels are normalized over all
+    pixels of a batch. The weights are gamma, beta, moving_mean and moving_variance, each (inputs,); the last two are
+    not trained. As in Keras, the variance is that of the batch as it is, without Bessel's
     correction (PyTorch's moving variance has it, and PyTorch's momentum is 1 - momentum), and sample weights have no
     part in mean and variance. A batch of one row gives beta. Gamma and beta are in no weight penalty.
 
@@ -169,7 +174,7 @@ class LayerNormalization(_Normalization):
     Parameters
     ----------
     axis : int, default=-1
-        The columns, -1 or 1.
+        The columns of flat rows, -1 or 1, or the channels of pictures, -1 or 3.
     epsilon : float, default=1e-3
         Added to the variance, > 0. (PyTorch's default is 1e-5.)
     center : bool, default=True
@@ -188,8 +193,9 @@ class LayerNormalization(_Normalization):
 
     Notes
     -----
-    Input and output shape (None, inputs). The weights are gamma and beta, each (inputs,). They are in no weight
-    penalty. Rows of one column become beta.
+    Input and output shape (None, inputs), or (None, height, width, inputs), each of whose pixels is normalized by
+    itself. The weights are gamma and beta, each (inputs,). They are in no weight penalty. Rows of one column become
+    beta.
 
     References
     ----------

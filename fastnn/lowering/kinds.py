@@ -84,6 +84,9 @@ KINDS = {
     codes.STANDARDIZE: Kind(vectors=(_MOVING,), buffers=(Buffer(codes.DEVIATIONS, rows=1),)),
     codes.BATCH_NORM: Kind(vectors=(*_TRAINED, _MOVING), buffers=_NORMALIZED),
     codes.LAYER_NORM: Kind(vectors=_TRAINED, buffers=_NORMALIZED),
+    codes.CONVOLUTION: Kind(has_matrix=True),
+    codes.MAX_POOL: Kind(),
+    codes.AVERAGE_POOL: Kind(),
 }
 WITH_WEIGHTS = tuple(code for code, kind in KINDS.items() if kind.is_trained)  # that are trained
 NORMALIZATIONS = tuple(code for code in WITH_WEIGHTS if not KINDS[code].has_matrix)  # of the whole batch at once

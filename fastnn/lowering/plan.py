@@ -29,6 +29,7 @@ from fastnn.lowering.workspace import Layout, layout
 
 SMALL_PARAMETERS = 16384  # of networks whose batches may be cut into segments: their gradients stay in the cache
 ROWS_OF_SEGMENT, MOST_SEGMENTS = 192, 16
+MOST_PICTURE_SEGMENTS = 8
 NARROW = 1.25  # times as many products by panels as by lanes pay for transposing rows
 
 
@@ -39,6 +40,8 @@ class Plan:
     ----------
     n_inputs, n_outputs : int
         Width of a row of input and of output.
+    n_pictures : int
+        Operations on pictures, which stand before the others.
     dtype : numpy.dtype
     weights : list of Place
         Where the weights of all layers lie, in the order of `weight_shapes`.
@@ -76,7 +79,8 @@ class Plan:
         self.dtype = factors.dtype
         self.l2_per_row = l2_per_row
         self.scaling = np.array(scaling, self.dtype)
-        self.n_inputs = int(ops[0, codes.INPUTS])
+        self.n_pictures = int((ops[:, codes.HEIGHT] > 0).sum())
+        self.n_inputs = int(ops[0, [codes.HEIGHT, codes.WIDTH, codes.CHANNELS]].prod() or ops[0, codes.INPUTS])
         self.n_outputs = int(ops[-1, codes.OUTPUTS])
         self.dense = [op for op in ops if kind_of(op).has_matrix]
         self.mixed = mixed
@@ -96,7 +100,8 @@ class Plan:
     @property
     def flops_per_row(self) -> int:
         """Multiplications and additions of one row's forward pass."""
-        return int(sum(2 * op[codes.INPUTS] * op[codes.OUTPUTS] for op in self.dense))
+        uses = [max(1, int(op[codes.OUT_HEIGHT] * op[codes.OUT_WIDTH])) for op in self.dense]  # of every weight
+        return int(sum(2 * n * op[codes.INPUTS] * op[codes.OUTPUTS] for n, op in zip(uses, self.dense, strict=True)))
 
     def pack(
         self, weights: Sequence[np.ndarray], flat: np.ndarray, trained: bool = False, first: int | None = None
@@ -170,7 +175,7 @@ class Plan:
     @property
     def is_narrow(self) -> bool:
         """Whether many rows are predicted faster with one row in each lane: panels of weights would be half empty."""
-        in_lanes = all(kind_of(op).in_lanes for op in self.ops)
+        in_lanes = all(kind_of(op).in_lanes for op in self.ops) and not self.n_pictures
         if self.mixed or not in_lanes or codes.SOFTMAX in self.ops[:-1, codes.FUNCTION]:
             return False
         by_panels = sum(int(op[codes.INPUTS] * op[codes.PANELS]) for op in self.dense)
@@ -183,10 +188,20 @@ class Plan:
         Sharing rows costs a gradient of all parameters for each segment, but only one meeting of the team a step. A
         normalization needs the whole batch at once.
         """
-        by_layers = sparse or self.mixed or not set(NORMALIZATIONS).isdisjoint(self.ops[:, codes.KIND])
+        whole_batch = not set(NORMALIZATIONS).isdisjoint(self.ops[:, codes.KIND])
+        by_layers = sparse or self.mixed or self.n_pictures or whole_batch
         if by_layers or self.n_parameters > SMALL_PARAMETERS or batch_size < 2 * ROWS_OF_SEGMENT:
             return 0
         return min(MOST_SEGMENTS, batch_size // ROWS_OF_SEGMENT)
+
+    def picture_segments(self, batch_size: int) -> int:
+        """Segments into which a batch of pictures is cut; each has gradients of its own, so few of many parameters."""
+        return min(MOST_PICTURE_SEGMENTS, batch_size) if self.n_pictures else 0
+
+    @property
+    def picture_parameters(self) -> int:
+        """Elements of the flat vector of trained parameters that belong to operations on pictures: its first ones."""
+        return sum(int(op[codes.PANEL] * op[codes.PANELS]) for op in self.ops[: self.n_pictures])
 
     def layout(self, ops: np.ndarray, batch_size: int, sparse: bool = False, room: int | None = None) -> Layout:
         """Give every operation of ``ops`` its offsets in a workspace for batches of up to ``batch_size`` rows.
@@ -199,7 +214,7 @@ class Plan:
         ValueError
             For sparse inputs in mixed precision, or that no dense layer reads.
         """
-        if sparse and not kind_of(ops[0]).has_matrix:
+        if sparse and ops[0, codes.KIND] != codes.DENSE:
             raise ValueError("sparse rows need a dense layer as the first operation: put other layers behind it")
         if sparse and self.mixed:
             raise ValueError("dtype 'mixed_bfloat16' is not trained on sparse rows: use float32, or a dense array")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,7 @@ class Place:
 
     Attributes
     ----------
-    shape : (rows, columns), or (columns,) of a single row
+    shape : (rows, columns), (columns,) of a single row, or (..., columns) of several axes of rows
     start : first element
     panel : elements from one panel to the next
     lanes : columns of a panel
@@ -40,7 +41,7 @@ class Place:
 
     def _panels(self, flat: np.ndarray) -> np.ndarray:
         """View of the weights, (panels, rows, lanes)."""
-        rows, panels = self.shape[0] if len(self.shape) == 2 else 1, -(-self.shape[-1] // self.lanes)
+        rows, panels = math.prod(self.shape[:-1]), -(-self.shape[-1] // self.lanes)
         strides = (self.panel * flat.itemsize, self.lanes * flat.itemsize, flat.itemsize)
         end = self.start + (panels - 1) * self.panel + rows * self.lanes
         return np.lib.stride_tricks.as_strided(flat[self.start : end], (panels, rows, self.lanes), strides)
@@ -49,7 +50,7 @@ class Place:
         """Write an array of this shape to its place, zeros around it."""
         panels = self._panels(flat)
         rows = np.zeros((panels.shape[1], panels.shape[0] * self.lanes), flat.dtype)
-        rows[:, : self.shape[-1]] = weight
+        rows[:, : self.shape[-1]] = np.reshape(weight, (len(rows), -1))
         panels[...] = rows.reshape(len(rows), -1, self.lanes).transpose(1, 0, 2)
 
     def read(self, flat: np.ndarray) -> np.ndarray:
@@ -117,7 +118,9 @@ def weight_places(ops: np.ndarray, lanes: int) -> tuple[list[Place], list[Place]
         width = lanes if lanes > 1 else int(op[codes.PANELS])  # of a panel
         if kind_of(op).has_matrix:
             bias, start = int(op[codes.BIAS]), int(op[codes.WEIGHTS])
-            weights.append(Place((int(op[codes.INPUTS]), columns), start + bias * width, panel, width))
+            of_windows = op[[codes.KERNEL_HEIGHT, codes.KERNEL_WIDTH, codes.CHANNELS]][2 - op[codes.AXES] :]
+            rows = of_windows if op[codes.HEIGHT] else [op[codes.INPUTS]]
+            weights.append(Place((*map(int, rows), columns), start + bias * width, panel, width))
             if bias:
                 weights.append(Place((columns,), start, panel, width))
         for vector in kind_of(op).vectors:

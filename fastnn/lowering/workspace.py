@@ -12,6 +12,7 @@ from fastnn.kernels import codes
 from fastnn.kernels.host import cpu
 from fastnn.kernels.sizes import BLOCK_ROWS, TILE_ROWS, half, whole
 from fastnn.lowering.kinds import WITH_WEIGHTS, kind_of
+from fastnn.lowering.pictures import place_gradients, place_pictures
 from fastnn.lowering.weight_places import vectors
 
 PAIR_OF_ONES = np.array([0x3F803F80], np.uint32).view(np.float32)[0]  # two bfloat16 in the memory of a float32
@@ -36,7 +37,7 @@ class Layout:
         """Return zeroed memory with a column of ones before the input of each layer that has a bias."""
         work = aligned_zeros(self.size, dtype)
         for op in self.ops:
-            if kind_of(op).has_matrix and op[codes.BIAS]:
+            if kind_of(op).has_matrix and op[codes.BIAS] and not op[codes.HEIGHT]:
                 start, row, rows, one = op[codes.X] - 1, op[codes.X_STRIDE], batch_size, 1.0
                 if op[codes.BATCH_PAIRS]:
                     start, rows, one = op[codes.BATCH_PAIRS] - 1, half(batch_size), PAIR_OF_ONES
@@ -67,11 +68,21 @@ def layout(
         return start
 
     ops = ops.copy()
-    row = stride(0 if sparse else vectors(int(ops[0, codes.INPUTS]), lanes))
-    x, gradient = buffer(row), 0
-    for index, op in enumerate(ops):
+    pictures, on_rows = np.split(ops, [(ops[:, codes.HEIGHT] > 0).sum()])
+    trained = np.isin(ops[:, codes.KIND], WITH_WEIGHTS)
+    ops[:, codes.NEEDS_DX] = trained & (np.cumsum(trained) > trained)
+    outputs, gradient = lanes * int(on_rows[:, codes.PANELS].max()), 0
+    scratch_size = 2 * lanes * max(TILE_ROWS + batch_size, outputs)  # outputs of a transposed block of weights
+    row = stride(0 if sparse else vectors(int(on_rows[0, codes.INPUTS]), lanes))
+    x = buffer(row)
+    if len(pictures):
+        gradient = buffer(row)
+        place_pictures(pictures, buffer, batch_size, room, lanes)
+        pictures[-1, [codes.Y, codes.Y_STRIDE]] = x, row
+        scratch_size = place_gradients(pictures, gradient, row, scratch_size + room, room)
+    for index, op in enumerate(on_rows):
         op[codes.X], op[codes.X_STRIDE] = x, row
-        below, kind = ops[:index], kind_of(op)
+        below, kind = on_rows[:index], kind_of(op)
         if kind.has_matrix:
             op[codes.DX] = gradient
             row = stride(op[codes.PANELS])
@@ -84,11 +95,9 @@ def layout(
             longest = max(row, stride(vectors(batch_size, lanes))) if of_rows else row
             op[column] = buffer(longest, rows or batch_size)
         x = op[codes.Y]
-        op[codes.NEEDS_DX] = kind.is_trained and any(each in WITH_WEIGHTS for each in below[:, codes.KIND])
         op[codes.BY_ROWS] = kind.is_trained and _softmax_on_top(below)
     if not mixed:
-        outputs = lanes * int(ops[:, codes.PANELS].max())  # of a transposed block of weights
-        return Layout(ops, used + room, 2 * lanes * max(TILE_ROWS + batch_size, outputs))
+        return Layout(ops, used + room, scratch_size)
     # left operands are read in tiles of up to 16 rows
     ops[:, codes.ROW_PAIRS] = buffer(ops[:, [codes.X_STRIDE, codes.Y_STRIDE]].max(), batch_size + lanes - 1)
     for op in ops:

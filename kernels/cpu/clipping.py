@@ -21,7 +21,7 @@ from ..operations.arithmetic import scale_vectors
 from ..operations.clipping import factor_within, limit_vectors, norm_of
 from ..operations.optimizers import update
 from ..operations.teamwork import barrier
-from ..sizes import units
+from ..sizes import has_matrix, units
 from . import step as step_cpu
 from .dense import renew_operands
 
@@ -30,7 +30,7 @@ SQUARES_AT_ONCE = 64  # vectors whose squares are added up in the element type, 
 
 def parts(op, unit):
     """Vectors of the two arrays in a panel of a unit, first elements of both in the first panel, and its panels."""
-    if op[codes.KIND] == codes.DENSE:
+    if has_matrix(op):
         start, bias = op[codes.WEIGHTS] + 2 * unit * op[codes.PANEL], op[codes.BIAS]
         return op[codes.INPUTS], bias, start + bias * LANES, start, min(2, op[codes.PANELS] - 2 * unit)
     scales, centers = op[codes.SCALES] * op[codes.PANELS], op[codes.CENTERS] * op[codes.PANELS]

@@ -22,6 +22,23 @@ def normalize(op, factor, params, x, row_stride, rows, spare):
     """Normalize rows: nothing, as this program is for networks that do not."""
 
 
+def input_width(ops):
+    """Elements of a row of inputs."""
+    return ops[codes.INPUTS]
+
+
+def behind_pictures(run, network):
+    """The operations on rows: all of them, as this program is for networks without pictures."""
+    return network
+
+
+def load_rows(run, network, data, first, rows, target, stride, work):
+    """Bring ``rows`` rows from ``first`` to the input of the first operation on rows; ``work`` is for pictures."""
+    width = network.ops[codes.INPUTS]
+    for r in range(rows):
+        load_row(width, at(target, r * stride), at(data.x, (first + r) * width), data.scaling[0], data.scaling[1])
+
+
 def forward_block(network, done, rows, ping, pong, row_stride):
     """Carry ``rows`` rows through the operations from ``done`` on.
 
@@ -60,13 +77,15 @@ def do_blocks(
     Rows in ``buffer`` are ``row_stride`` elements apart. Returns 0, or NaN if there are NaN or infinities in x.
     """
     trace = NUMBER(0.0)
+    whole, network = network, behind_pictures(run, network)
     ops, params, loss_factors, x, scaling = network.ops, network.params, network.loss_factors, data.x, data.scaling
-    code, metrics, width = run[codes.LOSS], run[codes.METRICS_COUNT], ops[codes.INPUTS]
+    code, metrics, width = run[codes.LOSS], run[codes.METRICS_COUNT], input_width(whole.ops)
     link = run[codes.LINK]
     last_op = at(ops, (network.count - 1) * COLUMNS)
     columns, vectors = last_op[codes.OUTPUTS], last_op[codes.PANELS]
     ping, pong = buffer, at(buffer, BLOCK_ROWS * row_stride)
     gradient = at(buffer, 2 * BLOCK_ROWS * row_stride)  # not used, but loss_row writes it
+    work = at(gradient, vectors * LANES)
     in_lanes = features is None and run[codes.IN_LANES] != 0 and n > LANES
     group_stride = (row_stride - LANES + 1) * LANES
     for block in range(start, stop):
@@ -91,8 +110,7 @@ def do_blocks(
                 softmax(result, row_stride, rows, columns, vectors)
         else:
             if features is None:
-                for r in range(rows):
-                    load_row(width, at(ping, r * row_stride), at(x, (first + r) * width), scaling[0], scaling[1])
+                load_rows(run, whole, data, first, rows, ping, row_stride, work)
             else:
                 # z is not kept: y is passed for both
                 alpha = network.factors[codes.ALPHA]
@@ -132,8 +150,8 @@ def infer_rows(rank, size, sync, run, network, data, features, buffers, stats, o
     run : int64, as in ``train_steps``; LOSS = NO_LOSS for predictions
     network, data : records of arrays; the order of the rows is not looked at
     features : None, or sparse rows instead of ``data.x``, see ``cpu/sparse.py``
-    buffers : (size, 2 * BLOCK_ROWS * row_stride + outputs), one row of buffers a member; its first element becomes 0,
-        or NaN if there are NaN or infinities in the rows of x that are the member's
+    buffers : (size, 2 * BLOCK_ROWS * row_stride + outputs + PICTURE_WORK), one row of buffers a member, the last part
+        zeros; its first element becomes 0, or NaN if there are NaN or infinities in the rows of x that are the member's
     stats : float64 (n, 1 + metrics), written where there is a loss: weighted loss and metrics of each row
     outputs : (n, C), written where there is none and LINK is no link of ``cpu/output_links.py``,
     finished : float64 (n, C), or (n, 2) of a pair, written where it is one; the last operation has no activation then
@@ -143,7 +161,9 @@ def infer_rows(rank, size, sync, run, network, data, features, buffers, stats, o
     mode = float_mode()
     set_float_mode(PROGRAM_MODE)
     begin_products()
-    row_stride = (buffers.shape[1] - network.ops[network.count - 1, codes.PANELS] * LANES) // (2 * BLOCK_ROWS)
+    row_stride = (
+        buffers.shape[1] - network.ops[network.count - 1, codes.PANELS] * LANES - run[codes.PICTURE_WORK]
+    ) // (2 * BLOCK_ROWS)
     n = data.x.shape[0] if features is None else features[STARTS].size - 1
     start, stop = share(rank, size, (n + BLOCK_ROWS - 1) // BLOCK_ROWS)
     buffers[rank, 0] = do_blocks(

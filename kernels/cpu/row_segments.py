@@ -13,6 +13,7 @@ from ..element_types import LANES
 from ..llvm.instructions import at
 from ..llvm.register_tiles import MODE_ADD, MODE_ZERO
 from ..operations.arithmetic import add_vectors
+from ..sizes import has_matrix
 from .dense import dense_backward_input_share, pack, update_panel
 from .gemm import product
 
@@ -40,18 +41,21 @@ def gradients_of_rows(team, network, memory, rows, gradients, add):
             )  # fmt: skip
 
 
-def update_by_rows(team, run, descent, l2_scale, network, moments, memory, segments):
-    """Add up the segments' gradients and do the optimizer's step, a member's share of the panels."""
+def update_by_segments(team, descent, l2_scale, network, moments, memory, gradients, size, segments):
+    """Add up the segments' gradients and do the optimizer's step, a member's share of the panels.
+
+    The gradients of a segment are ``size`` elements.
+    """
     owner = 0
     for index in range(network.count):
         op, l2 = at(network.ops, index * COLUMNS), l2_scale * network.factors[index * FACTORS + codes.L2]
         weight_rows = op[codes.INPUTS] + op[codes.BIAS]
-        for panel in range(op[codes.PANELS] if op[codes.KIND] == codes.DENSE else 0):
+        for panel in range(op[codes.PANELS] if has_matrix(op) else 0):
             if owner == team.rank:
                 offset = op[codes.WEIGHTS] + panel * op[codes.PANEL]
-                gradient = at(memory.gradients, offset)
+                gradient = at(gradients, offset)
                 for segment in range(1, segments):
-                    add_vectors(1, 0, weight_rows, gradient, at(gradient, segment * run[codes.PARAMETERS]))
+                    add_vectors(1, 0, weight_rows, gradient, at(gradient, segment * size))
                 update_panel(
                     op, network.params, moments, memory.slot_1, gradient, panel, 0, weight_rows, l2, descent
                 )

@@ -21,7 +21,7 @@ from ..records import Descent, Team
 from ..sizes import PART_ROWS
 from .dense import dense_backward_input_share, dense_forward_share, dense_update_share
 from .loss_columns import column_losses
-from .row_segments import gradients_of_rows, update_by_rows
+from .row_segments import gradients_of_rows, update_by_segments
 from .sparse import sparse_forward, transpose_batch
 
 
@@ -33,6 +33,29 @@ def gather(x, width, scaling, order, first, last, target, stride):
 
 def normalize_forward(rank, size, sync, op, factor, params, work, rows):
     """Normalize a batch: nothing, as this program is for networks that do not."""
+
+
+def behind_pictures(run, network):
+    """The operations on rows: all of them, as this program is for networks without pictures."""
+    return network
+
+
+def load_batch(team, run, network, data, features, memory, order, first_row, rows, step):
+    """Bring ``rows`` rows of the batch from ``first_row`` to the input of the first operation on rows."""
+    ops = network.ops
+    first, last = share(team.rank, team.size, rows)
+    if features is None:
+        gather(
+            data.x, ops[codes.INPUTS], data.scaling, order, first, last, at(memory.work, ops[codes.X]),
+            ops[codes.X_STRIDE],
+        )  # fmt: skip
+    elif team.rank == 0:
+        transpose_batch(features, order, rows, ops[codes.INPUTS])
+    barrier(team.sync, team.size)
+
+
+def picture_backward(team, run, descent, l2_scale, network, moments, memory, rows):
+    """Gradients and update of operations on pictures: nothing, as this program is for networks without."""
 
 
 def forward(team, run, network, features, work, order, first_row, rows, step):
@@ -59,7 +82,7 @@ def forward(team, run, network, features, work, order, first_row, rows, step):
         else:
             simple_forward(
                 op, factor[codes.ALPHA], factor[codes.RATE], work, first, last, first_row, step,
-                FIRST_DROPOUT_STREAM + index, run[codes.SEED_LOW], run[codes.SEED_HIGH],
+                FIRST_DROPOUT_STREAM + op[codes.STREAM], run[codes.SEED_LOW], run[codes.SEED_HIGH],
             )  # fmt: skip
         barrier(team.sync, team.size)
 
@@ -163,16 +186,11 @@ def differentiate(
 
     ``chosen`` is the order of the rows of the batch.
     """
-    ops, count, work = network.ops, network.count, memory.work
     order, stats = at(chosen, first_row), at(memory.stats, first_row * (1 + run[codes.METRICS_COUNT]))
+    load_batch(team, run, network, data, features, memory, order, first_row, rows, step)
+    network = behind_pictures(run, network)
+    ops, count, work = network.ops, network.count, memory.work
     first, last = share(team.rank, team.size, rows)
-    if features is None:
-        gather(
-            data.x, ops[codes.INPUTS], data.scaling, order, first, last, at(work, ops[codes.X]), ops[codes.X_STRIDE]
-        )
-    elif team.rank == 0:
-        transpose_batch(features, order, rows, ops[codes.INPUTS])
-    barrier(team.sync, team.size)
     forward(team, run, network, features, work, order, first_row, rows, step)
     scale, limit = NUMBER(row_factor * hyper[codes.LOSS_SCALE]), hyper[codes.LOSS_LIMIT]
     op = at(ops, (count - 1) * COLUMNS)
@@ -245,10 +263,13 @@ def do_step(team, run, hyper, network, data, features, memory, epoch, batch_star
     decay, nesterov = hyper[codes.LEARNING_RATE] * hyper[codes.WEIGHT_DECAY], hyper[codes.NESTEROV] != 0.0
     descent = Descent(optimizer, rate, momentum, one_minus_beta_1, one_minus_beta_2, epsilon, decay, nesterov)
     if by_rows:
-        update_by_rows(team, run, descent, l2_scale, network, moments, memory, segments)
+        update_by_segments(
+            team, descent, l2_scale, network, moments, memory, memory.gradients, run[codes.PARAMETERS], segments
+        )
         barrier(team.sync, team.size)
     else:
-        backward(team, descent, l2_scale, network, features, moments, memory, rows)
+        backward(team, descent, l2_scale, behind_pictures(run, network), features, moments, memory, rows)
+        picture_backward(team, run, descent, l2_scale, network, moments, memory, rows)
     descent = Descent(
         run[codes.OPTIMIZER], rate, momentum, one_minus_beta_1, one_minus_beta_2, epsilon, decay, nesterov
     )

@@ -16,6 +16,7 @@ from ..host.cpu import tile_choice
 TRAITS = {  # what a program may be made for, and the module that has its table of twins
     "normalized": "cpu.normalization",  # networks with normalizations, else there is no code for them
     "clipped": "cpu.clipping",  # training that clips gradients
+    "pictures": "cpu.pictures",  # networks with operations on pictures
     "mixed": "cpu.mixed",  # products of bfloat16, on tiles where there are any
 }
 
@@ -28,10 +29,11 @@ def program(
     *,
     normalized: bool = False,
     clipped: bool = False,
+    pictures: bool = False,
     mixed: bool = False,
 ) -> Any:
     """``jit.program`` for what has these of the ``TRAITS``."""
-    return jit.program(function, dtype, variant, known, _twins((normalized, clipped, mixed)))
+    return jit.program(function, dtype, variant, known, _twins((normalized, clipped, pictures, mixed)))
 
 
 @functools.cache

@@ -78,6 +78,40 @@ def test_configuration_dicts_without_a_class_name():
         optimizers.get({"name": "adam"})
 
 
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((), (1, 1)),
+        ((7,), (7, 7)),
+        ((200, 300), (200, 300)),
+        ((5, 8, 16), (40, 80)),
+        ((3, 3, 32, 64), (288, 576)),
+        ((3, 5, 64, 1), (960, 15)),  # of single channels: Keras counts them all as inputs
+        ((1, 1, 16, 8), (16, 8)),
+    ],
+)
+def test_fans_are_those_of_keras(shape, expected):
+    assert initializers.fans(shape) == expected
+
+
+@pytest.mark.parametrize("mode", ["fan_in", "fan_out", "fan_avg"])
+def test_spread_of_kernels_of_convolutions(mode):
+    fan = {"fan_in": 9 * 32, "fan_out": 9 * 64, "fan_avg": 9 * 48}[mode]
+    values = initializers.VarianceScaling(2.0, mode, seed=1)((3, 3, 32, 64), "float64")
+    assert values.var() == pytest.approx(2 / fan, rel=0.03)
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 2, 64), (3, 3, 2, 5)])
+def test_orthogonal_kernels_of_convolutions(shape):
+    filters = initializers.Orthogonal(2.0, seed=1)(shape, "float64").reshape(18, -1)
+    narrow = filters if filters.shape[1] <= 18 else filters.T
+    np.testing.assert_allclose(narrow.T @ narrow, 4 * np.eye(narrow.shape[1]), atol=1e-12)
+    with pytest.raises(ValueError, match="Orthogonal fills matrices and kernels of convolutions"):
+        initializers.Orthogonal()((3,))
+    with pytest.raises(ValueError, match="Identity fills matrices only"):
+        initializers.Identity()(shape)
+
+
 @pytest.mark.parametrize("name", sorted(initializers._TABLE))
 def test_initializers_fill_a_shape_and_survive_their_configuration(name):
     initializer = initializers.get(name)

@@ -24,6 +24,16 @@ from fastnn.optimizers import SGD
 from fastnn.utils import set_random_seed
 
 
+@pytest.mark.parametrize("axis", [-1, 3, [3]])
+@pytest.mark.parametrize("kind", [BatchNormalization, LayerNormalization])
+def test_channels_of_pictures(kind, axis):
+    layer = kind(axis)
+    layer.build((None, 8, 9, 5))
+    assert layer.output_shape == (None, 8, 9, 5)
+    assert set(layer.weight_shapes.values()) == {(5,)}
+    assert kind.from_config(layer.get_config()).axis == layer.axis == (3 if axis == [3] else axis)
+
+
 def trained(dtype="float32"):
     set_random_seed(1)
     model = Sequential(
@@ -134,8 +144,13 @@ def test_defaults_are_keras():
     [
         (lambda: BatchNormalization(momentum=1.0), "momentum must be >= 0 and < 1"),
         (lambda: BatchNormalization(epsilon=0.0), "epsilon must be > 0 and finite"),
-        (lambda: LayerNormalization(axis=2), "axis must be -1 or 1"),
-        (lambda: Sequential([Input((4, 3)), BatchNormalization()]), r"takes flat rows.*put a Flatten\(\) layer before"),
+        (lambda: LayerNormalization(axis=2, input_shape=(3,)).build((None, 3)), "axis of .* must be -1 or 1, the last"),
+        (lambda: LayerNormalization(axis=[1, 2]), r"axis must be an integer >= -1; got \[1, 2\]"),
+        (lambda: BatchNormalization(axis=1).build((None, 3, 8, 8)), r"must be -1 or 3.*transpose\(0, 2, 3, 1\)"),
+        (
+            lambda: Sequential([Input((4, 3)), BatchNormalization(), Flatten(), Dense(1)]).predict(np.ones((1, 4, 3))),
+            r"normalizes channels of inputs of shape \(None, 4, 3\).*put a Flatten\(\) layer before",
+        ),
         (lambda: Sequential([Input((4, 3)), Normalization()]), r"takes flat rows.*put a Flatten\(\) layer before"),
         (lambda: Normalization(mean=1.0), "give both mean and variance"),
         (lambda: Normalization(mean=0.0, variance=-1.0), "variance must be one finite number >= 0"),

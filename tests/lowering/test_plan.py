@@ -231,7 +231,8 @@ def test_every_kind_has_its_entry(monkeypatch):
     declared = [getattr(all_layers, name) for name in all_layers.__all__ if name not in ("Layer", "get")]
     assert {layer.kind for layer in declared} == set(LOWERED)
     assert sorted(KINDS) == [
-        codes.DENSE, codes.ACTIVATION, codes.DROPOUT, codes.STANDARDIZE, codes.BATCH_NORM, codes.LAYER_NORM
+        codes.DENSE, codes.ACTIVATION, codes.DROPOUT, codes.STANDARDIZE, codes.BATCH_NORM, codes.LAYER_NORM,
+        codes.CONVOLUTION, codes.MAX_POOL, codes.AVERAGE_POOL,
     ]  # fmt: skip
     monkeypatch.setattr(Dropout, "kind", "pooling")
     with pytest.raises(ValueError, match="'noise' is of a kind that no kernel computes: 'pooling'"):

@@ -44,7 +44,7 @@ KERNELS = (
 OF_KERNELS = {
     "engine": {"cpu", "cuda", "operations", "compiler", "codes", "sizes", "element_types", "records"},
     "data": {"cuda"},
-    "lowering": {"codes", "sizes"},
+    "lowering": {"codes", "sizes", "records"},
     "activations": {"reference"},
     "losses": {"codes", "reference"},
     "metrics": {"codes", "reference"},

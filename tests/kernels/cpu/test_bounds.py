@@ -59,6 +59,10 @@ def estimators(folder):
     return checked("exercise_estimators", folder)
 
 
+def pictures(folder):
+    return checked("exercise_pictures", folder)
+
+
 def trespass(folder):
     return checked("trespass", folder)
 
@@ -79,7 +83,8 @@ LEVELS = dict.fromkeys([cpu.simd_level(), *(["avx2"] if cpu.simd_level() == "avx
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("work", "level"), [*(("everything", level) for level in LEVELS), ("estimators", cpu.simd_level())]
+    ("work", "level"),
+    [*((work, level) for work in ("everything", "pictures") for level in LEVELS), ("estimators", cpu.simd_level())],
 )
 def test_every_access_is_within_a_buffer(run_python, tmp_path, work, level):
     calls, places, checks = run_checked(run_python, work, tmp_path, FASTNN_SIMD=level)

@@ -22,7 +22,17 @@ from fastnn.data.samples import Samples
 from fastnn.engine import team
 from fastnn.engine.engine import Engine
 from fastnn.engine.run_options import RunOptions
-from fastnn.layers import Activation, Dense, Dropout
+from fastnn.layers import (
+    Activation,
+    AveragePooling2D,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePooling2D,
+    GlobalMaxPooling2D,
+    MaxPooling2D,
+)
 from fastnn.lowering.lower import lower
 from fastnn.models import Sequential
 
@@ -189,6 +199,32 @@ def exercise_estimators(at_end, **options):
     return calls[0]
 
 
+def exercise_pictures(at_end, **options):
+    """Convolutions with strides and dilations, pooling, activations, bytes, odd channels, one to three threads."""
+    calls, number = guard_programs(at_end, **options), 0
+    rng = np.random.default_rng(0)
+    for filters in (1, 5, 17, 33):
+        for kernel, strides, dilation in ((3, 1, 1), (1, 1, 1), (3, 2, 1), ((2, 3), 1, 2)):
+            for padding in ("same", "valid"):
+                number += 1
+                channels, activation = (1, 3, 18)[number % 3], ("relu", "tanh", "linear", "gelu")[number % 4]
+                layers = [
+                    Conv2D(filters, kernel, strides, padding, dilation_rate=dilation, activation=activation),
+                    (MaxPooling2D, AveragePooling2D)[number % 2](2 + number % 2, 2, "same"),
+                    Dropout(0.2),
+                    Conv2D(7, 2, padding="same", activation="relu", use_bias=number % 2 == 0),
+                    (Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D)[number % 3](),
+                    Dense(3),
+                ]
+                model = Sequential(layers, dtype=("float32", "float64")[number % 2], threads=1 + number % 3)
+                model.compile(("adam", optimizers.SGD(clipnorm=0.1))[number % 2], "mse")
+                x = rng.integers(0, 255, (13, 9, 8, channels)).astype((np.uint8, np.float32)[number % 2])
+                model.fit(x, rng.normal(size=(13, 3)), epochs=2, batch_size=5, verbose=0)
+                model.evaluate(x, rng.normal(size=(13, 3)), verbose=0)
+                model.predict(x)
+    return calls[0]
+
+
 ODD_LABELS = [math.nan, math.inf, -math.inf, -1.0, 0.5, 2.5, 1e30, -1e30, 2.0**31, 2.0**63, 17.0, 0.0]
 
 
@@ -223,7 +259,13 @@ CODE = """
 
 @pytest.mark.parametrize("at_end", [True, False], ids=["end", "beginning"])
 @pytest.mark.parametrize(
-    "work", ["exercise", "exercise_class_numbers", pytest.param("exercise_estimators", marks=pytest.mark.slow)]
+    "work",
+    [
+        "exercise",
+        "exercise_pictures",
+        "exercise_class_numbers",
+        pytest.param("exercise_estimators", marks=pytest.mark.slow),
+    ],
 )
 def test_nothing_beside_the_buffers_is_touched(run_python, work, at_end):
     calls = run_python(CODE.format(tests=folders_of(__file__), work=work, at_end=at_end))
