@@ -262,8 +262,8 @@ CODE = """
     "work",
     [
         "exercise",
-        "exercise_pictures",
         "exercise_class_numbers",
+        pytest.param("exercise_pictures", marks=pytest.mark.slow),
         pytest.param("exercise_estimators", marks=pytest.mark.slow),
     ],
 )

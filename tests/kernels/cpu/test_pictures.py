@@ -62,25 +62,27 @@ def close(found, expected, dtype):
     assert_close(found, expected, tolerance(dtype, 3e-5, 1e-11))
 
 
-CASES = [
-    (shape, *window, padding, FILTERS[(7 * i + j) % len(FILTERS)])
-    for i, shape in enumerate(SHAPES)
-    for j, window in enumerate(WINDOWS)
-    for padding in ("same", "valid")
-]
-
-
-def fits(shape, kernel, strides, dilation, padding, filters):
+def fits(shape, kernel, dilation, padding):
     spans = (np.broadcast_to(kernel, 2) - 1) * np.broadcast_to(dilation, 2) + 1
     return padding == "same" or (spans <= shape[:2]).all()
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if fits(*case)], ids=str)
-def test_convolution(dtype, case):
+CASES = [
+    (shape, window, padding, FILTERS[(7 * i + j) % len(FILTERS)])
+    for i, shape in enumerate(SHAPES)
+    for j, window in enumerate(WINDOWS)
+    for padding in ("same", "valid")
+    if fits(shape, window[0], window[2], padding)
+]
+
+
+@pytest.mark.covering
+@pytest.mark.parametrize(("shape", "window", "padding", "filters"), CASES, ids=str)
+def test_convolution(dtype, shape, window, padding, filters):
     """The second one's input gradient is the first one's: it is seen in the gradient of the first kernel."""
-    shape, kernel, strides, dilation, padding, filters = case
+    kernel, strides, dilation = window
     first = Conv2D(filters, kernel, strides, padding, dilation_rate=dilation)
-    second = Conv2D(5, (2, 3), 2 if strides == 1 else 1, "same", activation="relu", use_bias=len(str(case)) % 2 == 0)
+    second = Conv2D(5, (2, 3), 2 if strides == 1 else 1, "same", activation="relu", use_bias=filters % 2 == 0)
     engine = engine_of([first, second, Flatten()], shape, dtype)
     x = np.random.default_rng(1).normal(size=(3, *shape)).astype(dtype)
     w1, b1, w2, *b2 = (weight.astype(np.float64) for weight in engine.get_weights())
@@ -104,19 +106,19 @@ POOLS = {
     AveragePooling2D: (oracle.average_pool, oracle.average_pool_gradient),
 }
 POOL_CASES = [
-    (shape, pool, strides, padding)
+    (shape, window, padding)
     for shape in SHAPES
-    for pool, strides in ((2, None), (3, 2), ((2, 3), 1), (5, 4), ((1, 2), (2, 1)))
+    for window in ((2, None), (3, 2), ((2, 3), 1), (5, 4), ((1, 2), (2, 1)))  # size, strides
     for padding in ("same", "valid")
-    if fits(shape, pool, 1, 1, padding, 1)
+    if fits(shape, window[0], 1, padding)
 ]
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("kind", POOLS, ids=lambda kind: kind.__name__)
-@pytest.mark.parametrize("case", POOL_CASES, ids=str)
-def test_pooling(dtype, kind, case):
-    shape, size, strides, padding = case
-    first, pool = Conv2D(shape[2], 1), kind(size, strides, padding)
+@pytest.mark.parametrize(("shape", "window", "padding"), POOL_CASES, ids=str)
+def test_pooling(dtype, kind, shape, window, padding):
+    first, pool = Conv2D(shape[2], 1), kind(*window, padding)
     engine = engine_of([first, pool, Flatten()], shape, dtype)
     x = np.random.default_rng(1).normal(size=(3, *shape)).astype(dtype)
     w, b = (weight.astype(np.float64) for weight in engine.get_weights())
