@@ -234,6 +234,7 @@ def test_gradients_against_central_differences(name):
             assert found[index].flat[element] == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-5, abs=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["pools", "global"])
 def test_clipped_gradients(name):
     """As many threads as there are, the same bits; and a limit that none reaches changes nothing."""

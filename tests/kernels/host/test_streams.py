@@ -257,6 +257,7 @@ def test_warnings_decide_nothing_unless_a_filter_makes_errors_of_them(monkeypatc
             warn("something")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no such device here")
 def test_a_command_whose_results_cannot_be_written_fails_and_one_without_progress_does_not(tables):
     options = ["--target", "y", "--epochs", "2", "--output", "m"]

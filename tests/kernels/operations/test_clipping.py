@@ -37,6 +37,7 @@ def wide(**options):
                    rows=60, **options)  # fmt: skip
 
 
+@pytest.mark.covering
 @limits
 @pytest.mark.parametrize(
     "optimizer", [SGD, RMSprop, AdamW, Adagrad, Nadam, Lion], ids=lambda optimizer: optimizer.name
