@@ -57,10 +57,13 @@ def training_vector(
         codes.OPTIMIZER: codes.OPTIMIZERS.index(optimizer.name), codes.PARAMETERS: plan.n_parameters,
         codes.SHUFFLE: options.shuffle, codes.SEED_LOW: options.seed & 0xFFFFFFFF, codes.SEED_HIGH: options.seed >> 32,
         codes.FIRST_EPOCH: options.first_epoch, codes.L2_PER_ROW: plan.l2_per_row, codes.SEGMENTS: segments,
-        codes.PICTURE_OPERATIONS: plan.n_pictures, codes.PICTURE_SEGMENTS: plan.picture_segments(options.batch_size),
-        codes.PICTURE_GRADIENTS: gradients, codes.PICTURE_PARAMETERS: plan.picture_parameters,
         codes.WEIGHTED: weighted, codes.WEIGHTED_MEAN: options.weighted_mean and weighted,
     }  # fmt: skip
+    if plan.n_pictures:
+        columns |= {
+            codes.PICTURE_OPERATIONS: plan.n_pictures, codes.PICTURE_PARAMETERS: plan.picture_parameters,
+            codes.PICTURE_SEGMENTS: plan.picture_segments(options.batch_size), codes.PICTURE_GRADIENTS: gradients,
+        }  # fmt: skip
     return run_vector(columns, objective.metrics)
 
 

@@ -56,6 +56,8 @@ class Plan:
         Factor and summand that every input gets when it is copied to the workspace.
     mixed : bool
         Whether products are of bfloat16, their sums and everything else float32.
+    picture_parameters : int
+        Elements of that vector that belong to operations on pictures: its first ones.
     memory_size : int
         Elements of the vector that holds the parameters and, behind them, what is not trained: the statistics of
         normalizations and the rounded weights of mixed precision.
@@ -86,6 +88,7 @@ class Plan:
         self.mixed = mixed
         self.lanes = lanes = lanes or cpu.lanes(self.dtype)
         self.n_parameters = place_parameters(ops, lanes)
+        self.picture_parameters = sum(int(op[codes.PANEL] * op[codes.PANELS]) for op in ops[: self.n_pictures])
         self.memory_size = place_statistics(ops, self.n_parameters, lanes)
         if self.keeps_pairs:
             self.memory_size = place_pairs(ops, self.memory_size, lanes)
@@ -197,11 +200,6 @@ class Plan:
     def picture_segments(self, batch_size: int) -> int:
         """Segments into which a batch of pictures is cut; each has gradients of its own, so few of many parameters."""
         return min(MOST_PICTURE_SEGMENTS, batch_size) if self.n_pictures else 0
-
-    @property
-    def picture_parameters(self) -> int:
-        """Elements of the flat vector of trained parameters that belong to operations on pictures: its first ones."""
-        return sum(int(op[codes.PANEL] * op[codes.PANELS]) for op in self.ops[: self.n_pictures])
 
     def layout(self, ops: np.ndarray, batch_size: int, sparse: bool = False, room: int | None = None) -> Layout:
         """Give every operation of ``ops`` its offsets in a workspace for batches of up to ``batch_size`` rows.

@@ -11,7 +11,7 @@ from fastnn.common.aligned_memory import aligned_zeros
 from fastnn.kernels import codes
 from fastnn.kernels.host import cpu
 from fastnn.kernels.sizes import BLOCK_ROWS, TILE_ROWS, half, whole
-from fastnn.lowering.kinds import WITH_WEIGHTS, kind_of
+from fastnn.lowering.kinds import KINDS, kind_of
 from fastnn.lowering.pictures import place_gradients, place_pictures
 from fastnn.lowering.weight_places import vectors
 
@@ -68,9 +68,11 @@ def layout(
         return start
 
     ops = ops.copy()
-    pictures, on_rows = np.split(ops, [(ops[:, codes.HEIGHT] > 0).sum()])
-    trained = np.isin(ops[:, codes.KIND], WITH_WEIGHTS)
-    ops[:, codes.NEEDS_DX] = trained & (np.cumsum(trained) > trained)
+    n_pictures = np.count_nonzero(ops[:, codes.HEIGHT])
+    pictures, on_rows = ops[:n_pictures], ops[n_pictures:]
+    kinds = [KINDS[code] for code in ops[:, codes.KIND].tolist()]
+    trained = [kind.is_trained for kind in kinds]
+    ops[:, codes.NEEDS_DX] = [is_trained and True in trained[:index] for index, is_trained in enumerate(trained)]
     outputs, gradient = lanes * int(on_rows[:, codes.PANELS].max()), 0
     scratch_size = 2 * lanes * max(TILE_ROWS + batch_size, outputs)  # outputs of a transposed block of weights
     row = stride(0 if sparse else vectors(int(on_rows[0, codes.INPUTS]), lanes))
@@ -82,7 +84,7 @@ def layout(
         scratch_size = place_gradients(pictures, gradient, row, scratch_size + room, room)
     for index, op in enumerate(on_rows):
         op[codes.X], op[codes.X_STRIDE] = x, row
-        below, kind = on_rows[:index], kind_of(op)
+        below, kind = on_rows[:index], kinds[n_pictures + index]
         if kind.has_matrix:
             op[codes.DX] = gradient
             row = stride(op[codes.PANELS])
