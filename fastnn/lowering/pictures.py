@@ -109,9 +109,10 @@ def place_pictures(
     x, y = (codes.X, codes.X_STRIDE, codes.X_LINE), (codes.Y, codes.Y_STRIDE, codes.Y_LINE)
     for op, below in zip(ops, [None, *ops[:-1]], strict=True):
         frame = frame_of_input(op)
+        borderless = Frame(*frame[:3])
         place(op, x, frame)
-        if below is not None and is_elementwise(below) and frame.first:
-            place(below, y, Frame(*frame[:3]))
+        if below is not None and is_elementwise(below) and frame != borderless:
+            place(below, y, borderless)
         elif below is not None:
             below[list(y)] = op[list(x)]
     for op in ops:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from fastnn.kernels.formulas.activations import ACTIVATIONS
 from fastnn.kernels.records import Windows
 from fastnn.kernels.reference import convolution as oracle
 from harness import assert_close, assert_same_bits, tolerance
@@ -49,7 +50,7 @@ def engine_of(layers, shape, dtype, threads=1, seed=0):
     return engine
 
 
-def sums_of(engine, x, layers):
+def sums_of(engine, x):
     """Outputs of the engine, and the gradients of weights for one of ones, of rows as one batch."""
     n, outputs = len(x), engine.plan.n_outputs
     flat = x.reshape(n, -1).astype(engine.plan.dtype)
@@ -89,7 +90,7 @@ def test_convolution(dtype, shape, window, padding, filters):
     g1, g2 = Windows(*first.geometry()), Windows(*second.geometry())
     hidden = oracle.convolution(x, w1, b1, g1)
     sums = oracle.convolution(hidden, w2, b2[0] if b2 else 0.0, g2)
-    found, gradients = sums_of(engine, x, [first, second])
+    found, gradients = sums_of(engine, x)
     close(found, np.maximum(sums, 0.0).reshape(3, -1), dtype)
     decided = np.abs(sums) > 1e-4 * np.abs(sums).max()
     dy = (sums > 0.0).astype(float)
@@ -126,12 +127,27 @@ def test_pooling(dtype, kind, shape, window, padding):
     forward, backward = POOLS[kind]
     hidden = oracle.convolution(x, w, b, geometry)
     expected = forward(hidden, of_pool)
-    found, gradients = sums_of(engine, x, [first, pool])
+    found, gradients = sums_of(engine, x)
     expected = expected[0] if kind is MaxPooling2D else expected
     close(found, expected.reshape(3, -1), dtype)
     dx = backward(hidden, np.ones_like(expected), of_pool)
     for one, other in zip(gradients, oracle.convolution_gradients(x, w, dx, geometry)[1:], strict=True):
         close(one, other, dtype)
+
+
+@pytest.mark.parametrize("between", ["tanh", "gelu"])
+@pytest.mark.parametrize("kernel", [2, 3, (1, 2), (2, 1), (4, 3)], ids=str)
+def test_an_activation_before_a_border(dtype, kernel, between):
+    """Also where the border is only below and on the right, as that of even kernels."""
+    shape = (5, 6, 3)
+    layers = [Conv2D(7, 1), Activation(between), Conv2D(4, kernel, padding="same"), Flatten()]
+    engine = engine_of(layers, shape, dtype)
+    x = np.random.default_rng(1).normal(size=(3, *shape)).astype(dtype)
+    w1, b1, w2, b2 = (weight.astype(np.float64) for weight in engine.get_weights())
+    formula = ACTIVATIONS[between].formula
+    hidden = np.vectorize(formula)(oracle.convolution(x, w1, b1, Windows(*layers[0].geometry())))
+    expected = oracle.convolution(hidden, w2, b2, Windows(*layers[2].geometry()))
+    close(engine.predict(x.reshape(3, -1)), expected.reshape(3, -1), dtype)
 
 
 @pytest.mark.parametrize("kind", [GlobalAveragePooling2D, GlobalMaxPooling2D])
@@ -166,6 +182,14 @@ NETWORKS = {
             lambda: Dropout(0.2), lambda: Conv2D(5, 3, activation="elu"), lambda: Dropout(0.4),
             lambda: Conv2D(4, 2, 2, activation="sigmoid"), Flatten, lambda: Dropout(0.3), lambda: Dense(4, "relu"),
             lambda: Dense(2),
+        ],
+    ),
+    "even": (
+        (6, 7, 2),
+        [
+            lambda: Activation("tanh"), lambda: Conv2D(5, 2, padding="same", activation="elu"),
+            lambda: Conv2D(3, (2, 4), padding="same"), lambda: Dropout(0.2), lambda: Activation("silu"),
+            lambda: Conv2D(4, 2, padding="same", activation="relu"), Flatten, lambda: Dense(2),
         ],
     ),
     "global": (
