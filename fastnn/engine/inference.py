@@ -59,7 +59,7 @@ class Inference:
             (2 * block_rows * (widest + 1) + int(plan.ops[-1, codes.PANELS])) * lanes + picture_work
             for widest in (max(panels, input_vectors), panels)
         ]
-        self._buffers = np.zeros if picture_work else np.empty  # borders of pictures are zeros
+        self._picture_work = picture_work
         self._dtype = plan.dtype
         self._flops_per_row = plan.flops_per_row
         rows = SLICE_SECONDS * FLOPS_PER_SECOND / max(plan.flops_per_row, 100 * (plan.n_inputs + plan.n_outputs))
@@ -95,7 +95,7 @@ class Inference:
         """
         n, at_once = x.shape[0], self._rows_at_once
         if plain and n <= self._block_rows and self._program_of_rows is not None:
-            buffers = self._buffers((1, self._buffer_sizes[False]), self._dtype)
+            buffers = self._buffers(1, self._buffer_sizes[False])
             self._program_of_rows(
                 *self._alone, self._run, self._with(params),
                 Data(x, self._no_matrix, self._no_vector, None, self._scaling), None, buffers, self._no_stats,
@@ -112,6 +112,13 @@ class Inference:
             out, targets, slice_weights, stat, done = (None if array is None else array[rows] for array in arrays)
             trace += self._call(params, x[rows], out, targets, slice_weights, stat, done, threads)
         return trace
+
+    def _buffers(self, members: int, size: int) -> np.ndarray:
+        """Memory of so many members; where pictures will lie it is zero, as their borders are."""
+        buffers = np.empty((members, size), self._dtype)
+        if self._picture_work:
+            buffers[:, -self._picture_work :] = 0.0
+        return buffers
 
     def _with(self, params: np.ndarray) -> Network:
         """The network with these parameters, mostly those of the last call."""
@@ -134,7 +141,7 @@ class Inference:
         n, size, sparse = x.shape[0], 1, is_sparse(x)
         if n > self._block_rows:
             size = min(team_size(threads, self._flops_per_row * n, FLOPS_WORTH_STARTING), -(-n // self._block_rows))
-        buffers = self._buffers((size, self._buffer_sizes[sparse]), self._dtype)
+        buffers = self._buffers(size, self._buffer_sizes[sparse])
         arguments = (
             self._run,
             self._with(params),

@@ -52,10 +52,7 @@ class _Convolution(ConvolutionLayer):
         self._slide(kernel_size, strides, padding, data_format, dilation_rate)
         self.groups = checks.integer("groups", groups, 1)
         if self.groups > 1:
-            raise ValueError(
-                f"groups must be 1; got {groups}: fastnn has no convolutions by groups; DepthwiseConv2D has a kernel "
-                "of its own for every channel"
-            )
+            raise ValueError(f"groups must be 1; got {groups}: fastnn has no convolutions by groups")
         self._need_one_of_strides_and_dilation()
         self._take(
             activation,

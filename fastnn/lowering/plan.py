@@ -198,7 +198,7 @@ class Plan:
         return min(MOST_SEGMENTS, batch_size // ROWS_OF_SEGMENT)
 
     def picture_segments(self, batch_size: int) -> int:
-        """Segments into which a batch of pictures is cut; each has gradients of its own, so few of many parameters."""
+        """Segments into which a batch of pictures is cut, 0 without pictures; each has gradients of its own."""
         return min(MOST_PICTURE_SEGMENTS, batch_size) if self.n_pictures else 0
 
     def layout(self, ops: np.ndarray, batch_size: int, sparse: bool = False, room: int | None = None) -> Layout:

@@ -130,7 +130,10 @@ def turn_weights(team, op, w, params, turned):
 
 
 def input_gradient(op, w, turned, sums, dx):
-    """Gradient of the input from that of the sums, ``sums``, phase by phase; around that are zeros."""
+    """Gradient of the input from that of the sums, ``sums``, phase by phase; around that are zeros.
+
+    Along each axis, stride or dilation must be 1.
+    """
     pixel = w.stride_width * w.channels
     for phase in range(w.stride_height * w.stride_width):
         up, along = phase // w.stride_width, phase % w.stride_width

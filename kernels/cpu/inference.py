@@ -14,6 +14,7 @@ from .dense import begin_products, dense_forward, end_products, round_block
 from .output_links import finish_rows
 from .row_per_lane import forward_groups, load_groups, unload_column, unload_groups
 from .sparse import STARTS, sparse_forward
+from .step import behind_pictures
 
 BLOCK_ROWS = 96  # rows that go through the whole network together, a multiple of every tile's rows
 
@@ -25,11 +26,6 @@ def normalize(op, factor, params, x, row_stride, rows, spare):
 def input_width(ops):
     """Elements of a row of inputs."""
     return ops[codes.INPUTS]
-
-
-def behind_pictures(run, network):
-    """The operations on rows: all of them, as this program is for networks without pictures."""
-    return network
 
 
 def load_rows(run, network, data, first, rows, target, stride, work):

@@ -199,7 +199,6 @@ TWINS = {
     step_cpu.behind_pictures: behind_pictures,
     step_cpu.load_batch: load_batch,
     step_cpu.picture_backward: picture_backward,
-    inference.behind_pictures: behind_pictures,
     inference.input_width: input_width,
     inference.load_rows: load_rows,
 }

@@ -29,7 +29,9 @@ def test_kernels(level, settings):
     folder = Path(__file__).parents[1]
     suites = [str(path) for suite in SUITES for path in folder.glob(f"*/test_{suite}.py")]
     assert len(suites) == len(SUITES)
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *suites]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
-    assert " passed" in done.stdout
+    pictures = [str(folder / "cpu" / "test_pictures.py"), "-m", "not slow"]
+    for tests in (suites, pictures):
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+        assert " passed" in done.stdout
